@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+# The flags of the house, and one function for each kind of thing that is built.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS ON)  # TRY (base/result.h) is a statement expression
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+
+option(KATA_SANITIZE "Build everything that runs on the host with AddressSanitizer and UBSan" OFF)
+
+find_package(Threads REQUIRED)
+find_package(Protobuf 3.21 REQUIRED)
+find_library(KATA_PROTOBUF_LITE libprotobuf-lite.a REQUIRED)
+find_package(GTest REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(SECCOMP REQUIRED libseccomp)
+pkg_check_modules(CAP REQUIRED libcap)
+pkg_check_modules(NL REQUIRED libnl-3.0 libnl-route-3.0)
+
+add_library(kata_flags INTERFACE)
+target_compile_options(kata_flags INTERFACE -Wall -Wextra -Werror -Wno-missing-field-initializers
+  -fstack-protector-strong -fno-strict-aliasing)
+target_compile_definitions(kata_flags INTERFACE
+  _FILE_OFFSET_BITS=64 KATA_VERSION="${PROJECT_VERSION}"
+  BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_SEPARATE_COMPILATION)
+target_include_directories(kata_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)
+target_include_directories(kata_flags SYSTEM INTERFACE /usr/include/libnl3)
+if(KATA_SANITIZE)
+  target_compile_options(kata_flags INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=undefined
+    -fno-omit-frame-pointer)
+  target_link_options(kata_flags INTERFACE -fsanitize=address,undefined)
+endif()
+
+# The guest's flavour: small, and never sanitized, since it runs as PID 1 of a machine without a C library.
+add_library(kata_guest_flags INTERFACE)
+target_compile_options(kata_guest_flags INTERFACE -Wall -Wextra -Werror -Wno-missing-field-initializers
+  -Os -ffunction-sections -fdata-sections -fno-strict-aliasing -fstack-protector-strong)
+target_compile_definitions(kata_guest_flags INTERFACE
+  _FILE_OFFSET_BITS=64 KATA_VERSION="${PROJECT_VERSION}"
+  BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_SEPARATE_COMPILATION KATA_GUEST)
+target_include_directories(kata_guest_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)
+target_include_directories(kata_guest_flags SYSTEM INTERFACE /usr/include/libnl3)
+
+# Libraries that Debian has as headers, or only as shared objects: compiled once here, for the host and for the guest.
+foreach(flavour "" "_guest")
+  add_library(kata_fmt${flavour} STATIC EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/cmake/fmt.cpp)
+  add_library(kata_asio${flavour} STATIC EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/cmake/asio.cpp)
+endforeach()
+target_link_libraries(kata_fmt PUBLIC kata_flags)
+target_link_libraries(kata_asio PUBLIC kata_flags)
+target_link_libraries(kata_fmt_guest PUBLIC kata_guest_flags)
+target_link_libraries(kata_asio_guest PUBLIC kata_guest_flags)
+
+# kata_library(NAME sources...): a room as a static library NAME, for the host.
+function(kata_library name)
+  add_library(${name} STATIC ${ARGN})
+  target_link_libraries(${name} PUBLIC kata_flags kata_fmt)
+endfunction()
+
+# kata_shared_library(NAME sources...): NAME for the host and NAME_guest, the same sources, for the agent.
+function(kata_shared_library name)
+  kata_library(${name} ${ARGN})
+  add_library(${name}_guest STATIC EXCLUDE_FROM_ALL ${ARGN})
+  target_link_libraries(${name}_guest PUBLIC kata_guest_flags kata_fmt_guest)
+endfunction()
+
+# kata_test(NAME sources... [LIBS libraries...]): unit tests NAME, run by ctest one GoogleTest case each.
+function(kata_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "LIBS")
+  add_executable(${name} ${arg_UNPARSED_ARGUMENTS})
+  target_link_libraries(${name} PRIVATE ${arg_LIBS} kata_flags GTest::gtest_main GTest::gmock)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 120)
+endfunction()

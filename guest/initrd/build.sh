@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Makes the guest's initramfs: the agent as /init, and the few folders that it mounts things on.
+# The same inputs give the same bytes, and no root is needed: the archive is written, not copied
+# from a tree with device nodes in it.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+agent=
+output=
+compress=zstd
+add=()
+# The promise of docs/SPECIFICATION.md. What a user adds is the user's affair.
+limit=$((2500 * 1000))
+
+usage() {
+    cat <<EOF
+usage: build.sh --agent PATH --output FILE [option...]
+
+  --agent PATH          the static kata-agent, which becomes /init
+  --output FILE         the initramfs
+  --add SRC:DEST        one more file, link or folder (with what is in it), at DEST in the guest;
+                        modes are kept, owners become root; a dynamic program needs its libraries
+                        added too; may be repeated
+  --compress METHOD     none, gzip or zstd (default $compress)
+EOF
+}
+
+fail() {
+    printf 'guest initrd: %s\n' "$*" >&2
+    exit 1
+}
+
+while (($#)); do
+    case $1 in
+    --help | -h) usage && exit 0 ;;
+    --agent | --output | --add | --compress) (($# >= 2)) || fail "$1 needs a value" ;;
+    *) usage >&2 && fail "unknown option: $1" ;;
+    esac
+    case $1 in
+    --agent) agent=$2 ;;
+    --output) output=$2 ;;
+    --add) add+=("$2") ;;
+    --compress) compress=$2 ;;
+    esac
+    shift 2
+done
+[[ -n $agent ]] || fail "--agent is missing"
+[[ -n $output ]] || fail "--output is missing"
+[[ -f $agent ]] || fail "the agent does not exist: $agent (is it built?)"
+[[ -x $agent ]] || fail "the agent is not executable: $agent"
+# A dynamic agent would only say "no init found", and that in the guest.
+if readelf --program-headers "$agent" 2>/dev/null | grep -q INTERP; then
+    fail "the agent is not static: $agent asks for a dynamic loader, and the guest has none"
+fi
+
+case $compress in
+none) compressor=(cat) ;;
+gzip) compressor=(gzip --best --no-name) ;;
+zstd) compressor=(zstd -19 --quiet --no-progress) ;;
+*) fail "--compress: none, gzip or zstd, not $compress" ;;
+esac
+command -v "${compressor[0]}" >/dev/null || fail "missing here: ${compressor[0]}"
+
+mkdir -p "$(dirname "$output")"
+new=$(mktemp "$(dirname "$output")/.initrd.XXXXXX")
+trap 'rm -f "$new"' EXIT
+python3 "$here/cpio.py" "$agent:/init" ${add[@]+"${add[@]}"} | "${compressor[@]}" >"$new"
+
+size=$(stat -c %s "$new")
+if ((${#add[@]} == 0 && size > limit)); then
+    fail "too large: $size bytes, and $limit is the limit; is the agent stripped? ($agent)"
+fi
+chmod 0644 "$new"
+mv "$new" "$output"
+printf 'guest initrd: %s, %d bytes\n' "$output" "$size"

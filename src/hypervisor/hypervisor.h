@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the sandbox needs of a virtual machine monitor: start it, reach the agent in it, learn of its end.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/child.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "config/config.h"
+
+namespace kata::hypervisor {
+
+namespace asio = boost::asio;
+
+// The virtio-fs tag that host and guest agree on.
+inline constexpr char kSharedFsTag[] = "kataShared";
+// The name of the agent's virtio-serial port, and its vsock port.
+inline constexpr char kAgentPortName[] = "agent.channel.0";
+inline constexpr uint32_t kAgentVsockPort = 1024;
+
+// One machine, as the sandbox wants it; everything else comes from the configuration.
+struct VmSpec {
+  std::string id;             // the sandbox's id, for the name and the messages
+  uint32_t vcpus = 1;
+  uint64_t memory_mib = 0;
+  uid_t uid = 0;              // the VMM's user and group, a number of this sandbox's own
+  gid_t gid = 0;
+  UniqueFd shared_fs_socket;  // connected vhost-user socket of virtiofsd; not valid: no shared file system
+  std::vector<std::string> kernel_parameters;  // for this sandbox, after the configuration's
+};
+
+// How the machine ended, for people: why, and the console's last lines.
+struct VmExit {
+  std::string reason;
+};
+
+// A machine from start to end. Destroying it kills the VMM and reaps it.
+class Hypervisor {
+ public:
+  virtual ~Hypervisor() = default;
+
+  // Starts the VMM and the guest's boot; returns when the VMM has accepted its configuration. Errors carry its stderr.
+  virtual asio::awaitable<Result<>> Start(VmSpec spec) = 0;
+  // A stream to the agent's ttRPC server. With virtio-serial there is one, and requests wait in it while the guest boots.
+  virtual asio::awaitable<Result<UniqueFd>> ConnectAgent() = 0;
+  // Returns when the VMM has ended, whatever the cause; may be awaited by several.
+  virtual asio::awaitable<VmExit> Wait() = 0;
+  // Ends the VMM now (SIGKILL); Wait's awaiters then return.
+  virtual void Kill() = 0;
+  // The last lines of the guest's console, printable, at most a few KiB.
+  virtual std::string ConsoleTail() const = 0;
+  // Serves what the console prints to each connection of a listening socket.
+  virtual void ServeConsole(UniqueFd listener) = 0;
+  // Process ids of the VMM, for cgroups and measurements.
+  virtual std::vector<pid_t> Pids() const = 0;
+};
+
+// How guests can run on this machine; one log line says which and why (docs/architecture.md, table of acceleration).
+enum class Accel { kKvm, kTcg };
+struct AccelChoice {
+  Accel accel = Accel::kTcg;
+  std::string why;
+};
+// setting is "auto", "kvm" or "tcg". kFailedPrecondition when kvm is demanded and /dev/kvm does not open.
+Result<AccelChoice> ChooseAccel(const std::string& setting);
+
+// Every time-out is multiplied by this: an emulated guest is several times slower.
+int TimeoutScale(Accel accel);
+
+// The driver that the configuration names.
+Result<std::unique_ptr<Hypervisor>> CreateHypervisor(const asio::any_io_executor& executor, const config::Config& config);
+
+}  // namespace kata::hypervisor
