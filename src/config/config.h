@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// The checked configuration: what configuration.toml, its drop-ins and a pod's annotations come to
+// (docs/configuration.md).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace kata::config {
+
+// [hypervisor.qemu]. Members are named as the keys; memory is in MiB.
+struct HypervisorConfig {
+#if defined(__aarch64__)
+  std::string path = "/usr/bin/qemu-system-aarch64";
+  std::string machine_type = "virt";  // virt, q35 or microvm
+#else
+  std::string path = "/usr/bin/qemu-system-x86_64";
+  std::string machine_type = "q35";  // q35 or microvm
+#endif
+  std::vector<std::string> valid_hypervisor_paths;  // globs; empty: only path itself
+  std::string kernel = "/usr/share/kata-containers/vmlinux.container";
+  std::string initrd = "/usr/share/kata-containers/kata-containers-initrd.img";
+  std::string image;                            // accepted beside initrd, and not used yet
+  std::string machine_accelerators;             // appended to -machine, without the first comma
+  std::string cpu_features;                     // appended to -cpu, without the first comma
+  std::string firmware;                         // -bios; empty: the machine's own
+  std::string kernel_params;                    // appended to the kernel's command line
+  std::vector<std::string> enable_annotations;  // regular expressions of annotation base names; empty: none is allowed
+  std::string seccomp_sandbox = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";  // -sandbox
+  double default_vcpus = 1;             // may be a fraction; negative: all the processors of the host
+  uint32_t default_maxvcpus = 0;        // 0: as many as the host has
+  uint32_t default_memory = 2048;       // MiB
+  uint64_t default_maxmemory = 0;       // MiB; 0: as much as the host has
+  std::string shared_fs = "virtio-fs";  // virtio-fs or none
+  std::string virtio_fs_daemon = "/usr/lib/qemu/virtiofsd";
+  std::vector<std::string> valid_virtio_fs_daemon_paths;  // globs; empty: only virtio_fs_daemon itself
+  std::string virtio_fs_cache = "auto";                   // never, metadata, auto or always
+  uint32_t virtio_fs_cache_size = 0;                      // MiB of DAX window; 0: none
+  uint32_t virtio_fs_queue_size = 1024;                   // a power of two
+  std::vector<std::string> virtio_fs_extra_args = {"--thread-pool-size=1", "-o", "announce_submounts"};
+  bool enable_mem_prealloc = false;
+  bool enable_hugepages = false;
+  std::string entropy_source = "/dev/urandom";
+  std::vector<std::string> valid_entropy_sources = {"/dev/urandom", "/dev/random"};
+  bool enable_debug = false;
+  bool reclaim_guest_freed_memory = false;
+  std::string accel = "auto";  // auto, kvm or tcg; ours
+};
+
+// [agent.kata].
+struct AgentConfig {
+  bool enable_debug = false;
+  std::string log_level = "info";
+  // How long one attempt to connect may take (dial_timeout_ms), and all of them together until the agent has answered
+  // (reconnect_timeout_ms, or dial_timeout in seconds). Multiply by TimeoutScale.
+  uint32_t dial_timeout_ms = 10;
+  uint32_t reconnect_timeout_ms = 10000;
+  uint32_t create_container_timeout = 30;  // seconds; also a key of [runtime]
+  uint32_t health_check_request_timeout_ms = 5000;
+  uint32_t container_pipe_size = 0;         // bytes; 0: the kernel's default
+  std::vector<std::string> kernel_modules;  // each "name option option..."
+  bool debug_console_enabled = false;
+};
+
+// [runtime].
+struct RuntimeConfig {
+  bool enable_debug = false;
+  std::string log_level = "info";
+  std::string internetworking_model = "tcfilter";  // tcfilter, macvtap, l3forwarding or none
+  bool disable_guest_seccomp = false;  // unlike Kata, where the container's seccomp filter is off by default
+  bool sandbox_cgroup_only = true;
+  bool static_sandbox_resource_mgmt = true;
+  bool disable_new_netns = false;
+  std::vector<std::string> sandbox_bind_mounts;  // host paths, each with ":ro" or ":rw" at the end, or neither
+  std::vector<std::string> experimental;
+  std::string dan_conf = "/run/kata-containers/dans";
+  std::string emptydir_mode = "shared-fs";  // shared-fs, block-encrypted or block-plain
+  // No key: where kata-standin was found, see LoadOptions::executable.
+  std::string standin_path = "/usr/libexec/kata-containers/kata-standin";
+};
+
+struct Config {
+  HypervisorConfig hypervisor;
+  AgentConfig agent;
+  RuntimeConfig runtime;
+};
+
+struct LoadOptions {
+  std::string explicit_path;  // --config; must exist when not empty
+  std::string env_path;       // $KATA_CONF_FILE; must exist when not empty; explicit_path goes first
+  // The first of these that exists, when neither is given; none need exist.
+  std::vector<std::string> search_paths = {"/etc/kata-containers/configuration.toml",
+                                           "/usr/share/defaults/kata-containers/configuration.toml",
+                                           "/opt/kata/share/defaults/kata-containers/configuration.toml"};
+  // The running kata-runtime, absolute. The built-in defaults follow it: kata-standin beside it, or in
+  // ../libexec/kata-containers; and of a build folder (.../bin) ../guest/vmlinux and
+  // ../guest/kata-containers-initrd.img or ../guest/initrd.img, whichever exist. A configuration file's keys go first.
+  std::string executable;
+};
+
+struct Loaded {
+  Config config;
+  std::vector<std::string> files;     // what was read, in order
+  std::vector<std::string> warnings;  // for the log
+};
+
+// Reads the configuration file and the drop-ins config.d/*.toml beside it, in the order of their names; a later key
+// wins. Errors name file, line and key: kNotFound (a file that was named does not exist), kInvalidArgument.
+Result<Loaded> Load(const LoadOptions& options);
+
+// Reads one text over what config holds, as a file called name: for tests and `check`. Returns warnings.
+Result<std::vector<std::string>> ApplyText(Config& config, const std::string& text, const std::string& name);
+
+// Applies io.katacontainers.config.{hypervisor,runtime,agent}.* of a pod; other annotations are left alone. The gate is
+// enable_annotations as it was before the call. Returns warnings. kPermissionDenied: an annotation that the
+// configuration does not allow; kInvalidArgument, kUnimplemented: a value that cannot be had. config is unchanged after
+// an error.
+Result<std::vector<std::string>> ApplyAnnotations(Config& config,
+                                                  const std::map<std::string, std::string>& annotations);
+
+}  // namespace kata::config
