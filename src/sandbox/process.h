@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// The sandbox process seen from outside: how kata-runtime starts it, and its main.
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "base/child.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+
+namespace kata::sandbox {
+
+// The hidden verb of kata-runtime behind which SandboxProcessMain is found.
+inline constexpr char kSandboxVerb[] = "sandbox-process";
+
+// What the process is told on its command line; it reads the configuration and the bundle itself.
+struct SandboxOptions {
+  std::string id;
+  std::string bundle;                     // absolute path
+  std::string config_path;                // as --config gave it; empty: the usual search
+  std::vector<std::string> cgroup_procs;  // cgroup.procs files; it joins them before it starts anything
+  std::vector<std::string> cgroup_paths;  // recorded in the state, for delete
+  bool debug = false;                     // log level of sandbox.log
+};
+
+// A sandbox process that has been started. Destroying it kills it, unless process.Disown() was called.
+struct LaunchedSandbox {
+  Child process;
+  UniqueFd ready;
+
+  // Waits until its sockets answer. An error carries what it wrote before it ended.
+  Result<> AwaitReady(std::chrono::milliseconds timeout);
+};
+
+// Starts the sandbox process for the sandbox's directory (docs/architecture.md), in a session of its own, with nothing
+// of the caller's but its environment. The VM's boot begins at once; what goes wrong with it is told by Task Create.
+Result<LaunchedSandbox> LaunchSandbox(const SandboxOptions& options, int directory);
+
+// The command line of LaunchSandbox, after the program's name; and back.
+std::vector<std::string> SandboxArguments(const SandboxOptions& options);
+Result<SandboxOptions> ParseSandboxArguments(const std::vector<std::string>& arguments);
+
+// The main of the sandbox process. Descriptor 3 is the sandbox's directory, 4 is told when it is ready. Returns the exit
+// status: 0 when the containers have ended, whatever their own statuses, 1 when the sandbox failed.
+int SandboxProcessMain(const std::vector<std::string>& arguments);
+
+}  // namespace kata::sandbox

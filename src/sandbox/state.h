@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// state.json: what is known of a container without asking its sandbox process, and what delete needs to clean up.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace kata::sandbox {
+
+inline constexpr char kStateFile[] = "state.json";
+
+// The states of the OCI runtime-spec ("State"), and runc's paused.
+enum class Status { kCreating, kCreated, kRunning, kPaused, kStopped };
+const char* StatusName(Status status);
+std::optional<Status> StatusFromName(std::string_view name);
+
+// A process that can be told from a later one with the same pid, by its start time in /proc/PID/stat.
+struct ProcessRef {
+  pid_t pid = 0;
+  uint64_t start_time = 0;  // field 22, clock ticks since boot
+
+  bool operator==(const ProcessRef&) const = default;
+};
+
+// The process that has this pid now; kNotFound when there is none, or only a zombie.
+Result<ProcessRef> IdentifyProcess(pid_t pid);
+// Whether that very process still runs. A zombie does not: nobody may ever reap it.
+bool IsAlive(const ProcessRef& process);
+
+// One container's record.
+struct State {
+  std::string id;
+  std::string oci_version;
+  Status status = Status::kCreating;
+  ProcessRef standin;  // its pid is the container's pid on the host
+  ProcessRef sandbox;  // the sandbox process
+  std::vector<ProcessRef> helpers;  // the VMM and virtiofsd
+  std::string bundle;
+  std::string rootfs;
+  std::string created;  // RFC 3339, UTC, nanoseconds
+  std::map<std::string, std::string> annotations;
+  uid_t owner = 0;
+  std::vector<std::string> cgroup_paths;  // host cgroups made for it
+  int exit_status = 0;                    // valid once stopped
+  std::string exited_at;                  // RFC 3339; empty until stopped
+  std::string failure;                    // why the sandbox failed; empty when it did not
+  std::map<std::string, int64_t> timing;  // phase to microseconds
+};
+
+std::string ToJson(const State& state);
+// kInvalidArgument, with what is wrong, for anything that is not a whole record.
+Result<State> ParseState(std::string_view json);
+
+// Reads and atomically replaces directory/state.json. Load: kNotFound when there is none.
+Result<State> LoadState(int directory);
+Result<> StoreState(int directory, const State& state);
+
+// The status that is true now: a record whose sandbox process has gone is stopped, whatever it says. Such a container
+// ended with 137, like one that was killed.
+Status CurrentStatus(const State& state);
+
+// A moment as state.json writes it: "2026-01-02T03:04:05.000000006Z".
+std::string FormatTime(int64_t seconds, int32_t nanoseconds);
+std::string FormatNow();
+
+}  // namespace kata::sandbox

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// The names that both sides of the Task service agree on, and the connection to it.
+#pragma once
+
+#include <sys/types.h>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "rpc/client.h"
+
+namespace kata::sandbox {
+
+// In the sandbox's directory.
+inline constexpr char kTaskSocket[] = "task.sock";
+inline constexpr char kStandinSocket[] = "standin.sock";
+inline constexpr char kConsoleSocket[] = "console.sock";
+inline constexpr char kSandboxLog[] = "sandbox.log";
+
+inline constexpr char kTaskService[] = "containerd.task.v2.Task";
+
+// Any.type_url of ExecProcessRequest.spec (the JSON of an OCI process) and UpdateTaskRequest.resources (of LinuxResources).
+inline constexpr char kProcessType[] = "types.containerd.io/opencontainers/runtime-spec/1/Process";
+inline constexpr char kResourcesType[] = "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources";
+
+// The value of stdin, stdout and stderr in Create and Exec: the descriptors are those of this stand-in's hello.
+std::string StandinStdio(pid_t standin);
+
+// Connects to the sandbox process. kUnavailable when none listens (any more).
+Result<std::shared_ptr<rpc::Client>> ConnectTask(const rpc::asio::any_io_executor& executor, int directory);
+
+// One call of the service, for example
+//   auto request = ...; co_await CallTask<CreateTaskResponse>(client, "Create", request, rpc::kNoTimeout)
+template <typename Reply>
+rpc::asio::awaitable<Result<Reply>> CallTask(std::shared_ptr<rpc::Client> client, std::string method,
+                                             const google::protobuf::MessageLite& request,
+                                             std::chrono::milliseconds timeout = rpc::kNoTimeout) {
+  return client->Call<Reply>(kTaskService, std::move(method), request, timeout);
+}
+
+// A SEQPACKET connection to standin.sock; given to the stand-in after SendHello.
+Result<UniqueFd> ConnectStandin(int directory);
+// Says for which process the stand-in stands and hands over its stdio (docs/architecture.md, "Stand-in connection").
+// exec_id is empty for the container's own process; a descriptor of -1 stands for /dev/null.
+Result<> SendHello(int connection, pid_t standin, const std::string& container, const std::string& exec_id,
+                   const int (&stdio)[3]);
+
+}  // namespace kata::sandbox
