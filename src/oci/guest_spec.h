@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+// What of a spec goes to the guest.
+#pragma once
+
+#include "protocol/oci.pb.h"
+
+namespace kata::oci {
+
+// The spec without what only means something on the host: hooks but startContainer's, network namespaces (the guest's
+// network is the container's), paths of namespaces, cpuset (it names the host's processors), network priorities, labels
+// of AppArmor and SELinux. Everything else stays, seccomp and all other limits too. root.path and the sources of bind
+// mounts are still the host's: the sandbox replaces them.
+grpc::Spec GuestSpec(const grpc::Spec& spec);
+
+}  // namespace kata::oci
