@@ -3,7 +3,7 @@
 
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
-set(CMAKE_CXX_EXTENSIONS ON)  # TRY (base/result.h) is a statement expression
+set(CMAKE_CXX_EXTENSIONS OFF)  # gnu++20 would define the macro "linux", a name in oci.proto
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <tl/expected.hpp>
+#include <type_traits>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -87,10 +88,9 @@ Result<T> Context(Result<T> result, fmt::format_string<Args...> format, Args&&..
 }
 
 namespace result_detail {
-inline void Take(const Result<void>&) {}
 template <typename T>
 T Take(Result<T>&& result) {
-  return *std::move(result);
+  if constexpr (!std::is_void_v<T>) return *std::move(result);
 }
 }  // namespace result_detail
 

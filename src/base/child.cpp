@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/child.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/close_range.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+extern char** environ;
+
+namespace kata {
+namespace {
+
+// Everything the child needs, made before fork, since between fork and exec nothing may be allocated.
+struct Prepared {
+  std::vector<char*> argv;
+  std::vector<char*> env;
+  std::vector<int> fds;  // the parent's descriptor for the child's number i; the last is the error pipe
+  const Command* command = nullptr;
+  std::string path;
+  pid_t parent = 0;
+};
+
+enum Step : int { kDescriptors, kNamespace, kDirectory, kCredentials, kExec };
+
+struct Failure {
+  Step step;
+  int sys;
+};
+
+const char* NameOf(Step step) {
+  switch (step) {
+    case kDescriptors:
+      return "cannot pass its descriptors";
+    case kNamespace:
+      return "cannot join a namespace";
+    case kDirectory:
+      return "cannot change the working directory";
+    case kCredentials:
+      return "cannot change the user";
+    case kExec:
+      break;
+  }
+  return "cannot execute it";
+}
+
+std::vector<char*> Pointers(const std::vector<std::string>& strings) {
+  std::vector<char*> pointers;
+  pointers.reserve(strings.size() + 1);
+  for (const std::string& s : strings) pointers.push_back(const_cast<char*>(s.c_str()));
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+Result<std::string> FindExecutable(const std::string& name) {
+  if (name.find('/') != std::string::npos) return name;
+  const char* path = getenv("PATH");
+  std::string_view rest = path != nullptr ? path : "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+  while (!rest.empty()) {
+    const size_t colon = std::min(rest.find(':'), rest.size());
+    const std::string candidate = fmt::format("{}/{}", rest.substr(0, colon), name);
+    if (access(candidate.c_str(), X_OK) == 0) return candidate;
+    rest.remove_prefix(std::min(colon + 1, rest.size()));
+  }
+  return Fail(Code::kNotFound, "{}: not found in PATH", name);
+}
+
+[[noreturn]] void GiveUp(int error_fd, Step step) {
+  const Failure failure{step, errno};
+  [[maybe_unused]] const ssize_t ignored = write(error_fd, &failure, sizeof failure);
+  _exit(127);
+}
+
+// The one place where close-on-exec is cleared. First everything moves above the target numbers, so that no dup2 below
+// can overwrite a descriptor that is still to be moved.
+int PublishDescriptors(std::vector<int>& fds) {
+  const auto count = static_cast<int>(fds.size());
+  for (int& fd : fds) {
+    fd = fcntl(fd, F_DUPFD_CLOEXEC, count);
+    if (fd < 0) return -1;
+  }
+  for (int i = 0; i + 1 < count; ++i) {
+    if (dup2(fds[i], i) < 0) return -1;
+  }
+  if (dup3(fds.back(), count - 1, O_CLOEXEC) < 0) return -1;
+  // Older kernels and filters may refuse close_range; the rest is close-on-exec by rule anyway.
+  syscall(SYS_close_range, static_cast<unsigned>(count), ~0U, 0);
+  return count - 1;
+}
+
+[[noreturn]] void RunChild(Prepared& prepared) {
+  const Command& command = *prepared.command;
+  int error_fd = prepared.fds.back();
+  // Handlers and masks of the parent mean nothing to the new program; a blocked or ignored signal would surprise it.
+  sigset_t none;
+  sigemptyset(&none);
+  for (int signal = 1; signal < NSIG; ++signal) ::signal(signal, SIG_DFL);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+
+  for (const int ns : command.join_namespaces) {
+    if (setns(ns, 0) != 0) GiveUp(error_fd, kNamespace);
+  }
+  if (command.working_directory >= 0 && fchdir(command.working_directory) != 0) GiveUp(error_fd, kDirectory);
+  const int published = PublishDescriptors(prepared.fds);
+  if (published < 0) GiveUp(error_fd, kDescriptors);
+  error_fd = published;
+  if (command.new_session) setsid();
+  if (command.credentials) {
+    const Command::Credentials& user = *command.credentials;
+    if (setgroups(user.groups.size(), user.groups.data()) != 0 || setresgid(user.gid, user.gid, user.gid) != 0 ||
+        setresuid(user.uid, user.uid, user.uid) != 0) {
+      GiveUp(error_fd, kCredentials);
+    }
+  }
+  if (command.die_with_parent) {
+    // After the credentials: changing them clears it. The parent may have died before: then nobody would send it.
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != prepared.parent) _exit(127);
+  }
+  execve(prepared.path.c_str(), prepared.argv.data(), prepared.env.empty() ? environ : prepared.env.data());
+  GiveUp(error_fd, kExec);
+}
+
+Result<UniqueFd> OpenNull() {
+  UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!null) return FailErrno("cannot open /dev/null");
+  return null;
+}
+
+}  // namespace
+
+std::string ExitStatus::Describe() const {
+  if (signal == 0) return fmt::format("exited with status {}", code);
+  const char* name = sigdescr_np(signal);
+  return fmt::format("was killed by signal {} ({})", signal, name != nullptr ? name : "unknown");
+}
+
+Child& Child::operator=(Child&& other) noexcept {
+  if (this != &other) {
+    End();
+    pid_ = std::exchange(other.pid_, -1);
+    pidfd_ = std::move(other.pidfd_);
+  }
+  return *this;
+}
+
+Result<> Child::Signal(int signal) const {
+  if (!running()) return FailWith(ESRCH, "cannot send signal {}", signal);
+  if (syscall(SYS_pidfd_send_signal, pidfd_.get(), signal, nullptr, 0) != 0) {
+    return FailErrno("cannot send signal {} to process {}", signal, pid_);
+  }
+  return {};
+}
+
+Result<ExitStatus> Child::Wait() {
+  if (!running()) return FailWith(ECHILD, "the process has been reaped");
+  siginfo_t info{};
+  while (waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED) != 0) {
+    if (errno != EINTR) return FailErrno("cannot wait for process {}", pid_);
+  }
+  pid_ = -1;
+  pidfd_.Reset();
+  ExitStatus status;
+  (info.si_code == CLD_EXITED ? status.code : status.signal) = info.si_status;
+  return status;
+}
+
+void Child::End() {
+  if (!running()) return;
+  (void)Signal(SIGKILL);
+  (void)Wait();
+}
+
+pid_t Child::Disown() {
+  pidfd_.Reset();
+  return std::exchange(pid_, -1);
+}
+
+Result<Child> Spawn(const Command& command) {
+  if (command.argv.empty()) return Fail(Code::kInvalidArgument, "cannot start a program without a name");
+  const std::string& name = command.argv.front();
+  Prepared prepared;
+  prepared.command = &command;
+  prepared.path = TRY(Context(FindExecutable(name), "cannot start {}", name));
+  prepared.argv = Pointers(command.argv);
+  if (command.env) prepared.env = Pointers(*command.env);
+  prepared.parent = getpid();
+
+  const UniqueFd null = TRY(OpenNull());
+  std::array<int, 2> ends{};
+  if (pipe2(ends.data(), O_CLOEXEC) != 0) return FailErrno("cannot make a pipe");
+  const UniqueFd error_read(ends[0]);
+  UniqueFd error_write(ends[1]);
+  for (const int fd : {command.stdin_fd, command.stdout_fd, command.stderr_fd}) {
+    prepared.fds.push_back(fd >= 0 ? fd : null.get());
+  }
+  prepared.fds.insert(prepared.fds.end(), command.extra_fds.begin(), command.extra_fds.end());
+  prepared.fds.push_back(error_write.get());
+
+  // clone3 and not fork: the pidfd comes with the child, so its number cannot be recycled in between.
+  int pidfd = -1;
+  clone_args args{};
+  args.flags = CLONE_PIDFD;
+  args.pidfd = reinterpret_cast<uint64_t>(&pidfd);
+  args.exit_signal = SIGCHLD;
+  const auto pid = static_cast<pid_t>(syscall(SYS_clone3, &args, sizeof args));
+  if (pid < 0) return FailErrno("cannot start {}: clone3", name);
+  if (pid == 0) RunChild(prepared);
+
+  Child child(pid, UniqueFd(pidfd));
+  error_write.Reset();
+  Failure failure{};
+  ssize_t count = 0;
+  do {
+    count = read(error_read.get(), &failure, sizeof failure);
+  } while (count < 0 && errno == EINTR);
+  if (count == sizeof failure) {
+    (void)child.Wait();
+    return FailWith(failure.sys, "cannot start {}: {}", name, NameOf(failure.step));
+  }
+  return child;
+}
+
+}  // namespace kata

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/child.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/files.h"
+
+namespace kata {
+namespace {
+
+std::string OutputOf(Command command) {
+  int ends[2];
+  EXPECT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  const UniqueFd read_end(ends[0]);
+  UniqueFd write_end(ends[1]);
+  command.stdout_fd = write_end.get();
+  auto child = Spawn(command);
+  EXPECT_TRUE(child) << child.error().message();
+  write_end.Reset();
+  std::string text = ReadAll(read_end.get()).value();
+  EXPECT_TRUE(child->Wait());
+  return text;
+}
+
+TEST(Spawn, ReportsExitStatusAndSignal) {
+  EXPECT_EQ(Spawn({.argv = {"sh", "-c", "exit 7"}})->Wait()->Shell(), 7);
+  EXPECT_EQ(Spawn({.argv = {"sh", "-c", "kill -TERM $$"}})->Wait()->Shell(), 128 + SIGTERM);
+}
+
+TEST(Spawn, ExecFailureIsTheCallersError) {
+  EXPECT_EQ(Spawn({.argv = {"/does/not/exist"}}).error().sys(), ENOENT);
+  EXPECT_EQ(Spawn({.argv = {"/etc/passwd"}}).error().sys(), EACCES);
+  EXPECT_EQ(Spawn({.argv = {"kata-no-such-program"}}).error().code(), Code::kNotFound);
+}
+
+TEST(Spawn, ChildHasOnlyTheDescriptorsItWasGiven) {
+  const UniqueFd leak(open("/dev/zero", O_RDONLY));  // deliberately without close-on-exec
+  const UniqueFd given = Open("/dev/null", O_RDONLY).value();
+  Command command{.argv = {"sh", "-c", "ls -l /proc/$$/fd | sed -n 's/.* \\([0-9]*\\) -> \\(.*\\)/\\1 \\2/p'"}};
+  command.extra_fds = {given.get()};
+  const std::string text = OutputOf(std::move(command));
+  EXPECT_NE(text.find("3 /dev/null"), std::string::npos) << text;
+  EXPECT_EQ(text.find("/dev/zero"), std::string::npos) << text;
+}
+
+TEST(Spawn, DescriptorsMayAlreadyHaveTheTargetsNumbers) {
+  const UniqueFd a = Open("/dev/null", O_RDONLY).value();
+  const UniqueFd b = Open("/dev/zero", O_RDONLY).value();
+  // Crossed on purpose: a naive dup2 would overwrite one by the other.
+  Command command{.argv = {"sh", "-c", "readlink /proc/$$/fd/3; readlink /proc/$$/fd/4"}};
+  command.extra_fds = {std::max(a.get(), b.get()), std::min(a.get(), b.get())};
+  const bool crossed = a.get() < b.get();
+  EXPECT_EQ(OutputOf(std::move(command)), crossed ? "/dev/zero\n/dev/null\n" : "/dev/null\n/dev/zero\n");
+}
+
+TEST(Spawn, CredentialsLeaveNoCapability) {
+  Command command{.argv = {"grep", "-E", "^(Uid|CapEff)", "/proc/self/status"}};
+  command.credentials = Command::Credentials{4242, 4243, {}};
+  const std::string text = OutputOf(std::move(command));
+  EXPECT_NE(text.find("Uid:\t4242\t4242\t4242\t4242"), std::string::npos) << text;
+  EXPECT_NE(text.find("CapEff:\t0000000000000000"), std::string::npos) << text;
+}
+
+TEST(Spawn, ChildDiesWithItsParentAlsoAsAnotherUser) {
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  UniqueFd read_end(ends[0]);
+  UniqueFd write_end(ends[1]);
+  const pid_t parent = fork();
+  if (parent == 0) {
+    Command command{.argv = {"sleep", "1000"}};
+    command.credentials = Command::Credentials{4242, 4243, {}};
+    command.extra_fds = {write_end.get()};
+    auto child = Spawn(command);
+    if (!child) _exit(1);
+    kill(getpid(), SIGKILL);
+  }
+  write_end.Reset();
+  waitpid(parent, nullptr, 0);
+  // The pipe's end comes when the last holder of its write end, the grandchild, is gone.
+  pollfd waiting{read_end.get(), POLLIN, 0};
+  EXPECT_EQ(poll(&waiting, 1, 20000), 1);
+  EXPECT_EQ(ReadAll(read_end.get()).value(), "");
+}
+
+TEST(Child, DestructorKillsAndReaps) {
+  pid_t pid = 0;
+  {
+    auto child = Spawn({.argv = {"sleep", "1000"}});
+    ASSERT_TRUE(child);
+    pid = child->pid();
+  }
+  EXPECT_EQ(kill(pid, 0), -1);
+  EXPECT_EQ(errno, ESRCH);
+}
+
+}  // namespace
+}  // namespace kata

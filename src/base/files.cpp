@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/files.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <memory>
+
+#include "base/path_walk.h"
+
+namespace kata {
+namespace {
+
+bool openat2_disabled = false;
+
+// openat2(2); -1 with errno ENOSYS where the kernel has none. EAGAIN means that a rename raced with the walk: try again.
+int Openat2(int dirfd, const std::string& path, int flags, mode_t mode, uint64_t resolve) {
+  if (openat2_disabled) {
+    errno = ENOSYS;
+    return -1;
+  }
+  open_how how{};
+  how.flags = static_cast<uint64_t>(flags) | O_CLOEXEC;
+  how.mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? mode : 0;
+  how.resolve = resolve;
+  for (int attempt = 0; attempt < 128; ++attempt) {
+    const auto fd = static_cast<int>(syscall(SYS_openat2, dirfd, path.c_str(), &how, sizeof how));
+    if (fd >= 0 || errno != EAGAIN) return fd;
+  }
+  return -1;
+}
+
+Result<std::string> CheckedPath(std::string_view path) {
+  if (path.find('\0') != std::string_view::npos) {
+    return Fail(Code::kInvalidArgument, "a path has a NUL byte in it");
+  }
+  return std::string(path.empty() ? "." : path);
+}
+
+}  // namespace
+
+void DisableOpenat2ForTest(bool disabled) { openat2_disabled = disabled; }
+
+std::string FdPath(int fd) { return fmt::format("/proc/self/fd/{}", fd); }
+
+Result<std::string> ReadAll(int fd, size_t limit) {
+  std::string data;
+  size_t used = 0;
+  while (true) {
+    if (used == data.size()) data.resize(std::min(limit + 1, std::max<size_t>(4096, data.size() * 2)));
+    const ssize_t count = read(fd, data.data() + used, data.size() - used);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return FailErrno("cannot read");
+    if (count == 0) break;
+    used += static_cast<size_t>(count);
+    if (used > limit) return Fail(Code::kOutOfRange, "more than {} bytes", limit);
+  }
+  data.resize(used);
+  return data;
+}
+
+Result<std::string> ReadFile(const std::string& path, size_t limit) {
+  const auto fd = TRY(Open(path, O_RDONLY));
+  return Context(ReadAll(fd.get(), limit), "reading {}", path);
+}
+
+Result<> WriteAll(int fd, std::string_view data) {
+  while (!data.empty()) {
+    const ssize_t count = write(fd, data.data(), data.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return FailErrno("cannot write");
+    data.remove_prefix(static_cast<size_t>(count));
+  }
+  return {};
+}
+
+Result<> WriteFile(const std::string& path, std::string_view data) {
+  const auto fd = TRY(Open(path, O_WRONLY));
+  const ssize_t count = write(fd.get(), data.data(), data.size());
+  if (count < 0) return FailErrno("cannot write \"{}\" to {}", data, path);
+  if (static_cast<size_t>(count) != data.size()) return Fail(Code::kUnknown, "short write to {}", path);
+  return {};
+}
+
+Result<> WriteFileAtomic(int dirfd, const std::string& name, std::string_view data, mode_t mode) {
+  static std::atomic<unsigned> serial{0};
+  const std::string temporary = fmt::format(".{}.{}.{}", name, getpid(), serial++);
+  const UniqueFd fd(openat(dirfd, temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
+  if (!fd) return FailErrno("cannot make {}", temporary);
+  Result<> written = WriteAll(fd.get(), data);
+  if (written && renameat(dirfd, temporary.c_str(), dirfd, name.c_str()) != 0) written = FailErrno("cannot rename");
+  if (!written) unlinkat(dirfd, temporary.c_str(), 0);
+  return Context(std::move(written), "writing {}", name);
+}
+
+Result<UniqueFd> Open(const std::string& path, int flags, mode_t mode) {
+  UniqueFd fd(open(path.c_str(), flags | O_CLOEXEC, mode));
+  if (!fd) return FailErrno("cannot open {}", path);
+  return fd;
+}
+
+Result<UniqueFd> OpenBeneath(int dirfd, std::string_view path, int flags, mode_t mode) {
+  const std::string checked = TRY(CheckedPath(path));
+  UniqueFd fd(Openat2(dirfd, checked, flags, mode, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS));
+  if (!fd && errno == ENOSYS) return WalkBeneath(dirfd, checked, flags, mode);
+  if (!fd) return FailErrno("cannot open {} beneath its folder", path);
+  return fd;
+}
+
+Result<UniqueFd> OpenInRoot(int rootfd, std::string_view path, int flags, mode_t mode) {
+  const std::string checked = TRY(CheckedPath(path));
+  UniqueFd fd(Openat2(rootfd, checked, flags, mode, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS));
+  if (!fd && errno == ENOSYS) return WalkInRoot(rootfd, checked, flags, mode);
+  if (!fd) return FailErrno("cannot open {} in the root directory", path);
+  return fd;
+}
+
+Result<UniqueFd> MakeDirsInRoot(int rootfd, std::string_view path, mode_t mode) {
+  constexpr int kFlags = O_PATH | O_DIRECTORY;
+  if (auto existing = OpenInRoot(rootfd, path, kFlags); existing || existing.error().sys() != ENOENT) return existing;
+  const size_t slash = path.find_last_not_of('/');
+  const std::string_view trimmed = path.substr(0, slash == std::string_view::npos ? 0 : slash + 1);
+  const size_t cut = trimmed.rfind('/');
+  const std::string_view parent = cut == std::string_view::npos ? "." : trimmed.substr(0, cut);
+  const std::string name(trimmed.substr(cut == std::string_view::npos ? 0 : cut + 1));
+  if (name.empty() || name == "." || name == "..") return Fail(Code::kInvalidArgument, "cannot make the folder {}", path);
+  const auto parent_fd = TRY(MakeDirsInRoot(rootfd, parent.empty() ? "/" : parent, mode));
+  // The parent is a descriptor, so whatever is renamed meanwhile, the new folder is inside rootfd.
+  if (mkdirat(parent_fd.get(), name.c_str(), mode) != 0 && errno != EEXIST) return FailErrno("cannot make {}", path);
+  UniqueFd made(openat(parent_fd.get(), name.c_str(), kFlags | O_NOFOLLOW | O_CLOEXEC));
+  if (!made) return FailErrno("cannot make the folder {}: something else is in its place", path);
+  return made;
+}
+
+Result<UniqueFd> MakeFileInRoot(int rootfd, std::string_view path, mode_t mode) {
+  auto existing = OpenInRoot(rootfd, path, O_PATH);
+  if (existing) {
+    struct stat info {};
+    if (fstat(existing->get(), &info) != 0) return FailErrno("cannot look at {}", path);
+    if (S_ISDIR(info.st_mode)) return FailWith(EISDIR, "cannot make the file {}", path);
+    return existing;
+  }
+  if (existing.error().sys() != ENOENT) return existing;
+  const size_t cut = path.rfind('/');
+  const std::string_view parent = cut == std::string_view::npos ? "." : path.substr(0, cut);
+  const std::string name(path.substr(cut == std::string_view::npos ? 0 : cut + 1));
+  if (name.empty() || name == "." || name == "..") return Fail(Code::kInvalidArgument, "cannot make the file {}", path);
+  const auto parent_fd = TRY(MakeDirsInRoot(rootfd, parent.empty() ? "/" : parent, 0755));
+  const UniqueFd made(openat(parent_fd.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
+  if (!made) return FailErrno("cannot make the file {}", path);
+  UniqueFd handle(openat(parent_fd.get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  if (!handle) return FailErrno("cannot open the new file {}", path);
+  return handle;
+}
+
+Result<std::vector<std::string>> ListDir(int dirfd) {
+  // A descriptor of its own: fdopendir takes it over, and its position is not the caller's.
+  const int copy = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (copy < 0) return FailErrno("cannot open a folder to list it");
+  const std::unique_ptr<DIR, int (*)(DIR*)> dir(fdopendir(copy), closedir);
+  if (!dir) return FailErrno("cannot list a folder");
+  std::vector<std::string> names;
+  while (true) {
+    errno = 0;
+    const dirent* entry = readdir(dir.get());
+    if (entry == nullptr) break;
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") names.emplace_back(name);
+  }
+  if (errno != 0) return FailErrno("cannot list a folder");
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+}  // namespace kata
