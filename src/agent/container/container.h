@@ -20,7 +20,7 @@ namespace asio = boost::asio;
 
 // The child's end of its stdio. With a terminal these are unused: the pty is made inside the container.
 struct ProcessIo {
-  UniqueFd stdin_read;
+  UniqueFd stdin_read;  // one that is not valid is /dev/null
   UniqueFd stdout_write;
   UniqueFd stderr_write;
   bool terminal = false;
@@ -28,24 +28,36 @@ struct ProcessIo {
   uint32_t columns = 0;
 };
 
-// A process that the agent, PID 1, will reap.
+// A process that the agent, PID 1, will reap. The pidfd names it whatever happens to the number.
 struct StartedProcess {
   pid_t pid = -1;
   UniqueFd pidfd;
   UniqueFd terminal;  // the pty's master, when a terminal was asked for
 };
 
+// A device that no container may touch, whatever its spec allows.
+struct ProtectedDevice {
+  char type = 'c';  // 'b' or 'c'
+  uint32_t major = 0;
+  uint32_t minor = 0;
+};
+
 // Everything a container is made from.
 struct ContainerOptions {
-  std::string id;
-  grpc::Spec spec;             // root.path is a path in the guest
-  UniqueFd ipc_namespace;      // the pod's shared namespaces, joined where the spec has one of the type with a path;
-  UniqueFd uts_namespace;      // not valid: the spec's own words count
+  std::string id;          // at most 255 bytes, no slash
+  grpc::Spec spec;         // root.path is a path in the guest
+  UniqueFd ipc_namespace;  // the pod's shared namespaces, joined where the spec has one of the type with a path;
+  UniqueFd uts_namespace;  // not valid: the spec's own words count
   UniqueFd pid_namespace;
-  // Called in the parent as soon as the init's pid is known, before it can end, so that the reaper knows it.
+  std::string cgroup_mount = "/sys/fs/cgroup";  // where cgroup2 is mounted
+  // The guest's root device is always protected; these are too (the agent's own channel, for example).
+  std::vector<ProtectedDevice> protected_devices;
 };
 
 // From CreateContainer to RemoveContainer. Each call either does all of it or leaves nothing.
+//
+// Its processes are direct children of this process: the reaper (agent/reaper.h) collects them, and the helpers that
+// start them. Call Create and Exec under a Reaper::Hold.
 class Container {
  public:
   // Makes cgroup, namespaces and mounts, finds the command, and returns when the init waits to be released.
@@ -60,27 +72,33 @@ class Container {
 
   // The init's process; the terminal can be taken once.
   StartedProcess& init();
-  // Releases the init: runs the startContainer hooks, then the command.
+  // Releases the init: runs the startContainer hooks, then the command. kFailedPrecondition: it was started before.
   asio::awaitable<Result<>> Start();
-  // Another process in the container's namespaces and cgroup. Errors as Create's.
-  asio::awaitable<Result<StartedProcess>> Exec(const grpc::Process& process, ProcessIo io);
+  // Another process in the container's namespaces and cgroup. Errors as Create's. Without capabilities in process it gets
+  // those of the init. kFailedPrecondition: the container is paused, or its init has ended.
+  asio::awaitable<Result<StartedProcess>> Exec(grpc::Process process, ProcessIo io);
   // Sends a signal to every process of the container (cgroup.kill for SIGKILL).
   Result<> SignalAll(int signal);
-  Result<> Pause();
-  Result<> Resume();
+  // Return when every process is frozen, or thawed.
+  asio::awaitable<Result<>> Pause();
+  asio::awaitable<Result<>> Resume();
+  // Sets what the message has; the rest stays.
   Result<> Update(const grpc::LinuxResources& resources);
   Result<grpc::CgroupStats> Stats() const;
   // The processes in the container, as the guest numbers them.
   Result<std::vector<pid_t>> Pids() const;
-  // The path of its cgroup below the cgroup2 mount, and a count of OOM kills from memory.events.
+  // The path of its cgroup below the cgroup2 mount, without a leading slash.
   const std::string& cgroup_path() const;
-  // Kills what is left, removes cgroup and mounts.
-  Result<> Destroy();
+  // Waits until a process of the container has been killed for want of memory: once for every growth of memory.events'
+  // oom_kill. kNotFound when the container is destroyed. The Container may go while this waits.
+  asio::awaitable<Result<>> WaitOom();
+  // Kills what is left, waits for its end, removes the cgroup and lets go of the namespaces, and so of the mounts.
+  asio::awaitable<Result<>> Destroy();
 
  private:
   struct Impl;
-  explicit Container(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  explicit Container(std::shared_ptr<Impl> impl);
+  std::shared_ptr<Impl> impl_;
 };
 
 // The main of the re-executed agent ("kata-agent init"): makes one container process from the plan it is handed. Never
