@@ -188,7 +188,7 @@ pid_t Child::Disown() {
 
 Result<Child> Spawn(const Command& command) {
   if (command.argv.empty()) return Fail(Code::kInvalidArgument, "cannot start a program without a name");
-  const std::string& name = command.argv.front();
+  const std::string& name = command.path.empty() ? command.argv.front() : command.path;
   Prepared prepared;
   prepared.command = &command;
   prepared.path = TRY(Context(FindExecutable(name), "cannot start {}", name));

@@ -31,6 +31,7 @@ struct Command {
   };
 
   std::vector<std::string> argv;                 // argv[0] is a path, or a name looked up in PATH
+  std::string path;                              // the program, when argv[0] is another name for it
   std::optional<std::vector<std::string>> env;   // unset: the parent's
   // Descriptors of the parent given to the child under the numbers 0, 1, 2 (-1: /dev/null) ...
   int stdin_fd = -1;

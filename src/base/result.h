@@ -34,6 +34,7 @@ enum class Code {
 // One failure: its kind, the errno behind it (0 when there is none), and "outer: inner: why".
 class Error {
  public:
+  Error() : Error(Code::kUnknown, "unknown error") {}  // Asio's co_spawn wants a default for what a coroutine returns
   Error(Code code, std::string message, int sys = 0)
       : code_(code), sys_(sys), message_(std::move(message)) {}
 

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rpc/client.h"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <optional>
+
+#include "protocol/ttrpc.pb.h"
+
+namespace kata::rpc {
+namespace {
+
+constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
+
+Result<std::string> ParseResponse(const std::string& payload) {
+  ttrpc::Response response;
+  if (!response.ParseFromString(payload)) return Fail(Code::kInternal, "the peer's response is not a valid message");
+  if (response.has_status() && response.status().code() != 0) {
+    return tl::unexpected<Error>(Error(static_cast<Code>(response.status().code()), response.status().message()));
+  }
+  return std::move(*response.mutable_payload());
+}
+
+}  // namespace
+
+// A call that waits for its reply. The timer is its deadline, and its cancelling the news that the reply is there.
+struct Client::Call_ {
+  explicit Call_(const asio::any_io_executor& executor) : done(executor) {}
+  asio::steady_timer done;
+  std::optional<Result<std::string>> reply;
+};
+
+Client::Client(const asio::any_io_executor& executor, UniqueFd fd)
+    : executor_(executor), connection_(Connection::Create(executor, std::move(fd))), closed_(executor) {
+  closed_.expires_at(asio::steady_timer::time_point::max());
+}
+
+Client::~Client() { connection_->Close(); }
+
+std::shared_ptr<Client> Client::Create(const asio::any_io_executor& executor, UniqueFd fd) {
+  std::shared_ptr<Client> client(new Client(executor, std::move(fd)));
+  asio::co_spawn(executor, client->ReadLoop(), asio::detached);
+  return client;
+}
+
+asio::awaitable<Result<std::string>> Client::CallRaw(std::string service, std::string method, std::string payload,
+                                                     std::chrono::milliseconds timeout) {
+  auto self = shared_from_this();
+  if (closed()) co_return Fail(Code::kUnavailable, "{}: the connection is closed", method);
+  ttrpc::Request request;
+  request.set_service(std::move(service));
+  request.set_method(method);
+  request.set_payload(std::move(payload));
+  if (timeout != kNoTimeout) request.set_timeout_nano(std::chrono::nanoseconds(timeout).count());
+
+  const uint32_t stream = next_stream_;
+  next_stream_ += 2;
+  auto call = std::make_shared<Call_>(executor_);
+  call->done.expires_at(timeout == kNoTimeout ? asio::steady_timer::time_point::max()
+                                              : asio::steady_timer::clock_type::now() + timeout);
+  calls_[stream] = call;
+  Frame frame{{0, stream, FrameType::kRequest, 0}, request.SerializeAsString()};
+  // Sent aside, so that the deadline counts also while the peer does not read.
+  auto send = [](std::shared_ptr<Connection> connection, Frame out, std::shared_ptr<Call_> waiting) -> asio::awaitable<void> {
+    auto sent = co_await connection->Send(std::move(out));
+    if (!sent && !waiting->reply) {
+      waiting->reply = tl::unexpected<Error>(std::move(sent).error());
+      waiting->done.cancel();
+    }
+  };
+  asio::co_spawn(executor_, send(connection_, std::move(frame), call), asio::detached);
+
+  if (!call->reply) co_await call->done.async_wait(kAwait);
+  calls_.erase(stream);
+  if (!call->reply) co_return Fail(Code::kDeadlineExceeded, "{}: no answer within {} ms", method, timeout.count());
+  co_return std::move(*call->reply);
+}
+
+asio::awaitable<void> Client::ReadLoop() {
+  // Holds the connection and not the client: the client's end must not wait for a peer that says nothing.
+  std::weak_ptr<Client> weak = weak_from_this();
+  auto connection = connection_;
+  while (true) {
+    auto frame = co_await connection->Receive();
+    auto self = weak.lock();
+    if (!self) co_return;
+    if (frame && frame->header.type != FrameType::kResponse) {
+      frame = Fail(Code::kInvalidArgument, "the peer sent a frame that is no response");
+    }
+    if (!frame) {
+      connection->Close();
+      self->FailAll(frame.error());
+      co_return;
+    }
+    // A reply to nothing is one to a call that has given up waiting.
+    if (auto call = self->calls_.find(frame->header.stream); call != self->calls_.end() && !call->second->reply) {
+      call->second->reply = ParseResponse(frame->payload);
+      call->second->done.cancel();
+    }
+  }
+}
+
+void Client::FailAll(const Error& error) {
+  for (auto& [stream, call] : calls_) {
+    if (!call->reply) call->reply = tl::unexpected<Error>(Error(Code::kUnavailable, error.message()));
+    call->done.cancel();
+  }
+  closed_.cancel();
+  closed_.expires_at(asio::steady_timer::time_point::min());
+}
+
+void Client::Close() {
+  connection_->Close();
+  FailAll(Error(Code::kUnavailable, "the connection was closed"));
+}
+
+bool Client::closed() const { return connection_->closed(); }
+
+asio::awaitable<void> Client::Closed() {
+  auto self = shared_from_this();
+  if (!closed()) co_await closed_.async_wait(kAwait);
+}
+
+}  // namespace kata::rpc

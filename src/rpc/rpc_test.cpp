@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/use_future.hpp>
+#include <future>
+
+#include "base/files.h"
+#include "protocol/health.pb.h"
+#include "rpc/client.h"
+#include "rpc/server.h"
+
+namespace kata::rpc {
+namespace {
+
+using std::chrono::milliseconds;
+
+class RpcTest : public ::testing::Test {
+ protected:
+  RpcTest() {
+    int ends[2];
+    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), 0);
+    near_ = UniqueFd(ends[0]);
+    far_ = UniqueFd(ends[1]);
+    table_.Method<grpc::CheckRequest, grpc::VersionCheckResponse>("grpc.Health", "Version", Version);
+  }
+
+  static asio::awaitable<Result<grpc::VersionCheckResponse>> Version(grpc::CheckRequest request) {
+    if (request.service() == "throw") throw std::bad_alloc();
+    if (request.service().empty()) co_return Fail(Code::kNotFound, "no such service");
+    grpc::VersionCheckResponse reply;
+    reply.set_agent_version(request.service());
+    co_return reply;
+  }
+
+  void StartServer() {
+    asio::co_spawn(context_, Serve(Connection::Create(context_.get_executor(), std::move(far_)), table_), asio::detached);
+  }
+
+  // Runs a coroutine to its end.
+  template <typename T>
+  T Run(asio::awaitable<T> work) {
+    auto future = asio::co_spawn(context_, std::move(work), asio::use_future);
+    while (future.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+      context_.restart();
+      context_.run_one();
+    }
+    return future.get();
+  }
+
+  Result<grpc::VersionCheckResponse> Ask(const std::string& service, milliseconds timeout = kNoTimeout) {
+    if (!client_) client_ = Client::Create(context_.get_executor(), std::move(near_));
+    grpc::CheckRequest request;
+    request.set_service(service);
+    return Run(client_->Call<grpc::VersionCheckResponse>("grpc.Health", "Version", request, timeout));
+  }
+
+  asio::io_context context_;
+  MethodTable table_;
+  UniqueFd near_;
+  UniqueFd far_;
+  std::shared_ptr<Client> client_;
+};
+
+TEST_F(RpcTest, CallsAndErrorsCrossTheWire) {
+  StartServer();
+  EXPECT_EQ(Ask("hello")->agent_version(), "hello");
+  EXPECT_EQ(Ask("").error().code(), Code::kNotFound);
+  EXPECT_EQ(Ask("").error().message(), "no such service");
+  EXPECT_EQ(Ask("throw").error().code(), Code::kInternal);
+  const std::string large(3U << 20U, 'x');
+  EXPECT_EQ(Ask(large)->agent_version(), large);
+}
+
+TEST_F(RpcTest, UnknownMethodNamesItself) {
+  StartServer();
+  client_ = Client::Create(context_.get_executor(), std::move(near_));
+  const auto reply = Run(client_->CallRaw("a.B", "C", "", kNoTimeout));
+  EXPECT_EQ(reply.error().code(), Code::kUnimplemented);
+  EXPECT_EQ(reply.error().message(), "a.B/C is not implemented");
+}
+
+TEST_F(RpcTest, TooLargeAMessageFailsOnlyThatCall) {
+  StartServer();
+  EXPECT_EQ(Ask(std::string(kMaxPayload + 1, 'x')).error().code(), Code::kResourceExhausted);
+  EXPECT_EQ(Ask("still here")->agent_version(), "still here");
+}
+
+TEST_F(RpcTest, SilentPeerMeansDeadlineExceeded) {
+  EXPECT_EQ(Ask("x", milliseconds(20)).error().code(), Code::kDeadlineExceeded);
+}
+
+TEST_F(RpcTest, GonePeerMeansUnavailableForAllCalls) {
+  far_.Reset();
+  EXPECT_EQ(Ask("x").error().code(), Code::kUnavailable);
+  EXPECT_EQ(Ask("x").error().code(), Code::kUnavailable);
+  EXPECT_TRUE(client_->closed());
+  Run(client_->Closed());
+}
+
+TEST_F(RpcTest, GarbageEndsTheConnection) {
+  const std::string garbage(64, '\xff');
+  ASSERT_TRUE(WriteAll(far_.get(), garbage));
+  EXPECT_EQ(Ask("x").error().code(), Code::kUnavailable);
+}
+
+TEST_F(RpcTest, ServerDropsAPeerThatSendsGarbage) {
+  StartServer();
+  ASSERT_TRUE(WriteAll(near_.get(), std::string(64, '\xff')));
+  asio::posix::stream_descriptor waiter(context_, near_.Release());
+  const auto wait = [](asio::posix::stream_descriptor& fd) -> asio::awaitable<void> {
+    co_await fd.async_wait(asio::posix::stream_descriptor::wait_read, asio::use_awaitable);
+  };
+  Run(wait(waiter));
+  char byte = 0;
+  EXPECT_LE(read(waiter.native_handle(), &byte, 1), 0);
+}
+
+TEST_F(RpcTest, UnixSocketIsPrivateAndServesPathsOfAnyLength) {
+  std::string name = "/tmp/kata-rpc-XXXXXX";
+  const std::string top = mkdtemp(name.data());
+  const UniqueFd top_fd = Open(top, O_PATH | O_DIRECTORY).value();
+  const UniqueFd dir = MakeDirsInRoot(top_fd.get(), std::string(120, 'd'), 0700).value();
+  UniqueFd listener = ListenUnix(dir.get(), "task.sock").value();
+  struct stat info {};
+  ASSERT_EQ(fstatat(dir.get(), "task.sock", &info, 0), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600U);
+  asio::co_spawn(context_, ServeUnix(std::move(listener), table_), asio::detached);
+  near_ = ConnectUnix(dir.get(), "task.sock").value();
+  EXPECT_EQ(Ask("by path")->agent_version(), "by path");
+  EXPECT_TRUE(RemoveTree(top));
+}
+
+}  // namespace
+}  // namespace kata::rpc
