@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+# make        the executables in build/bin and the guest's files in build/guest
+# make run    everything that is needed, then a container in a virtual machine of its own
+# make check  every test
+# make bench  the figures of docs/SPECIFICATION.md
+# make install [DESTDIR=] [PREFIX=/usr]
+
+SHELL := /bin/bash
+PREFIX ?= /usr
+# Another compiler cache or more jobs: make CMAKE_FLAGS=... NINJA_FLAGS=...
+CMAKE_FLAGS ?=
+NINJA_FLAGS ?=
+
+.PHONY: all deps build guest run check unit sanitized vm-tests lint bench install clean
+
+all: build guest
+
+deps:
+	@packaging/install-packages.sh packaging/debian-packages.txt
+
+build/build.ninja: | deps
+	cmake --preset release $(CMAKE_FLAGS)
+
+build: deps build/build.ninja
+	cmake --build --preset release -- $(NINJA_FLAGS)
+
+guest: build
+	@guest/kernel/build.sh --output build/guest
+	@guest/initrd/build.sh --agent build/bin/kata-agent --output build/guest/kata-containers-initrd.img
+
+run: all
+	@bench/demo.sh
+
+check: lint unit sanitized vm-tests
+	@tests/summary.sh build/test-results
+
+unit: all
+	@tests/run-ctest.sh release unit
+
+sanitized: deps
+	cmake --preset asan-ubsan $(CMAKE_FLAGS)
+	cmake --build --preset asan-ubsan -- $(NINJA_FLAGS)
+	@tests/run-ctest.sh asan-ubsan unit
+
+vm-tests: all
+	@tests/run-ctest.sh release vm
+
+lint: build
+	@tests/lint/format.sh
+	@tests/lint/tidy.py build
+
+bench: all
+	@bench/run.sh
+
+install: all
+	DESTDIR="$(DESTDIR)" cmake --install build --prefix "$(PREFIX)"
+
+clean:
+	rm -rf build
