@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// kata-standin: the pid on the host that stands for one process in a guest (docs/kata-standin.md).
+// Static and without the C++ library's streams: there is one of these for every container and every exec.
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+namespace {
+
+constexpr int kConnection = 3;
+constexpr int kUsageError = 2;
+// What a process that was killed reports; the sandbox process has gone, and the guest with it.
+constexpr int kSandboxGone = 128 + SIGKILL;
+
+void Send(const char* packet, int length) {
+  // An error means that the sandbox process has gone, which the end of the stream tells in a moment.
+  while (send(kConnection, packet, static_cast<size_t>(length), MSG_NOSIGNAL) < 0 && errno == EINTR) {
+  }
+}
+
+void SendSignal(unsigned signal) {
+  char packet[16];
+  Send(packet, snprintf(packet, sizeof packet, "S %u", signal));
+}
+
+void SendWindowSize() {
+  winsize size{};
+  if (ioctl(STDIN_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_row == 0 || size.ws_col == 0) return;
+  char packet[32];
+  Send(packet, snprintf(packet, sizeof packet, "W %u %u", size.ws_row, size.ws_col));
+}
+
+// Returns when the connection has nothing more to say for now.
+void ReadConnection() {
+  char packet[32];
+  const ssize_t length = recv(kConnection, packet, sizeof packet - 1, MSG_DONTWAIT);
+  if (length < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (length <= 0) _exit(kSandboxGone);
+  packet[length] = '\0';
+  unsigned status = 0;
+  if (sscanf(packet, "X %u", &status) == 1) _exit(static_cast<int>(status & 0xffU));
+}
+
+// Passes on all that wait.
+void ReadSignals(int signals, bool terminal) {
+  signalfd_siginfo info{};
+  while (read(signals, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+    if (terminal && info.ssi_signo == SIGWINCH) {
+      SendWindowSize();
+    } else {
+      SendSignal(info.ssi_signo);
+    }
+  }
+}
+
+}  // namespace
+
+// kata-standin [--terminal] ID [EXEC-ID]: the ids are for people who look at ps(1). Descriptor 3 is the connection.
+int main(int argc, char** argv) {
+  const bool terminal = argc > 1 && strcmp(argv[1], "--terminal") == 0;
+  int type = 0;
+  socklen_t size = sizeof type;
+  if (getsockopt(kConnection, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_SEQPACKET) {
+    static const char message[] =
+        "kata-standin: descriptor 3 is no SEQPACKET socket; this program is for kata-runtime\n";
+    [[maybe_unused]] const ssize_t ignored = write(STDERR_FILENO, message, sizeof message - 1);
+    return kUsageError;
+  }
+  // Everything that can be blocked is, first of all, and stays so: a signal that arrives before the loop waits there.
+  sigset_t all;
+  sigfillset(&all);
+  sigprocmask(SIG_SETMASK, &all, nullptr);
+  const int signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
+  if (signals < 0) return kUsageError;
+
+  if (terminal) {
+    // The engine resizes the master; the kernel tells the slave's foreground group, which is this process.
+    ioctl(STDIN_FILENO, TIOCSCTTY, 0);
+    SendWindowSize();
+  }
+
+  pollfd waits[] = {{.fd = kConnection, .events = POLLIN, .revents = 0},
+                    {.fd = signals, .events = POLLIN, .revents = 0}};
+  for (;;) {
+    if (poll(waits, 2, -1) < 0 && errno != EINTR) return kSandboxGone;
+    // Signals first, so that none which came before the end is lost.
+    if (waits[1].revents != 0) ReadSignals(signals, terminal);
+    if (waits[0].revents != 0) ReadConnection();
+  }
+}

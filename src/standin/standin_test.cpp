@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <fstream>
+#include <sstream>
+
+#include "base/child.h"
+
+namespace kata {
+namespace {
+
+// A stand-in with the other end of its connection.
+struct Standin {
+  Child child;
+  UniqueFd connection;
+
+  // The next packet; empty at the end of the stream. Waits as long as it takes: ctest bounds the whole test.
+  std::string Receive() {
+    std::array<char, 64> packet{};
+    const ssize_t length = recv(connection.get(), packet.data(), packet.size(), 0);
+    return length > 0 ? std::string(packet.data(), static_cast<size_t>(length)) : std::string();
+  }
+  void Send(const std::string& packet) {
+    ASSERT_EQ(send(connection.get(), packet.data(), packet.size(), MSG_NOSIGNAL), static_cast<ssize_t>(packet.size()));
+  }
+  // A signal sent right after the exec may find the default action still in place, so wait for the mask.
+  void AwaitBlocked(int signal) {
+    for (;;) {
+      std::ifstream status("/proc/" + std::to_string(child.pid()) + "/status");
+      std::string line;
+      while (std::getline(status, line)) {
+        if (line.starts_with("SigBlk:")) {
+          const uint64_t mask = std::stoull(line.substr(7), nullptr, 16);
+          if ((mask & (1ULL << (signal - 1))) != 0) return;
+        }
+      }
+      sched_yield();
+    }
+  }
+};
+
+Standin Start(std::vector<std::string> arguments, int terminal = -1) {
+  std::array<int, 2> pair{};
+  EXPECT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair.data()), 0);
+  const UniqueFd theirs(pair[1]);
+  Standin standin;
+  standin.connection = UniqueFd(pair[0]);
+  Command command;
+  command.argv = {KATA_STANDIN};
+  command.argv.insert(command.argv.end(), arguments.begin(), arguments.end());
+  command.stdin_fd = command.stdout_fd = command.stderr_fd = terminal;
+  command.extra_fds = {theirs.get()};
+  command.new_session = true;
+  auto child = Spawn(command);
+  EXPECT_TRUE(child) << child.error().message();
+  standin.child = std::move(*child);
+  standin.AwaitBlocked(SIGTERM);
+  return standin;
+}
+
+TEST(Standin, ExitsWithTheStatusItIsTold) {
+  for (const int status : {0, 1, 42, 137, 255}) {
+    Standin standin = Start({"c1"});
+    standin.Send("X " + std::to_string(status));
+    auto end = standin.child.Wait();
+    ASSERT_TRUE(end);
+    EXPECT_EQ(end->signal, 0);
+    EXPECT_EQ(end->code, status);
+  }
+}
+
+TEST(Standin, ExitsWith137WhenTheSandboxProcessHasGone) {
+  Standin standin = Start({"c1"});
+  standin.connection.Reset();
+  auto end = standin.child.Wait();
+  ASSERT_TRUE(end);
+  EXPECT_EQ(end->code, 137);
+}
+
+TEST(Standin, PassesEverySignalOnThatCanBeCaught) {
+  Standin standin = Start({"c1"});
+  for (int signal = 1; signal <= 64; ++signal) {
+    // 32 and 33 belong to the C library.
+    if (signal == SIGKILL || signal == SIGSTOP || signal == 32 || signal == 33) continue;
+    ASSERT_TRUE(standin.child.Signal(signal));
+    EXPECT_EQ(standin.Receive(), "S " + std::to_string(signal));
+  }
+  standin.Send("X 0");
+  ASSERT_TRUE(standin.child.Wait());
+}
+
+TEST(Standin, KeepsASignalThatCameBeforeTheStatus) {
+  Standin standin = Start({"c1"});
+  // Stopped, it finds both waiting when it goes on.
+  ASSERT_TRUE(standin.child.Signal(SIGSTOP));
+  ASSERT_TRUE(standin.child.Signal(SIGTERM));
+  standin.Send("X 7");
+  ASSERT_TRUE(standin.child.Signal(SIGCONT));
+  EXPECT_EQ(standin.Receive(), "S 15");
+  auto end = standin.child.Wait();
+  ASSERT_TRUE(end);
+  EXPECT_EQ(end->code, 7);
+}
+
+TEST(Standin, EndOfStreamTellsThatItWasKilled) {
+  Standin standin = Start({"c1"});
+  ASSERT_TRUE(standin.child.Signal(SIGKILL));
+  EXPECT_EQ(standin.Receive(), "");
+}
+
+TEST(Standin, IgnoresPacketsItDoesNotKnow) {
+  Standin standin = Start({"c1"});
+  standin.Send("Y 3");
+  standin.Send("X");
+  standin.Send(std::string(1000, 'z'));
+  standin.Send("X 5");
+  auto end = standin.child.Wait();
+  ASSERT_TRUE(end);
+  EXPECT_EQ(end->code, 5);
+}
+
+TEST(Standin, TellsTheSizeOfItsTerminal) {
+  const UniqueFd master(posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
+  ASSERT_TRUE(master);
+  ASSERT_EQ(unlockpt(master.get()), 0);
+  const UniqueFd slave(open(ptsname(master.get()), O_RDWR | O_NOCTTY | O_CLOEXEC));
+  ASSERT_TRUE(slave);
+  const winsize first{.ws_row = 24, .ws_col = 80, .ws_xpixel = 0, .ws_ypixel = 0};
+  ASSERT_EQ(ioctl(master.get(), TIOCSWINSZ, &first), 0);
+
+  Standin standin = Start({"--terminal", "c1"}, slave.get());
+  EXPECT_EQ(standin.Receive(), "W 24 80");
+  const winsize second{.ws_row = 50, .ws_col = 132, .ws_xpixel = 0, .ws_ypixel = 0};
+  ASSERT_EQ(ioctl(master.get(), TIOCSWINSZ, &second), 0);
+  EXPECT_EQ(standin.Receive(), "W 50 132");
+  standin.Send("X 0");
+  ASSERT_TRUE(standin.child.Wait());
+}
+
+TEST(Standin, HangupOfTheTerminalIsPassedOn) {
+  UniqueFd master(posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
+  ASSERT_TRUE(master);
+  ASSERT_EQ(unlockpt(master.get()), 0);
+  UniqueFd slave(open(ptsname(master.get()), O_RDWR | O_NOCTTY | O_CLOEXEC));
+  const winsize size{.ws_row = 1, .ws_col = 1, .ws_xpixel = 0, .ws_ypixel = 0};
+  ASSERT_EQ(ioctl(master.get(), TIOCSWINSZ, &size), 0);
+  Standin standin = Start({"--terminal", "c1"}, slave.get());
+  EXPECT_EQ(standin.Receive(), "W 1 1");
+  master.Reset();
+  EXPECT_EQ(standin.Receive(), "S 1");
+  standin.Send("X 129");
+  auto end = standin.child.Wait();
+  ASSERT_TRUE(end);
+  EXPECT_EQ(end->code, 129);
+}
+
+TEST(Standin, TakesLittleMemory) {
+  Standin standin = Start({"c1"});
+  std::ifstream rollup("/proc/" + std::to_string(standin.child.pid()) + "/smaps_rollup");
+  std::string word;
+  uint64_t kib = 0;
+  int found = 0;
+  while (rollup >> word) {
+    if (word == "Private_Clean:" || word == "Private_Dirty:") {
+      uint64_t value = 0;
+      rollup >> value;
+      kib += value;
+      ++found;
+    }
+  }
+  ASSERT_EQ(found, 2);
+  RecordProperty("private_kib", static_cast<int>(kib));
+  EXPECT_LE(kib, 1024U);
+}
+
+TEST(Standin, RefusesToRunWithoutAConnection) {
+  Command command;
+  command.argv = {KATA_STANDIN, "c1"};
+  auto child = Spawn(command);
+  ASSERT_TRUE(child);
+  auto end = child->Wait();
+  ASSERT_TRUE(end);
+  EXPECT_EQ(end->code, 2);
+}
+
+}  // namespace
+}  // namespace kata
