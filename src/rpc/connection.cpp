@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rpc/connection.h"
 
+#include <signal.h>
+
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/read.hpp>
@@ -25,6 +27,9 @@ Connection::Connection(const asio::any_io_executor& executor, UniqueFd fd)
 }
 
 std::shared_ptr<Connection> Connection::Create(const asio::any_io_executor& executor, UniqueFd fd) {
+  // A peer that has gone is an error of write(2), which knows no MSG_NOSIGNAL, and not the end of this process.
+  static const auto ignored = signal(SIGPIPE, SIG_IGN);
+  (void)ignored;
   return std::shared_ptr<Connection>(new Connection(executor, std::move(fd)));
 }
 
