@@ -50,7 +50,7 @@ lint: build
 	@tests/lint/tidy.py build
 
 bench: all
-	@bench/run.sh
+	@bench/run.py
 
 install: all
 	DESTDIR="$(DESTDIR)" cmake --install build --prefix "$(PREFIX)"

@@ -1,0 +1,207 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Measures a container's life under kata-runtime beside runc, crun and runsc on the same bundle: run.py [--rounds N]
+
+All figures are medians of one run on one machine; compare them with each other and not with another machine's. Printed as the
+tables of docs/SPECIFICATION.md."""
+
+import argparse
+import contextlib
+import ctypes
+import json
+import os
+import pathlib
+import shutil
+import statistics
+import subprocess
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+CLONE_NEWNS = 0x20000
+MS_REC, MS_PRIVATE = 0x4000, 1 << 18
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def private_mounts():
+    """crun 1.8 takes a hybrid cgroup host for version 2: in a mount namespace of this process it does not see that half."""
+    if libc.unshare(CLONE_NEWNS) != 0 or libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None) != 0:
+        raise OSError(ctypes.get_errno(), "cannot make a private mount namespace")
+    libc.umount(b"/sys/fs/cgroup/unified")
+
+
+class Runtime:
+    def __init__(self, name, command, isolate=False):
+        self.name, self.command, self.isolate = name, command, isolate
+
+    def popen(self, *arguments, **options):
+        setup = private_mounts if self.isolate else None
+        return subprocess.Popen([*self.command, *arguments], preexec_fn=setup, **options)
+
+    def call(self, *arguments):
+        """Seconds that one command took; its failure ends the benchmark."""
+        start = time.perf_counter()
+        process = self.popen(*arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        error = process.communicate()[1]
+        if process.returncode != 0:
+            raise RuntimeError(f"{self.name} {' '.join(arguments)}: {error.decode(errors='replace')}")
+        return time.perf_counter() - start
+
+
+def runtimes(state):
+    kata = str(ROOT / "build/bin/kata-runtime")
+    found = [Runtime("kata", [kata, "--root", f"{state}/kata"])]
+    if shutil.which("runc"):
+        found.append(Runtime("runc", ["runc", "--root", f"{state}/runc"]))
+    if shutil.which("crun"):
+        found.append(Runtime("crun", ["crun", "--root", f"{state}/crun"], isolate=True))
+    if shutil.which("runsc"):
+        found.append(Runtime("runsc", ["runsc", "--root", f"{state}/runsc", "--ignore-cgroups", "--network=none"]))
+    return found
+
+
+def make_bundle(folder, arguments, own_pids=True):
+    """A bundle with the busybox rootfs beside it; the spec is kata-runtime's default one with other arguments."""
+    folder.mkdir()
+    text = subprocess.run([str(ROOT / "build/bin/kata-runtime"), "spec"], cwd=folder, check=True, capture_output=True)
+    assert text.returncode == 0
+    spec = json.loads((folder / "config.json").read_text())
+    spec["process"].update(args=arguments, terminal=False)
+    spec["root"]["path"] = str(folder.parent / "rootfs")
+    if not own_pids:
+        spec["linux"]["namespaces"] = [n for n in spec["linux"]["namespaces"] if n["type"] != "pid"]
+    (folder / "config.json").write_text(json.dumps(spec))
+    return str(folder)
+
+
+def first_output(runtime, bundle, name):
+    """Seconds from the call of `run` to its first byte on standard output, or to its end when it prints nothing."""
+    start = time.perf_counter()
+    process = runtime.popen("run", "--bundle", bundle, name, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    process.stdout.read(1)
+    elapsed = time.perf_counter() - start
+    process.stdout.read()
+    if process.wait() != 0:
+        raise RuntimeError(f"{runtime.name} run failed")
+    return elapsed
+
+
+@contextlib.contextmanager
+def sleeping(runtime, bundle, name):
+    # Standard output goes to a file: a pipe would stay open for as long as the container, and be waited for.
+    runtime.call("run", "--detach", "--bundle", bundle, name)
+    try:
+        yield
+    finally:
+        runtime.call("delete", "--force", name)
+
+
+def milliseconds(samples):
+    return statistics.median(samples) * 1000
+
+
+def pss_kib(pid):
+    for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1])
+    return 0
+
+
+def process_tree_of(marks):
+    """(name, pid) of each process whose command line has all of the marks."""
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        with contextlib.suppress(OSError):
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+            if all(any(mark in word for word in words) for mark in marks):
+                found.append((pathlib.Path(words[0].decode()).name, int(entry.name)))
+    return found
+
+
+def measure(runtime, bundles, rounds):
+    row = {"run true": [], "run echo": [], "exec true": [], "state": [], "delete": []}
+    for i in range(rounds):
+        row["run true"].append(first_output(runtime, bundles["true"], f"bench-{runtime.name}-t{i}"))
+        row["run echo"].append(first_output(runtime, bundles["echo"], f"bench-{runtime.name}-e{i}"))
+    name = f"bench-{runtime.name}"
+    for _ in range(max(3, rounds // 3)):
+        runtime.call("run", "--detach", "--bundle", bundles["sleep"], name)
+        for _ in range(5):
+            row["exec true"].append(runtime.call("exec", name, "/bin/true"))
+            row["state"].append(runtime.call("state", name))
+        row["delete"].append(runtime.call("delete", "--force", name))
+    return {key: milliseconds(samples) for key, samples in row.items()}
+
+
+def kata_phases(runtime, bundle, rounds):
+    phases = {}
+    for i in range(rounds):
+        name = f"bench-phases-{i}"
+        runtime.call("run", "--keep", "--bundle", bundle, name)
+        state = json.loads(pathlib.Path(runtime.command[2], name, "state.json").read_text())
+        for phase, microseconds in state["timing"].items():
+            phases.setdefault(phase, []).append(microseconds / 1e6)
+        runtime.call("delete", name)
+    return {phase: milliseconds(samples) for phase, samples in phases.items()}
+
+
+def kata_memory(runtime, bundle):
+    """PSS of each host process of one idle container, and the agent's memory as the guest counts it, in KiB."""
+    with sleeping(runtime, bundle, "bench-memory"):
+        state = json.loads(pathlib.Path(runtime.command[2], "bench-memory", "state.json").read_text())
+        pids = {pid for _, pid in process_tree_of([b"bench-memory"])}
+        pids |= {value for key, value in state.items() if key.endswith("pid") and isinstance(value, int) and value > 0}
+        rows = {}
+        frontier = set(pids)
+        while frontier:  # and their children, such as virtiofsd's inner process
+            pid = frontier.pop()
+            with contextlib.suppress(OSError):
+                label = pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+                rows[f"{label} ({pid})"] = pss_kib(pid)
+                children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+                frontier |= {int(c) for c in children} - pids
+                pids |= {int(c) for c in children}
+        # This bundle shares the guest's process namespace, so that process 1 is the agent.
+        out = runtime.popen("exec", "bench-memory", "/bin/cat", "/proc/1/smaps_rollup", stdout=subprocess.PIPE)
+        for line in out.communicate()[0].decode().splitlines():
+            if line.startswith(("Rss:", "Anonymous:")):
+                rows["agent, " + line.split(":")[0].lower()] = int(line.split()[1])
+        return rows
+
+
+def table(title, header, rows):
+    print(f"\n### {title}\n")
+    print("| " + " | ".join(header) + " |")
+    print("|" + "---|" * len(header))
+    for row in rows:
+        print("| " + " | ".join(f"{cell:.1f}" if isinstance(cell, float) else str(cell) for cell in row) + " |", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--only", help="one runtime's name")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as work:
+        work = pathlib.Path(work)
+        subprocess.run([str(ROOT / "tests/rootfs/busybox.sh"), str(work / "rootfs")], check=True)
+        bundles = {
+            "true": make_bundle(work / "true", ["/bin/true"]),
+            "echo": make_bundle(work / "echo", ["/bin/echo", "hello"]),
+            "sleep": make_bundle(work / "sleep", ["/bin/sleep", "100000"]),
+            "agent": make_bundle(work / "agent", ["/bin/sleep", "100000"], own_pids=False),
+        }
+        chosen = [r for r in runtimes(work / "state") if options.only in (None, r.name)]
+        figures = {r.name: measure(r, bundles, options.rounds) for r in chosen}
+        names = list(figures)
+        table("One container, median milliseconds", ["", *names],
+              [[what, *(figures[n][what] for n in names)] for what in figures[names[0]]])
+        if chosen[0].name == "kata":
+            phases = kata_phases(chosen[0], bundles["echo"], options.rounds)
+            table("Phases of kata-runtime run, median milliseconds", ["phase", "ms"], phases.items())
+            table("Memory of one sleeping container, KiB", ["process", "PSS"], kata_memory(chosen[0], bundles["agent"]).items())
+
+
+main()
