@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/network/netlink.h"
+
+#include <net/if.h>
+#include <netlink/addr.h>
+#include <netlink/cache.h>
+#include <netlink/errno.h>
+#include <netlink/netlink.h>
+#include <netlink/route/addr.h>
+#include <netlink/route/link.h>
+#include <netlink/route/neighbour.h>
+#include <netlink/route/route.h>
+
+#include <cstdlib>
+
+namespace kata::agent::netlink {
+
+void Deleter::operator()(nl_sock* socket) const { nl_socket_free(socket); }
+void Deleter::operator()(nl_cache* cache) const { nl_cache_free(cache); }
+void Deleter::operator()(rtnl_link* link) const { rtnl_link_put(link); }
+void Deleter::operator()(rtnl_addr* address) const { rtnl_addr_put(address); }
+void Deleter::operator()(nl_addr* address) const { nl_addr_put(address); }
+void Deleter::operator()(rtnl_route* route) const { rtnl_route_put(route); }
+void Deleter::operator()(rtnl_neigh* neighbor) const { rtnl_neigh_put(neighbor); }
+
+Error ErrorOf(int nl_error, std::string what) {
+  Code code = Code::kInternal;
+  switch (std::abs(nl_error)) {
+    case NLE_OBJ_NOTFOUND:
+    case NLE_NODEV:
+      code = Code::kNotFound;
+      break;
+    case NLE_EXIST:
+      code = Code::kAlreadyExists;
+      break;
+    case NLE_INVAL:
+    case NLE_NOADDR:
+    case NLE_RANGE:
+      code = Code::kInvalidArgument;
+      break;
+    case NLE_PERM:
+      code = Code::kPermissionDenied;
+      break;
+    default:
+      break;
+  }
+  return {code, fmt::format("{}: {}", what, nl_geterror(nl_error))};
+}
+
+Result<Owned<nl_sock>> Connect() {
+  Owned<nl_sock> socket(nl_socket_alloc());
+  if (!socket) return Fail(Code::kResourceExhausted, "no memory for a netlink socket");
+  const int error = nl_connect(socket.get(), NETLINK_ROUTE);
+  if (error < 0) return tl::unexpected<Error>(ErrorOf(error, "cannot open a netlink socket"));
+  return socket;
+}
+
+Result<Owned<nl_addr>> ParseAddress(const std::string& text, int family) {
+  // Host names and other families are not for us: only digits, dots, colons and a prefix length.
+  if (text.empty() || text.size() > 64 || text.find_first_not_of("0123456789abcdefABCDEF.:/") != std::string::npos) {
+    return Fail(Code::kInvalidArgument, "\"{}\" is no IP address", text);
+  }
+  nl_addr* parsed = nullptr;
+  const int error = nl_addr_parse(text.c_str(), family, &parsed);
+  Owned<nl_addr> address(parsed);
+  if (error < 0) return Fail(Code::kInvalidArgument, "\"{}\" is no IP address: {}", text, nl_geterror(error));
+  const int got = nl_addr_get_family(address.get());
+  if (got != AF_INET && got != AF_INET6) return Fail(Code::kInvalidArgument, "\"{}\" is no IP address", text);
+  return address;
+}
+
+Result<Owned<rtnl_link>> LinkByName(nl_sock* socket, const std::string& name) {
+  if (name.empty() || name.size() >= IF_NAMESIZE) {
+    return Fail(Code::kInvalidArgument, "\"{}\" is no name of an interface", name);
+  }
+  rtnl_link* link = nullptr;
+  const int error = rtnl_link_get_kernel(socket, 0, name.c_str(), &link);
+  if (error < 0) return tl::unexpected<Error>(ErrorOf(error, fmt::format("interface {}", name)));
+  return Owned<rtnl_link>(link);
+}
+
+}  // namespace kata::agent::netlink

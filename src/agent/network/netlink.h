@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// libnl's objects as owned values, and its errors as ours.
+#pragma once
+
+#include <memory>
+
+#include "base/result.h"
+
+struct nl_sock;
+struct nl_cache;
+struct rtnl_link;
+struct rtnl_addr;
+struct nl_addr;
+struct rtnl_route;
+struct rtnl_neigh;
+
+namespace kata::agent::netlink {
+
+struct Deleter {
+  void operator()(nl_sock* socket) const;
+  void operator()(nl_cache* cache) const;
+  void operator()(rtnl_link* link) const;
+  void operator()(rtnl_addr* address) const;
+  void operator()(nl_addr* address) const;
+  void operator()(rtnl_route* route) const;
+  void operator()(rtnl_neigh* neighbor) const;
+};
+
+template <typename T>
+using Owned = std::unique_ptr<T, Deleter>;
+
+// A NETLINK_ROUTE socket in the current network namespace.
+Result<Owned<nl_sock>> Connect();
+
+// The Error for what a libnl function answered, with errno's number where libnl hides one.
+Error ErrorOf(int nl_error, std::string what);
+
+// "10.0.0.1", "fe80::1/64" ...; family AF_INET, AF_INET6 or AF_UNSPEC for both.
+Result<Owned<nl_addr>> ParseAddress(const std::string& text, int family);
+
+// The link called name; kNotFound.
+Result<Owned<rtnl_link>> LinkByName(nl_sock* socket, const std::string& name);
+
+}  // namespace kata::agent::netlink

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// One storage driver each: how a Storage message becomes a file system at its mount point.
+#pragma once
+
+#include <string_view>
+
+#include "agent/storage/guest_dir.h"
+#include "base/result.h"
+#include "protocol/agent.pb.h"
+
+namespace kata::agent {
+
+struct StorageDriver {
+  std::string_view name;
+  bool mounts;  // false: it makes a folder
+  // Makes the storage. The mount point is the driver's to make.
+  Result<> (*make)(const GuestDir& root, const grpc::Storage& storage);
+};
+
+// nullptr: there is no such driver.
+const StorageDriver* FindStorageDriver(std::string_view name);
+
+}  // namespace kata::agent

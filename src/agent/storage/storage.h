@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// The storages of the sandbox: file systems that the host asked for, each at a mount point, counted by their users.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "agent/storage/guest_dir.h"
+#include "base/result.h"
+#include "protocol/agent.pb.h"
+
+namespace kata::agent {
+
+// The names of the drivers, for GetGuestDetails: virtio-fs, ephemeral, local, bind, 9p.
+std::vector<std::string> StorageDrivers();
+
+// What is mounted for sandbox and containers.
+class StorageTable {
+ public:
+  // root must outlive the table.
+  explicit StorageTable(const GuestDir& root) : root_(root) {}
+
+  // Makes all of them, or none: what was made before an error is taken back. A storage that exists at the mount point
+  // gets one more user when it is the same, and is kAlreadyExists otherwise. An unknown driver is kInvalidArgument.
+  // Returns the mount points, which the caller gives back to Release.
+  Result<std::vector<std::string>> Add(const google::protobuf::RepeatedPtrField<grpc::Storage>& storages);
+  // One user less for each, last first; what nobody uses is unmounted. Goes on after an error, and returns the first.
+  Result<> Release(const std::vector<std::string>& mount_points);
+  // Unmounts everything, last first.
+  Result<> ReleaseAll();
+  size_t size() const { return entries_.size(); }
+
+ private:
+  struct Entry {
+    std::string identity;  // the message, to tell the same storage from another at the same place
+    bool mounted = false;  // else a folder
+    int users = 0;
+    uint64_t order = 0;
+  };
+  Result<> AddOne(const grpc::Storage& storage);
+  Result<> Remove(const std::string& mount_point, const Entry& entry);
+
+  const GuestDir& root_;
+  std::map<std::string, Entry> entries_;
+  uint64_t next_order_ = 0;
+};
+
+// Unmounts what is at place, lazily when it is busy.
+Result<> Unmount(const Place& place);
+
+// Binds the folder or file source (an open descriptor) to target, with all that is mounted below it.
+Result<> BindMount(int source, const Place& target, unsigned long flags, unsigned long propagation);
+
+}  // namespace kata::agent

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/stream.h"
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <chrono>
+
+namespace kata::agent {
+
+namespace {
+
+constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
+constexpr size_t kSmallRead = 4096;
+// How often a terminal that nobody has open is looked at again.
+constexpr std::chrono::milliseconds kHangupPoll{100};
+
+Result<> SetNonBlocking(int fd) {
+  const int flags = ::fcntl(fd, F_GETFL);
+  if (flags < 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) {
+    return FailErrno("cannot make a stream of the process non-blocking");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::shared_ptr<OutputStream>> OutputStream::Create(const asio::any_io_executor& executor, UniqueFd fd) {
+  TRY(SetNonBlocking(fd.get()));
+  return std::shared_ptr<OutputStream>(new OutputStream(executor, std::move(fd)));
+}
+
+OutputStream::OutputStream(const asio::any_io_executor& executor, UniqueFd fd)
+    : stream_(executor, fd.Release()), hangup_(executor) {}
+
+OutputStream::Outcome OutputStream::ReadNow(size_t length, std::string& data) {
+  const int fd = stream_.native_handle();
+  int available = 0;
+  // A terminal may have more than it counts, so nothing counted still means a try.
+  if (::ioctl(fd, FIONREAD, &available) < 0 || available < 0) available = 0;
+  std::array<char, kSmallRead> small;
+  ssize_t count = 0;
+  if (static_cast<size_t>(available) <= small.size()) {
+    count = ::read(fd, small.data(), std::min(length, small.size()));
+    if (count > 0) data.assign(small.data(), static_cast<size_t>(count));
+  } else {
+    data.resize(std::min(length, static_cast<size_t>(available)));
+    count = ::read(fd, data.data(), data.size());
+    data.resize(static_cast<size_t>(std::max<ssize_t>(count, 0)));
+  }
+  if (count > 0) return Outcome::kData;
+  if (count == 0) return Outcome::kEnd;
+  if (errno == EAGAIN || errno == EINTR) return Outcome::kNothing;
+  // The master of a terminal answers EIO while no process has the other side open.
+  return errno == EIO ? Outcome::kHangup : Outcome::kEnd;
+}
+
+asio::awaitable<Result<std::string>> OutputStream::Read(size_t length) {
+  auto self = shared_from_this();
+  if (length == 0) Close();
+  length = std::min(length, kMaxRead);
+  std::string data;
+  while (!finished_) {
+    const bool exited = exited_;
+    const Outcome outcome = ReadNow(length, data);
+    if (outcome == Outcome::kData) co_return data;
+    if (outcome == Outcome::kEnd || (outcome == Outcome::kHangup && exited)) {
+      Close();
+    } else if (exited) {
+      finished_ = true;
+      asio::co_spawn(stream_.get_executor(), Drain(self), asio::detached);
+    } else if (outcome == Outcome::kHangup) {
+      co_await AwaitHangup();
+    } else {
+      // OnExit and Close cancel this wait.
+      co_await stream_.async_wait(asio::posix::stream_descriptor::wait_read, kAwait);
+    }
+  }
+  co_return std::string();
+}
+
+// The other side of a terminal was closed by everyone, while the process runs: it may open it again (as getty does),
+// and poll(2) cannot say when.
+asio::awaitable<void> OutputStream::AwaitHangup() {
+  hangup_.expires_after(kHangupPoll);
+  co_await hangup_.async_wait(kAwait);
+}
+
+asio::awaitable<void> OutputStream::Drain(std::shared_ptr<OutputStream> self) {
+  std::string data;
+  for (;;) {
+    if (!self->stream_.is_open()) co_return;
+    const Outcome outcome = self->ReadNow(kSmallRead, data);
+    if (outcome == Outcome::kEnd || outcome == Outcome::kHangup) break;
+    if (outcome == Outcome::kData) {
+      data = std::string();
+      continue;
+    }
+    co_await self->stream_.async_wait(asio::posix::stream_descriptor::wait_read, kAwait);
+  }
+  self->Close();
+}
+
+void OutputStream::OnExit() {
+  exited_ = true;
+  boost::system::error_code ignored;
+  if (stream_.is_open() && !finished_) stream_.cancel(ignored);
+  hangup_.cancel();
+}
+
+void OutputStream::Close() {
+  finished_ = true;
+  boost::system::error_code ignored;
+  stream_.close(ignored);
+  hangup_.cancel();
+}
+
+Result<std::shared_ptr<InputStream>> InputStream::Create(const asio::any_io_executor& executor, UniqueFd fd,
+                                                         bool terminal) {
+  TRY(SetNonBlocking(fd.get()));
+  return std::shared_ptr<InputStream>(new InputStream(executor, std::move(fd), terminal));
+}
+
+InputStream::InputStream(const asio::any_io_executor& executor, UniqueFd fd, bool terminal)
+    : stream_(executor, fd.Release()), turn_(executor), terminal_(terminal) {}
+
+asio::awaitable<Result<>> InputStream::Write(std::string data) {
+  auto self = shared_from_this();
+  if (closing_) co_return Fail(Code::kFailedPrecondition, "stdin has been closed");
+  ++writers_;
+  auto guard = co_await turn_.Acquire();
+  Result<> result;
+  size_t done = 0;
+  while (done < data.size()) {
+    if (exited_ || !stream_.is_open()) {
+      result = Fail(Code::kFailedPrecondition, "the process has exited: nobody reads its stdin");
+      break;
+    }
+    const ssize_t count = ::write(stream_.native_handle(), data.data() + done, data.size() - done);
+    if (count >= 0) {
+      done += static_cast<size_t>(count);
+    } else if (errno == EAGAIN) {
+      co_await stream_.async_wait(asio::posix::stream_descriptor::wait_write, kAwait);
+    } else if (errno != EINTR) {
+      result = Fail(Code::kFailedPrecondition, "the process does not read its stdin: {}", ErrnoText(errno));
+      break;
+    }
+  }
+  --writers_;
+  CloseWhenIdle();
+  co_return result;
+}
+
+void InputStream::Close() {
+  if (terminal_) return;
+  closing_ = true;
+  CloseWhenIdle();
+}
+
+void InputStream::CloseWhenIdle() {
+  if (writers_ > 0 || !(closing_ || exited_)) return;
+  boost::system::error_code ignored;
+  stream_.close(ignored);
+}
+
+void InputStream::OnExit() {
+  exited_ = true;
+  boost::system::error_code ignored;
+  if (stream_.is_open()) stream_.cancel(ignored);
+  CloseWhenIdle();
+}
+
+Result<> InputStream::Resize(uint32_t rows, uint32_t columns) {
+  if (!terminal_) return Fail(Code::kFailedPrecondition, "the process has no terminal");
+  if (rows > UINT16_MAX || columns > UINT16_MAX) {
+    return Fail(Code::kInvalidArgument, "a terminal of {} rows and {} columns is not possible", rows, columns);
+  }
+  if (!stream_.is_open()) return Fail(Code::kNotFound, "the process has exited");
+  winsize size{};
+  size.ws_row = static_cast<uint16_t>(rows);
+  size.ws_col = static_cast<uint16_t>(columns);
+  if (::ioctl(stream_.native_handle(), TIOCSWINSZ, &size) < 0) return FailErrno("cannot resize the terminal");
+  return {};
+}
+
+}  // namespace kata::agent
