@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <charconv>
+
+#include "oci/validate.h"
+
+namespace kata::oci {
+namespace {
+
+constexpr int64_t kUnlimited = -1;
+
+Result<> ValidateMemory(const grpc::LinuxMemory& memory, std::string_view prefix) {
+  const auto at_least_unlimited = [&](int64_t value, std::string_view name) -> Result<> {
+    if (value >= kUnlimited) return {};
+    return Fail(Code::kInvalidArgument, "{}memory.{}: {} is negative (-1: no limit)", prefix, name, value);
+  };
+  TRY(at_least_unlimited(memory.limit(), "limit"));
+  TRY(at_least_unlimited(memory.reservation(), "reservation"));
+  TRY(at_least_unlimited(memory.swap(), "swap"));
+  // swap is memory and swap together.
+  if (memory.limit() > 0 && memory.swap() > 0 && memory.swap() < memory.limit()) {
+    return Fail(Code::kInvalidArgument, "{}memory.swap: {} is memory and swap together, and less than the limit {}",
+                prefix, memory.swap(), memory.limit());
+  }
+  if (memory.limit() == kUnlimited && memory.swap() > 0) {
+    return Fail(Code::kInvalidArgument, "{}memory.swap: {} makes no sense without a limit of memory", prefix,
+                memory.swap());
+  }
+  if (memory.swappiness() > 100) {
+    return Fail(Code::kInvalidArgument, "{}memory.swappiness: {} is more than 100", prefix, memory.swappiness());
+  }
+  return {};
+}
+
+// "0-3,7": the list format of cpuset(7).
+bool IsCpuList(std::string_view text) {
+  while (!text.empty()) {
+    const size_t comma = text.find(',');
+    const std::string_view part = text.substr(0, comma);
+    uint32_t first = 0;
+    auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), first);
+    if (error != std::errc()) return false;
+    if (end != part.data() + part.size()) {
+      uint32_t last = 0;
+      if (*end != '-') return false;
+      std::tie(end, error) = [&] {
+        const auto result = std::from_chars(end + 1, part.data() + part.size(), last);
+        return std::pair(result.ptr, result.ec);
+      }();
+      if (error != std::errc() || end != part.data() + part.size() || last < first) return false;
+    }
+    if (comma == std::string_view::npos) return true;
+    text.remove_prefix(comma + 1);
+    if (text.empty()) return false;
+  }
+  return true;
+}
+
+Result<> ValidateCpu(const grpc::LinuxCPU& cpu, std::string_view prefix) {
+  // The kernel's bounds of a period and a quota, in microseconds (sched-bwc).
+  if (cpu.period() != 0 && (cpu.period() < 1000 || cpu.period() > 1000000)) {
+    return Fail(Code::kInvalidArgument, "{}cpu.period: {} us is not in the range of 1000 to 1000000", prefix,
+                cpu.period());
+  }
+  if (cpu.quota() > 0 && cpu.quota() < 1000) {
+    return Fail(Code::kInvalidArgument, "{}cpu.quota: {} us is less than 1000", prefix, cpu.quota());
+  }
+  if (cpu.has_idle() && cpu.idle() != 0 && cpu.idle() != 1) {
+    return Fail(Code::kInvalidArgument, "{}cpu.idle: {} is neither 0 nor 1", prefix, cpu.idle());
+  }
+  if (!IsCpuList(cpu.cpus())) {
+    return Fail(Code::kInvalidArgument, "{}cpu.cpus: \"{}\" is no list such as 0-3,7", prefix, cpu.cpus());
+  }
+  if (!IsCpuList(cpu.mems())) {
+    return Fail(Code::kInvalidArgument, "{}cpu.mems: \"{}\" is no list such as 0-3,7", prefix, cpu.mems());
+  }
+  return {};
+}
+
+Result<> ValidateBlockIo(const grpc::LinuxBlockIO& block_io, std::string_view prefix) {
+  const auto weight = [&](uint32_t value, const std::string& name) -> Result<> {
+    if (value == 0 || (value >= 10 && value <= 1000)) return {};
+    return Fail(Code::kInvalidArgument, "{}blockIO.{}: {} is not in the range of 10 to 1000", prefix, name, value);
+  };
+  TRY(weight(block_io.weight(), "weight"));
+  for (int i = 0; i < block_io.weightdevice_size(); ++i) {
+    TRY(weight(block_io.weightdevice(i).weight(), fmt::format("weightDevice[{}].weight", i)));
+  }
+  return {};
+}
+
+// "2MB", "1GB": the kernel's names of huge page sizes in cgroup files.
+bool IsPageSize(std::string_view text) {
+  if (text.size() < 3 || text.back() != 'B' || text[0] < '1' || text[0] > '9') return false;
+  const char unit = text[text.size() - 2];
+  const std::string_view digits = text.substr(0, text.size() - 2);
+  return (unit == 'K' || unit == 'M' || unit == 'G') &&
+         digits.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+Result<> ValidateDeviceRules(const grpc::LinuxResources& resources, std::string_view prefix) {
+  for (int i = 0; i < resources.devices_size(); ++i) {
+    const grpc::LinuxDeviceCgroup& rule = resources.devices(i);
+    if (rule.type() != "a" && rule.type() != "b" && rule.type() != "c") {
+      return Fail(Code::kInvalidArgument, "{}devices[{}].type: \"{}\" is none of a, b, c", prefix, i, rule.type());
+    }
+    if (rule.access().find_first_not_of("rwm") != std::string::npos) {
+      return Fail(Code::kInvalidArgument, "{}devices[{}].access: \"{}\" has other letters than r, w, m", prefix, i,
+                  rule.access());
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<> ValidateResources(const grpc::LinuxResources& resources, std::string_view prefix) {
+  TRY(ValidateMemory(resources.memory(), prefix));
+  TRY(ValidateCpu(resources.cpu(), prefix));
+  TRY(ValidateBlockIo(resources.blockio(), prefix));
+  TRY(ValidateDeviceRules(resources, prefix));
+  if (resources.pids().limit() < kUnlimited) {
+    return Fail(Code::kInvalidArgument, "{}pids.limit: {} is negative (-1: no limit)", prefix,
+                resources.pids().limit());
+  }
+  for (int i = 0; i < resources.hugepagelimits_size(); ++i) {
+    if (IsPageSize(resources.hugepagelimits(i).pagesize())) continue;
+    return Fail(Code::kInvalidArgument, "{}hugepageLimits[{}].pageSize: \"{}\" is no size such as 2MB", prefix, i,
+                resources.hugepagelimits(i).pagesize());
+  }
+  // Each becomes the name of a file in the guest's cgroup.
+  for (const auto& [name, value] : resources.unified()) {
+    if (name.find('.') != std::string::npos && name.find('/') == std::string::npos && name[0] != '.') continue;
+    return Fail(Code::kInvalidArgument, "{}unified[\"{}\"]: no name of a cgroup file such as memory.high", prefix,
+                name);
+  }
+  return {};
+}
+
+}  // namespace kata::oci
