@@ -16,8 +16,6 @@
 #include <array>
 #include <cstring>
 
-extern char** environ;
-
 namespace kata {
 namespace {
 
