@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // kata-standin: the pid on the host that stands for one process in a guest (docs/kata-standin.md).
 // Static and without the C++ library's streams: there is one of these for every container and every exec.
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -27,6 +24,29 @@ void Send(const char* packet, int length) {
   // An error means that the sandbox process has gone, which the end of the stream tells in a moment.
   while (send(kConnection, packet, static_cast<size_t>(length), MSG_NOSIGNAL) < 0 && errno == EINTR) {
   }
+}
+
+// "H <pid> <container id> [<exec id>]" with this process's stdio. It comes from here and not from kata-runtime so that
+// it is the first packet, whatever signal arrives before.
+bool SendHello(const char* container, const char* exec_id) {
+  char packet[1024];
+  const int length =
+      snprintf(packet, sizeof packet, exec_id != nullptr ? "H %d %s %s" : "H %d %s", getpid(), container, exec_id);
+  if (length < 0 || length >= static_cast<int>(sizeof packet)) return false;
+  constexpr int kStdio[] = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof kStdio)] = {};
+  iovec data{.iov_base = packet, .iov_len = static_cast<size_t>(length)};
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof kStdio);
+  memcpy(CMSG_DATA(header), kStdio, sizeof kStdio);
+  return sendmsg(kConnection, &message, MSG_NOSIGNAL) == length;
 }
 
 void SendSignal(unsigned signal) {
@@ -66,14 +86,17 @@ void ReadSignals(int signals, bool terminal) {
 
 }  // namespace
 
-// kata-standin [--terminal] ID [EXEC-ID]: the ids are for people who look at ps(1). Descriptor 3 is the connection.
+// kata-standin [--terminal] ID [EXEC-ID]: what it stands for; ps(1) shows it. Descriptor 3 is the connection.
 int main(int argc, char** argv) {
   const bool terminal = argc > 1 && strcmp(argv[1], "--terminal") == 0;
+  char** ids = argv + (terminal ? 2 : 1);
   int type = 0;
   socklen_t size = sizeof type;
-  if (getsockopt(kConnection, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_SEQPACKET) {
+  if (argc < 2 || ids[0] == nullptr || getsockopt(kConnection, SOL_SOCKET, SO_TYPE, &type, &size) != 0 ||
+      type != SOCK_SEQPACKET) {
     static const char message[] =
-        "kata-standin: descriptor 3 is no SEQPACKET socket; this program is for kata-runtime\n";
+        "kata-standin: this program is for kata-runtime, which gives it an id, and a SEQPACKET socket as descriptor "
+        "3\n";
     [[maybe_unused]] const ssize_t ignored = write(STDERR_FILENO, message, sizeof message - 1);
     return kUsageError;
   }
@@ -83,6 +106,7 @@ int main(int argc, char** argv) {
   sigprocmask(SIG_SETMASK, &all, nullptr);
   const int signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
   if (signals < 0) return kUsageError;
+  if (!SendHello(ids[0], ids[1])) return kSandboxGone;
 
   if (terminal) {
     // The engine resizes the master; the kernel tells the slave's foreground group, which is this process.

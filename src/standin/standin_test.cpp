@@ -9,8 +9,8 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <cstring>
 #include <fstream>
-#include <sstream>
 
 #include "base/child.h"
 
@@ -24,26 +24,30 @@ struct Standin {
 
   // The next packet; empty at the end of the stream. Waits as long as it takes: ctest bounds the whole test.
   std::string Receive() {
-    std::array<char, 64> packet{};
+    std::array<char, 1024> packet{};
     const ssize_t length = recv(connection.get(), packet.data(), packet.size(), 0);
     return length > 0 ? std::string(packet.data(), static_cast<size_t>(length)) : std::string();
   }
+  // The first packet, with the descriptors that came with it.
+  std::string ReceiveHello(std::array<UniqueFd, 3>& stdio) {
+    std::array<char, 1024> packet{};
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(3 * sizeof(int))> control{};
+    iovec data{.iov_base = packet.data(), .iov_len = packet.size()};
+    msghdr message{};
+    message.msg_iov = &data;
+    message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    const ssize_t length = recvmsg(connection.get(), &message, MSG_CMSG_CLOEXEC);
+    const cmsghdr* header = CMSG_FIRSTHDR(&message);
+    if (length <= 0 || header == nullptr || header->cmsg_len != CMSG_LEN(3 * sizeof(int))) return "";
+    std::array<int, 3> fds{};
+    memcpy(fds.data(), CMSG_DATA(header), sizeof fds);
+    for (size_t i = 0; i < 3; ++i) stdio[i].Reset(fds[i]);
+    return std::string(packet.data(), static_cast<size_t>(length));
+  }
   void Send(const std::string& packet) {
     ASSERT_EQ(send(connection.get(), packet.data(), packet.size(), MSG_NOSIGNAL), static_cast<ssize_t>(packet.size()));
-  }
-  // A signal sent right after the exec may find the default action still in place, so wait for the mask.
-  void AwaitBlocked(int signal) {
-    for (;;) {
-      std::ifstream status("/proc/" + std::to_string(child.pid()) + "/status");
-      std::string line;
-      while (std::getline(status, line)) {
-        if (line.starts_with("SigBlk:")) {
-          const uint64_t mask = std::stoull(line.substr(7), nullptr, 16);
-          if ((mask & (1ULL << (signal - 1))) != 0) return;
-        }
-      }
-      sched_yield();
-    }
   }
 };
 
@@ -62,8 +66,39 @@ Standin Start(std::vector<std::string> arguments, int terminal = -1) {
   auto child = Spawn(command);
   EXPECT_TRUE(child) << child.error().message();
   standin.child = std::move(*child);
-  standin.AwaitBlocked(SIGTERM);
+  // Its signals are blocked when it has said hello: before, they would have their default actions.
+  std::array<UniqueFd, 3> stdio;
+  std::string hello = fmt::format("H {}", standin.child.pid());
+  for (const std::string& argument : arguments) {
+    if (argument != "--terminal") hello += " " + argument;
+  }
+  EXPECT_EQ(standin.ReceiveHello(stdio), hello);
   return standin;
+}
+
+TEST(Standin, HandsOverItsStdio) {
+  std::array<int, 2> pipe_ends{};
+  ASSERT_EQ(pipe2(pipe_ends.data(), O_CLOEXEC), 0);
+  const UniqueFd read_end(pipe_ends[0]);
+  UniqueFd write_end(pipe_ends[1]);
+  std::array<int, 2> pair{};
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair.data()), 0);
+  const UniqueFd theirs(pair[1]);
+  Standin standin;
+  standin.connection = UniqueFd(pair[0]);
+  Command command;
+  command.argv = {KATA_STANDIN, "c1", "exec1"};
+  command.stdout_fd = write_end.get();
+  command.extra_fds = {theirs.get()};
+  auto child = Spawn(command);
+  ASSERT_TRUE(child);
+  standin.child = std::move(*child);
+  std::array<UniqueFd, 3> stdio;
+  EXPECT_EQ(standin.ReceiveHello(stdio), fmt::format("H {} c1 exec1", standin.child.pid()));
+  ASSERT_EQ(write(stdio[1].get(), "x", 1), 1);
+  char got = 0;
+  ASSERT_EQ(read(read_end.get(), &got, 1), 1);
+  EXPECT_EQ(got, 'x');
 }
 
 TEST(Standin, ExitsWithTheStatusItIsTold) {
@@ -179,6 +214,20 @@ TEST(Standin, TakesLittleMemory) {
   ASSERT_EQ(found, 2);
   RecordProperty("private_kib", static_cast<int>(kib));
   EXPECT_LE(kib, 1024U);
+}
+
+TEST(Standin, RefusesToRunWithoutAnId) {
+  std::array<int, 2> pair{};
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair.data()), 0);
+  const UniqueFd ours(pair[0]), theirs(pair[1]);
+  Command command;
+  command.argv = {KATA_STANDIN};
+  command.extra_fds = {theirs.get()};
+  auto child = Spawn(command);
+  ASSERT_TRUE(child);
+  auto end = child->Wait();
+  ASSERT_TRUE(end);
+  EXPECT_EQ(end->code, 2);
 }
 
 TEST(Standin, RefusesToRunWithoutAConnection) {
