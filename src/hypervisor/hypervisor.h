@@ -27,18 +27,19 @@ inline constexpr uint32_t kAgentVsockPort = 1024;
 
 // One machine, as the sandbox wants it; everything else comes from the configuration.
 struct VmSpec {
-  std::string id;             // the sandbox's id, for the name and the messages
+  std::string id;  // the sandbox's id, for the name and the messages
   uint32_t vcpus = 1;
   uint64_t memory_mib = 0;
-  uid_t uid = 0;              // the VMM's user and group, a number of this sandbox's own
+  uid_t uid = 0;  // the VMM's user and group, a number of this sandbox's own
   gid_t gid = 0;
   UniqueFd shared_fs_socket;  // connected vhost-user socket of virtiofsd; not valid: no shared file system
   std::vector<std::string> kernel_parameters;  // for this sandbox, after the configuration's
 };
 
-// How the machine ended, for people: why, and the console's last lines.
+// How the machine ended, for people: why, and, unless it powered off in order, the console's last lines.
 struct VmExit {
   std::string reason;
+  bool powered_off = false;  // by the guest itself, as the agent does at the end
 };
 
 // A machine from start to end. Destroying it kills the VMM and reaps it.
@@ -48,7 +49,8 @@ class Hypervisor {
 
   // Starts the VMM and the guest's boot; returns when the VMM has accepted its configuration. Errors carry its stderr.
   virtual asio::awaitable<Result<>> Start(VmSpec spec) = 0;
-  // A stream to the agent's ttRPC server. With virtio-serial there is one, and requests wait in it while the guest boots.
+  // A stream to the agent's ttRPC server. With virtio-serial there is one, and requests wait in it while the guest
+  // boots.
   virtual asio::awaitable<Result<UniqueFd>> ConnectAgent() = 0;
   // Returns when the VMM has ended, whatever the cause; may be awaited by several.
   virtual asio::awaitable<VmExit> Wait() = 0;
@@ -75,6 +77,7 @@ Result<AccelChoice> ChooseAccel(const std::string& setting);
 int TimeoutScale(Accel accel);
 
 // The driver that the configuration names.
-Result<std::unique_ptr<Hypervisor>> CreateHypervisor(const asio::any_io_executor& executor, const config::Config& config);
+Result<std::unique_ptr<Hypervisor>> CreateHypervisor(const asio::any_io_executor& executor,
+                                                     const config::Config& config);
 
 }  // namespace kata::hypervisor

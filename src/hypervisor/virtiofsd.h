@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// virtiofsd, the daemon that serves one host folder to one guest over vhost-user.
+// virtiofsd, the daemon that serves one host folder to one guest over vhost-user (docs/virtiofsd.md).
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,21 +11,40 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "config/config.h"
+#include "hypervisor/capped_log.h"
 
 namespace kata::hypervisor {
 
 // The daemon's arguments; the only place that builds them. Its own sandbox and seccomp filter are always on.
-std::vector<std::string> VirtiofsdArgv(const config::HypervisorConfig& config, const std::string& shared_dir, int listen_fd);
+// max_files is what --rlimit-nofile gets: it holds a descriptor for every file that the guest knows of.
+// kInvalidArgument for a word of virtio_fs_extra_args that is not known to be harmless.
+Result<std::vector<std::string>> VirtiofsdArgv(const config::HypervisorConfig& config, const std::string& shared_dir,
+                                               int listen_fd, uint64_t max_files);
 
-// A running virtiofsd and the connected socket that the VMM gets.
+// How many descriptors a child of this process may have at most: the hard limit, or a million where it may be raised.
+uint64_t MaxFiles();
+
+// A running virtiofsd and the connected socket that the VMM gets. The daemon ends by itself when the VMM has gone.
 struct Virtiofsd {
   Child process;
   UniqueFd vmm_socket;
-  UniqueFd log;  // what it wrote to stderr: a memfd, read when it dies
-  std::string LogTail() const;
+  CappedLog log{UniqueFd()};  // what it wrote to stderr
+
+  Virtiofsd() = default;
+  Virtiofsd(Virtiofsd&&) noexcept = default;
+  Virtiofsd& operator=(Virtiofsd&& other) noexcept;
+  ~Virtiofsd() { End(); }
+
+  // The last lines of its stderr, printable.
+  std::string LogTail() const { return log.Tail(); }
+  // Ends it and reaps it, with the process that it keeps in its own pid namespace. Takes milliseconds.
+  void End();
 };
 
-// Starts the daemon for shared_dir; runtime_dir is where its socket stands until it is connected, then unlinked.
-Result<Virtiofsd> StartVirtiofsd(const config::HypervisorConfig& config, const std::string& shared_dir, int runtime_dir);
+// Starts the daemon for shared_dir; runtime_dir is a descriptor of the directory where its socket stands until it is
+// connected, then unlinked. The daemon opens shared_dir only after this: an error in that is in LogTail, and the VMM
+// then cannot start.
+Result<Virtiofsd> StartVirtiofsd(const config::HypervisorConfig& config, const std::string& shared_dir,
+                                 int runtime_dir);
 
 }  // namespace kata::hypervisor

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hypervisor/capped_log.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+
+namespace kata::hypervisor {
+
+Result<CappedLog> CappedLog::Create() {
+  UniqueFd fd(memfd_create("stderr", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!fd) return FailErrno("cannot make a memory file for a child's messages");
+  if (ftruncate(fd.get(), kSize) != 0) return FailErrno("cannot size a memory file");
+  if (fcntl(fd.get(), F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0) {
+    return FailErrno("cannot seal a memory file");
+  }
+  return CappedLog(std::move(fd));
+}
+
+std::string CappedLog::Tail(size_t limit) const {
+  if (!fd_) return {};
+  std::string text(kSize, '\0');
+  const ssize_t count = pread(fd_.get(), text.data(), text.size(), 0);
+  text.resize(count > 0 ? static_cast<size_t>(count) : 0);
+  // Behind what was written there are zeros. A child that writes zeros itself only shortens its own messages.
+  text.resize(std::min(text.find('\0'), text.size()));
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  if (text.size() > limit) {
+    const size_t line = text.find('\n', text.size() - limit);
+    text.erase(0, line == std::string::npos ? text.size() - limit : line + 1);
+  }
+  return Printable(text);
+}
+
+std::string Printable(std::string_view text) {
+  std::string result;
+  result.reserve(text.size());
+  for (const char c : text) {
+    if (c == '\n' || c == '\t' || (c >= 0x20 && c < 0x7f)) {
+      result += c;
+    } else if (c != '\r') {
+      fmt::format_to(std::back_inserter(result), "\\x{:02x}", static_cast<unsigned char>(c));
+    }
+  }
+  return result;
+}
+
+}  // namespace kata::hypervisor

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where a child's stderr goes: a memory file of fixed size, so that no child can fill the host's memory with messages.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+
+namespace kata::hypervisor {
+
+// The first bytes that a child wrote; what comes after them is lost, the child's write fails.
+class CappedLog {
+ public:
+  static constexpr size_t kSize = 64U << 10U;
+
+  static Result<CappedLog> Create();
+  // Takes a memfd made by Create.
+  explicit CappedLog(UniqueFd fd) : fd_(std::move(fd)) {}
+
+  // For the child: its stderr.
+  int fd() const { return fd_.get(); }
+  // The last lines so far, at most limit bytes, control characters escaped, without a newline at the end.
+  std::string Tail(size_t limit = 2048) const;
+
+ private:
+  UniqueFd fd_;
+};
+
+// Makes text of a guest or a daemon safe for a terminal: newline and tab stay, carriage returns go, every other byte
+// that is not printable ASCII becomes \xNN.
+std::string Printable(std::string_view text);
+
+}  // namespace kata::hypervisor

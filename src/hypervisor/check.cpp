@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hypervisor/check.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/child.h"
+#include "base/files.h"
+#include "hypervisor/accel.h"
+#include "hypervisor/capped_log.h"
+#include "hypervisor/qemu/host_files.h"
+
+namespace kata::hypervisor {
+namespace {
+
+constexpr bool kOptional = false;
+
+CheckItem Fact(std::string name, bool ok, std::string detail, std::string advice, bool required = true) {
+  return {std::move(name), ok, required, std::move(detail), std::move(advice)};
+}
+
+// The first line that a program prints for one argument, within ten seconds.
+Result<std::string> FirstLine(const std::string& program, const std::string& argument) {
+  const CappedLog output = TRY(CappedLog::Create());
+  Command command;
+  command.argv = {program, argument};
+  command.stdout_fd = output.fd();
+  command.stderr_fd = output.fd();
+  Child child = TRY(Spawn(command));
+  pollfd ended = {child.pidfd(), POLLIN, 0};
+  if (poll(&ended, 1, 10000) != 1) return Fail(Code::kDeadlineExceeded, "{} {} does not end", program, argument);
+  const ExitStatus status = TRY(child.Wait());
+  const std::string text = output.Tail();
+  if (status.Shell() != 0) return Fail(Code::kInternal, "{} {} {}", program, status.Describe(), text);
+  return text.substr(0, text.find('\n'));
+}
+
+CheckItem Program(const std::string& name, const std::string& path, const std::string& argument,
+                  const std::string& advice) {
+  const auto line = FirstLine(path, argument);
+  return Fact(name, line.has_value(), line ? fmt::format("{} ({})", path, *line) : line.error().message(), advice);
+}
+
+CheckItem GuestFile(const std::string& key, const std::string& path) {
+  const auto fd = qemu::OpenGuestFile(key, path);
+  return Fact("guest " + key, fd.has_value(), fd ? path : fd.error().message(),
+              fmt::format("build it with guest/{}/build.sh, or set {} in [hypervisor.qemu]", key, key));
+}
+
+CheckItem Device(const std::string& path, const std::string& meaning, const std::string& otherwise) {
+  const auto fd = Open(path, O_RDWR | O_NONBLOCK);
+  return Fact(path, fd.has_value(), fd ? meaning : fd.error().message(), otherwise, kOptional);
+}
+
+// unshare(2) in a child, which alone is changed by it.
+CheckItem Namespaces() {
+  const pid_t pid = fork();
+  if (pid == 0) _exit(unshare(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET) == 0 ? 0 : errno);
+  int status = 0;
+  while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  const int sys = pid < 0 ? errno : WIFEXITED(status) ? WEXITSTATUS(status) : EIO;
+  return Fact("namespaces", sys == 0, sys == 0 ? "mount, pid and network namespaces can be made" : ErrnoText(sys),
+              "run as root with CAP_SYS_ADMIN; inside a container, run it privileged");
+}
+
+void AddAcceleration(const config::Config& config, std::vector<CheckItem>& items) {
+  const AccelFacts facts;
+  const bool hardware = HasHardwareVirtualization(facts);
+  items.push_back(Fact(
+      "processor", hardware, hardware ? "has hardware virtualization" : "shows neither vmx nor svm",
+      "guests are emulated; for speed switch virtualization on in the firmware, or nesting in the cloud", kOptional));
+  items.push_back(Device(facts.kvm, "opens", "guests are emulated; for speed load kvm_intel or kvm_amd"));
+  const auto choice = ChooseAccelFrom(facts, config.hypervisor.accel);
+  items.push_back(Fact("acceleration", choice.has_value(),
+                       choice ? fmt::format("{}: {}", choice->accel == Accel::kKvm ? "kvm" : "tcg", choice->why)
+                              : choice.error().message(),
+                       "set accel = \"auto\" in [hypervisor.qemu]"));
+  if (!choice || choice->accel != Accel::kKvm) return;
+  const auto groups = qemu::KvmGroups(facts.kvm);
+  items.push_back(Fact("kvm for QEMU's user", groups.has_value(),
+                       groups ? "QEMU's user may open it" : groups.error().message(),
+                       "chgrp kvm /dev/kvm && chmod 0660 /dev/kvm, or set accel = \"tcg\""));
+}
+
+void AddKernelFeatures(std::vector<CheckItem>& items) {
+  const UniqueFd memory(memfd_create("check", MFD_CLOEXEC));
+  items.push_back(
+      Fact("memfd", memory.valid(), memory ? "the guests' memory" : ErrnoText(errno), "use Linux 3.17 or newer"));
+  open_how how = {};
+  how.flags = O_PATH | O_CLOEXEC;
+  how.resolve = RESOLVE_NO_SYMLINKS;
+  const UniqueFd opened(static_cast<int>(syscall(SYS_openat2, AT_FDCWD, "/", &how, sizeof how)));
+  items.push_back(Fact("openat2", opened.valid(), opened ? "walks paths in one step" : ErrnoText(errno),
+                       "paths are walked step by step; Linux 5.6 or newer is faster", kOptional));
+  const UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
+  items.push_back(
+      Fact("pidfd", pidfd.valid(), pidfd ? "watches processes" : ErrnoText(errno), "use Linux 5.4 or newer"));
+}
+
+CheckItem Cgroups() {
+  if (access("/sys/fs/cgroup/cgroup.controllers", R_OK) == 0) return Fact("cgroups", true, "version 2", "", kOptional);
+  const auto controllers = ReadFile("/proc/cgroups");
+  const bool mounted =
+      access("/sys/fs/cgroup", W_OK) == 0 && controllers && controllers->find("memory\t") != std::string::npos;
+  return Fact("cgroups", mounted, mounted ? "version 1, or both" : "none that can be written at /sys/fs/cgroup",
+              "sandboxes run, but the host does not limit or count them; mount cgroup2 on /sys/fs/cgroup", kOptional);
+}
+
+}  // namespace
+
+std::vector<CheckItem> CheckHost(const config::Config& config) {
+  const auto& settings = config.hypervisor;
+  std::vector<CheckItem> items;
+  items.push_back(
+      Fact("user", geteuid() == 0, geteuid() == 0 ? "root" : fmt::format("uid {}", geteuid()), "run as root"));
+  AddAcceleration(config, items);
+  items.push_back(Program("QEMU", settings.path, "--version",
+                          "install Debian's package qemu-system-x86, or set path in [hypervisor.qemu]"));
+  if (settings.shared_fs == "virtio-fs") {
+    items.push_back(
+        Program("virtiofsd", settings.virtio_fs_daemon, "--version",
+                "install Debian's package qemu-system-common, or set virtio_fs_daemon in [hypervisor.qemu]"));
+  }
+  items.push_back(GuestFile("kernel", settings.kernel));
+  items.push_back(GuestFile("initrd", settings.initrd));
+  items.push_back(Device("/dev/vhost-vsock", "the agent is reached by vsock",
+                         "the agent is reached by a virtio-serial port; modprobe vhost_vsock for vsock"));
+  items.push_back(
+      Device("/dev/net/tun", "guests can have a network", "modprobe tun; without it guests have no network"));
+  items.push_back(Namespaces());
+  AddKernelFeatures(items);
+  items.push_back(Cgroups());
+  return items;
+}
+
+bool CanRunGuests(const std::vector<CheckItem>& items) {
+  return std::all_of(items.begin(), items.end(), [](const CheckItem& item) { return item.ok || !item.required; });
+}
+
+}  // namespace kata::hypervisor

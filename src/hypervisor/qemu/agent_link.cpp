@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hypervisor/qemu/agent_link.h"
+
+#include <fcntl.h>
+#include <linux/vm_sockets.h>
+#include <sys/ioctl.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "base/files.h"
+
+namespace kata::hypervisor::qemu {
+namespace {
+
+constexpr auto kUse = asio::as_tuple(asio::use_awaitable);
+constexpr int kCidAttempts = 1000;
+// VHOST_VSOCK_SET_GUEST_CID of linux/vhost.h, a header that C++ does not take.
+constexpr unsigned long kSetGuestCid = _IOW(0xAF, 0x60, uint64_t);
+
+// CIDs are the whole host's. The kernel arbitrates: setting one that is taken fails with EADDRINUSE.
+Result<uint32_t> TakeCid(int vhost) {
+  for (int i = 0; i < kCidAttempts; ++i) {
+    uint32_t random = 0;
+    if (getrandom(&random, sizeof random, 0) != sizeof random) return FailErrno("getrandom");
+    const uint64_t cid = VMADDR_CID_HOST + 1 + random % (VMADDR_CID_ANY - VMADDR_CID_HOST - 1);
+    if (ioctl(vhost, kSetGuestCid, &cid) == 0) return static_cast<uint32_t>(cid);
+    if (errno != EADDRINUSE) return FailErrno("cannot set a guest's CID on /dev/vhost-vsock");
+  }
+  return Fail(Code::kResourceExhausted, "found no free CID for vsock in {} attempts", kCidAttempts);
+}
+
+// One attempt. A negative result is a failure worth another attempt.
+asio::awaitable<Result<UniqueFd>> ConnectOnce(asio::any_io_executor executor, sockaddr_vm address) {
+  UniqueFd fd(socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd) co_return FailErrno("cannot make a vsock socket");
+  if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) co_return fd;
+  if (errno != EINPROGRESS) co_return FailErrno("connect");
+  asio::posix::stream_descriptor stream(executor, fd.get());
+  const auto [wait_error] = co_await stream.async_wait(asio::posix::stream_descriptor::wait_write, kUse);
+  stream.release();
+  if (wait_error) co_return Fail(Code::kCancelled, "{}", wait_error.message());
+  int error = 0;
+  socklen_t size = sizeof error;
+  if (getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) co_return FailErrno("getsockopt SO_ERROR");
+  if (error != 0) co_return FailWith(error, "connect");
+  co_return fd;
+}
+
+}  // namespace
+
+Result<AgentLink> PrepareAgentLink(const std::string& vhost_vsock) {
+  AgentLink link;
+  link.vmm_end.Reset(open(vhost_vsock.c_str(), O_RDWR | O_CLOEXEC));
+  if (link.vmm_end) {
+    link.cid = TRY(TakeCid(link.vmm_end.get()));
+    return link;
+  }
+  if (errno != ENOENT && errno != ENODEV && errno != ENXIO) return FailErrno("cannot open {}", vhost_vsock);
+  int pair[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) return FailErrno("cannot make a socket pair");
+  link.our_end.Reset(pair[0]);
+  link.vmm_end.Reset(pair[1]);
+  return link;
+}
+
+asio::awaitable<Result<UniqueFd>> ConnectVsock(asio::any_io_executor executor, uint32_t cid, uint32_t port,
+                                               std::chrono::milliseconds pause, std::chrono::milliseconds timeout,
+                                               std::function<bool()> stop) {
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  sockaddr_vm address = {};
+  address.svm_family = AF_VSOCK;
+  address.svm_cid = cid;
+  address.svm_port = port;
+  asio::steady_timer timer(executor);
+  while (true) {
+    if (stop()) co_return Fail(Code::kUnavailable, "the VM ended before its agent could be reached");
+    auto fd = co_await ConnectOnce(executor, address);
+    if (fd) co_return fd;
+    const int sys = fd.error().sys();
+    // Before the guest's driver is there an attempt times out; before the agent listens it is reset.
+    const bool early = sys == ECONNRESET || sys == ETIMEDOUT || sys == ECONNREFUSED || sys == EHOSTUNREACH ||
+                       sys == ENETUNREACH || sys == ENODEV;
+    if (!early) co_return Context(std::move(fd), "cannot reach the agent at vsock {}:{}", cid, port);
+    if (std::chrono::steady_clock::now() + pause > deadline) {
+      co_return Fail(Code::kDeadlineExceeded, "the agent did not listen at vsock {}:{} within {} ms ({})", cid, port,
+                     timeout.count(), fd.error().message());
+    }
+    timer.expires_after(pause);
+    co_await timer.async_wait(kUse);
+  }
+}
+
+}  // namespace kata::hypervisor::qemu

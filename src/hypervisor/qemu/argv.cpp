@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hypervisor/qemu/argv.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "base/files.h"
+
+namespace kata::hypervisor::qemu {
+namespace {
+
+// COMMAND_LINE_SIZE of x86 is 2048 with the zero at the end.
+constexpr size_t kMaxCommandLine = 2047;
+// MiB of translated code. Measured: 32 hold a boot and the agent; more is touched only by guests that run much code,
+// and a cache that is too small is thrown away as a whole each time it is full. Left alone, QEMU reserves 1 GiB.
+constexpr int kTranslationCacheMib = 128;
+constexpr std::string_view kSandbox = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
+
+// In an option's value QEMU reads ",," as one comma.
+std::string Escaped(std::string_view value) {
+  std::string result;
+  for (const char c : value) {
+    result += c;
+    if (c == ',') result += c;
+  }
+  return result;
+}
+
+// Builds the list two words at a time, and knows how devices are called on the machine's bus.
+class Builder {
+ public:
+  Builder(std::string program, bool mmio) : mmio_(mmio) { argv_.push_back(std::move(program)); }
+
+  void Flag(std::string flag) { argv_.push_back(std::move(flag)); }
+  void Option(std::string name, std::string value) {
+    argv_.push_back(std::move(name));
+    argv_.push_back(std::move(value));
+  }
+  // A device that is on a bus: without an option ROM, which would only be run by a firmware that boots from it.
+  void Device(std::string_view type, const std::string& properties = "") {
+    Option("-device", fmt::format("{}-{}{}{}", type, mmio_ ? "device" : "pci", properties, mmio_ ? "" : ",romfile="));
+  }
+  void Socket(std::string_view id, int fd, const std::string& more = "") {
+    Option("-chardev", fmt::format("socket,id={},fd={}{}", id, fd, more));
+  }
+  std::vector<std::string> Take() { return std::move(argv_); }
+
+ private:
+  bool mmio_;
+  std::vector<std::string> argv_;
+};
+
+std::string Machine(const config::HypervisorConfig& config) {
+  std::string machine = config.machine_type;
+  if (config.machine_type == "q35") {
+    // What the guest has no driver or no use for: less to probe at boot, and less to attack. HPET is for the same
+    // reason off: the clock is kvmclock, or the TSC.
+    machine += ",smbus=off,sata=off,usb=off,vmport=off,hpet=off,graphics=off,i8042=off";
+  } else if (config.machine_type == "microvm") {
+    // With its reduced-hardware ACPI the machine has no timer to calibrate the TSC by, and an emulated guest hangs.
+    machine += ",acpi=off,x-option-roms=off";
+  }
+  machine += ",memory-backend=mem";
+  if (!config.machine_accelerators.empty()) machine += "," + config.machine_accelerators;
+  return machine;
+}
+
+std::string Memory(const config::HypervisorConfig& config, const VmSpec& spec) {
+  // Shared, because virtiofsd maps it. A memfd belongs to the sandbox's cgroup and leaves no file behind.
+  std::string memory = fmt::format("memory-backend-memfd,id=mem,size={}M,share=on", spec.memory_mib);
+  if (config.enable_hugepages) memory += ",hugetlb=on";
+  if (config.enable_mem_prealloc) memory += ",prealloc=on";
+  return memory;
+}
+
+void AddAgent(Builder& builder, const Inputs& inputs) {
+  if (inputs.agent_fd >= 0) {
+    builder.Socket("agent", inputs.agent_fd);
+    builder.Option("-device", fmt::format("virtserialport,chardev=agent,name={}", kAgentPortName));
+  } else {
+    builder.Device("vhost-vsock", fmt::format(",vhostfd={},guest-cid={}", inputs.vsock_fd, inputs.guest_cid));
+  }
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> Argv(const config::HypervisorConfig& config, const VmSpec& spec, const Inputs& inputs,
+                                      const std::string& kernel_command_line) {
+  if (spec.vcpus == 0) return Fail(Code::kInvalidArgument, "a machine needs at least one vCPU");
+  if (spec.memory_mib == 0) return Fail(Code::kInvalidArgument, "a machine needs memory");
+  const bool mmio = config.machine_type == "microvm";
+  Builder builder(config.path, mmio);
+
+  builder.Option("-name", fmt::format("sandbox-{},debug-threads=on", Escaped(spec.id)));
+  for (const char* flag : {"-nodefaults", "-no-user-config", "-no-reboot"}) builder.Flag(flag);
+  builder.Option("-sandbox", config.seccomp_sandbox.empty() ? std::string(kSandbox) : config.seccomp_sandbox);
+  builder.Option("-display", "none");
+  builder.Option("-vga", "none");
+  builder.Option("-msg", "timestamp=off");
+  builder.Option("-rtc", "base=utc");
+
+  const bool kvm = inputs.accel == Accel::kKvm;
+  builder.Option("-accel", kvm ? "kvm" : fmt::format("tcg,thread=multi,tb-size={}", kTranslationCacheMib));
+  builder.Option("-cpu",
+                 std::string(kvm ? "host" : "max") + (config.cpu_features.empty() ? "" : ",") + config.cpu_features);
+  builder.Option("-machine", Machine(config));
+  builder.Option("-smp", std::to_string(spec.vcpus));
+  builder.Option("-m", fmt::format("{}M", spec.memory_mib));
+  builder.Option("-object", Memory(config, spec));
+  // Modern virtio: the file system device is none without it.
+  if (mmio) builder.Option("-global", "virtio-mmio.force-legacy=false");
+
+  if (!inputs.firmware.empty()) builder.Option("-bios", inputs.firmware);
+  builder.Option("-kernel", FdPath(inputs.kernel_fd));
+  builder.Option("-initrd", FdPath(inputs.initrd_fd));
+  builder.Option("-append", kernel_command_line);
+
+  builder.Socket("qmp", inputs.qmp_fd);
+  builder.Option("-mon", "chardev=qmp,mode=control");
+
+  // One stream for both consoles: the serial port has what the kernel says before it knows of virtio.
+  builder.Socket("console", inputs.console_fd, ",mux=on");
+  builder.Option("-serial", "chardev:console");
+  builder.Device("virtio-serial", ",max_ports=2");
+  builder.Option("-device", "virtconsole,chardev=console");
+  AddAgent(builder, inputs);
+
+  builder.Option("-object", "rng-random,id=rng,filename=" + Escaped(config.entropy_source));
+  builder.Device("virtio-rng", ",rng=rng");
+  if (config.reclaim_guest_freed_memory) builder.Device("virtio-balloon", ",free-page-reporting=on");
+  if (inputs.shared_fs_fd >= 0) {
+    builder.Socket("sharedfs", inputs.shared_fs_fd);
+    builder.Device("vhost-user-fs",
+                   fmt::format(",chardev=sharedfs,tag={},queue-size={}", kSharedFsTag, config.virtio_fs_queue_size));
+  }
+  return builder.Take();
+}
+
+Result<std::string> KernelCommandLine(const config::Config& config, const VmSpec& spec, Accel accel) {
+  // panic=-1: a panic is a reboot at once, and a reboot is QEMU's end (-no-reboot). reboot=t: by triple fault, which
+  // every machine understands. rcu_expedited: mounts and namespaces wait for grace periods.
+  std::vector<std::string> words = {
+      "console=hvc0",        "earlyprintk=serial,ttyS0,115200", "reboot=t", "panic=-1", "cgroup_no_v1=all",
+      "random.trust_cpu=on", "rcupdate.rcu_expedited=1"};
+  const bool debug = config.hypervisor.enable_debug || config.agent.enable_debug;
+  if (!debug) words.emplace_back("quiet");
+  if (config.agent.kernel_modules.empty()) words.emplace_back("nomodule");
+  if (accel == Accel::kTcg) {
+    // Checks of the clock against each other fail when the host is busy. Mitigations of processors' faults do nothing
+    // in a guest whose code is translated, but cost.
+    for (const char* word : {"tsc=reliable", "no_timer_check", "mitigations=off"}) words.emplace_back(word);
+  }
+  words.push_back("agent.log=" + (config.agent.enable_debug ? "debug" : config.agent.log_level));
+  if (config.agent.debug_console_enabled) words.emplace_back("agent.debug_console");
+  if (config.agent.container_pipe_size > 0) {
+    words.push_back(fmt::format("agent.container_pipe_size={}", config.agent.container_pipe_size));
+  }
+  if (!config.hypervisor.kernel_params.empty()) words.push_back(config.hypervisor.kernel_params);
+  words.insert(words.end(), spec.kernel_parameters.begin(), spec.kernel_parameters.end());
+
+  std::string line = fmt::format("{}", fmt::join(words, " "));
+  if (line.size() > kMaxCommandLine) {
+    return Fail(Code::kInvalidArgument,
+                "the guest kernel's command line has {} bytes, at most {} are read: shorten kernel_params", line.size(),
+                kMaxCommandLine);
+  }
+  if (std::any_of(line.begin(), line.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; })) {
+    return Fail(Code::kInvalidArgument, "the guest kernel's parameters contain a control character");
+  }
+  return line;
+}
+
+}  // namespace kata::hypervisor::qemu

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// QEMU's command line and the guest kernel's: pure functions, the only place where either is made.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+#include "hypervisor/hypervisor.h"
+
+namespace kata::hypervisor::qemu {
+
+// Descriptors as QEMU numbers them, and what the host decided. QEMU opens nothing of the sandbox by a path of its own.
+struct Inputs {
+  Accel accel = Accel::kTcg;
+  int qmp_fd = -1;         // connected stream socket
+  int console_fd = -1;     // connected stream socket
+  int kernel_fd = -1;      // the open kernel ...
+  int initrd_fd = -1;      // ... and initrd, read by way of /proc/self/fd
+  int agent_fd = -1;       // connected stream socket of the virtio-serial port; -1: vsock
+  int vsock_fd = -1;       // /dev/vhost-vsock, used when agent_fd is -1
+  uint32_t guest_cid = 0;  // with vsock_fd
+  int shared_fs_fd = -1;   // connected vhost-user socket; -1: no shared file system
+  std::string firmware;    // a file name that QEMU finds; empty: the machine's own
+};
+
+// argv for the VMM. kInvalidArgument for what QEMU could not start with, in the words of the configuration's keys.
+Result<std::vector<std::string>> Argv(const config::HypervisorConfig& config, const VmSpec& spec, const Inputs& inputs,
+                                      const std::string& kernel_command_line);
+
+// The guest kernel's command line: ours, the configuration's kernel_params, then the sandbox's; a later word wins.
+// kInvalidArgument when it is longer than the kernel reads (2047 bytes), or has control characters.
+Result<std::string> KernelCommandLine(const config::Config& config, const VmSpec& spec, Accel accel);
+
+}  // namespace kata::hypervisor::qemu

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hypervisor/qemu/driver.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <optional>
+#include <utility>
+
+#include "base/files.h"
+#include "base/log.h"
+#include "hypervisor/capped_log.h"
+#include "hypervisor/console.h"
+#include "hypervisor/qemu/agent_link.h"
+#include "hypervisor/qemu/argv.h"
+#include "hypervisor/qemu/exit_reason.h"
+#include "hypervisor/qemu/host_files.h"
+#include "hypervisor/qemu/qmp.h"
+
+namespace kata::hypervisor::qemu {
+namespace {
+
+constexpr auto kUse = asio::as_tuple(asio::use_awaitable);
+// QEMU reads its configuration and makes its devices in about 0.1 s.
+constexpr std::chrono::milliseconds kGreetingTimeout{10000};
+
+struct SocketPair {
+  UniqueFd ours;
+  UniqueFd theirs;
+};
+
+Result<SocketPair> MakePair() {
+  int pair[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) return FailErrno("cannot make a socket pair");
+  return SocketPair{UniqueFd(pair[0]), UniqueFd(pair[1])};
+}
+
+// Collects the descriptors for QEMU and the numbers that they will have there.
+class FdList {
+ public:
+  int Add(UniqueFd fd) {
+    fds_.push_back(std::move(fd));
+    return ExtraFdNumber(fds_.size() - 1);
+  }
+  std::vector<int> Numbers() const {
+    std::vector<int> numbers;
+    for (const UniqueFd& fd : fds_) numbers.push_back(fd.get());
+    return numbers;
+  }
+
+ private:
+  std::vector<UniqueFd> fds_;
+};
+
+}  // namespace
+
+struct Driver::Machine : std::enable_shared_from_this<Machine> {
+  Machine(const asio::any_io_executor& an_executor, const config::Config& a_config)
+      : executor(an_executor),
+        config(a_config),
+        console(Console::Create(executor)),
+        exit_watch(executor),
+        ended(executor) {
+    ended.expires_at(asio::steady_timer::time_point::max());
+    console->OnLine([](std::string_view line) { log::Debug("console: {}", line); });
+  }
+
+  Result<> Spawn(VmSpec spec);
+  static asio::awaitable<void> WatchExit(std::shared_ptr<Machine> self);
+  void Ended();
+  void Close();
+
+  asio::any_io_executor executor;
+  config::Config config;
+  Accel accel = Accel::kTcg;
+  std::shared_ptr<Console> console;
+  std::shared_ptr<Qmp> qmp;
+  AgentLink agent;
+  CappedLog messages{UniqueFd()};
+  Child process;
+  asio::posix::stream_descriptor exit_watch;
+  asio::steady_timer ended;  // never expires; cancelled when exit is set
+  std::optional<VmExit> exit;
+};
+
+Result<> Driver::Machine::Spawn(VmSpec spec) {
+  if (spec.uid == 0)
+    return Fail(Code::kInvalidArgument, "QEMU must not run as root: the sandbox needs a user of its own");
+  const auto& settings = config.hypervisor;
+  const AccelChoice choice = TRY(ChooseAccel(settings.accel));
+  accel = choice.accel;
+  log::Info("guests run with {}: {}", accel == Accel::kKvm ? "kvm" : "tcg", choice.why);
+
+  Command command;
+  command.credentials = Command::Credentials{spec.uid, spec.gid, {}};
+  if (accel == Accel::kKvm) command.credentials->groups = TRY(KvmGroups("/dev/kvm"));
+
+  FdList fds;
+  Inputs inputs;
+  inputs.accel = accel;
+  inputs.kernel_fd = fds.Add(TRY(OpenGuestFile("kernel", settings.kernel)));
+  inputs.initrd_fd = fds.Add(TRY(OpenGuestFile("initrd", settings.initrd)));
+  SocketPair qmp_pair = TRY(MakePair());
+  inputs.qmp_fd = fds.Add(std::move(qmp_pair.theirs));
+  SocketPair console_pair = TRY(MakePair());
+  inputs.console_fd = fds.Add(std::move(console_pair.theirs));
+  agent = TRY(PrepareAgentLink());
+  inputs.guest_cid = agent.cid;
+  (agent.vsock() ? inputs.vsock_fd : inputs.agent_fd) = fds.Add(std::move(agent.vmm_end));
+  if (spec.shared_fs_socket) inputs.shared_fs_fd = fds.Add(std::move(spec.shared_fs_socket));
+  inputs.firmware = Firmware(settings);
+
+  const std::string kernel_command_line = TRY(KernelCommandLine(config, spec, accel));
+  command.argv = TRY(Argv(settings, spec, inputs, kernel_command_line));
+  command.env = std::vector<std::string>{"LC_ALL=C"};
+  messages = TRY(CappedLog::Create());
+  command.stderr_fd = messages.fd();
+  command.extra_fds = fds.Numbers();
+  const UniqueFd root = TRY(Open("/", O_PATH | O_DIRECTORY));
+  command.working_directory = root.get();
+  log::Debug("starting {}", fmt::join(command.argv, " "));
+  auto child = kata::Spawn(command);
+  if (!child) {
+    const int sys = child.error().sys();
+    return Fail(child.error().code(), "cannot start QEMU: {}{}", child.error().message(),
+                sys == ENOENT ? "; install Debian's package qemu-system-x86, or set path in [hypervisor.qemu]" : "");
+  }
+  process = *std::move(child);
+
+  UniqueFd pidfd(fcntl(process.pidfd(), F_DUPFD_CLOEXEC, 3));
+  if (!pidfd) return FailErrno("cannot watch QEMU");
+  exit_watch.assign(pidfd.Release());
+  console->Attach(std::move(console_pair.ours));
+  qmp = Qmp::Create(executor, std::move(qmp_pair.ours));
+  asio::co_spawn(executor, WatchExit(shared_from_this()), asio::detached);
+  return {};
+}
+
+asio::awaitable<void> Driver::Machine::WatchExit(std::shared_ptr<Machine> self) {
+  const auto [error] = co_await self->exit_watch.async_wait(asio::posix::stream_descriptor::wait_read, kUse);
+  if (!error && !self->exit) self->Ended();
+}
+
+// QEMU has ended or is being killed: collects what it said before that, and wakes everyone who waits.
+void Driver::Machine::Ended() {
+  const auto status = process.Wait();
+  console->Drain();
+  qmp->Drain();
+  ExitFacts facts;
+  if (status) facts.status = *status;
+  facts.shutdown_reason = qmp->shutdown_reason();
+  facts.guest_panicked = qmp->guest_panicked();
+  facts.console = console->Tail();
+  facts.messages = messages.Tail();
+  exit = DescribeExit(facts);
+  qmp->Close();
+  ended.cancel();
+}
+
+void Driver::Machine::Close() {
+  if (process.running()) {
+    // An error means that it has ended already; then it is only reaped.
+    std::ignore = process.Signal(SIGKILL);
+    Ended();
+  }
+  if (!exit) exit = VmExit{"the VM was never started"};
+  ended.cancel();
+  if (exit_watch.is_open()) exit_watch.close();
+  console->Close();
+}
+
+Driver::Driver(const asio::any_io_executor& executor, const config::Config& config)
+    : machine_(std::make_shared<Machine>(executor, config)) {}
+
+Driver::~Driver() { machine_->Close(); }
+
+asio::awaitable<Result<>> Driver::Start(VmSpec spec) {
+  const auto machine = machine_;
+  CO_TRY(machine->Spawn(std::move(spec)));
+  const auto timeout = kGreetingTimeout * TimeoutScale(machine->accel);
+  auto greeting = co_await machine->qmp->Negotiate(timeout);
+  if (greeting) co_return greeting;
+  // When QEMU has closed the connection it is about to end by itself, and its own status is worth more than ours.
+  if (!machine->exit) {
+    asio::steady_timer grace(machine->executor, std::chrono::seconds(2));
+    grace.async_wait([machine](const boost::system::error_code& error) {
+      if (!error) machine->ended.cancel();
+    });
+    co_await machine->ended.async_wait(kUse);
+  }
+  if (!machine->exit) {
+    std::ignore = machine->process.Signal(SIGKILL);
+    machine->Ended();
+    co_return Fail(greeting.error().code(), "QEMU does not answer: {}; {}", greeting.error().message(),
+                   machine->exit->reason);
+  }
+  co_return Fail(Code::kInternal, "QEMU could not start the VM: {}", machine->exit->reason);
+}
+
+asio::awaitable<Result<UniqueFd>> Driver::ConnectAgent() {
+  const auto machine = machine_;
+  if (!machine->process.running()) co_return Fail(Code::kUnavailable, "the VM is not running");
+  if (!machine->agent.vsock()) {
+    if (!machine->agent.our_end)
+      co_return Fail(Code::kFailedPrecondition, "the agent's port has one connection, which is taken");
+    co_return std::move(machine->agent.our_end);
+  }
+  const auto& settings = machine->config.agent;
+  const std::chrono::milliseconds timeout{settings.reconnect_timeout_ms * TimeoutScale(machine->accel)};
+  const std::chrono::milliseconds pause{settings.dial_timeout_ms};
+  std::function<bool()> stop = [machine] { return machine->exit.has_value(); };
+  co_return co_await ConnectVsock(machine->executor, machine->agent.cid, kAgentVsockPort, pause, timeout, stop);
+}
+
+asio::awaitable<VmExit> Driver::Wait() {
+  const auto machine = machine_;
+  while (!machine->exit) co_await machine->ended.async_wait(kUse);
+  co_return *machine->exit;
+}
+
+void Driver::Kill() {
+  // WatchExit takes note of the end. An error means that it has ended already.
+  if (machine_->process.running()) std::ignore = machine_->process.Signal(SIGKILL);
+}
+
+std::string Driver::ConsoleTail() const { return machine_->console->Tail(); }
+
+void Driver::ServeConsole(UniqueFd listener) { machine_->console->Serve(std::move(listener)); }
+
+std::vector<pid_t> Driver::Pids() const {
+  return machine_->process.running() ? std::vector<pid_t>{machine_->process.pid()} : std::vector<pid_t>{};
+}
+
+}  // namespace kata::hypervisor::qemu

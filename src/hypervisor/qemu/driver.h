@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// QEMU as a Hypervisor: an unprivileged child process that is given all it needs as descriptors.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "hypervisor/hypervisor.h"
+
+namespace kata::hypervisor::qemu {
+
+class Driver : public Hypervisor {
+ public:
+  Driver(const asio::any_io_executor& executor, const config::Config& config);
+  ~Driver() override;
+
+  asio::awaitable<Result<>> Start(VmSpec spec) override;
+  asio::awaitable<Result<UniqueFd>> ConnectAgent() override;
+  asio::awaitable<VmExit> Wait() override;
+  void Kill() override;
+  std::string ConsoleTail() const override;
+  void ServeConsole(UniqueFd listener) override;
+  std::vector<pid_t> Pids() const override;
+
+ private:
+  struct Machine;  // shared with the coroutines that watch the process, which may outlive the driver by a turn
+  std::shared_ptr<Machine> machine_;
+};
+
+}  // namespace kata::hypervisor::qemu

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hypervisor/qemu/exit_reason.h"
+
+#include <algorithm>
+
+namespace kata::hypervisor::qemu {
+namespace {
+
+constexpr size_t kConsoleLimit = 2048;
+
+// The line in which a Linux kernel says that it panicked: what follows "Kernel panic - not syncing: ".
+std::string PanicMessage(std::string_view console) {
+  constexpr std::string_view kMark = "Kernel panic - not syncing: ";
+  const size_t start = console.find(kMark);
+  if (start == std::string_view::npos) return {};
+  const std::string_view rest = console.substr(start + kMark.size());
+  return std::string(rest.substr(0, rest.find('\n')));
+}
+
+std::string Why(const ExitFacts& facts) {
+  const std::string& reason = facts.shutdown_reason;
+  const std::string panic = PanicMessage(facts.console);
+  // With panic=-1 and -no-reboot a panic reaches QEMU as a reset. That the guest says so itself is good enough for
+  // words.
+  if (facts.guest_panicked || (reason == "guest-reset" && !panic.empty())) {
+    return "the guest kernel panicked" + (panic.empty() ? "" : ": " + panic);
+  }
+  if (reason == "guest-reset") return "the guest restarted";
+  if (reason == "host-signal") return "QEMU was told to end by a signal";
+  std::string text = "QEMU " + facts.status.Describe();
+  if (!facts.messages.empty()) text += ": " + facts.messages;
+  return text;
+}
+
+}  // namespace
+
+VmExit DescribeExit(const ExitFacts& facts) {
+  if (facts.status.signal == 0 && facts.status.code == 0 && facts.shutdown_reason == "guest-shutdown") {
+    return VmExit{"the guest powered off", true};
+  }
+  VmExit result;
+  result.reason = Why(facts);
+  const std::string console = Indented(facts.console, kConsoleLimit);
+  if (!console.empty()) result.reason += "; the guest's console ended with:" + console;
+  return result;
+}
+
+std::string Indented(std::string_view text, size_t limit) {
+  while (!text.empty() && text.back() == '\n') text.remove_suffix(1);
+  if (text.size() > limit) {
+    const size_t line = text.find('\n', text.size() - limit);
+    text.remove_prefix(line == std::string_view::npos ? text.size() - limit : line + 1);
+  }
+  std::string result;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    result += fmt::format("\n  {}", text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return result;
+}
+
+}  // namespace kata::hypervisor::qemu

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// Why a VM ended, in words, from everything that is known after its end.
+#pragma once
+
+#include <string>
+
+#include "base/child.h"
+#include "hypervisor/hypervisor.h"
+
+namespace kata::hypervisor::qemu {
+
+struct ExitFacts {
+  ExitStatus status;            // QEMU's own
+  std::string shutdown_reason;  // QMP's SHUTDOWN event, or empty
+  bool guest_panicked = false;  // QMP's GUEST_PANICKED event
+  std::string console;          // the console's tail, printable
+  std::string messages;         // QEMU's stderr, printable
+};
+
+VmExit DescribeExit(const ExitFacts& facts);
+
+// The last lines of text, at most limit bytes, each with two spaces in front, a newline before each; "" for no text.
+std::string Indented(std::string_view text, size_t limit);
+
+}  // namespace kata::hypervisor::qemu

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hypervisor/qemu/host_files.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "base/files.h"
+
+namespace kata::hypervisor::qemu {
+
+Result<UniqueFd> OpenGuestFile(const std::string& what, const std::string& path) {
+  auto fd = Open(path, O_RDONLY | O_NONBLOCK);
+  if (!fd) {
+    return Fail(fd.error().code(),
+                "the guest's {} cannot be used: {}; build it with guest/{}/build.sh, or set {} in [hypervisor.qemu]",
+                what, fd.error().message(), what, what);
+  }
+  struct stat info;
+  if (fstat(fd->get(), &info) != 0) return FailErrno("the guest's {} cannot be used: {}", what, path);
+  if (!S_ISREG(info.st_mode) || info.st_size == 0) {
+    return Fail(Code::kFailedPrecondition, "the guest's {} cannot be used: {} is {}", what, path,
+                S_ISREG(info.st_mode) ? "empty" : "not a regular file");
+  }
+  if ((info.st_mode & S_IROTH) == 0) {
+    return Fail(Code::kPermissionDenied,
+                "the guest's {} cannot be used: {} is not readable for everyone, and QEMU runs as an unprivileged "
+                "user; chmod a+r it",
+                what, path);
+  }
+  return fd;
+}
+
+Result<std::vector<gid_t>> KvmGroups(const std::string& device) {
+  struct stat info;
+  if (stat(device.c_str(), &info) != 0) return FailErrno("cannot look at {}", device);
+  constexpr mode_t kAll = S_IROTH | S_IWOTH;
+  constexpr mode_t kGroup = S_IRGRP | S_IWGRP;
+  if ((info.st_mode & kAll) == kAll) return std::vector<gid_t>{};
+  // Root's group is never given away: it opens far more than this device.
+  if ((info.st_mode & kGroup) == kGroup && info.st_gid != 0) return std::vector<gid_t>{info.st_gid};
+  return Fail(
+      Code::kPermissionDenied,
+      "QEMU runs as an unprivileged user, which cannot open {}; chgrp kvm {} && chmod 0660 {}, or set accel = \"tcg\"",
+      device, device, device);
+}
+
+std::string Firmware(const config::HypervisorConfig& config) {
+  if (!config.firmware.empty()) return config.firmware;
+  // 50 ms less than SeaBIOS, which looks for disks to boot from.
+  constexpr const char* kQboot = "/usr/share/qemu/qboot.rom";
+  return config.machine_type == "q35" && access(kQboot, R_OK) == 0 ? "qboot.rom" : "";
+}
+
+}  // namespace kata::hypervisor::qemu

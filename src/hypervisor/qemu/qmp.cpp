@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hypervisor/qemu/qmp.h"
+
+#include <sys/socket.h>
+
+#include <array>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <nlohmann/json.hpp>
+
+#include "hypervisor/capped_log.h"
+
+namespace kata::hypervisor::qemu {
+namespace {
+
+using Json = nlohmann::json;
+constexpr auto kUse = asio::as_tuple(asio::use_awaitable);
+
+// A member's text, or "" when it is missing or of another type; QEMU's text is never trusted to be UTF-8.
+std::string Text(const Json& object, const char* key) {
+  const auto member = object.find(key);
+  return member != object.end() && member->is_string() ? Printable(member->get_ref<const std::string&>()) : "";
+}
+
+std::string Dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+}  // namespace
+
+Qmp::Qmp(const asio::any_io_executor& executor, UniqueFd fd) : stream_(executor, fd.Release()), changed_(executor) {
+  changed_.expires_at(asio::steady_timer::time_point::max());
+}
+
+std::shared_ptr<Qmp> Qmp::Create(const asio::any_io_executor& executor, UniqueFd fd) {
+  auto qmp = std::shared_ptr<Qmp>(new Qmp(executor, std::move(fd)));
+  asio::co_spawn(executor, ReadLoop(qmp), asio::detached);
+  return qmp;
+}
+
+asio::awaitable<void> Qmp::ReadLoop(std::shared_ptr<Qmp> self) {
+  while (self->stream_.is_open()) {
+    const auto [error] = co_await self->stream_.async_wait(asio::posix::stream_descriptor::wait_read, kUse);
+    if (error || !self->stream_.is_open() || !self->ReadAvailable()) break;
+  }
+}
+
+// One buffer a turn, so that a flood of messages does not keep the event loop from its other work.
+bool Qmp::ReadAvailable() {
+  std::array<char, 16384> chunk;
+  const ssize_t count = recv(stream_.native_handle(), chunk.data(), chunk.size(), MSG_DONTWAIT);
+  if (count < 0 && (errno == EAGAIN || errno == EINTR)) return true;
+  if (count <= 0) {
+    Lose("QEMU closed its control connection");
+    return false;
+  }
+  buffer_.append(chunk.data(), static_cast<size_t>(count));
+  size_t start = 0;
+  for (size_t end; (end = buffer_.find('\n', start)) != std::string::npos; start = end + 1) {
+    if (!TakeMessage(std::string_view(buffer_).substr(start, end - start))) {
+      Lose("QEMU sent something that is not QMP");
+      return false;
+    }
+  }
+  buffer_.erase(0, start);
+  if (buffer_.size() > kMaxMessage) {
+    Lose("QEMU sent a message that is too long");
+    return false;
+  }
+  return true;
+}
+
+bool Qmp::TakeMessage(std::string_view text) {
+  const Json message = Json::parse(text, nullptr, false);
+  if (!message.is_object()) return false;
+  if (message.contains("QMP")) {
+    greeted_ = true;
+  } else if (message.contains("event")) {
+    const std::string event = Text(message, "event");
+    const auto data = message.find("data");
+    if (event == "GUEST_PANICKED") guest_panicked_ = true;
+    if (event == "SHUTDOWN" && data != message.end() && data->is_object()) shutdown_reason_ = Text(*data, "reason");
+  } else {
+    const auto id = message.find("id");
+    if (id == message.end() || !id->is_number_unsigned()) return false;
+    const auto call = calls_.find(id->get<uint64_t>());
+    if (call == calls_.end()) return true;  // its caller has given up
+    const auto error = message.find("error");
+    const auto value = message.find("return");
+    if (error != message.end() && error->is_object()) {
+      call->second = Fail(Code::kInternal, "{}", Text(*error, "desc"));
+    } else if (value != message.end()) {
+      call->second = Dump(*value);
+    } else {
+      return false;
+    }
+  }
+  changed_.cancel();
+  return true;
+}
+
+void Qmp::Drain() {
+  char peek;
+  while (stream_.is_open() && lost_.empty() && recv(stream_.native_handle(), &peek, 1, MSG_DONTWAIT | MSG_PEEK) > 0 &&
+         ReadAvailable()) {
+  }
+}
+
+void Qmp::Lose(std::string why) {
+  if (lost_.empty()) lost_ = std::move(why);
+  changed_.cancel();
+}
+
+void Qmp::Close() {
+  Lose("the control connection to QEMU was closed");
+  if (stream_.is_open()) stream_.close();
+}
+
+// Waits for the next message or the end of the connection; false after the deadline.
+asio::awaitable<bool> Qmp::Changed(std::chrono::steady_clock::time_point deadline) {
+  asio::steady_timer timer(stream_.get_executor(), deadline);
+  // Shared, because the handler of a timer that has just expired runs even when it is cancelled after that.
+  auto late = std::make_shared<bool>(false);
+  auto self = shared_from_this();
+  timer.async_wait([self, late](const boost::system::error_code& error) {
+    if (error) return;
+    *late = true;
+    self->changed_.cancel();
+  });
+  co_await changed_.async_wait(kUse);
+  timer.cancel();
+  co_return !*late;
+}
+
+Result<> Qmp::Send(std::string_view text) {
+  // The socket's buffer holds far more than the few commands that are ever under way.
+  if (!stream_.is_open() || !lost_.empty()) return Fail(Code::kUnavailable, "{}", lost_);
+  const ssize_t count = send(stream_.native_handle(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (count == static_cast<ssize_t>(text.size())) return {};
+  if (count < 0) return FailErrno("cannot send to QEMU");
+  return Fail(Code::kUnavailable, "QEMU does not read its control connection");
+}
+
+asio::awaitable<Result<std::string>> Qmp::Execute(std::string command, std::string arguments,
+                                                  std::chrono::milliseconds timeout) {
+  auto self = shared_from_this();
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  const uint64_t id = next_id_++;
+  Json message = {{"execute", command}, {"id", id}};
+  if (!arguments.empty()) message["arguments"] = Json::parse(arguments, nullptr, false);
+  const std::string text = Dump(message) + "\n";
+  CO_TRY(Context(Send(text), "QMP {}", command));
+  calls_[id];
+  while (true) {
+    if (calls_[id]) {
+      Result<std::string> answer = *std::move(calls_[id]);
+      calls_.erase(id);
+      co_return Context(std::move(answer), "QMP {}", command);
+    }
+    if (!lost_.empty()) {
+      calls_.erase(id);
+      co_return Fail(Code::kUnavailable, "QMP {}: {}", command, lost_);
+    }
+    if (!co_await Changed(deadline)) {
+      calls_.erase(id);
+      co_return Fail(Code::kDeadlineExceeded, "QMP {}: no answer within {} ms", command, timeout.count());
+    }
+  }
+}
+
+asio::awaitable<Result<>> Qmp::Negotiate(std::chrono::milliseconds timeout) {
+  auto self = shared_from_this();
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  while (!greeted_) {
+    if (!lost_.empty()) co_return Fail(Code::kUnavailable, "{}", lost_);
+    if (!co_await Changed(deadline)) {
+      co_return Fail(Code::kDeadlineExceeded, "QEMU did not greet within {} ms", timeout.count());
+    }
+  }
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+  CO_TRY(co_await Execute("qmp_capabilities", "", left));
+  co_return Result<>();
+}
+
+}  // namespace kata::hypervisor::qemu

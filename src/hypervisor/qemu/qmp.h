@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// QMP, QEMU's control protocol (docs/interop/qmp-spec of QEMU), over one connected socket.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+
+namespace kata::hypervisor::qemu {
+
+namespace asio = boost::asio;
+
+// The calling side. QEMU may be in a guest's hands: a message that is too long or no QMP ends the connection.
+// Used from one thread, the executor's.
+class Qmp : public std::enable_shared_from_this<Qmp> {
+ public:
+  static constexpr size_t kMaxMessage = 1U << 20U;
+
+  static std::shared_ptr<Qmp> Create(const asio::any_io_executor& executor, UniqueFd fd);
+
+  // Waits for the greeting and ends the negotiation. kDeadlineExceeded, or kUnavailable when the connection ends.
+  asio::awaitable<Result<>> Negotiate(std::chrono::milliseconds timeout);
+  // One command; arguments and the answer are JSON texts, arguments may be empty. kInternal with QEMU's words when it
+  // refuses, kDeadlineExceeded, or kUnavailable when the connection is lost.
+  asio::awaitable<Result<std::string>> Execute(std::string command, std::string arguments,
+                                               std::chrono::milliseconds timeout);
+
+  // The reason of a SHUTDOWN event, such as "guest-shutdown", "guest-reset", "host-signal" (QAPI's ShutdownCause);
+  // empty before it. And whether GUEST_PANICKED was seen.
+  const std::string& shutdown_reason() const { return shutdown_reason_; }
+  bool guest_panicked() const { return guest_panicked_; }
+
+  // Takes in what is already waiting in the socket, for the moment after QEMU's end.
+  void Drain();
+  void Close();
+
+ private:
+  Qmp(const asio::any_io_executor& executor, UniqueFd fd);
+  static asio::awaitable<void> ReadLoop(std::shared_ptr<Qmp> self);
+  asio::awaitable<bool> Changed(std::chrono::steady_clock::time_point deadline);
+  Result<> Send(std::string_view text);
+  bool ReadAvailable();
+  bool TakeMessage(std::string_view text);
+  void Lose(std::string why);
+
+  asio::posix::stream_descriptor stream_;
+  asio::steady_timer changed_;
+  std::string buffer_;
+  bool greeted_ = false;
+  std::string lost_;  // why the connection ended
+  uint64_t next_id_ = 1;
+  std::map<uint64_t, std::optional<Result<std::string>>> calls_;
+  std::string shutdown_reason_;
+  bool guest_panicked_ = false;
+};
+
+}  // namespace kata::hypervisor::qemu

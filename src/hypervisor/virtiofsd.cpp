@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hypervisor/virtiofsd.h"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <string_view>
+
+#include "base/files.h"
+
+namespace kata::hypervisor {
+namespace {
+
+constexpr char kSocketName[] = "virtiofsd.sock";
+
+// What passes of extended attributes: the users' own, file capabilities and ACLs. Others, such as security.selinux,
+// would mean something to the host. "unsupported" is what a file system without them answers.
+constexpr std::string_view kXattrMap =
+    "xattrmap=/ok/all/user./user.//ok/all/security.capability/security.capability/"
+    "/ok/all/system.posix_acl_/system.posix_acl_//unsupported/all///";
+
+// Options of -o that an administrator may set: they tune, and open nothing. Those that end in '=' take a value.
+constexpr std::array<std::string_view, 18> kHarmless = {
+    "announce_submounts", "flock",       "no_flock",       "posix_lock",      "no_posix_lock",      "writeback",
+    "no_writeback",       "readdirplus", "no_readdirplus", "allow_direct_io", "no_allow_direct_io", "killpriv_v2",
+    "no_killpriv_v2",     "posix_acl",   "no_posix_acl",   "timeout=",        "max_idle_threads=",  "log_level="};
+
+bool IsNumber(std::string_view text) {
+  return !text.empty() && text.size() <= 9 && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+bool IsHarmless(std::string_view option) {
+  return std::any_of(kHarmless.begin(), kHarmless.end(), [option](std::string_view known) {
+    return known.back() == '=' ? option.substr(0, known.size()) == known && option.size() > known.size()
+                               : option == known;
+  });
+}
+
+tl::unexpected<Error> Refuse(std::string_view argument) {
+  return Fail(Code::kInvalidArgument,
+              "virtio_fs_extra_args: {} is not accepted; known are --thread-pool-size=NUMBER, and -o with {}", argument,
+              fmt::join(kHarmless, ", "));
+}
+
+Result<> AddOptions(std::string_view list, std::vector<std::string>& argv) {
+  while (!list.empty()) {
+    const size_t comma = std::min(list.find(','), list.size());
+    const std::string_view option = list.substr(0, comma);
+    if (!IsHarmless(option)) return Refuse(option);
+    argv.emplace_back("-o");
+    argv.emplace_back(option);
+    list.remove_prefix(std::min(comma + 1, list.size()));
+  }
+  return {};
+}
+
+Result<> AddExtra(const std::vector<std::string>& extra, std::vector<std::string>& argv) {
+  constexpr std::string_view kPool = "--thread-pool-size=";
+  for (size_t i = 0; i < extra.size(); ++i) {
+    const std::string_view word = extra[i];
+    if (word.substr(0, kPool.size()) == kPool && IsNumber(word.substr(kPool.size()))) {
+      argv.emplace_back(word);
+    } else if (word == "-o" && i + 1 < extra.size()) {
+      TRY(AddOptions(extra[++i], argv));
+    } else if (word == "--announce-submounts") {  // as the newer virtiofsd spells it
+      TRY(AddOptions("announce_submounts", argv));
+    } else if (word.empty() || word.front() != '-') {
+      TRY(AddOptions(word, argv));
+    } else {
+      return Refuse(word);
+    }
+  }
+  return {};
+}
+
+// The configuration's names of cache modes are the newer virtiofsd's.
+Result<std::string_view> CacheMode(const std::string& name) {
+  if (name == "never" || name == "none") return "none";
+  // Not known here; auto, which also checks a file's data when it is opened, is the next stricter one.
+  if (name == "metadata" || name == "auto") return "auto";
+  if (name == "always") return "always";
+  return Fail(Code::kInvalidArgument, "virtio_fs_cache: {} is none of never, metadata, auto, always", name);
+}
+
+// In a list of -o a comma ends an option, unless a backslash stands before it.
+std::string Escaped(std::string_view path) {
+  std::string result;
+  for (const char c : path) {
+    if (c == ',' || c == '\\') result += '\\';
+    result += c;
+  }
+  return result;
+}
+
+struct Listener {
+  UniqueFd socket;
+  sockaddr_un address = {};
+};
+
+// Beneath the descriptor of the directory: its path may be longer than a socket's address can be.
+Result<Listener> Listen(int directory) {
+  Listener listener;
+  listener.socket.Reset(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!listener.socket) return FailErrno("cannot make a socket");
+  listener.address.sun_family = AF_UNIX;
+  const std::string path = FdPath(directory) + "/" + kSocketName;
+  path.copy(listener.address.sun_path, sizeof listener.address.sun_path - 1);
+  unlinkat(directory, kSocketName, 0);
+  if (bind(listener.socket.get(), reinterpret_cast<const sockaddr*>(&listener.address), sizeof listener.address) != 0 ||
+      listen(listener.socket.get(), 1) != 0) {
+    return FailErrno("cannot listen on {}", kSocketName);
+  }
+  return listener;
+}
+
+// The process that the daemon keeps in its pid namespace, or -1.
+pid_t InnerProcess(pid_t outer) {
+  const auto children = ReadFile(fmt::format("/proc/{}/task/{}/children", outer, outer));
+  pid_t pid = -1;
+  if (children) std::from_chars(children->data(), children->data() + children->size(), pid);
+  return pid;
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> VirtiofsdArgv(const config::HypervisorConfig& config, const std::string& shared_dir,
+                                               int listen_fd, uint64_t max_files) {
+  std::vector<std::string> argv = {config.virtio_fs_daemon, "-f"};
+  TRY(AddExtra(config.virtio_fs_extra_args, argv));
+  // After the extra ones: the last word counts.
+  for (std::string option : {fmt::format("cache={}", TRY(CacheMode(config.virtio_fs_cache))), std::string(kXattrMap),
+                             std::string("sandbox=namespace"), "source=" + Escaped(shared_dir)}) {
+    argv.emplace_back("-o");
+    argv.push_back(std::move(option));
+  }
+  argv.push_back(fmt::format("--rlimit-nofile={}", max_files));
+  argv.push_back(fmt::format("--fd={}", listen_fd));
+  return argv;
+}
+
+uint64_t MaxFiles() {
+  rlimit limit = {};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  constexpr uint64_t kMany = 1000000;
+  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[2] = {};
+  const bool may_raise = syscall(SYS_capget, &header, data) == 0 && (data[0].effective & (1U << CAP_SYS_RESOURCE)) != 0;
+  // Without CAP_SYS_RESOURCE raising the hard limit fails and the daemon would not start.
+  return may_raise ? std::max<uint64_t>(limit.rlim_max, kMany) : std::min<uint64_t>(limit.rlim_max, kMany);
+}
+
+Result<Virtiofsd> StartVirtiofsd(const config::HypervisorConfig& config, const std::string& shared_dir,
+                                 int runtime_dir) {
+  Listener listener = TRY(Context(Listen(runtime_dir), "cannot start virtiofsd"));
+  Virtiofsd daemon;
+  daemon.log = TRY(CappedLog::Create());
+  Command command;
+  command.argv = TRY(VirtiofsdArgv(config, shared_dir, ExtraFdNumber(0), MaxFiles()));
+  command.env = std::vector<std::string>{"LC_ALL=C"};
+  command.stderr_fd = daemon.log.fd();
+  command.extra_fds = {listener.socket.get()};
+  const UniqueFd root = TRY(Open("/", O_PATH | O_DIRECTORY));
+  command.working_directory = root.get();
+  auto child = Spawn(command);
+  if (!child) {
+    unlinkat(runtime_dir, kSocketName, 0);
+    return Fail(child.error().code(), "cannot start virtiofsd: {}{}", child.error().message(),
+                child.error().sys() == ENOENT
+                    ? "; install Debian's package qemu-system-common, or set virtio_fs_daemon in [hypervisor.qemu]"
+                    : "");
+  }
+  daemon.process = *std::move(child);
+  daemon.vmm_socket.Reset(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  // The kernel queues the connection: nobody waits for the daemon here.
+  const int connected =
+      connect(daemon.vmm_socket.get(), reinterpret_cast<const sockaddr*>(&listener.address), sizeof listener.address);
+  const int sys = errno;
+  unlinkat(runtime_dir, kSocketName, 0);
+  if (connected != 0) return FailWith(sys, "cannot connect to virtiofsd");
+  return daemon;
+}
+
+Virtiofsd& Virtiofsd::operator=(Virtiofsd&& other) noexcept {
+  if (this != &other) {
+    End();
+    process = std::move(other.process);
+    vmm_socket = std::move(other.vmm_socket);
+    log = std::move(other.log);
+  }
+  return *this;
+}
+
+void Virtiofsd::End() {
+  if (!process.running()) return;
+  vmm_socket.Reset();
+  // From the inside out, so that the daemon reaps its own child. Killed first, it would leave that to PID 1 of the
+  // host.
+  const pid_t inner = InnerProcess(process.pid());
+  if (inner > 0) {
+    const UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, inner, 0)));
+    // Asked again, because a pid may have been given to a stranger before it was opened.
+    if (pidfd && InnerProcess(process.pid()) == inner) {
+      syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0);
+      pollfd ended = {process.pidfd(), POLLIN, 0};
+      poll(&ended, 1, 1000);
+    }
+  }
+  process.End();
+}
+
+}  // namespace kata::hypervisor
