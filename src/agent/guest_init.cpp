@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/guest_init.h"
+
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
+#include "agent/network/interfaces.h"
+#include "base/files.h"
+#include "base/log.h"
+
+namespace kata::agent {
+
+namespace {
+
+struct GuestMount {
+  const char* target;
+  const char* type;
+  unsigned long flags;
+  const char* data;
+};
+
+constexpr unsigned long kStrict = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+constexpr std::array kMounts{
+    GuestMount{"/proc", "proc", kStrict, ""},
+    GuestMount{"/sys", "sysfs", kStrict, ""},
+    GuestMount{"/dev", "devtmpfs", MS_NOSUID, "mode=0755"},
+    GuestMount{"/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "gid=5,mode=620,ptmxmode=666"},
+    GuestMount{"/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777"},
+    GuestMount{"/dev/mqueue", "mqueue", kStrict, ""},
+    GuestMount{"/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755"},
+    GuestMount{"/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777"},
+    GuestMount{"/sys/fs/cgroup", "cgroup2", kStrict, "nsdelegate"},
+};
+
+struct Link {
+  const char* target;
+  const char* path;
+};
+
+constexpr std::array kLinks{
+    Link{"pts/ptmx", "/dev/ptmx"},          Link{"/proc/self/fd", "/dev/fd"},
+    Link{"/proc/self/fd/0", "/dev/stdin"},  Link{"/proc/self/fd/1", "/dev/stdout"},
+    Link{"/proc/self/fd/2", "/dev/stderr"},
+};
+
+void MountAll() {
+  for (const GuestMount& wanted : kMounts) {
+    ::mkdir(wanted.target, 0755);
+    // EBUSY: the kernel has mounted it already, as it does with devtmpfs.
+    if (::mount(wanted.type, wanted.target, wanted.type, wanted.flags, wanted.data) < 0 && errno != EBUSY) {
+      log::Error("cannot mount {} at {}: {}", wanted.type, wanted.target, ErrnoText(errno));
+    }
+  }
+  for (const Link& link : kLinks) {
+    // devtmpfs has a node of its own for ptmx; the link leads to the mount of devpts above.
+    ::unlink(link.path);
+    if (::symlink(link.target, link.path) < 0) log::Error("cannot make {}: {}", link.path, ErrnoText(errno));
+  }
+}
+
+// stdin is nothing, stdout and stderr are the console, whatever the kernel has opened.
+void OpenConsole() {
+  const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  const UniqueFd console(::open("/dev/console", O_WRONLY | O_NOCTTY | O_CLOEXEC));
+  const int output = console ? console.get() : null.get();
+  for (const auto& [from, to] : {std::pair{null.get(), 0}, {output, 1}, {output, 2}}) {
+    if (from >= 0 && from != to) ::dup2(from, to);
+  }
+}
+
+void SetLimits() {
+  // The agent has up to seven descriptors for each process. The hard limit is what containers may ask for.
+  constexpr rlimit kFiles{65536, 1048576};
+  if (::setrlimit(RLIMIT_NOFILE, &kFiles) < 0) log::Error("cannot set the limit of open files: {}", ErrnoText(errno));
+  auto adjusted = WriteFile("/proc/self/oom_score_adj", "-1000");
+  if (!adjusted) log::Error("{}", adjusted.error().message());
+}
+
+void SetHostname() {
+  std::string name = "localhost";
+  if (auto text = ReadFile("/etc/hostname", 256)) {
+    const size_t end = std::min(text->find_first_of(" \t\r\n"), text->size());
+    if (end > 0) name = text->substr(0, end);
+  }
+  if (::sethostname(name.data(), name.size()) < 0) log::Error("cannot set the host name: {}", ErrnoText(errno));
+}
+
+}  // namespace
+
+Result<> EnableControllers(const std::string& mount) {
+  const auto text = TRY(ReadFile(mount + "/cgroup.controllers", 4096));
+  std::string_view rest = text;
+  Result<> first;
+  while (!rest.empty()) {
+    const size_t start = std::min(rest.find_first_not_of(" \n"), rest.size());
+    rest.remove_prefix(start);
+    const std::string_view name = rest.substr(0, rest.find_first_of(" \n"));
+    rest.remove_prefix(name.size());
+    if (name.empty()) continue;
+    // One at a time: one that cannot be had must not take the others with it.
+    auto enabled = WriteFile(mount + "/cgroup.subtree_control", fmt::format("+{}", name));
+    if (!enabled && first) first = Context(std::move(enabled), "controller {}", name);
+  }
+  return first;
+}
+
+void SetUpGuest() {
+  ::umask(0);
+  MountAll();
+  OpenConsole();
+  ::umask(022);
+  SetLimits();
+  SetHostname();
+  auto controllers = EnableControllers("/sys/fs/cgroup");
+  if (!controllers) log::Error("{}", controllers.error().message());
+  auto loopback = SetUpLoopback();
+  if (!loopback) log::Error("cannot set up loopback: {}", loopback.error().message());
+}
+
+void PowerOff() {
+  ::sync();
+  // Without ACPI a power-off only halts; a reset ends a machine that was started with -no-reboot.
+  const bool has_switch = ::access("/sys/firmware/acpi", F_OK) == 0 || ::access("/proc/device-tree", F_OK) == 0;
+  ::reboot(has_switch ? RB_POWER_OFF : RB_AUTOBOOT);
+  for (;;) ::pause();
+}
+
+}  // namespace kata::agent

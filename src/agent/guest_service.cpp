@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// The calls about the guest itself: what it is, its clock, its randomness, its files.
+#include <fcntl.h>
+#include <linux/random.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <charconv>
+
+#include "agent/method.h"
+#include "agent/process_list.h"
+#include "agent/services.h"
+#include "agent/storage/copy_file.h"
+#include "base/files.h"
+#include "protocol/health.pb.h"
+
+namespace kata::agent {
+
+namespace {
+
+constexpr char kMemory[] = "/sys/devices/system/memory";
+
+asio::awaitable<Result<grpc::HealthCheckResponse>> Check(grpc::CheckRequest) {
+  grpc::HealthCheckResponse reply;
+  reply.set_status(grpc::HealthCheckResponse::SERVING);
+  co_return reply;
+}
+
+asio::awaitable<Result<grpc::VersionCheckResponse>> Version(grpc::CheckRequest) {
+  grpc::VersionCheckResponse reply;
+  reply.set_agent_version(KATA_VERSION);
+  reply.set_grpc_version("0.0.1");  // the version of the protocol that every Kata agent answers
+  co_return reply;
+}
+
+bool Exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
+
+Result<grpc::GuestDetailsResponse> GetGuestDetails(Sandbox&, const grpc::GuestDetailsRequest& request) {
+  grpc::GuestDetailsResponse reply;
+  if (request.mem_block_size()) {
+    // Absent on a kernel without memory hotplug: 0 says that there is none.
+    if (const auto text = ReadFile(std::string(kMemory) + "/block_size_bytes", 64)) {
+      uint64_t size = 0;
+      std::from_chars(text->data(), text->data() + text->size(), size, 16);
+      reply.set_mem_block_size_bytes(size);
+    }
+  }
+  if (request.mem_hotplug_probe()) reply.set_support_mem_hotplug_probe(Exists(std::string(kMemory) + "/probe"));
+  auto* details = reply.mutable_agent_details();
+  details->set_version(KATA_VERSION);
+  details->set_init_daemon(::getpid() == 1);
+  for (const std::string& driver : StorageDrivers()) details->add_storage_handlers(driver);
+  details->set_supports_seccomp(Exists("/proc/sys/kernel/seccomp/actions_avail"));
+  return reply;
+}
+
+Result<Empty> SetGuestDateTime(Sandbox&, const grpc::SetGuestDateTimeRequest& request) {
+  constexpr int64_t kMicroseconds = 1000000;
+  if (request.sec() < 0 || request.usec() < 0 || request.usec() >= kMicroseconds) {
+    return Fail(Code::kInvalidArgument, "{} s and {} us are no time", request.sec(), request.usec());
+  }
+  timeval now{};
+  now.tv_sec = request.sec();
+  now.tv_usec = request.usec();
+  if (::settimeofday(&now, nullptr) < 0) return FailErrno("cannot set the clock to {} s", request.sec());
+  return Empty();
+}
+
+// random(4): the bytes are mixed in, counted as entropy, and the generator starts anew from them.
+Result<Empty> ReseedRandomDev(Sandbox&, const grpc::ReseedRandomDevRequest& request) {
+  constexpr size_t kMost = 4096;
+  if (request.data().empty() || request.data().size() > kMost) {
+    return Fail(Code::kInvalidArgument, "{} bytes of entropy: 1 to {} are wanted", request.data().size(), kMost);
+  }
+  const auto device = TRY(Open("/dev/random", O_WRONLY));
+  TRY(Context(WriteAll(device.get(), request.data()), "cannot write to /dev/random"));
+  const int bits = static_cast<int>(request.data().size() * 8);
+  if (::ioctl(device.get(), RNDADDTOENTCNT, &bits) < 0) return FailErrno("cannot count the entropy");
+  if (::ioctl(device.get(), RNDRESEEDCRNG) < 0) return FailErrno("cannot reseed the random generator");
+  return Empty();
+}
+
+Result<Empty> CopyFileCall(Sandbox& sandbox, const grpc::CopyFileRequest& request) {
+  return Done(CopyFile(sandbox.root(), request));
+}
+
+Result<grpc::GetDiagnosticDataResponse> GetDiagnosticData(Sandbox& sandbox,
+                                                          const grpc::GetDiagnosticDataRequest& request) {
+  if (request.log_type() != "processes") {
+    return Fail(Code::kUnimplemented, "GetDiagnosticData: the log type \"{}\" is not implemented; \"processes\" is",
+                request.log_type().substr(0, 64));
+  }
+  const auto entry = TRY(sandbox.Find(request.container_id()));
+  grpc::GetDiagnosticDataResponse reply;
+  reply.set_data(ListProcesses(TRY(entry->container->Pids())));
+  return reply;
+}
+
+}  // namespace
+
+void AddGuestMethods(rpc::MethodTable& table, Sandbox& sandbox) {
+  table.Method<grpc::CheckRequest, grpc::HealthCheckResponse>("grpc.Health", "Check", Check);
+  table.Method<grpc::CheckRequest, grpc::VersionCheckResponse>("grpc.Health", "Version", Version);
+  Add(table, sandbox, "GetGuestDetails", GetGuestDetails);
+  Add(table, sandbox, "SetGuestDateTime", SetGuestDateTime);
+  Add(table, sandbox, "ReseedRandomDev", ReseedRandomDev);
+  Add(table, sandbox, "CopyFile", CopyFileCall);
+  Add(table, sandbox, "GetDiagnosticData", GetDiagnosticData);
+}
+
+void AddServices(rpc::MethodTable& table, Sandbox& sandbox) {
+  AddContainerMethods(table, sandbox);
+  AddProcessMethods(table, sandbox);
+  AddSandboxMethods(table, sandbox);
+  AddGuestMethods(table, sandbox);
+  AddNetworkMethods(table, sandbox);
+}
+
+}  // namespace kata::agent

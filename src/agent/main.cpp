@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+// kata-agent: PID 1 of the guest, which makes containers there for the host.
+#include <malloc.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cstdlib>
+#include <string_view>
+
+#include "agent/container/container.h"
+#include "agent/guest_init.h"
+#include "agent/options.h"
+#include "agent/reaper.h"
+#include "agent/sandbox.h"
+#include "agent/services.h"
+#include "agent/transport.h"
+#include "base/files.h"
+#include "base/log.h"
+
+namespace kata::agent {
+
+namespace {
+
+constexpr char kGuestFolder[] = "/run/kata-containers";
+// How long the answer to DestroySandbox has to reach the host.
+constexpr std::chrono::milliseconds kFarewell{100};
+
+// Memory that is not used goes back to the kernel at once: the guest's memory is the pod's.
+void TuneMemory() {
+  ::mallopt(M_ARENA_MAX, 1);
+  ::mallopt(M_MMAP_THRESHOLD, 128 << 10);
+  ::mallopt(M_TRIM_THRESHOLD, 64 << 10);
+  ::mallopt(M_TOP_PAD, 16 << 10);
+}
+
+Options ReadOptions() {
+  Options options;
+  if (::getpid() == 1) {
+    auto text = ReadFile("/proc/cmdline", 64 << 10);
+    options = ParseOptions(text ? *text : "");
+    if (!text) log::Error("{}", text.error().message());
+  } else {
+    const char* address = ::getenv("KATA_AGENT_SERVER_ADDR");
+    const char* level = ::getenv("KATA_AGENT_LOG_LEVEL");
+    options = ParseOptions(fmt::format("{}{} {}{}", address != nullptr ? "agent.server_addr=" : "",
+                                       address != nullptr ? address : "", level != nullptr ? "agent.log=" : "",
+                                       level != nullptr ? level : ""));
+  }
+  log::SetLevel(options.log_level);
+  return options;
+}
+
+// The end of the agent: of the machine when it is PID 1, of the process otherwise.
+[[noreturn]] void End(int status) {
+  if (::getpid() == 1) PowerOff();
+  ::_exit(status);
+}
+
+asio::awaitable<Result<Address>> ChooseAddress(asio::any_io_executor executor, std::string text) {
+  if (!text.empty()) co_return ParseAddress(text);
+  co_return co_await FindAddress(executor);
+}
+
+asio::awaitable<void> Run(Sandbox& sandbox, const rpc::MethodTable& table) {
+  auto address = co_await ChooseAddress(sandbox.executor(), sandbox.options().server_address);
+  if (!address) {
+    log::Error("the host cannot reach the agent: {}", address.error().message());
+    End(1);
+  }
+  if (auto device = DeviceOf(*address)) sandbox.protected_devices.push_back(*device);
+  for (;;) {
+    try {
+      const Error why = co_await ServeAddress(sandbox.executor(), *address, table);
+      log::Error("the host cannot reach the agent: {}", why.message());
+      End(1);
+    } catch (const std::exception& e) {
+      // Memory has run out while a request was read: that connection is gone, the next one may do.
+      log::Error("a connection was lost: {}", e.what());
+    }
+  }
+}
+
+asio::awaitable<void> EndWithSandbox(Sandbox& sandbox) {
+  co_await sandbox.Destroyed();
+  asio::steady_timer timer(sandbox.executor(), kFarewell);
+  co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+  log::Info("the sandbox has been destroyed");
+  End(0);
+}
+
+int AgentMain() {
+  TuneMemory();
+  log::AddField("source", "agent");
+  if (::getpid() == 1) SetUpGuest();
+  ::signal(SIGPIPE, SIG_IGN);
+  const Options options = ReadOptions();
+  auto root = GuestDir::Open(kGuestFolder);
+  if (!root) {
+    log::Error("{}", root.error().message());
+    return 1;
+  }
+  asio::io_context context(1);
+  Reaper reaper(context.get_executor());
+  Sandbox sandbox(context.get_executor(), *std::move(root), options);
+  rpc::MethodTable table;
+  AddServices(table, sandbox);
+  asio::co_spawn(context, Run(sandbox, table), asio::detached);
+  asio::co_spawn(context, EndWithSandbox(sandbox), asio::detached);
+  log::Info("kata-agent {} is ready", KATA_VERSION);
+  for (;;) {
+    // One call that runs out of memory ends itself; PID 1 goes on.
+    try {
+      context.run();
+      End(0);
+    } catch (const std::exception& e) {
+      log::Error("unexpected: {}", e.what());
+    }
+  }
+}
+
+}  // namespace
+
+}  // namespace kata::agent
+
+int main(int argc, char** argv) {
+  if (argc > 1 && std::string_view(argv[1]) == "init") kata::agent::ContainerInitMain();
+  return kata::agent::AgentMain();
+}

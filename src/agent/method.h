@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// Puts plain functions of a Sandbox and a request into the table of methods.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <string>
+
+#include "agent/sandbox.h"
+#include "base/log.h"
+#include "protocol/wkt.pb.h"
+#include "rpc/server.h"
+
+namespace kata::agent {
+
+using wkt::Empty;
+inline constexpr char kService[] = "grpc.AgentService";
+
+// A handler that waits for something.
+template <typename Request, typename Reply>
+using Coroutine = asio::awaitable<Result<Reply>> (*)(Sandbox&, Request);
+// A handler that does not.
+template <typename Request, typename Reply>
+using Function = Result<Reply> (*)(Sandbox&, const Request&);
+
+template <typename Request, typename Reply>
+asio::awaitable<Result<Reply>> CallFunction(Function<Request, Reply> function, Sandbox& sandbox, Request request) {
+  co_return function(sandbox, request);
+}
+
+template <typename Request, typename Reply>
+void Add(rpc::MethodTable& table, Sandbox& sandbox, const char* name, Coroutine<Request, Reply> handler) {
+  table.Method<Request, Reply>(kService, name,
+                               [&sandbox, handler](Request request) { return handler(sandbox, std::move(request)); });
+}
+
+template <typename Request, typename Reply>
+void Add(rpc::MethodTable& table, Sandbox& sandbox, const char* name, Function<Request, Reply> handler) {
+  table.Method<Request, Reply>(kService, name, [&sandbox, handler](Request request) {
+    return CallFunction<Request, Reply>(handler, sandbox, std::move(request));
+  });
+}
+
+// For `return Done(result);` in a handler that answers nothing.
+inline Result<Empty> Done(Result<> result) {
+  if (!result) return tl::unexpected<Error>(std::move(result).error());
+  return Empty();
+}
+
+}  // namespace kata::agent

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/process_list.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <optional>
+#include <string_view>
+
+#include "base/files.h"
+
+namespace kata::agent {
+
+namespace {
+
+constexpr size_t kMaxProcesses = 4096;
+constexpr size_t kMaxCommand = 4096;
+constexpr size_t kMaxBytes = 1U << 20U;
+
+// proc(5), /proc/PID/stat: the fields after the command's name, which is in parentheses and may hold any byte.
+struct Stat {
+  std::string name;
+  uint64_t ppid = 0;
+  uint64_t tty = 0;
+  uint64_t ticks = 0;  // in user and kernel mode
+  uint64_t start = 0;  // ticks since boot
+};
+
+std::optional<Stat> ParseStat(const std::string& text) {
+  const size_t open = text.find('(');
+  const size_t close = text.rfind(')');
+  if (open == std::string::npos || close == std::string::npos || close < open) return std::nullopt;
+  Stat stat;
+  stat.name = text.substr(open + 1, close - open - 1);
+  std::string_view rest = std::string_view(text).substr(close + 1);
+  // 3 is the state, 4 the parent, 7 the terminal, 14 and 15 the times, 22 the start.
+  for (int field = 3; field <= 22; ++field) {
+    rest.remove_prefix(std::min(rest.find_first_not_of(' '), rest.size()));
+    const std::string_view word = rest.substr(0, rest.find(' '));
+    rest.remove_prefix(word.size());
+    uint64_t number = 0;
+    std::from_chars(word.data(), word.data() + word.size(), number);
+    if (field == 4) stat.ppid = number;
+    if (field == 7) stat.tty = number;
+    if (field == 14 || field == 15) stat.ticks += number;
+    if (field == 22) stat.start = number;
+  }
+  return stat;
+}
+
+// What is cut may be half a character: JSON takes text only, so every byte beyond ASCII that is not whole goes.
+void AppendJson(std::string& out, std::string_view text) {
+  out += '"';
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += text[i];
+    } else if (c < 0x20 || c == 0x7f) {
+      out += fmt::format("\\u{:04x}", c);
+    } else if (c < 0x80) {
+      out += text[i];
+    } else {
+      const size_t more = c >= 0xf0 && c < 0xf5 ? 3 : c >= 0xe0 && c < 0xf0 ? 2 : c >= 0xc2 && c < 0xe0 ? 1 : 0;
+      const bool whole =
+          more > 0 && i + more < text.size() &&
+          std::all_of(text.begin() + static_cast<ptrdiff_t>(i) + 1, text.begin() + static_cast<ptrdiff_t>(i + more) + 1,
+                      [](char byte) { return (static_cast<unsigned char>(byte) & 0xc0) == 0x80; });
+      if (whole) {
+        out += text.substr(i, more + 1);
+        i += more;
+      } else {
+        out += "\\ufffd";
+      }
+    }
+  }
+  out += '"';
+}
+
+std::string Command(const std::string& directory, const Stat& stat) {
+  std::string command;
+  if (auto fd = Open(directory + "/cmdline", O_RDONLY)) {
+    command.resize(kMaxCommand);
+    const ssize_t count = ::read(fd->get(), command.data(), command.size());
+    command.resize(static_cast<size_t>(std::max<ssize_t>(count, 0)));
+  }
+  while (!command.empty() && command.back() == '\0') command.pop_back();
+  std::replace(command.begin(), command.end(), '\0', ' ');
+  return command.empty() ? "[" + stat.name + "]" : command;
+}
+
+std::string Terminal(uint64_t device) {
+  // 136 to 143 are the majors of pseudo terminals (the kernel's devices.txt); major and minor as in stat's tty_nr.
+  const uint64_t major = (device >> 8U) & 0xfffU;
+  const uint64_t minor = (device & 0xffU) | ((device >> 12U) & 0xfff00U);
+  if (major >= 136 && major <= 143) return fmt::format("pts/{}", (major - 136) * 256 + minor);
+  return device == 0 ? "?" : "tty";
+}
+
+bool AppendProcess(std::string& out, pid_t pid) {
+  const std::string directory = fmt::format("/proc/{}", pid);
+  struct stat owner {};
+  const auto text = ReadFile(directory + "/stat", 4096);
+  if (!text || ::stat(directory.c_str(), &owner) < 0) return false;
+  const auto stat = ParseStat(*text);
+  if (!stat) return false;
+
+  const auto tick = static_cast<uint64_t>(std::max(1L, ::sysconf(_SC_CLK_TCK)));
+  timespec boot{};
+  timespec now{};
+  ::clock_gettime(CLOCK_BOOTTIME, &boot);
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  const auto since_boot = static_cast<uint64_t>(boot.tv_sec);
+  const uint64_t age = since_boot - std::min(since_boot, stat->start / tick);
+  const uint64_t started = (static_cast<uint64_t>(now.tv_sec) - age) % 86400;
+  const uint64_t seconds = stat->ticks / tick;
+  out += fmt::format(
+      R"({{"pid":{},"ppid":{},"uid":{},"c":{},"stime":"{:02}:{:02}","tty":"{}","time":"{:02}:{:02}:{:02}","cmd":)", pid,
+      stat->ppid, owner.st_uid, age > 0 ? std::min<uint64_t>(99, seconds * 100 / age) : 0, started / 3600,
+      started / 60 % 60, Terminal(stat->tty), seconds / 3600, seconds / 60 % 60, seconds % 60);
+  AppendJson(out, Command(directory, *stat));
+  out += '}';
+  return true;
+}
+
+}  // namespace
+
+std::string ListProcesses(const std::vector<pid_t>& pids) {
+  std::string out = "[";
+  size_t listed = 0;
+  for (const pid_t pid : pids) {
+    if (listed == kMaxProcesses || out.size() > kMaxBytes) break;
+    const size_t before = out.size();
+    if (listed > 0) out += ',';
+    if (AppendProcess(out, pid)) {
+      ++listed;
+    } else {
+      out.resize(before);
+    }
+  }
+  out += ']';
+  return out;
+}
+
+}  // namespace kata::agent

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// The calls about one process: its signals, its status and its stdio.
+#include <signal.h>
+
+#include "agent/method.h"
+#include "agent/services.h"
+
+namespace kata::agent {
+
+namespace {
+
+// An exec'ed process is forgotten once its status was answered and its output is at the end, so that any number of
+// execs leaves nothing. The container's own process stays until RemoveContainer.
+void ForgetWhenDone(Sandbox& sandbox, const std::string& id, const std::string& exec_id, const Process& process) {
+  if (process.Done() && !exec_id.empty() && exec_id != id) sandbox.Forget(id, exec_id);
+}
+
+Result<Empty> SignalProcess(Sandbox& sandbox, const grpc::SignalProcessRequest& request) {
+  if (request.signal() >= static_cast<uint32_t>(NSIG)) {
+    return Fail(Code::kInvalidArgument, "{} is no signal", request.signal());
+  }
+  const int signal = static_cast<int>(request.signal());
+  if (request.exec_id().empty()) {
+    const auto entry = TRY(sandbox.Find(request.container_id()));
+    return Done(entry->container->SignalAll(signal));
+  }
+  const auto process = TRY(sandbox.FindProcess(request.container_id(), request.exec_id()));
+  return Done(process->Signal(signal));
+}
+
+asio::awaitable<Result<grpc::WaitProcessResponse>> WaitProcess(Sandbox& sandbox, grpc::WaitProcessRequest request) {
+  CO_TRY_ASSIGN(auto process, sandbox.FindProcess(request.container_id(), request.exec_id()));
+  grpc::WaitProcessResponse reply;
+  reply.set_status(co_await process->Wait());
+  ForgetWhenDone(sandbox, request.container_id(), request.exec_id(), *process);
+  co_return reply;
+}
+
+asio::awaitable<Result<grpc::WriteStreamResponse>> WriteStdin(Sandbox& sandbox, grpc::WriteStreamRequest request) {
+  CO_TRY_ASSIGN(auto process, sandbox.FindProcess(request.container_id(), request.exec_id()));
+  grpc::WriteStreamResponse reply;
+  reply.set_len(static_cast<uint32_t>(request.data().size()));
+  CO_TRY(co_await process->WriteStdin(std::move(*request.mutable_data())));
+  co_return reply;
+}
+
+asio::awaitable<Result<grpc::ReadStreamResponse>> ReadStdout(Sandbox& sandbox, grpc::ReadStreamRequest request) {
+  CO_TRY_ASSIGN(auto process, sandbox.FindProcess(request.container_id(), request.exec_id()));
+  CO_TRY_ASSIGN(auto data, co_await process->ReadStdout(request.len()));
+  ForgetWhenDone(sandbox, request.container_id(), request.exec_id(), *process);
+  grpc::ReadStreamResponse reply;
+  reply.set_data(std::move(data));
+  co_return reply;
+}
+
+asio::awaitable<Result<grpc::ReadStreamResponse>> ReadStderr(Sandbox& sandbox, grpc::ReadStreamRequest request) {
+  CO_TRY_ASSIGN(auto process, sandbox.FindProcess(request.container_id(), request.exec_id()));
+  CO_TRY_ASSIGN(auto data, co_await process->ReadStderr(request.len()));
+  ForgetWhenDone(sandbox, request.container_id(), request.exec_id(), *process);
+  grpc::ReadStreamResponse reply;
+  reply.set_data(std::move(data));
+  co_return reply;
+}
+
+Result<Empty> CloseStdin(Sandbox& sandbox, const grpc::CloseStdinRequest& request) {
+  const auto process = TRY(sandbox.FindProcess(request.container_id(), request.exec_id()));
+  process->CloseStdin();
+  return Empty();
+}
+
+Result<Empty> TtyWinResize(Sandbox& sandbox, const grpc::TtyWinResizeRequest& request) {
+  const auto process = TRY(sandbox.FindProcess(request.container_id(), request.exec_id()));
+  return Done(process->Resize(request.row(), request.column()));
+}
+
+}  // namespace
+
+void AddProcessMethods(rpc::MethodTable& table, Sandbox& sandbox) {
+  Add(table, sandbox, "SignalProcess", SignalProcess);
+  Add(table, sandbox, "WaitProcess", WaitProcess);
+  Add(table, sandbox, "WriteStdin", WriteStdin);
+  Add(table, sandbox, "ReadStdout", ReadStdout);
+  Add(table, sandbox, "ReadStderr", ReadStderr);
+  Add(table, sandbox, "CloseStdin", CloseStdin);
+  Add(table, sandbox, "TtyWinResize", TtyWinResize);
+}
+
+}  // namespace kata::agent

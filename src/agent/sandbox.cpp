@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/sandbox.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+
+namespace kata::agent {
+
+namespace {
+
+constexpr size_t kMaxOoms = 1024;
+
+}  // namespace
+
+Result<> CheckId(std::string_view what, std::string_view id) {
+  constexpr size_t kLongest = 255;
+  const bool good = !id.empty() && id.size() <= kLongest && id != "." && id != ".." &&
+                    std::all_of(id.begin(), id.end(), [](unsigned char c) {
+                      return c < 0x80 && (std::isalnum(c) != 0 || c == '_' || c == '.' || c == '-' || c == '+');
+                    });
+  if (good) return {};
+  return Fail(Code::kInvalidArgument, "the {} \"{}\" is not one: letters, digits and _ . - + only, at most {}", what,
+              id.substr(0, kLongest), kLongest);
+}
+
+Sandbox::Sandbox(const asio::any_io_executor& executor, GuestDir root, Options options)
+    : executor_(executor),
+      root_(std::move(root)),
+      options_(std::move(options)),
+      storages_(root_),
+      oom_(executor),
+      destruction_(executor) {}
+
+Result<std::shared_ptr<ContainerEntry>> Sandbox::Reserve(const std::string& id) {
+  TRY(CheckId("container id", id));
+  if (destroying_) return Fail(Code::kFailedPrecondition, "the sandbox has been destroyed");
+  auto& slot = containers_[id];
+  if (slot) return Fail(Code::kAlreadyExists, "container {} exists already", id);
+  slot = std::make_shared<ContainerEntry>(executor_, id);
+  return slot;
+}
+
+Result<std::shared_ptr<ContainerEntry>> Sandbox::Find(const std::string& id) const {
+  TRY(CheckId("container id", id));
+  const auto found = containers_.find(id);
+  if (found == containers_.end()) return Fail(Code::kNotFound, "container {} does not exist", id);
+  if (!found->second->container) return Fail(Code::kFailedPrecondition, "container {} is being made or removed", id);
+  return found->second;
+}
+
+Result<std::shared_ptr<Process>> Sandbox::FindProcess(const std::string& id, const std::string& exec_id) const {
+  const auto entry = TRY(Find(id));
+  if (exec_id.empty() || exec_id == id) return entry->init;
+  const auto found = entry->execs.find(exec_id);
+  if (found == entry->execs.end()) {
+    return Fail(Code::kNotFound, "container {} has no process \"{}\"", id, exec_id.substr(0, 255));
+  }
+  return found->second;
+}
+
+void Sandbox::Forget(const std::string& id, const std::string& exec_id) {
+  const auto found = containers_.find(id);
+  if (found != containers_.end()) found->second->execs.erase(exec_id);
+}
+
+asio::awaitable<Result<>> Sandbox::Remove(std::shared_ptr<ContainerEntry> entry) {
+  Result<> first;
+  auto note = [&first](Result<> result) {
+    if (!result && first) first = std::move(result);
+  };
+  if (entry->container) {
+    // Only what is destroyed is forgotten: a second call can try again.
+    CO_TRY(co_await entry->container->Destroy());
+  }
+  entry->removed = true;
+  entry->container.reset();
+  if (entry->init) entry->init->CloseStreams();
+  for (auto& [exec_id, process] : entry->execs) process->CloseStreams();
+  entry->execs.clear();
+  const std::string folder = root_.path() + "/" + entry->id;
+  if (entry->rootfs_mounted) {
+    auto place = root_.Find(folder + "/rootfs", false);
+    if (place) note(Unmount(*place));
+    if (place) (void)::unlinkat(place->parent.get(), place->name.c_str(), AT_REMOVEDIR);
+  }
+  if (auto place = root_.Find(folder, false)) {
+    (void)::unlinkat(place->parent.get(), place->name.c_str(), AT_REMOVEDIR);
+  }
+  note(storages_.Release(entry->storages));
+  entry->storages.clear();
+  containers_.erase(entry->id);
+  co_return first;
+}
+
+asio::awaitable<Result<>> Sandbox::Destroy() {
+  destroying_ = true;
+  Result<> first;
+  // Removing suspends, and the map changes meanwhile: one at a time, from a copy.
+  const auto containers = containers_;
+  for (const auto& [id, entry] : containers) {
+    if (entry->container) (void)entry->container->SignalAll(SIGKILL);
+  }
+  for (const auto& [id, entry] : containers) {
+    auto guard = co_await entry->lock.Acquire();
+    if (entry->removed) continue;
+    auto removed = co_await Remove(entry);
+    if (!removed && first) first = std::move(removed);
+  }
+  auto released = storages_.ReleaseAll();
+  if (!released && first) first = std::move(released);
+  namespaces_ = SharedNamespaces();
+  ::sync();
+  destroyed_ = true;
+  destruction_.Notify();
+  co_return first;
+}
+
+asio::awaitable<void> Sandbox::Destroyed() {
+  while (!destroyed_) co_await destruction_.Wait();
+}
+
+void Sandbox::ReportOom(const std::string& id) {
+  if (ooms_.size() < kMaxOoms) ooms_.push_back(id);
+  oom_.Notify();
+}
+
+asio::awaitable<std::string> Sandbox::NextOom() {
+  while (ooms_.empty()) co_await oom_.Wait();
+  std::string id = std::move(ooms_.front());
+  ooms_.pop_front();
+  co_return id;
+}
+
+}  // namespace kata::agent

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/transport.h"
+
+#include <fcntl.h>
+#include <linux/netlink.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+// After sys/socket.h, whose types it uses.
+#include <linux/vm_sockets.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include <array>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <charconv>
+#include <chrono>
+
+#include "base/files.h"
+#include "base/log.h"
+
+namespace kata::agent {
+
+namespace {
+
+using asio::posix::stream_descriptor;
+constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
+constexpr char kPorts[] = "/sys/class/virtio-ports";
+constexpr std::chrono::seconds kDeviceTimeout{30};
+constexpr std::chrono::milliseconds kReconnectPoll{100};
+
+// The guest has a vsock when its number is one that a host gives.
+bool HasVsock() {
+  auto device = Open("/dev/vsock", O_RDONLY);
+  unsigned cid = 0;
+  return device && ::ioctl(device->get(), IOCTL_VM_SOCKETS_GET_LOCAL_CID, &cid) == 0 && cid > VMADDR_CID_HOST &&
+         cid != VMADDR_CID_ANY;
+}
+
+// Readable when the kernel has found or changed a device.
+Result<UniqueFd> DeviceEvents() {
+  UniqueFd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT));
+  sockaddr_nl address{};
+  address.nl_family = AF_NETLINK;
+  address.nl_groups = 1;  // the kernel's own messages
+  if (!socket || ::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0) {
+    return FailErrno("cannot listen for devices");
+  }
+  return socket;
+}
+
+// What the deadline's handler shares with the waiting coroutine.
+struct DeviceWait {
+  DeviceWait(const asio::any_io_executor& executor, UniqueFd socket) : events(executor, socket.Release()) {}
+  stream_descriptor events;
+  bool late = false;
+};
+
+bool HostConnected(int fd) {
+  pollfd state{fd, POLLOUT, 0};
+  return ::poll(&state, 1, 0) == 1 && (state.revents & POLLHUP) == 0;
+}
+
+// A port is one stream for all connections, one after the other. While the host has its end closed, poll(2) reports a
+// hang-up at once and for ever, so the way back can only be looked at from time to time.
+asio::awaitable<Error> ServeSerial(asio::any_io_executor executor, std::string path, const rpc::MethodTable& table) {
+  asio::steady_timer timer(executor);
+  for (;;) {
+    auto port = Open(path, O_RDWR | O_NONBLOCK | O_NOCTTY);
+    if (!port) co_return std::move(port).error();
+    while (!HostConnected(port->get())) {
+      timer.expires_after(kReconnectPoll);
+      co_await timer.async_wait(kAwait);
+    }
+    auto connection = rpc::Connection::Create(executor, *std::move(port));
+    const Error why = co_await rpc::Serve(connection, table);
+    log::Info("the connection on {} ended: {}", path, why.message());
+    // The port can be opened once at a time: calls that still wait must not keep it.
+    connection->Close();
+  }
+}
+
+asio::awaitable<void> ServeOne(std::shared_ptr<rpc::Connection> connection, const rpc::MethodTable& table) {
+  const Error why = co_await rpc::Serve(connection, table);
+  log::Debug("a connection ended: {}", why.message());
+}
+
+Result<UniqueFd> ListenVsock(uint32_t port) {
+  UniqueFd socket(::socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!socket) return FailErrno("cannot make a vsock");
+  sockaddr_vm address{};
+  address.svm_family = AF_VSOCK;
+  address.svm_cid = VMADDR_CID_ANY;
+  address.svm_port = port;
+  constexpr int kBacklog = 16;
+  if (::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0 ||
+      ::listen(socket.get(), kBacklog) < 0) {
+    return FailErrno("cannot listen on vsock port {}", port);
+  }
+  return socket;
+}
+
+asio::awaitable<Error> ServeVsock(asio::any_io_executor executor, uint32_t port, const rpc::MethodTable& table) {
+  auto listener = ListenVsock(port);
+  if (!listener) co_return std::move(listener).error();
+  stream_descriptor incoming(executor, listener->Release());
+  for (;;) {
+    co_await incoming.async_wait(stream_descriptor::wait_read, kAwait);
+    sockaddr_vm peer{};
+    socklen_t length = sizeof peer;
+    UniqueFd socket(
+        ::accept4(incoming.native_handle(), reinterpret_cast<sockaddr*>(&peer), &length, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (!socket) continue;
+    // Only the host commands; a container could reach this port by the guest's own number.
+    if (peer.svm_cid != VMADDR_CID_HOST) {
+      log::Warn("refused a connection from vsock {}", peer.svm_cid);
+      continue;
+    }
+    asio::co_spawn(executor, ServeOne(rpc::Connection::Create(executor, std::move(socket)), table), asio::detached);
+  }
+}
+
+asio::awaitable<Error> ServeUnixPath(std::string path, const rpc::MethodTable& table) {
+  const size_t slash = path.rfind('/');
+  auto folder = Open(path.substr(0, slash + 1), O_PATH | O_DIRECTORY);
+  if (!folder) co_return std::move(folder).error();
+  auto listener = rpc::ListenUnix(folder->get(), path.substr(slash + 1));
+  if (!listener) co_return std::move(listener).error();
+  co_await rpc::ServeUnix(*std::move(listener), table);
+  co_return Error(Code::kUnavailable, "the server has stopped");
+}
+
+}  // namespace
+
+Result<Address> ParseAddress(const std::string& text) {
+  constexpr std::string_view kVsock = "vsock://-1:";
+  constexpr std::string_view kUnix = "unix://";
+  Address address;
+  if (text.starts_with(kVsock)) {
+    const char* end = text.data() + text.size();
+    const auto parsed = std::from_chars(text.data() + kVsock.size(), end, address.port);
+    if (parsed.ec == std::errc() && parsed.ptr == end) return address;
+  } else if (text.starts_with(kUnix) && text.size() > kUnix.size() + 1 && text[kUnix.size()] == '/') {
+    address.kind = Address::Kind::kUnix;
+    address.path = text.substr(kUnix.size());
+    return address;
+  }
+  return Fail(Code::kInvalidArgument, "\"{}\" is no address: vsock://-1:PORT or unix:///PATH", text);
+}
+
+std::optional<std::string> FindSerialPort(const std::string& ports, const std::string& name) {
+  auto folder = Open(ports, O_RDONLY | O_DIRECTORY);
+  if (!folder) return std::nullopt;
+  auto entries = ListDir(folder->get());
+  if (!entries) return std::nullopt;
+  for (const std::string& entry : *entries) {
+    auto text = ReadFile(ports + "/" + entry + "/name", 256);
+    if (!text) continue;
+    while (!text->empty() && text->back() == '\n') text->pop_back();
+    if (*text == name) return "/dev/" + entry;
+  }
+  return std::nullopt;
+}
+
+asio::awaitable<Result<Address>> FindAddress(asio::any_io_executor executor) {
+  // Listening comes before looking: a device that appears in between is told.
+  CO_TRY_ASSIGN(auto socket, DeviceEvents());
+  auto wait = std::make_shared<DeviceWait>(executor, std::move(socket));
+  asio::steady_timer deadline(executor, kDeviceTimeout);
+  deadline.async_wait([wait](boost::system::error_code error) {
+    if (error) return;
+    wait->late = true;
+    boost::system::error_code ignored;
+    wait->events.cancel(ignored);
+  });
+  for (;;) {
+    Address address;
+    if (auto port = FindSerialPort(kPorts, kChannelName)) {
+      address.kind = Address::Kind::kSerial;
+      address.path = *port;
+      co_return address;
+    }
+    if (HasVsock()) co_return address;
+    if (wait->late) {
+      co_return Fail(Code::kUnavailable, "the guest has neither a virtio-serial port \"{}\" nor a vsock", kChannelName);
+    }
+    co_await wait->events.async_wait(stream_descriptor::wait_read, kAwait);
+    std::array<char, 4096> dropped;
+    while (::recv(wait->events.native_handle(), dropped.data(), dropped.size(), 0) > 0) {
+    }
+  }
+}
+
+std::optional<ProtectedDevice> DeviceOf(const Address& address) {
+  struct stat status {};
+  if (address.kind != Address::Kind::kSerial || ::stat(address.path.c_str(), &status) < 0) return std::nullopt;
+  return ProtectedDevice{'c', ::major(status.st_rdev), ::minor(status.st_rdev)};
+}
+
+asio::awaitable<Error> ServeAddress(asio::any_io_executor executor, Address address, const rpc::MethodTable& table) {
+  switch (address.kind) {
+    case Address::Kind::kSerial:
+      return ServeSerial(executor, address.path, table);
+    case Address::Kind::kVsock:
+      return ServeVsock(executor, address.port, table);
+    case Address::Kind::kUnix:
+      break;
+  }
+  return ServeUnixPath(address.path, table);
+}
+
+}  // namespace kata::agent
