@@ -26,7 +26,7 @@ struct HypervisorConfig {
   std::string initrd = "/usr/share/kata-containers/kata-containers-initrd.img";
   std::string image;                            // accepted beside initrd, and not used yet
   std::string machine_accelerators;             // appended to -machine, without the first comma
-  std::string cpu_features;                     // appended to -cpu, without the first comma
+  std::string cpu_features = "pmu=off";         // appended to -cpu, without the first comma
   std::string firmware;                         // -bios; empty: the machine's own
   std::string kernel_params;                    // appended to the kernel's command line
   std::vector<std::string> enable_annotations;  // regular expressions of annotation base names; empty: none is allowed
@@ -49,6 +49,8 @@ struct HypervisorConfig {
   bool enable_debug = false;
   bool reclaim_guest_freed_memory = false;
   std::string accel = "auto";  // auto, kvm or tcg; ours
+
+  bool operator==(const HypervisorConfig&) const = default;
 };
 
 // [agent.kata].
@@ -64,6 +66,8 @@ struct AgentConfig {
   uint32_t container_pipe_size = 0;         // bytes; 0: the kernel's default
   std::vector<std::string> kernel_modules;  // each "name option option..."
   bool debug_console_enabled = false;
+
+  bool operator==(const AgentConfig&) const = default;
 };
 
 // [runtime].
@@ -81,12 +85,16 @@ struct RuntimeConfig {
   std::string emptydir_mode = "shared-fs";  // shared-fs, block-encrypted or block-plain
   // No key: where kata-standin was found, see LoadOptions::executable.
   std::string standin_path = "/usr/libexec/kata-containers/kata-standin";
+
+  bool operator==(const RuntimeConfig&) const = default;
 };
 
 struct Config {
   HypervisorConfig hypervisor;
   AgentConfig agent;
   RuntimeConfig runtime;
+
+  bool operator==(const Config&) const = default;
 };
 
 struct LoadOptions {

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <regex>
+
+#include "config/rules.h"
+
+namespace kata::config {
+namespace {
+
+using H = HypervisorConfig;
+
+constexpr int64_t kMaxMemoryMib = int64_t{16} << 20U;  // 16 TiB
+constexpr int kMaxVcpus = 1024;
+
+// qemu(1), -sandbox: it is never off, but an operator may relax a part of it.
+Result<> QemuSandbox(const std::string& text) {
+  static const std::regex pattern(
+      "on(,(obsolete|spawn|resourcecontrol)=(allow|deny)|,elevateprivileges=(allow|deny|children))*");
+  if (text.size() <= 256 && std::regex_match(text, pattern)) return {};
+  return Fail(
+      Code::kInvalidArgument,
+      "expected \"on\" and then obsolete=, elevateprivileges=, spawn=, resourcecontrol= with allow or deny, found {}",
+      Shown(text));
+}
+
+// Properties in QEMU's lists: one that had other characters could say more than what the key is for.
+Result<> Properties(const std::string& text) {
+  constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.,=+-";
+  if (text.size() <= 1024 && text.find_first_not_of(kAllowed) == std::string::npos && !text.starts_with(',')) return {};
+  return Fail(Code::kInvalidArgument, "expected a list such as \"a=on,b=off\", found {}", Shown(text));
+}
+
+Result<> RegularExpression(const std::string& text) {
+  TRY(Printable(text));
+  try {
+    const std::regex compiled(text);
+    return {};
+  } catch (const std::regex_error& error) {
+    return Fail(Code::kInvalidArgument, "expected a regular expression, found {}: {}", Shown(text), error.what());
+  }
+}
+
+// Arguments of virtiofsd, but for those that would end its confinement or move its files and sockets.
+Result<> DaemonArgument(const std::string& text) {
+  constexpr std::array<std::string_view, 12> kOurs = {
+      "sandbox",    "seccomp", "modcaps",   "socket-path", "socket-group",       "fd",
+      "shared-dir", "source",  "daemonize", "cache",       "print-capabilities", "allow_root"};
+  TRY(Printable(text));
+  std::string_view rest = text;
+  if (rest.starts_with("-o")) rest.remove_prefix(2);
+  while (rest.starts_with('-') || rest.starts_with(' ')) rest.remove_prefix(1);
+  while (!rest.empty()) {
+    const std::string_view option = rest.substr(0, rest.find(','));
+    const std::string_view name = option.substr(0, option.find_first_of("= "));
+    if (std::find(kOurs.begin(), kOurs.end(), name) != kOurs.end()) {
+      return Fail(Code::kInvalidArgument, "{} cannot be changed, found {}", name, Shown(text));
+    }
+    rest.remove_prefix(std::min(rest.size(), option.size() + 1));
+  }
+  return {};
+}
+
+Key Vcpus() {
+  return Key{.name = "default_vcpus", .type = Type::kNumber, .set = [](Config& config, const Value& value) -> Result<> {
+               const double number = std::get<double>(value);
+               if (!std::isfinite(number) || number > kMaxVcpus) {
+                 return Fail(Code::kInvalidArgument,
+                             "expected a number of at most {} (negative: all processors of the host), found {}",
+                             kMaxVcpus, number);
+               }
+               // 0 is Kata's word for the default.
+               config.hypervisor.default_vcpus = number == 0 ? H().default_vcpus : std::max(number, -1.0);
+               return {};
+             }};
+}
+
+Key QueueSize() {
+  Key key = Integer("virtio_fs_queue_size", &H::virtio_fs_queue_size, 2, 1024);
+  key.set = [in_range = key.set](Config& config, const Value& value) -> Result<> {
+    const int64_t size = std::get<int64_t>(value);
+    if (size > 0 && (size & (size - 1)) != 0) {
+      return Fail(Code::kInvalidArgument, "expected a power of two of 2 to 1024, found {}", size);
+    }
+    return in_range(config, value);
+  };
+  return key;
+}
+
+Key WithPodCheck(Key key, std::function<Result<>(const Config&, const std::string&)> check) {
+  key.check_pod = std::move(check);
+  return key;
+}
+
+// A file for the guest: a pod that is allowed to choose gets what lies beside the operator's choice, no other file.
+Key GuestFile(const char* name, std::string H::*member, TextRule rule) {
+  return WithPodCheck(Text(name, member, std::move(rule)), [member](const Config& config, const std::string& path) {
+    return InFolderOf(config.hypervisor.*member, path);
+  });
+}
+
+Key KernelParams() {
+  Key key = Text("kernel_params", &H::kernel_params, Printable);
+  key.appended_to = [](const Config& config) { return config.hypervisor.kernel_params; };
+  return key;
+}
+
+// To run unprotected what was meant to be protected from the host would be worse than not to run it.
+Key ConfidentialGuest() {
+  return Key{.name = "confidential_guest", .type = Type::kBool, .set = [](Config&, const Value& value) -> Result<> {
+               if (!std::get<bool>(value)) return {};
+               return Fail(Code::kUnimplemented, "confidential guests are not supported yet");
+             }};
+}
+
+Key Named(Key key, std::string annotation) {
+  key.annotation = std::move(annotation);
+  return key;
+}
+
+std::vector<Key> UsedKeys() {
+  return {
+    WithPodCheck(Text("path", &H::path, AbsolutePath),
+                 [](const Config& config, const std::string& path) {
+                   return CoveredBy(config.hypervisor.valid_hypervisor_paths, config.hypervisor.path,
+                                    "valid_hypervisor_paths", path);
+                 }),
+        List("valid_hypervisor_paths", &H::valid_hypervisor_paths, AbsolutePath),
+        GuestFile("kernel", &H::kernel, AbsolutePath), GuestFile("initrd", &H::initrd, AbsolutePath),
+        GuestFile("image", &H::image, AbsolutePathOrEmpty),
+#if defined(__aarch64__)
+        Text("machine_type", &H::machine_type, OneOf({"virt"})),
+#else
+      Text("machine_type", &H::machine_type, OneOf({"q35", "microvm"})),
+#endif
+        Text("machine_accelerators", &H::machine_accelerators, Properties, FromPod::kNever),
+        Text("cpu_features", &H::cpu_features, Properties), GuestFile("firmware", &H::firmware, AbsolutePathOrEmpty),
+        KernelParams(), List("enable_annotations", &H::enable_annotations, RegularExpression),
+        Text("seccomp_sandbox", &H::seccomp_sandbox, QemuSandbox, FromPod::kNever),
+        Text("seccompsandbox", &H::seccomp_sandbox, QemuSandbox, FromPod::kNever), Vcpus(),
+        Named(Integer("default_maxvcpus", &H::default_maxvcpus, 0, kMaxVcpus), "default_max_vcpus"),
+        Integer("default_memory", &H::default_memory, 32, kMaxMemoryMib),
+        Integer("default_maxmemory", &H::default_maxmemory, 0, kMaxMemoryMib),
+        Text("shared_fs", &H::shared_fs, OneOf({"virtio-fs", "none"})),
+        WithPodCheck(Text("virtio_fs_daemon", &H::virtio_fs_daemon, AbsolutePath),
+                     [](const Config& config, const std::string& path) {
+                       return CoveredBy(config.hypervisor.valid_virtio_fs_daemon_paths,
+                                        config.hypervisor.virtio_fs_daemon, "valid_virtio_fs_daemon_paths", path);
+                     }),
+        List("valid_virtio_fs_daemon_paths", &H::valid_virtio_fs_daemon_paths, AbsolutePath),
+        Text("virtio_fs_cache", &H::virtio_fs_cache, OneOf({"never", "metadata", "auto", "always"})),
+        Integer("virtio_fs_cache_size", &H::virtio_fs_cache_size, 0, 1 << 20), QueueSize(),
+        List("virtio_fs_extra_args", &H::virtio_fs_extra_args, DaemonArgument),
+        Bool("enable_mem_prealloc", &H::enable_mem_prealloc), Bool("enable_hugepages", &H::enable_hugepages),
+        WithPodCheck(Text("entropy_source", &H::entropy_source, AbsolutePath),
+                     [](const Config& config, const std::string& path) {
+                       return CoveredBy(config.hypervisor.valid_entropy_sources, config.hypervisor.entropy_source,
+                                        "valid_entropy_sources", path);
+                     }),
+        List("valid_entropy_sources", &H::valid_entropy_sources, AbsolutePathOrEmpty),
+        Bool("enable_debug", &H::enable_debug, FromPod::kNever),
+        Bool("reclaim_guest_freed_memory", &H::reclaim_guest_freed_memory),
+        Text("accel", &H::accel, OneOf({"auto", "kvm", "tcg"}), FromPod::kNever), ConfidentialGuest(),
+  };
+}
+
+constexpr const char* kUnused[] = {
+    "ctlpath",
+    "valid_ctlpaths",
+    "rootfs_type",
+    "vm_rootfs_driver",
+    "firmware_volume",
+    "pflashes",
+    "kernel_verity_params",
+    "rootless",
+    "rootless_user",
+    "disable_seccomp",
+    "disable_selinux",
+    "disable_guest_selinux",
+    "selinux_label",
+    "overhead_vcpus",
+    "overhead_memory",
+    "memory_slots",
+    "memory_offset",
+    "default_bridges",
+    "enable_virtio_mem",
+    "hugepage_type",
+    "enable_guest_swap",
+    "guest_swap_path",
+    "guest_swap_size_percent",
+    "guest_swap_create_threshold_secs",
+    "enable_numa",
+    "numa_mapping",
+    "virtio_fs_is_dax",
+    "msize_9p",
+    "disable_block_device_use",
+    "block_device_driver",
+    "block_device_aio",
+    "block_device_cache_set",
+    "block_device_cache_direct",
+    "block_device_cache_noflush",
+    "num_queues",
+    "queue_size",
+    "enable_iothreads",
+    "indep_iothreads",
+    "disk_rate_limiter_bw_max_rate",
+    "disk_rate_limiter_bw_one_time_burst",
+    "disk_rate_limiter_ops_max_rate",
+    "disk_rate_limiter_ops_one_time_burst",
+    "net_rate_limiter_bw_max_rate",
+    "net_rate_limiter_bw_one_time_burst",
+    "net_rate_limiter_ops_max_rate",
+    "net_rate_limiter_ops_one_time_burst",
+    "rx_rate_limiter_max_rate",
+    "tx_rate_limiter_max_rate",
+    "network_queues",
+    "disable_vhost_net",
+    "enable_vhost_user_store",
+    "vhost_user_store_path",
+    "valid_vhost_user_store_paths",
+    "vhost_user_reconnect_timeout_sec",
+    "enable_iommu",
+    "enable_iommu_platform",
+    "hot_plug_vfio",
+    "cold_plug_vfio",
+    "pcie_root_port",
+    "pcie_switch_port",
+    "disable_image_nvdimm",
+    "disable_nesting_checks",
+    "guest_hook_path",
+    "guest_memory_dump_path",
+    "guest_memory_dump_paging",
+    "log_level",
+    "hypervisor_loglevel",
+    "extra_monitor_socket",
+    "use_legacy_serial",
+    "prefetch_list_path",
+    "sev_snp_guest",
+    "snp_id_block",
+    "snp_id_auth",
+    "snp_guest_policy",
+    "tdx_quote_generation_service_socket_port",
+    "measurement_algo",
+    "initdata",
+    "guest_extension_images",
+    "jailer_path",
+    "valid_jailer_paths",
+    "disable_nested_virtualization",
+    "remote_hypervisor_socket",
+    "remote_hypervisor_timeout",
+    "default_gpus",
+    "default_gpu_model",
+    "boot_to_be_template",
+    "boot_from_template",
+    "memory_path",
+    "device_state_path",
+    "file_mem_backend",
+    "valid_file_mem_backends",
+};
+
+}  // namespace
+
+std::vector<Key> HypervisorKeys() {
+  std::vector<Key> keys = UsedKeys();
+  for (const char* name : kUnused) keys.push_back(Unused(name));
+  keys.push_back(Named(Unused("block_device_logical_sector_size"), "blk_logical_sector_size"));
+  keys.push_back(Named(Unused("block_device_physical_sector_size"), "blk_physical_sector_size"));
+  return keys;
+}
+
+}  // namespace kata::config

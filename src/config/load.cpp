@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <memory>
+
+#include "base/files.h"
+#include "config/config.h"
+#include "config/text.h"
+
+namespace kata::config {
+namespace {
+
+constexpr size_t kMaxFileBytes = 1U << 20U;
+
+std::string FolderOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : path.substr(0, slash);
+}
+
+bool Exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
+
+void FirstThatExists(std::string& value, std::initializer_list<std::string> candidates) {
+  for (const std::string& candidate : candidates) {
+    if (!Exists(candidate)) continue;
+    // Without "bin/..", for the messages; realpath(3).
+    const std::unique_ptr<char, decltype(&free)> resolved(::realpath(candidate.c_str(), nullptr), &free);
+    if (resolved) value = resolved.get();
+    return;
+  }
+}
+
+// What stands beside the executable in a build folder or in an installation that is not under /usr.
+void FollowExecutable(Config& config, const std::string& executable) {
+  const std::string bin = FolderOf(executable);
+  FirstThatExists(config.runtime.standin_path,
+                  {bin + "/kata-standin", bin + "/../libexec/kata-containers/kata-standin"});
+  FirstThatExists(config.hypervisor.kernel, {bin + "/../guest/vmlinux"});
+  FirstThatExists(config.hypervisor.initrd,
+                  {bin + "/../guest/kata-containers-initrd.img", bin + "/../guest/initrd.img"});
+}
+
+// The file to read, or "" when there is none. kNotFound when one that was named is missing.
+Result<std::string> ChooseFile(const LoadOptions& options) {
+  const auto named = [](const std::string& path, std::string_view by) -> Result<std::string> {
+    if (::access(path.c_str(), R_OK) == 0) return path;
+    return FailErrno("configuration file {} ({})", path, by);
+  };
+  if (!options.explicit_path.empty()) return named(options.explicit_path, "--config");
+  if (!options.env_path.empty()) return named(options.env_path, "KATA_CONF_FILE");
+  for (const std::string& path : options.search_paths) {
+    if (Exists(path)) return path;
+  }
+  return std::string();
+}
+
+// config.d/*.toml beside the file (beside what it links to, as Kata has it), in the order of their names.
+Result<std::vector<std::string>> DropIns(const std::string& file) {
+  const std::unique_ptr<char, decltype(&free)> resolved(::realpath(file.c_str(), nullptr), &free);
+  const std::string folder = FolderOf(resolved ? resolved.get() : file) + "/config.d";
+  const Result<UniqueFd> opened = Open(folder, O_RDONLY | O_DIRECTORY);
+  if (!opened && opened.error().sys() == ENOENT) return std::vector<std::string>();
+  if (!opened) return tl::unexpected<Error>(opened.error());
+  std::vector<std::string> files;
+  for (const std::string& name : TRY(ListDir(opened->get()))) {
+    if (name.ends_with(".toml") && !name.starts_with('.')) files.push_back(folder + "/" + name);
+  }
+  return files;
+}
+
+}  // namespace
+
+Result<Loaded> Load(const LoadOptions& options) {
+  Loaded loaded;
+  if (!options.executable.empty()) FollowExecutable(loaded.config, options.executable);
+  const std::string file = TRY(ChooseFile(options));
+  if (!file.empty()) {
+    loaded.files = TRY(DropIns(file));
+    loaded.files.insert(loaded.files.begin(), file);
+  }
+  TextReader reader(loaded.config);
+  for (const std::string& path : loaded.files) {
+    const std::string text = TRY(Context(ReadFile(path, kMaxFileBytes), "configuration file {}", path));
+    TRY(reader.Read(text, path));
+  }
+  loaded.warnings = TRY(reader.Finish());
+  return loaded;
+}
+
+Result<std::vector<std::string>> ApplyText(Config& config, const std::string& text, const std::string& name) {
+  Config changed = config;
+  TextReader reader(changed);
+  TRY(reader.Read(text, name));
+  std::vector<std::string> warnings = TRY(reader.Finish());
+  config = std::move(changed);
+  return warnings;
+}
+
+}  // namespace kata::config

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/rules.h"
+
+namespace kata::config {
+namespace {
+
+using A = AgentConfig;
+using R = RuntimeConfig;
+
+constexpr int64_t kHourMs = 3600 * 1000;
+
+// "name option option...", for modprobe in the guest.
+Result<> KernelModule(const std::string& text) {
+  TRY(Printable(text));
+  constexpr std::string_view kName = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+  const std::string_view name = std::string_view(text).substr(0, text.find(' '));
+  if (!name.empty() && name.find_first_not_of(kName) == std::string_view::npos) return {};
+  return Fail(Code::kInvalidArgument, "expected \"NAME OPTION...\", found {}", Shown(text));
+}
+
+// "/host/path", "/host/path:ro" or "/host/path:rw".
+Result<> BindMount(const std::string& text) {
+  std::string path = text;
+  if (path.ends_with(":ro") || path.ends_with(":rw")) path.resize(path.size() - 3);
+  return AbsolutePath(path);
+}
+
+// Kata's seconds, kept in the milliseconds of its newer key.
+Key DialTimeout() {
+  return Key{.name = "dial_timeout", .type = Type::kInteger, .set = [](Config& config, const Value& value) -> Result<> {
+               const int64_t seconds = std::get<int64_t>(value);
+               if (seconds < 1 || seconds > 3600) {
+                 return Fail(Code::kInvalidArgument, "expected a number of 1 to 3600 (seconds), found {}", seconds);
+               }
+               config.agent.reconnect_timeout_ms = static_cast<uint32_t>(seconds * 1000);
+               return {};
+             }};
+}
+
+}  // namespace
+
+std::vector<Key> AgentKeys() {
+  std::vector<Key> keys = {
+      Bool("enable_debug", &A::enable_debug, FromPod::kNever),
+      Text("log_level", &A::log_level, LogLevel, FromPod::kNever),
+      DialTimeout(),
+      Integer("dial_timeout_ms", &A::dial_timeout_ms, 1, kHourMs),
+      Integer("reconnect_timeout_ms", &A::reconnect_timeout_ms, 1, kHourMs),
+      Integer("create_container_timeout", &A::create_container_timeout, 1, 86400, FromPod::kFree),
+      Integer("health_check_request_timeout_ms", &A::health_check_request_timeout_ms, 1, kHourMs),
+      Integer("container_pipe_size", &A::container_pipe_size, 0, 16 << 20, FromPod::kFree),
+      List("kernel_modules", &A::kernel_modules, KernelModule, FromPod::kGated),
+      Bool("debug_console_enabled", &A::debug_console_enabled, FromPod::kNever),
+  };
+  for (const char* name : {"enable_tracing", "cdh_api_timeout", "cdh_api_timeout_ms", "launch_process_timeout",
+                           "visible_cdi_devices", "server_port", "log_port", "passfd_listener_port", "policy"}) {
+    keys.push_back(Unused(name));
+  }
+  return keys;
+}
+
+std::vector<Key> RuntimeKeys() {
+  std::vector<Key> keys = {
+      Bool("enable_debug", &R::enable_debug, FromPod::kNever),
+      Text("log_level", &R::log_level, LogLevel, FromPod::kNever),
+      Text("internetworking_model", &R::internetworking_model, OneOf({"tcfilter", "macvtap", "l3forwarding", "none"})),
+      Bool("disable_guest_seccomp", &R::disable_guest_seccomp),
+      Bool("sandbox_cgroup_only", &R::sandbox_cgroup_only),
+      Bool("static_sandbox_resource_mgmt", &R::static_sandbox_resource_mgmt),
+      Bool("disable_new_netns", &R::disable_new_netns),
+      // A pod that named host paths here would have them in its guest.
+      List("sandbox_bind_mounts", &R::sandbox_bind_mounts, BindMount),
+      List("experimental", &R::experimental, Printable),
+      Text("dan_conf", &R::dan_conf, AbsolutePath, FromPod::kNever),
+      Text("emptydir_mode", &R::emptydir_mode, OneOf({"shared-fs", "block-encrypted", "block-plain"})),
+      Integer("create_container_timeout", &A::create_container_timeout, 1, 86400, FromPod::kFree),
+  };
+  for (const char* name :
+       {"name", "hypervisor_name", "agent_name", "enable_vcpus_pinning", "guest_selinux_label", "enable_tracing",
+        "jaeger_endpoint", "jaeger_user", "jaeger_password", "vfio_mode", "disable_guest_empty_dir", "enable_pprof",
+        "kubelet_root_dir", "pod_resource_api_sock", "keep_abnormal", "use_passfd_io", "passfd_listener_port",
+        "shared_mounts", "experimental_force_guest_pull"}) {
+    keys.push_back(Unused(name));
+  }
+  return keys;
+}
+
+}  // namespace kata::config

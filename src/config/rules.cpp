@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/rules.h"
+
+#include <fnmatch.h>
+
+#include <algorithm>
+
+namespace kata::config {
+namespace {
+
+constexpr size_t kMaxText = 4096;
+
+bool IsNormalized(const std::string& path) {
+  return path.starts_with('/') && ("/" + path + "/").find("/./") == std::string::npos &&
+         (path + "/").find("/../") == std::string::npos && path.find("//") == std::string::npos;
+}
+
+}  // namespace
+
+Result<> Printable(const std::string& text) {
+  if (text.size() > kMaxText) {
+    return Fail(Code::kInvalidArgument, "expected at most {} bytes, found {}", kMaxText, text.size());
+  }
+  const bool control = std::any_of(text.begin(), text.end(), [](char c) { return (c >= 0 && c < ' ') || c == 0x7f; });
+  if (control) return Fail(Code::kInvalidArgument, "expected no control characters, found {}", Shown(text));
+  return {};
+}
+
+Result<> AbsolutePath(const std::string& text) {
+  TRY(Printable(text));
+  if (IsNormalized(text)) return {};
+  return Fail(Code::kInvalidArgument, "expected an absolute path without \".\" and \"..\", found {}", Shown(text));
+}
+
+Result<> AbsolutePathOrEmpty(const std::string& text) {
+  if (text.empty()) return {};
+  return AbsolutePath(text);
+}
+
+TextRule OneOf(std::initializer_list<const char*> allowed) {
+  return [names = std::vector<std::string>(allowed.begin(), allowed.end())](const std::string& text) -> Result<> {
+    if (std::find(names.begin(), names.end(), text) != names.end()) return {};
+    return Fail(Code::kInvalidArgument, "expected one of {}, found {}", fmt::join(names, ", "), Shown(text));
+  };
+}
+
+Result<> LogLevel(const std::string& text) {
+  return OneOf({"trace", "debug", "info", "warn", "warning", "error", "critical"})(text);
+}
+
+Result<> CoveredBy(const std::vector<std::string>& globs, const std::string& own, std::string_view globs_key,
+                   const std::string& path) {
+  TRY(AbsolutePath(path));
+  if (globs.empty() && path == own) return {};
+  for (const std::string& glob : globs) {
+    if (::fnmatch(glob.c_str(), path.c_str(), FNM_PATHNAME | FNM_PERIOD) == 0) return {};
+  }
+  return Fail(Code::kPermissionDenied, "{} is not among the paths that {} allows", Shown(path), globs_key);
+}
+
+Result<> InFolderOf(const std::string& own, const std::string& path) {
+  TRY(AbsolutePath(path));
+  const std::string folder = own.substr(0, own.rfind('/') + 1);
+  if (!folder.empty() && path.starts_with(folder) && path.find('/', folder.size()) == std::string::npos) return {};
+  return Fail(Code::kPermissionDenied, "{} is not in the folder of the configured file, {}", Shown(path),
+              own.empty() ? "of which there is none" : folder);
+}
+
+}  // namespace kata::config

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/text.h"
+
+#include <algorithm>
+
+#define TOML_EXCEPTIONS 0
+#include <toml++/toml.h>
+
+namespace kata::config {
+namespace {
+
+// Tables that Kata's files have, and that nothing here reads yet.
+constexpr const char* kUnusedTables[] = {"factory",
+                                         "hypervisor.clh",
+                                         "hypervisor.cloud-hypervisor",
+                                         "hypervisor.firecracker",
+                                         "hypervisor.dragonball",
+                                         "hypervisor.stratovirt",
+                                         "hypervisor.acrn",
+                                         "hypervisor.remote"};
+
+std::string At(const std::string& file, const toml::node& node) {
+  return fmt::format("{}:{}", file, node.source().begin.line);
+}
+
+std::string_view TypeName(Type type) {
+  switch (type) {
+    case Type::kBool:
+      return "true or false";
+    case Type::kInteger:
+      return "a whole number";
+    case Type::kNumber:
+      return "a number";
+    case Type::kString:
+      return "a string";
+    case Type::kList:
+      break;
+  }
+  return "a list of strings";
+}
+
+// The value as a message shows it, whatever its type.
+std::string Found(const toml::node& node) {
+  if (const auto text = node.value_exact<std::string>()) return Shown(*text);
+  if (const auto integer = node.value_exact<int64_t>()) return Shown(*integer);
+  if (const auto number = node.value_exact<double>()) return Shown(*number);
+  if (const auto flag = node.value_exact<bool>()) return Shown(*flag);
+  if (node.is_array()) return "a list";
+  return node.is_table() ? "a table" : "a date or time";
+}
+
+std::optional<Value> List(const toml::node& node) {
+  const toml::array* array = node.as_array();
+  if (array == nullptr) return std::nullopt;
+  std::vector<std::string> items;
+  for (const toml::node& item : *array) {
+    std::optional<std::string> text = item.value_exact<std::string>();
+    if (!text) return std::nullopt;
+    items.push_back(*std::move(text));
+  }
+  return items;
+}
+
+// The node as a value of the type, or nothing. A whole number is a number too; nothing else is converted.
+std::optional<Value> As(Type type, const toml::node& node) {
+  switch (type) {
+    case Type::kBool:
+      if (const auto flag = node.value_exact<bool>()) return *flag;
+      break;
+    case Type::kInteger:
+      if (const auto integer = node.value_exact<int64_t>()) return *integer;
+      break;
+    case Type::kNumber:
+      if (const auto integer = node.value_exact<int64_t>()) return static_cast<double>(*integer);
+      if (const auto number = node.value_exact<double>()) return *number;
+      break;
+    case Type::kString:
+      if (const auto text = node.value_exact<std::string>()) return *text;
+      break;
+    case Type::kList:
+      return List(node);
+  }
+  return std::nullopt;
+}
+
+bool IsUnusedTable(const std::string& name) {
+  return std::find(std::begin(kUnusedTables), std::end(kUnusedTables), name) != std::end(kUnusedTables);
+}
+
+std::vector<std::string> TableNames() {
+  std::vector<std::string> names(std::begin(kUnusedTables), std::end(kUnusedTables));
+  for (const Section& section : Sections()) names.push_back(section.name);
+  return names;
+}
+
+}  // namespace
+
+// Walks one parsed text.
+class TextReader::Tables {
+ public:
+  Tables(TextReader& reader, const std::string& file) : reader_(reader), file_(file) {}
+
+  // prefix is "" or "hypervisor.": the tables that only hold other tables.
+  Result<> Walk(const toml::table& table, const std::string& prefix) {
+    for (const auto& [key, node] : table) {
+      const std::string name = prefix + std::string(key.str());
+      const auto section =
+          std::find_if(Sections().begin(), Sections().end(), [&](const Section& known) { return known.name == name; });
+      const bool group = std::any_of(Sections().begin(), Sections().end(),
+                                     [&](const Section& known) { return known.name.starts_with(name + "."); });
+      if (section == Sections().end() && !group && !IsUnusedTable(name)) {
+        return Fail(Code::kInvalidArgument, "{}: {}: unknown {}{}", At(file_, node), Clean(name),
+                    node.is_table() ? "section" : "key", Suggestion(name, TableNames()));
+      }
+      if (!node.is_table()) {
+        return Fail(Code::kInvalidArgument, "{}: {}: expected a table, found {}", At(file_, node), name, Found(node));
+      }
+      if (section != Sections().end()) {
+        TRY(Apply(*section, *node.as_table()));
+      } else if (group) {
+        TRY(Walk(*node.as_table(), name + "."));
+      } else {
+        NotUsed("[" + name + "]");
+      }
+    }
+    return {};
+  }
+
+ private:
+  Result<> Apply(const Section& section, const toml::table& table) {
+    for (const auto& [toml_key, node] : table) {
+      const std::string name(toml_key.str());
+      const std::string full = fmt::format("{}.{}", section.name, name);
+      const bool unused_table =
+          std::find(section.unused_tables.begin(), section.unused_tables.end(), name) != section.unused_tables.end();
+      if (unused_table && node.is_table()) {
+        NotUsed("[" + full + "]");
+        continue;
+      }
+      const Key* key = section.Find(name);
+      if (key == nullptr) {
+        return Fail(Code::kInvalidArgument, "{}: {}: unknown key{}", At(file_, node), Clean(full),
+                    section.Suggest(name));
+      }
+      if (!key->used()) {
+        NotUsed(full);
+        continue;
+      }
+      TRY(Set(*key, full, node));
+    }
+    return {};
+  }
+
+  Result<> Set(const Key& key, const std::string& full, const toml::node& node) {
+    const std::optional<Value> value = As(key.type, node);
+    if (!value) {
+      return Fail(Code::kInvalidArgument, "{}: {}: expected {}, found {}", At(file_, node), full, TypeName(key.type),
+                  Found(node));
+    }
+    TRY(Context(key.set(reader_.config_, *value), "{}: {}", At(file_, node), full));
+    reader_.where_[full] = At(file_, node);
+    return {};
+  }
+
+  void NotUsed(const std::string& name) {
+    auto& unused = reader_.unused_;
+    if (std::find(unused.begin(), unused.end(), name) == unused.end()) unused.push_back(name);
+  }
+
+  // A name that is no key may hold anything.
+  static std::string Clean(const std::string& name) {
+    const std::string shown = Shown(name);
+    return shown.substr(1, shown.size() - 2);
+  }
+
+  TextReader& reader_;
+  const std::string& file_;
+};
+
+Result<> TextReader::Read(const std::string& text, const std::string& file) {
+  const toml::parse_result parsed = toml::parse(std::string_view(text), std::string_view(file));
+  if (!parsed) {
+    const toml::parse_error& error = parsed.error();
+    const std::string why = Shown(std::string(error.description()));
+    return Fail(Code::kInvalidArgument, "{}:{}:{}: {}", file, error.source().begin.line, error.source().begin.column,
+                why.substr(1, why.size() - 2));
+  }
+  return Tables(*this, file).Walk(parsed.table(), "");
+}
+
+Result<std::vector<std::string>> TextReader::Finish() {
+  std::vector<std::string> warnings;
+  const auto image = where_.find("hypervisor.qemu.image");
+  if (image != where_.end() && !config_.hypervisor.image.empty()) {
+    if (!where_.contains("hypervisor.qemu.initrd")) {
+      return Fail(Code::kUnimplemented,
+                  "{}: hypervisor.qemu.image: images are not supported yet: set initrd in its place", image->second);
+    }
+    warnings.push_back(fmt::format("{}: hypervisor.qemu.image: not used, since initrd is set", image->second));
+  }
+  if (const Result<> together = CheckTogether(config_); !together) {
+    // The message begins with the key that is at fault; where it stands goes in front of it.
+    Error error = together.error();
+    const auto where = where_.find(error.message().substr(0, error.message().find(':')));
+    if (where != where_.end()) error.AddContext(where->second);
+    return tl::unexpected<Error>(std::move(error));
+  }
+  if (!unused_.empty()) {
+    warnings.push_back(fmt::format("configuration: known, but not used yet: {}", fmt::join(unused_, ", ")));
+  }
+  return warnings;
+}
+
+}  // namespace kata::config
