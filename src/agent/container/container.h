@@ -74,8 +74,8 @@ class Container {
   StartedProcess& init();
   // Releases the init: runs the startContainer hooks, then the command. kFailedPrecondition: it was started before.
   asio::awaitable<Result<>> Start();
-  // Another process in the container's namespaces and cgroup. Errors as Create's. Without capabilities in process it gets
-  // those of the init. kFailedPrecondition: the container is paused, or its init has ended.
+  // Another process in the container's namespaces and cgroup. Errors as Create's. Without capabilities in process it
+  // gets those of the init. kFailedPrecondition: the container is paused, or its init has ended.
   asio::awaitable<Result<StartedProcess>> Exec(grpc::Process process, ProcessIo io);
   // Sends a signal to every process of the container (cgroup.kill for SIGKILL).
   Result<> SignalAll(int signal);

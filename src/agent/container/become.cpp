@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/close_range.h>
+#include <linux/keyctl.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+
+#include "agent/container/attributes.h"
+#include "agent/container/command_path.h"
+#include "agent/container/devices.h"
+#include "agent/container/hooks.h"
+#include "agent/container/init.h"
+#include "agent/container/seccomp.h"
+#include "agent/container/terminal.h"
+#include "base/files.h"
+
+namespace kata::agent {
+
+namespace {
+
+// Stdin, stdout and stderr: the agent's pipes, or the pty. What was not given stays /dev/null, but the container's.
+Result<> PlaceStdio(const Plan& plan, int root) {
+  const uid_t uid = plan.spec.process().user().uid();
+  if (plan.header.terminal) {
+    if (!plan.header.exec) return {};  // MakeConsole did it
+    const Terminal terminal = TRY(OpenTerminal(root, uid, plan.header.rows, plan.header.columns));
+    TRY(TakeTerminal(terminal.slave.get()));
+    return SendPacket(kStatusFd, Say::kTerminal, {}, terminal.master.get());
+  }
+  for (const Role role : {kStdin, kStdout, kStderr}) {
+    const auto number = static_cast<int>(role);
+    if (plan.fd(role) >= 0) {
+      // So that the user can open /dev/stdout anew. A stream that cannot be owned works all the same.
+      [[maybe_unused]] const int ignored = fchown(plan.fd(role), uid, static_cast<gid_t>(-1));
+      if (dup2(plan.fd(role), number) < 0) return FailErrno("cannot set up the process's streams");
+      continue;
+    }
+    const auto null = OpenBeneath(root, "dev/null", O_PATH);
+    if (!null || !IsCharDevice(null->get(), 1, 3)) continue;
+    const auto opened = OpenBeneath(root, "dev/null", O_RDWR | O_NOCTTY);
+    if (opened && IsCharDevice(opened->get(), 1, 3) && dup2(opened->get(), number) < 0) {
+      return FailErrno("cannot set up the process's streams");
+    }
+  }
+  return {};
+}
+
+// chdir(2), then the proof that the folder is one of this root: a descriptor left open could have led out of it
+// (CVE-2024-21626). The system call and not getcwd(3), which would search for a name.
+Result<> EnterWorkingDirectory(const std::string& path) {
+  if (chdir(path.c_str()) != 0) {
+    return FailErrno("process.cwd: chdir to cwd (\"{}\") failed", path);
+  }
+  std::array<char, PATH_MAX> where{};
+  if (syscall(SYS_getcwd, where.data(), where.size()) < 0 || where[0] != '/') {
+    return Fail(Code::kPermissionDenied, "process.cwd: \"{}\" is outside of the container's root", path);
+  }
+  return {};
+}
+
+Result<> ChangeUser(const grpc::User& user) {
+  const std::vector<gid_t> groups(user.additionalgids().begin(), user.additionalgids().end());
+  if (setgroups(groups.size(), groups.data()) != 0) return FailErrno("process.user.additionalGids: cannot set them");
+  if (setresgid(user.gid(), user.gid(), user.gid()) != 0) {
+    return FailErrno("process.user.gid: cannot become group {}", user.gid());
+  }
+  if (setresuid(user.uid(), user.uid(), user.uid()) != 0) {
+    return FailErrno("process.user.uid: cannot become user {}", user.uid());
+  }
+  return {};
+}
+
+std::vector<std::string> Environment(const grpc::Process& process, int root) {
+  std::vector<std::string> env(process.env().begin(), process.env().end());
+  std::string home;
+  if (FindVariable(env, "HOME", &home) == nullptr || home.empty()) {
+    env.push_back("HOME=" + FindHome(root, process.user().uid()));
+  }
+  return env;
+}
+
+template <typename Strings>
+std::vector<char*> Pointers(const Strings& strings) {
+  std::vector<char*> pointers;
+  for (const std::string& text : strings) pointers.push_back(const_cast<char*>(text.c_str()));
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+// Everything about users and rights, in the one order in which each step still may do what it does.
+Result<> DropPrivileges(const Plan& plan, bool* entered) {
+  const grpc::Process& process = plan.spec.process();
+  if (process.nonewprivileges() && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+    return FailErrno("process.noNewPrivileges: cannot set it");
+  }
+  // Without no_new_privs a filter needs CAP_SYS_ADMIN, so it cannot wait until the end.
+  if (!process.nonewprivileges() && plan.fd(kSeccomp) >= 0) TRY(LoadSeccomp(plan.fd(kSeccomp)));
+  // Root may enter folders that the user may not, and the other way round on some network filesystems.
+  *entered = chdir(process.cwd().c_str()) == 0;
+  TRY(LimitBoundingSet(plan.header.capabilities));
+  if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) return FailErrno("cannot keep the capabilities");
+  TRY(ChangeUser(process.user()));
+  TRY(ApplyCapabilities(plan.header.capabilities));
+  if (prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) != 0) return FailErrno("cannot let go of the capabilities");
+  return {};
+}
+
+}  // namespace
+
+Result<> BecomeProcess(StageContext& context) {
+  const Plan& plan = context.plan;
+  const grpc::Process& process = plan.spec.process();
+  UniqueFd root = TRY(Open("/", O_PATH | O_DIRECTORY));
+  TRY(PlaceStdio(plan, root.get()));
+  // A session keyring of its own; a kernel without keyrings has nothing to share.
+  syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr);
+  if (plan.spec.linux().has_personality()) TRY(ApplyPersonality(plan.spec.linux().personality()));
+  umask(process.user().has_umask() ? process.user().umask() & 0777U : 0022);
+  if (!plan.header.exec && plan.spec.linux().has_seccomp()) {
+    TRY(CompileSeccomp(plan.spec.linux().seccomp(), plan.fd(kSeccomp)));
+  }
+
+  bool entered = false;
+  TRY(DropPrivileges(plan, &entered));
+  TRY(EnterWorkingDirectory(entered ? "." : process.cwd()));
+  const std::vector<std::string> env = Environment(process, root.get());
+  const std::string path = TRY(FindCommand(process.args(0), env));
+  root.Reset();
+
+  TRY(SendPacket(kStatusFd, Say::kReady));
+  const Packet go = TRY(ReceivePacket(kStatusFd));
+  if (go.end || go.what != Say::kGo) _exit(1);  // the container is given up
+
+  TRY(RunStartContainerHooks(plan.spec, plan.header.id.data()));
+  const std::vector<char*> argv = Pointers(process.args());
+  const std::vector<char*> envp = Pointers(env);
+  if (process.nonewprivileges() && plan.fd(kSeccomp) >= 0) TRY(LoadSeccomp(plan.fd(kSeccomp)));
+  // All of them are close-on-exec already; this is for the one that somebody forgets one day.
+  syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
+  execve(path.c_str(), argv.data(), envp.data());
+  const int sys = errno;
+  if (sys == ENOENT) return Fail(Code::kNotFound, "exec {}: no such file or directory", path);
+  if (sys == EACCES) return Fail(Code::kPermissionDenied, "exec {}: permission denied", path);
+  if (sys == ENOEXEC) return Fail(Code::kInvalidArgument, "exec {}: exec format error", path);
+  return FailWith(sys, "exec {}", path);
+}
+
+}  // namespace kata::agent

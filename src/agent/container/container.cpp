@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/container/container.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+
+#include "agent/container/attributes.h"
+#include "agent/container/cgroup.h"
+#include "agent/container/cgroup_limits.h"
+#include "agent/container/cgroup_stats.h"
+#include "agent/container/device_filter.h"
+#include "agent/container/launch.h"
+#include "agent/container/validate.h"
+#include "base/files.h"
+#include "base/log.h"
+
+namespace kata::agent {
+
+namespace {
+
+constexpr std::chrono::seconds kFreezeLimit{10};
+constexpr std::chrono::seconds kRemoveLimit{30};
+
+// The types of namespaces that an exec joins, as /proc/PID/ns names them.
+struct Pinned {
+  Role role;
+  const char* name;
+  bool optional;  // a kernel may be without
+};
+constexpr Pinned kPinned[] = {{kPidNamespace, "pid", false},      {kMountNamespace, "mnt", false},
+                              {kIpcNamespace, "ipc", true},       {kUtsNamespace, "uts", true},
+                              {kCgroupNamespace, "cgroup", true}, {kNetNamespace, "net", true},
+                              {kTimeNamespace, "time", true}};
+
+// Opened once, while the init is still our own code: a later look by pid could find another process, or one that has
+// moved to where it wants us.
+Result<> PinNamespaces(const StartedProcess& init, bool user, std::array<UniqueFd, kRoles>* pins) {
+  const UniqueFd folder = TRY(Open(fmt::format("/proc/{}/ns", init.pid), O_PATH | O_DIRECTORY));
+  for (const Pinned& pinned : kPinned) {
+    UniqueFd fd(openat(folder.get(), pinned.name, O_RDONLY | O_CLOEXEC));
+    if (!fd && !pinned.optional) return FailErrno("cannot open the container's namespace {}", pinned.name);
+    (*pins)[pinned.role] = std::move(fd);
+  }
+  if (user) {
+    UniqueFd fd(openat(folder.get(), "user", O_RDONLY | O_CLOEXEC));
+    if (!fd) return FailErrno("cannot open the container's user namespace");
+    (*pins)[kUserNamespace] = std::move(fd);
+  }
+  return {};
+}
+
+std::vector<ProtectedDevice> WithRootDevice(std::vector<ProtectedDevice> devices) {
+  struct stat root {};
+  // A guest that boots from an image has its root on a block device, whoever can write that owns the guest
+  // (CVE-2020-2023).
+  if (stat("/", &root) == 0 && major(root.st_dev) != 0)
+    devices.push_back({'b', major(root.st_dev), minor(root.st_dev)});
+  return devices;
+}
+
+bool HasEnded(int pidfd) {
+  pollfd ended{pidfd, POLLIN, 0};
+  return poll(&ended, 1, 0) != 0;
+}
+
+CapabilitySets CapabilitiesOf(const grpc::Process& process) {
+  std::vector<std::string> unknown;
+  const CapabilitySets sets = ParseCapabilities(process.capabilities(), &unknown);
+  for (const std::string& name : unknown) log::Warn("process.capabilities: \"{}\" is unknown and ignored", name);
+  return sets;
+}
+
+// The namespaces to join: the pod's where the agent has them, else what the spec's path leads to.
+Result<> OpenShared(const ContainerOptions& options, std::array<UniqueFd, kRoles>* opened,
+                    std::array<int, kRoles>* fds) {
+  struct Shared {
+    const char* type;
+    Role role;
+    const UniqueFd* given;
+  };
+  const Shared kinds[] = {{"ipc", kIpcNamespace, &options.ipc_namespace},
+                          {"uts", kUtsNamespace, &options.uts_namespace},
+                          {"pid", kPidNamespace, &options.pid_namespace},
+                          {"network", kNetNamespace, nullptr},
+                          {"time", kTimeNamespace, nullptr}};
+  for (int i = 0; i < options.spec.linux().namespaces_size(); ++i) {
+    const auto& wanted = options.spec.linux().namespaces(i);
+    if (wanted.path().empty()) continue;
+    const auto* kind = std::find_if(std::begin(kinds), std::end(kinds),
+                                    [&wanted](const Shared& shared) { return wanted.type() == shared.type; });
+    if (kind == std::end(kinds)) {
+      return Fail(Code::kUnimplemented,
+                  "linux.namespaces[{}].path: a namespace of type {} cannot be joined in the guest", i, wanted.type());
+    }
+    if (kind->given != nullptr && kind->given->valid()) {
+      (*fds)[kind->role] = kind->given->get();
+      continue;
+    }
+    (*opened)[kind->role] = TRY(Context(Open(wanted.path(), O_RDONLY), "linux.namespaces[{}].path", i));
+    (*fds)[kind->role] = (*opened)[kind->role].get();
+  }
+  return {};
+}
+
+}  // namespace
+
+struct Container::Impl {
+  asio::any_io_executor executor;
+  std::string id;
+  Cgroup cgroup;
+  std::vector<ProtectedDevice> protected_devices;
+  UniqueFd device_program;
+  UniqueFd seccomp;
+  std::array<UniqueFd, kRoles> pins;
+  CapabilitySets capabilities;
+  std::optional<grpc::LinuxPersonality> personality;
+  StartedProcess init;
+  OomWatch oom;
+  std::unique_ptr<Launch> launch;  // until it is started
+  bool destroyed = false;
+
+  Result<> SetDevices(const grpc::LinuxResources& resources) {
+    const auto rules = TRY(DeviceRules(resources, protected_devices));
+    UniqueFd program = TRY(AttachDeviceFilter(cgroup.fd(), BuildDeviceFilter(rules), device_program.get()));
+    device_program = std::move(program);
+    return {};
+  }
+
+  Result<> SetLimits(const grpc::LinuxResources& resources) {
+    return ApplyLimits(cgroup, TRY(TranslateResources(resources)));
+  }
+
+  Plan NewPlan(const ProcessIo& io) const {
+    Plan plan;
+    plan.header.terminal = io.terminal;
+    plan.header.rows = io.rows;
+    plan.header.columns = io.columns;
+    plan.header.capabilities = capabilities;
+    std::memcpy(plan.header.id.data(), id.data(), id.size());
+    return plan;
+  }
+
+  std::array<int, kRoles> Roles(const ProcessIo& io) const {
+    std::array<int, kRoles> fds;
+    fds.fill(-1);
+    if (!io.terminal) {
+      fds[kStdin] = io.stdin_read.get();
+      fds[kStdout] = io.stdout_write.get();
+      fds[kStderr] = io.stderr_write.get();
+    }
+    fds[kCgroup] = cgroup.fd();
+    fds[kSeccomp] = seccomp.get();
+    return fds;
+  }
+
+  static asio::awaitable<Result<>> Build(std::shared_ptr<Impl> impl, ContainerOptions options, ProcessIo io);
+};
+
+Container::Container(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Container::~Container() = default;
+
+asio::awaitable<Result<std::unique_ptr<Container>>> Container::Create(asio::any_io_executor executor,
+                                                                      ContainerOptions options, ProcessIo io) {
+  CO_TRY(ValidateSpec(options.id, options.spec));
+  auto impl = std::make_shared<Impl>();
+  impl->executor = executor;
+  impl->id = options.id;
+  impl->capabilities = CapabilitiesOf(options.spec.process());
+  impl->protected_devices = WithRootDevice(std::move(options.protected_devices));
+  if (options.spec.linux().has_personality()) impl->personality = options.spec.linux().personality();
+  if (options.spec.linux().has_seccomp()) {
+    impl->seccomp.Reset(memfd_create("seccomp", MFD_CLOEXEC));
+    if (!impl->seccomp) co_return FailErrno("cannot make a memfd");
+  }
+  CO_TRY_ASSIGN(const std::string path, SanitizeCgroupPath(options.spec.linux().cgroupspath(), options.id));
+  CO_TRY_ASSIGN(impl->cgroup, Cgroup::Create(options.cgroup_mount, path));
+
+  std::unique_ptr<Container> container(new Container(impl));
+  auto result = co_await Impl::Build(impl, std::move(options), std::move(io));
+  if (!result) {
+    impl->launch.reset();
+    (void)co_await container->Destroy();
+    co_return tl::unexpected<Error>(std::move(result).error());
+  }
+  co_return container;
+}
+
+asio::awaitable<Result<>> Container::Impl::Build(std::shared_ptr<Impl> impl, ContainerOptions options, ProcessIo io) {
+  const grpc::LinuxResources& resources = options.spec.linux().resources();
+  CO_TRY(impl->SetLimits(resources));
+  CO_TRY(impl->SetDevices(resources));
+  std::array<UniqueFd, kRoles> opened;
+  auto fds = impl->Roles(io);
+  CO_TRY(OpenShared(options, &opened, &fds));
+  Plan plan = impl->NewPlan(io);
+  const auto& namespaces = options.spec.linux().namespaces();
+  const bool user =
+      std::any_of(namespaces.begin(), namespaces.end(), [](const auto& one) { return one.type() == "user"; });
+  const grpc::Process process = options.spec.process();
+  plan.spec = std::move(options.spec);
+  CO_TRY_ASSIGN(impl->launch, co_await Launch::Start(impl->executor, std::move(plan), fds));
+  const StartedProcess& started = impl->launch->process();
+  CO_TRY(ApplyAttributes(started.pid, started.pidfd.get(), process));
+  CO_TRY(PinNamespaces(started, user, &impl->pins));
+  // Its number could have been another's by now, had it died.
+  if (HasEnded(started.pidfd.get()))
+    co_return Fail(Code::kAborted, "the container's init was killed while it was made");
+  impl->init.pid = started.pid;
+  impl->init.pidfd.Reset(fcntl(started.pidfd.get(), F_DUPFD_CLOEXEC, 0));
+  if (!impl->init.pidfd) co_return FailErrno("cannot duplicate a descriptor");
+  impl->init.terminal = std::move(impl->launch->process().terminal);
+  co_return Result<>();
+}
+
+StartedProcess& Container::init() { return impl_->init; }
+
+asio::awaitable<Result<>> Container::Start() {
+  auto impl = impl_;
+  if (!impl->launch) co_return Fail(Code::kFailedPrecondition, "the container has been started");
+  const std::unique_ptr<Launch> launch = std::move(impl->launch);
+  co_return co_await launch->Go();
+}
+
+asio::awaitable<Result<StartedProcess>> Container::Exec(grpc::Process process, ProcessIo io) {
+  auto impl = impl_;
+  CO_TRY(ValidateProcess(process));
+  // A process that is born into a frozen cgroup would never become ready.
+  CO_TRY_ASSIGN(const bool frozen, impl->cgroup.Frozen());
+  if (frozen) co_return Fail(Code::kFailedPrecondition, "the container is paused");
+  if (!impl->pins[kPidNamespace] || impl->init.pid < 0) {
+    co_return Fail(Code::kFailedPrecondition, "the container is not running");
+  }
+  auto fds = impl->Roles(io);
+  for (size_t role = kPidNamespace; role < kRoles; ++role) fds[role] = impl->pins[role].get();
+  Plan plan = impl->NewPlan(io);
+  plan.header.exec = true;
+  if (process.has_capabilities()) plan.header.capabilities = CapabilitiesOf(process);
+  if (impl->personality) *plan.spec.mutable_linux()->mutable_personality() = *impl->personality;
+  *plan.spec.mutable_process() = process;
+  CO_TRY_ASSIGN(auto launch, co_await Launch::Start(impl->executor, std::move(plan), fds));
+  CO_TRY(ApplyAttributes(launch->process().pid, launch->process().pidfd.get(), process));
+  CO_TRY(co_await launch->Go());
+  co_return std::move(launch->process());
+}
+
+Result<> Container::SignalAll(int signal) { return impl_->cgroup.SignalAll(signal); }
+
+asio::awaitable<Result<>> Container::Pause() {
+  auto impl = impl_;
+  auto frozen = co_await impl->cgroup.Freeze(impl->executor, true, kFreezeLimit);
+  // Half frozen is neither paused nor running.
+  if (!frozen) (void)impl->cgroup.Write("cgroup.freeze", "0");
+  co_return Context(std::move(frozen), "cannot pause container {}", impl->id);
+}
+
+asio::awaitable<Result<>> Container::Resume() {
+  auto impl = impl_;
+  auto thawed = co_await impl->cgroup.Freeze(impl->executor, false, kFreezeLimit);
+  co_return Context(std::move(thawed), "cannot resume container {}", impl->id);
+}
+
+Result<> Container::Update(const grpc::LinuxResources& resources) {
+  TRY(impl_->SetLimits(resources));
+  if (resources.devices_size() != 0) TRY(impl_->SetDevices(resources));
+  return {};
+}
+
+Result<grpc::CgroupStats> Container::Stats() const { return ReadStats(impl_->cgroup); }
+Result<std::vector<pid_t>> Container::Pids() const { return impl_->cgroup.Pids(); }
+const std::string& Container::cgroup_path() const { return impl_->cgroup.path(); }
+
+asio::awaitable<Result<>> Container::WaitOom() {
+  auto impl = impl_;
+  co_return co_await impl->oom.Wait(impl->executor, impl->cgroup);
+}
+
+asio::awaitable<Result<>> Container::Destroy() {
+  auto impl = impl_;
+  if (impl->destroyed) co_return Result<>();
+  impl->launch.reset();
+  CO_TRY(Context(co_await impl->cgroup.Remove(impl->executor, kRemoveLimit), "cannot remove container {}", impl->id));
+  impl->destroyed = true;
+  impl->oom.Cancel();
+  for (UniqueFd& pin : impl->pins) pin.Reset();
+  impl->device_program.Reset();
+  impl->seccomp.Reset();
+  co_return Result<>();
+}
+
+}  // namespace kata::agent

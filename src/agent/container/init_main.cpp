@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "agent/container/container.h"
+#include "agent/container/init.h"
+
+namespace kata::agent {
+
+namespace {
+
+// Stage 2 of an exec: the container's namespaces, all but the one for pids, which a clone had to enter. The user
+// namespace comes last: before it, this process has every right over the others.
+Result<> JoinContainer(const Plan& plan) {
+  for (const Role role :
+       {kIpcNamespace, kUtsNamespace, kNetNamespace, kCgroupNamespace, kMountNamespace, kUserNamespace}) {
+    if (plan.fd(role) >= 0 && setns(plan.fd(role), 0) != 0)
+      return FailErrno("cannot join a namespace of the container");
+  }
+  return {};
+}
+
+Result<> BecomeRootOfUserNamespace(const Plan& plan) {
+  const bool mapped = plan.header.exec ? plan.fd(kUserNamespace) >= 0 : HasNamespace(plan.spec, "user");
+  if (!mapped) return {};
+  if (setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0) {
+    return FailErrno("linux.uidMappings, linux.gidMappings: id 0 of the container is not mapped");
+  }
+  // A change of ids makes a process undumpable only while suid_dumpable says so.
+  if (prctl(PR_SET_DUMPABLE, 0) != 0) return FailErrno("cannot become undumpable");
+  return {};
+}
+
+Result<> Run() {
+  Plan plan = TRY(ReadPlan(kPlanFd));
+  close(kPlanFd);
+  StageContext context = TRY(RunStage1(std::move(plan)));
+  // From here on in stage 2.
+  char byte = 0;
+  if (read(context.mapped.get(), &byte, 1) != 1) _exit(1);
+  context.mapped.Reset();
+  if (context.plan.header.exec) TRY(JoinContainer(context.plan));
+  TRY(BecomeRootOfUserNamespace(context.plan));
+  if (setsid() < 0) return FailErrno("cannot start a session");
+  if (!context.plan.header.exec) TRY(MakeContainer(context));
+  return BecomeProcess(context);
+}
+
+}  // namespace
+
+void ContainerInitMain() {
+  // Processes of the container must not reach this one's memory, or its executable, by way of /proc (CVE-2016-9962,
+  // CVE-2019-5736). The clone inherits it; exec ends it.
+  Result<> result;
+  if (prctl(PR_SET_DUMPABLE, 0) != 0) {
+    result = FailErrno("cannot become undumpable");
+  } else {
+    result = Run();
+  }
+  (void)SendPacket(kStatusFd, Say::kError, PackError(result.error()));
+  _exit(1);
+}
+
+}  // namespace kata::agent

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/container/mounts.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
+#include "agent/container/base_root.h"
+#include "agent/container/mount_api.h"
+#include "base/files.h"
+
+namespace kata::agent {
+
+namespace {
+
+// Filesystems without a device: made inside the container's namespaces, of which they show a view or whose users own
+// them.
+constexpr std::array<std::string_view, 16> kWithoutDevice = {
+    "proc",    "sysfs",   "tmpfs", "ramfs",   "devpts",      "mqueue",    "cgroup",     "cgroup2",
+    "debugfs", "tracefs", "bpf",   "fusectl", "binfmt_misc", "hugetlbfs", "securityfs", "configfs"};
+
+bool IsCgroup(const grpc::Mount& mount) { return mount.type() == "cgroup" || mount.type() == "cgroup2"; }
+
+Result<bool> IsFile(int fd) {
+  struct stat info {};
+  if (fstat(fd, &info) != 0) return FailErrno("cannot look at the source");
+  return !S_ISDIR(info.st_mode);
+}
+
+// A mount of procfs has nothing mounted over its parts but these, which show numbers and switch nothing (as runc).
+bool MayCoverProc(std::string_view path) {
+  constexpr std::array<std::string_view, 10> kAllowed = {
+      "/proc/cpuinfo", "/proc/diskstats", "/proc/meminfo",  "/proc/stat",    "/proc/swaps",
+      "/proc/uptime",  "/proc/loadavg",   "/proc/slabinfo", "/proc/net/dev", "/proc/sys/kernel/ns_last_pid"};
+  return std::find(kAllowed.begin(), kAllowed.end(), path) != kAllowed.end();
+}
+
+// Where fd is, as a path inside the container's root.
+Result<std::string> PathInRoot(int fd) {
+  std::array<char, PATH_MAX> text{};
+  const ssize_t length = readlink(FdPath(fd).c_str(), text.data(), text.size());
+  if (length < 0) return FailErrno("cannot read where a descriptor is");
+  std::string_view path(text.data(), static_cast<size_t>(length));
+  if (!path.starts_with(kContainerRoot)) return Fail(Code::kPermissionDenied, "{} is outside of the root", path);
+  path.remove_prefix(std::string_view(kContainerRoot).size());
+  return std::string(path.empty() ? "/" : path);
+}
+
+// The mount point, made if it is missing.
+Result<UniqueFd> MountPoint(const grpc::Mount& mount, bool is_file, int root) {
+  const std::string& destination = mount.destination();
+  UniqueFd target =
+      is_file ? TRY(MakeFileInRoot(root, destination, 0755)) : TRY(MakeDirsInRoot(root, destination, 0755));
+  if (mount.type() == "proc" || mount.type() == "sysfs") {
+    // A link here would move the kernel's own view to where the image wants it, and something else under its name
+    // (CVE-2019-19921, CVE-2023-27561).
+    std::string_view path = destination;
+    while (path.starts_with('/')) path.remove_prefix(1);
+    target = TRY(Context(OpenBeneath(root, path, O_PATH | O_DIRECTORY), "{} must be an ordinary folder", mount.type()));
+  } else if (IsOnFilesystem(target.get(), PROC_SUPER_MAGIC)) {
+    const std::string path = TRY(PathInRoot(target.get()));
+    if (!MayCoverProc(path)) return Fail(Code::kInvalidArgument, "{} is inside /proc", path);
+  }
+  return target;
+}
+
+// A tmpfs takes over the mode of the folder that it covers, and with tmpcopyup what is in there.
+Result<> FillTmpfs(const MountOptions& options, int tree, int target) {
+  struct stat covered {};
+  if (fstat(target, &covered) != 0) return FailErrno("cannot look at the mount point");
+  const bool has_mode = std::any_of(options.data.begin(), options.data.end(),
+                                    [](const std::string& option) { return option.starts_with("mode="); });
+  const UniqueFd folder(openat(tree, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder) return FailErrno("cannot open the new tmpfs");
+  if (!has_mode && fchmod(folder.get(), covered.st_mode & 07777U) != 0) return FailErrno("cannot set the tmpfs's mode");
+  if (!options.copy_up) return {};
+  const UniqueFd source(openat(target, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!source) return FailErrno("tmpcopyup: cannot open the folder");
+  uint64_t limit = uint64_t{1} << 30U;
+  return Context(CopyTree(source.get(), folder.get(), &limit), "tmpcopyup");
+}
+
+// Attributes that a new filesystem gets at once; the read-only one later for a tmpfs that is still to be filled.
+uint64_t FirstAttributes(const MountOptions& options) { return options.set & ~uint64_t{MOUNT_ATTR_RDONLY}; }
+
+Result<UniqueFd> MakeTree(const grpc::Mount& mount, const MountOptions& options) {
+  const std::string type = IsCgroup(mount) ? "cgroup2" : mount.type();
+  const std::string source = mount.source().empty() ? type : mount.source();
+  // A cgroup2 has no options that a container could choose: what it may have of v1 (the controllers' names) is dropped.
+  auto tree = NewFilesystem(type, source, IsCgroup(mount) ? std::vector<std::string>() : options.data,
+                            FirstAttributes(options));
+  if (!tree && type == "sysfs" && (tree.error().sys() == EPERM)) {
+    // A user namespace that shares the guest's network may not mount sysfs. It gets the guest's, to read.
+    UniqueFd view = TRY(CloneMount(AT_FDCWD, "/sys", false));
+    TRY(SetMountAttributes(view.get(), false, FirstAttributes(options) | MOUNT_ATTR_RDONLY, 0));
+    return view;
+  }
+  return tree;
+}
+
+Result<> MakeOne(const grpc::Mount& mount, PreparedMount& prepared, int root) {
+  const MountOptions& options = prepared.options;
+  const bool made_here = !prepared.tree;
+  if (made_here) prepared.tree = TRY(MakeTree(mount, options));
+  const int tree = prepared.tree.get();
+  const UniqueFd target = TRY(Context(MountPoint(mount, prepared.is_file, root), "the mount point"));
+  if (made_here && mount.type() == "tmpfs") TRY(FillTmpfs(options, tree, target.get()));
+  if ((options.set | options.clear) != 0) TRY(SetMountAttributes(tree, false, options.set, options.clear));
+  if ((options.recursive_set | options.recursive_clear) != 0) {
+    TRY(SetMountAttributes(tree, true, options.recursive_set, options.recursive_clear));
+  }
+  TRY(AttachMount(tree, target.get()));
+  // Afterwards, since a mount that is attached to a shared one becomes shared.
+  for (const auto& propagation : options.propagation) {
+    TRY(SetMountAttributes(tree, propagation.recursive, 0, 0, propagation.type));
+  }
+  return {};
+}
+
+Result<PreparedMount> PrepareOne(const grpc::Mount& mount, int cgroup, bool own_cgroup_namespace) {
+  PreparedMount prepared;
+  prepared.options = TRY(ParseMountOptions(mount));
+  if (mount.destination().empty()) return Fail(Code::kInvalidArgument, "the destination is empty");
+  const MountOptions& options = prepared.options;
+  if (options.bind) {
+    prepared.tree = TRY(Context(CloneMount(AT_FDCWD, mount.source(), options.recursive), "the source"));
+    prepared.is_file = TRY(IsFile(prepared.tree.get()));
+  } else if (IsCgroup(mount) && !own_cgroup_namespace) {
+    prepared.tree = TRY(CloneMount(cgroup, "", false));
+  } else if (std::find(kWithoutDevice.begin(), kWithoutDevice.end(), mount.type()) == kWithoutDevice.end()) {
+    std::vector<std::string> data = options.data;
+    if ((options.set & MOUNT_ATTR_RDONLY) != 0) data.insert(data.begin(), "ro");
+    prepared.tree = TRY(NewFilesystem(mount.type(), mount.source(), data, FirstAttributes(options)));
+    prepared.is_file = TRY(IsFile(prepared.tree.get()));
+  }
+  return prepared;
+}
+
+}  // namespace
+
+Result<std::vector<PreparedMount>> PrepareMounts(const grpc::Spec& spec, int cgroup, bool own_cgroup_namespace) {
+  std::vector<PreparedMount> all;
+  for (int i = 0; i < spec.mounts_size(); ++i) {
+    all.push_back(TRY(Context(PrepareOne(spec.mounts(i), cgroup, own_cgroup_namespace), "mounts[{}] (\"{}\" at {})", i,
+                              spec.mounts(i).source(), spec.mounts(i).destination())));
+  }
+  return all;
+}
+
+Result<> MakeMounts(const grpc::Spec& spec, std::vector<PreparedMount> prepared, int root) {
+  for (int i = 0; i < spec.mounts_size(); ++i) {
+    TRY(Context(MakeOne(spec.mounts(i), prepared[static_cast<size_t>(i)], root), "mounts[{}] (\"{}\" at {})", i,
+                spec.mounts(i).source(), spec.mounts(i).destination()));
+  }
+  return {};
+}
+
+}  // namespace kata::agent

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/container/seccomp.h"
+
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <seccomp.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/files.h"
+
+namespace kata::agent {
+
+namespace {
+
+using Filter = std::unique_ptr<void, void (*)(scmp_filter_ctx)>;
+
+Result<uint32_t> ParseAction(const std::string& name, std::optional<uint32_t> error, const std::string& field) {
+  constexpr uint32_t kDefaultErrno = EPERM;
+  const uint32_t value = error.value_or(kDefaultErrno);
+  if (value > 0xffff) return Fail(Code::kInvalidArgument, "linux.seccomp.{}: errno {} is too large", field, value);
+  if (name == "SCMP_ACT_KILL" || name == "SCMP_ACT_KILL_THREAD") return SCMP_ACT_KILL_THREAD;
+  if (name == "SCMP_ACT_KILL_PROCESS") return SCMP_ACT_KILL_PROCESS;
+  if (name == "SCMP_ACT_TRAP") return SCMP_ACT_TRAP;
+  if (name == "SCMP_ACT_ERRNO") return SCMP_ACT_ERRNO(value);
+  if (name == "SCMP_ACT_TRACE") return SCMP_ACT_TRACE(value);
+  if (name == "SCMP_ACT_ALLOW") return SCMP_ACT_ALLOW;
+  if (name == "SCMP_ACT_LOG") return SCMP_ACT_LOG;
+  if (name == "SCMP_ACT_NOTIFY") {
+    return Fail(Code::kUnimplemented, "linux.seccomp.{}: SCMP_ACT_NOTIFY needs a listener on the host", field);
+  }
+  return Fail(Code::kInvalidArgument, "linux.seccomp.{}: \"{}\" is no action", field, name);
+}
+
+Result<scmp_compare> ParseOperator(const std::string& name, const std::string& field) {
+  struct Operator {
+    const char* name;
+    scmp_compare value;
+  };
+  constexpr Operator kOperators[] = {{"SCMP_CMP_NE", SCMP_CMP_NE},
+                                     {"SCMP_CMP_LT", SCMP_CMP_LT},
+                                     {"SCMP_CMP_LE", SCMP_CMP_LE},
+                                     {"SCMP_CMP_EQ", SCMP_CMP_EQ},
+                                     {"SCMP_CMP_GE", SCMP_CMP_GE},
+                                     {"SCMP_CMP_GT", SCMP_CMP_GT},
+                                     {"SCMP_CMP_MASKED_EQ", SCMP_CMP_MASKED_EQ}};
+  for (const Operator& candidate : kOperators) {
+    if (name == candidate.name) return candidate.value;
+  }
+  return Fail(Code::kInvalidArgument, "linux.seccomp.{}.op: \"{}\" is no operator", field, name);
+}
+
+Result<std::vector<scmp_arg_cmp>> ParseArguments(const grpc::LinuxSyscall& call, const std::string& field) {
+  std::vector<scmp_arg_cmp> arguments;
+  for (int i = 0; i < call.args_size(); ++i) {
+    const auto& argument = call.args(i);
+    const std::string where = fmt::format("{}.args[{}]", field, i);
+    if (argument.index() > 5) {
+      return Fail(Code::kInvalidArgument, "linux.seccomp.{}.index: {} is above 5", where, argument.index());
+    }
+    arguments.push_back({static_cast<unsigned>(argument.index()), TRY(ParseOperator(argument.op(), where)),
+                         argument.value(), argument.valuetwo()});
+  }
+  return arguments;
+}
+
+Result<> AddRule(scmp_filter_ctx filter, uint32_t action, const std::string& name,
+                 const std::vector<scmp_arg_cmp>& arguments) {
+  const int number = seccomp_syscall_resolve_name(name.c_str());
+  if (number == __NR_SCMP_ERROR) return {};
+  const int failed =
+      seccomp_rule_add_array(filter, action, number, static_cast<unsigned>(arguments.size()), arguments.data());
+  // EDOM: the call does not exist on this architecture.
+  if (failed != 0 && failed != -EDOM) return FailWith(-failed, "linux.seccomp: cannot add a rule for {}", name);
+  return {};
+}
+
+Result<> AddSyscalls(scmp_filter_ctx filter, const grpc::LinuxSeccomp& profile, uint32_t default_action) {
+  for (int i = 0; i < profile.syscalls_size(); ++i) {
+    const auto& call = profile.syscalls(i);
+    const std::string field = fmt::format("syscalls[{}]", i);
+    std::optional<uint32_t> error;
+    if (call.ErrnoRet_case() == grpc::LinuxSyscall::kErrnoret) error = call.errnoret();
+    const uint32_t action = TRY(ParseAction(call.action(), error, field + ".action"));
+    if (action == default_action) continue;
+    const auto arguments = TRY(ParseArguments(call, field));
+    std::set<unsigned> indexes;
+    for (const auto& argument : arguments) indexes.insert(argument.arg);
+    for (const std::string& name : call.names()) {
+      if (indexes.size() == arguments.size()) {
+        TRY(AddRule(filter, action, name, arguments));
+        continue;
+      }
+      // Two conditions on one argument are alternatives, and libseccomp takes one on each only (as runc).
+      for (const auto& argument : arguments) TRY(AddRule(filter, action, name, {argument}));
+    }
+  }
+  return {};
+}
+
+Result<> AddArchitectures(scmp_filter_ctx filter, const grpc::LinuxSeccomp& profile) {
+  for (int i = 0; i < profile.architectures_size(); ++i) {
+    std::string name = profile.architectures(i);
+    uint32_t token = 0;
+    if (name.starts_with("SCMP_ARCH_")) {
+      name.erase(0, 10);
+      std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
+      token = seccomp_arch_resolve_name(name.c_str());
+    }
+    if (token == 0) {
+      return Fail(Code::kInvalidArgument, "linux.seccomp.architectures[{}]: \"{}\" is unknown", i,
+                  profile.architectures(i));
+    }
+    const int failed = seccomp_arch_add(filter, token);
+    if (failed != 0 && failed != -EEXIST) return FailWith(-failed, "linux.seccomp.architectures[{}]", i);
+  }
+  return {};
+}
+
+Result<uint32_t> ParseFlags(const grpc::LinuxSeccomp& profile) {
+  uint32_t flags = 0;
+  for (const std::string& name : profile.flags()) {
+    if (name == "SECCOMP_FILTER_FLAG_LOG") {
+      flags |= SECCOMP_FILTER_FLAG_LOG;
+    } else if (name == "SECCOMP_FILTER_FLAG_SPEC_ALLOW") {
+      flags |= SECCOMP_FILTER_FLAG_SPEC_ALLOW;
+    } else if (name == "SECCOMP_FILTER_FLAG_TSYNC") {
+      flags |= SECCOMP_FILTER_FLAG_TSYNC;
+    } else {
+      return Fail(Code::kInvalidArgument, "linux.seccomp.flags: \"{}\" is unknown", name);
+    }
+  }
+  return flags;
+}
+
+}  // namespace
+
+Result<> CompileSeccomp(const grpc::LinuxSeccomp& profile, int file) {
+  std::optional<uint32_t> error;
+  if (profile.has_defaulterrnoret()) error = profile.defaulterrnoret();
+  const uint32_t default_action = TRY(ParseAction(profile.defaultaction(), error, "defaultAction"));
+  const uint32_t flags = TRY(ParseFlags(profile));
+  const Filter filter(seccomp_init(default_action), seccomp_release);
+  if (!filter) return Fail(Code::kInvalidArgument, "linux.seccomp.defaultAction: libseccomp refuses it");
+  TRY(AddArchitectures(filter.get(), profile));
+  TRY(AddSyscalls(filter.get(), profile, default_action));
+  TRY(WriteAll(file, {reinterpret_cast<const char*>(&flags), sizeof flags}));
+  const int failed = seccomp_export_bpf(filter.get(), file);
+  if (failed != 0) return FailWith(-failed, "linux.seccomp: cannot compile the filter");
+  return {};
+}
+
+Result<> LoadSeccomp(int file) {
+  struct stat info {};
+  uint32_t flags = 0;
+  if (fstat(file, &info) != 0) return FailErrno("linux.seccomp: cannot look at the filter");
+  if (info.st_size == 0) return {};
+  const size_t size = static_cast<size_t>(info.st_size) - sizeof flags;
+  std::vector<sock_filter> code(size / sizeof(sock_filter));
+  if (pread(file, &flags, sizeof flags, 0) != sizeof flags ||
+      pread(file, code.data(), size, sizeof flags) != static_cast<ssize_t>(size)) {
+    return FailErrno("linux.seccomp: cannot read the filter");
+  }
+  sock_fprog program{static_cast<uint16_t>(code.size()), code.data()};
+  if (code.size() > 0xffff) return Fail(Code::kInvalidArgument, "linux.seccomp: the filter is too long");
+  if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program) != 0) {
+    return FailErrno("linux.seccomp: cannot load the filter");
+  }
+  return {};
+}
+
+}  // namespace kata::agent

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
+#include "agent/container/base_root.h"
+#include "agent/container/init.h"
+#include "agent/container/mount_api.h"
+#include "base/files.h"
+
+namespace kata::agent {
+
+namespace {
+
+struct Kind {
+  const char* type;
+  Role joined;
+  uint64_t flag;
+};
+
+// A new mount namespace comes by LeaveMountNamespace, and a new cgroup namespace only once the process is in its
+// cgroup. The network is never new: the guest's is the pod's.
+constexpr Kind kNew[] = {{"pid", kPidNamespace, CLONE_NEWPID},
+                         {"ipc", kIpcNamespace, CLONE_NEWIPC},
+                         {"uts", kUtsNamespace, CLONE_NEWUTS},
+                         {"time", kTimeNamespace, CLONE_NEWTIME},
+                         {"user", kUserNamespace, CLONE_NEWUSER}};
+
+uint64_t CloneFlags(const Plan& plan) {
+  uint64_t flags = CLONE_PARENT | CLONE_PIDFD | CLONE_INTO_CGROUP;
+  if (plan.header.exec) return flags;
+  for (const Kind& kind : kNew) {
+    if (MakesNamespace(plan, kind.type, kind.joined)) flags |= kind.flag;
+  }
+  // The mounts have to belong to the container's users, so that its root can mount.
+  if ((flags & CLONE_NEWUSER) != 0) flags |= CLONE_NEWNS;
+  return flags;
+}
+
+// What a clone has to be born into. At create also the pod's, since what is joined later would not be there for a new
+// user namespace's eyes; an exec joins the rest in stage 2.
+Result<> JoinFirst(const Plan& plan) {
+  std::vector<Role> roles = {kPidNamespace, kTimeNamespace};
+  if (!plan.header.exec) roles.insert(roles.end(), {kIpcNamespace, kUtsNamespace, kNetNamespace});
+  for (const Role role : roles) {
+    if (plan.fd(role) >= 0 && setns(plan.fd(role), 0) != 0) return FailErrno("linux.namespaces: cannot join one");
+  }
+  return {};
+}
+
+template <typename Mappings>
+Result<> WriteMap(pid_t pid, const char* file, const char* field, const Mappings& mappings) {
+  if (mappings.empty()) return Fail(Code::kInvalidArgument, "{}: a user namespace needs it", field);
+  std::string text;
+  for (const auto& mapping : mappings) {
+    text += fmt::format("{} {} {}\n", mapping.containerid(), mapping.hostid(), mapping.size());
+  }
+  return Context(WriteFile(fmt::format("/proc/{}/{}", pid, file), text), "{}", field);
+}
+
+Result<> PrepareContainer(StageContext& context) {
+  const grpc::Spec& spec = context.plan.spec;
+  const bool own_cgroup = MakesNamespace(context.plan, "cgroup", kCgroupNamespace);
+  TRY(LeaveMountNamespace());
+  const UniqueFd root = TRY(Context(Open(spec.root().path(), O_PATH | O_DIRECTORY | O_NOFOLLOW), "root.path"));
+  context.rootfs = TRY(Context(CloneMount(root.get(), "", true), "root.path: {}", spec.root().path()));
+  context.mounts = TRY(PrepareMounts(spec, context.plan.fd(kCgroup), own_cgroup));
+  return EnterBase();
+}
+
+}  // namespace
+
+bool HasNamespace(const grpc::Spec& spec, const std::string& type) {
+  const auto& all = spec.linux().namespaces();
+  return std::any_of(all.begin(), all.end(), [&type](const auto& one) { return one.type() == type; });
+}
+
+bool MakesNamespace(const Plan& plan, const std::string& type, Role joined) {
+  return HasNamespace(plan.spec, type) && plan.fd(joined) < 0;
+}
+
+Result<StageContext> RunStage1(Plan plan) {
+  StageContext context;
+  context.plan = std::move(plan);
+  if (!context.plan.header.exec) TRY(PrepareContainer(context));
+  TRY(JoinFirst(context.plan));
+
+  std::array<int, 2> ends{};
+  if (pipe2(ends.data(), O_CLOEXEC) != 0) return FailErrno("cannot make a pipe");
+  context.mapped.Reset(ends[0]);
+  UniqueFd mapped(ends[1]);
+
+  int pidfd = -1;
+  clone_args args{};
+  args.flags = CloneFlags(context.plan);
+  args.pidfd = reinterpret_cast<uint64_t>(&pidfd);
+  args.cgroup = static_cast<uint64_t>(context.plan.fd(kCgroup));
+  const auto pid = static_cast<pid_t>(syscall(SYS_clone3, &args, sizeof args));
+  if (pid < 0) {
+    // ENOMEM is what a pid namespace without its init says.
+    return FailErrno("linux.namespaces: cannot make the container's process (clone3, flags {:#x})", args.flags);
+  }
+  if (pid == 0) return context;
+
+  const UniqueFd process(pidfd);
+  if ((args.flags & CLONE_NEWUSER) != 0) {
+    TRY(WriteMap(pid, "uid_map", "linux.uidMappings", context.plan.spec.linux().uidmappings()));
+    TRY(WriteMap(pid, "gid_map", "linux.gidMappings", context.plan.spec.linux().gidmappings()));
+  }
+  const int32_t number = pid;
+  TRY(SendPacket(kStatusFd, Say::kStarted, {reinterpret_cast<const char*>(&number), sizeof number}, process.get()));
+  if (write(mapped.get(), "1", 1) != 1) return FailErrno("cannot release stage 2");
+  _exit(0);
+}
+
+}  // namespace kata::agent
