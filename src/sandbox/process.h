@@ -42,8 +42,8 @@ Result<LaunchedSandbox> LaunchSandbox(const SandboxOptions& options, int directo
 std::vector<std::string> SandboxArguments(const SandboxOptions& options);
 Result<SandboxOptions> ParseSandboxArguments(const std::vector<std::string>& arguments);
 
-// The main of the sandbox process. Descriptor 3 is the sandbox's directory, 4 is told when it is ready. Returns the exit
-// status: 0 when the containers have ended, whatever their own statuses, 1 when the sandbox failed.
+// The main of the sandbox process. Descriptor 3 is the sandbox's directory, 4 is told when it is ready. Returns the
+// exit status: 0 when the containers have ended, whatever their own statuses, 1 when the sandbox failed.
 int SandboxProcessMain(const std::vector<std::string>& arguments);
 
 }  // namespace kata::sandbox

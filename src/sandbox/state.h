@@ -40,8 +40,8 @@ struct State {
   std::string id;
   std::string oci_version;
   Status status = Status::kCreating;
-  ProcessRef standin;  // its pid is the container's pid on the host
-  ProcessRef sandbox;  // the sandbox process
+  ProcessRef standin;               // its pid is the container's pid on the host
+  ProcessRef sandbox;               // the sandbox process
   std::vector<ProcessRef> helpers;  // the VMM and virtiofsd
   std::string bundle;
   std::string rootfs;

@@ -24,7 +24,8 @@ inline constexpr char kSandboxLog[] = "sandbox.log";
 
 inline constexpr char kTaskService[] = "containerd.task.v2.Task";
 
-// Any.type_url of ExecProcessRequest.spec (the JSON of an OCI process) and UpdateTaskRequest.resources (of LinuxResources).
+// Any.type_url of ExecProcessRequest.spec (the JSON of an OCI process) and UpdateTaskRequest.resources (of
+// LinuxResources).
 inline constexpr char kProcessType[] = "types.containerd.io/opencontainers/runtime-spec/1/Process";
 inline constexpr char kResourcesType[] = "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources";
 

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sandbox/agent_client.h"
+
+#include <ctime>
+
+namespace kata::sandbox {
+namespace {
+
+constexpr char kAgentService[] = "grpc.AgentService";
+constexpr char kHealthService[] = "grpc.Health";
+
+template <typename Request>
+Request For(AgentProcess process) {
+  Request request;
+  request.set_container_id(std::move(process.container));
+  request.set_exec_id(std::move(process.exec));
+  return request;
+}
+
+}  // namespace
+
+template <typename Reply, typename Request>
+asio::awaitable<Result<Reply>> AgentClient::Call(const char* service, std::string method, Request request,
+                                                 std::chrono::milliseconds timeout) {
+  auto self = shared_from_this();
+  auto reply = co_await client_->Call<Reply>(service, method, request, timeout);
+  if (!reply && reply.error().code() == Code::kDeadlineExceeded && timeout != rpc::kNoTimeout) {
+    on_fault_(fmt::format("the agent did not answer {} within {} ms", method, timeout.count()));
+  }
+  co_return reply;
+}
+
+template <typename Request>
+asio::awaitable<Result<>> AgentClient::Do(std::string method, Request request, std::chrono::milliseconds timeout) {
+  CO_TRY(co_await Call<wkt::Empty>(kAgentService, std::move(method), std::move(request), timeout));
+  co_return Result<>();
+}
+
+asio::awaitable<Result<>> AgentClient::Check(std::chrono::milliseconds timeout) {
+  grpc::CheckRequest request;
+  CO_TRY_ASSIGN(auto reply,
+                co_await Call<grpc::HealthCheckResponse>(kHealthService, "Check", std::move(request), timeout));
+  if (reply.status() != grpc::HealthCheckResponse::SERVING) {
+    co_return Fail(Code::kUnavailable, "the agent says that it does not serve");
+  }
+  co_return Result<>();
+}
+
+asio::awaitable<Result<>> AgentClient::CreateSandbox(grpc::CreateSandboxRequest request,
+                                                     std::chrono::milliseconds timeout) {
+  return Do("CreateSandbox", std::move(request), timeout);
+}
+
+asio::awaitable<Result<>> AgentClient::CreateContainer(grpc::CreateContainerRequest request,
+                                                       std::chrono::milliseconds timeout) {
+  return Do("CreateContainer", std::move(request), timeout);
+}
+
+asio::awaitable<Result<>> AgentClient::StartContainer(std::string container, std::chrono::milliseconds timeout) {
+  grpc::StartContainerRequest request;
+  request.set_container_id(std::move(container));
+  return Do("StartContainer", std::move(request), timeout);
+}
+
+asio::awaitable<Result<>> AgentClient::ExecProcess(grpc::ExecProcessRequest request,
+                                                   std::chrono::milliseconds timeout) {
+  return Do("ExecProcess", std::move(request), timeout);
+}
+
+asio::awaitable<Result<>> AgentClient::DestroySandbox(std::chrono::milliseconds timeout) {
+  auto self = shared_from_this();
+  grpc::DestroySandboxRequest request;
+  CO_TRY(co_await client_->Call<wkt::Empty>(kAgentService, "DestroySandbox", request, timeout));
+  co_return Result<>();
+}
+
+asio::awaitable<Result<>> AgentClient::SetGuestDateTime() {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  grpc::SetGuestDateTimeRequest request;
+  request.set_sec(now.tv_sec);
+  request.set_usec(now.tv_nsec / 1000);
+  return Do("SetGuestDateTime", std::move(request), timeout_);
+}
+
+asio::awaitable<Result<>> AgentClient::RemoveContainer(std::string container) {
+  grpc::RemoveContainerRequest request;
+  request.set_container_id(std::move(container));
+  return Do("RemoveContainer", std::move(request), timeout_);
+}
+
+asio::awaitable<Result<>> AgentClient::SignalProcess(AgentProcess process, uint32_t signal) {
+  auto request = For<grpc::SignalProcessRequest>(std::move(process));
+  request.set_signal(signal);
+  return Do("SignalProcess", std::move(request), timeout_);
+}
+
+asio::awaitable<Result<>> AgentClient::PauseContainer(std::string container) {
+  grpc::PauseContainerRequest request;
+  request.set_container_id(std::move(container));
+  return Do("PauseContainer", std::move(request), timeout_);
+}
+
+asio::awaitable<Result<>> AgentClient::ResumeContainer(std::string container) {
+  grpc::ResumeContainerRequest request;
+  request.set_container_id(std::move(container));
+  return Do("ResumeContainer", std::move(request), timeout_);
+}
+
+asio::awaitable<Result<>> AgentClient::UpdateContainer(std::string container, grpc::LinuxResources resources) {
+  grpc::UpdateContainerRequest request;
+  request.set_container_id(std::move(container));
+  *request.mutable_resources() = std::move(resources);
+  return Do("UpdateContainer", std::move(request), timeout_);
+}
+
+asio::awaitable<Result<>> AgentClient::TtyWinResize(AgentProcess process, uint32_t rows, uint32_t columns) {
+  auto request = For<grpc::TtyWinResizeRequest>(std::move(process));
+  request.set_row(rows);
+  request.set_column(columns);
+  return Do("TtyWinResize", std::move(request), timeout_);
+}
+
+asio::awaitable<Result<>> AgentClient::CloseStdin(AgentProcess process) {
+  return Do("CloseStdin", For<grpc::CloseStdinRequest>(std::move(process)), timeout_);
+}
+
+asio::awaitable<Result<std::string>> AgentClient::ListProcesses(std::string container) {
+  auto self = shared_from_this();
+  grpc::GetDiagnosticDataRequest request;
+  request.set_log_type("processes");
+  request.set_container_id(std::move(container));
+  CO_TRY_ASSIGN(auto reply, co_await Call<grpc::GetDiagnosticDataResponse>(kAgentService, "GetDiagnosticData",
+                                                                           std::move(request), timeout_));
+  co_return std::move(*reply.mutable_data());
+}
+
+asio::awaitable<Result<int>> AgentClient::WaitProcess(AgentProcess process) {
+  auto self = shared_from_this();
+  auto request = For<grpc::WaitProcessRequest>(std::move(process));
+  CO_TRY_ASSIGN(auto reply, co_await Call<grpc::WaitProcessResponse>(kAgentService, "WaitProcess", std::move(request),
+                                                                     rpc::kNoTimeout));
+  if (reply.status() < 0 || reply.status() > 255) {
+    on_fault_(fmt::format("the agent reported an exit status of {}", reply.status()));
+    co_return Fail(Code::kInternal, "{} is no exit status", reply.status());
+  }
+  co_return reply.status();
+}
+
+asio::awaitable<Result<grpc::ReadStreamResponse>> AgentClient::ReadStream(AgentProcess process, OutputStream stream,
+                                                                          size_t length) {
+  auto request = For<grpc::ReadStreamRequest>(std::move(process));
+  request.set_len(static_cast<uint32_t>(length));
+  return Call<grpc::ReadStreamResponse>(kAgentService, stream == OutputStream::kStdout ? "ReadStdout" : "ReadStderr",
+                                        std::move(request), rpc::kNoTimeout);
+}
+
+asio::awaitable<Result<std::string>> AgentClient::ReadOutput(AgentProcess process, OutputStream stream) {
+  auto self = shared_from_this();
+  CO_TRY_ASSIGN(auto reply, co_await ReadStream(std::move(process), stream, kStreamChunk));
+  if (reply.data().size() > kStreamChunk) {
+    on_fault_(
+        fmt::format("the agent sent {} bytes of output where {} were asked for", reply.data().size(), kStreamChunk));
+    co_return Fail(Code::kInternal, "more output than was asked for");
+  }
+  co_return std::move(*reply.mutable_data());
+}
+
+asio::awaitable<Result<>> AgentClient::CloseOutput(AgentProcess process, OutputStream stream) {
+  auto self = shared_from_this();
+  CO_TRY(co_await ReadStream(std::move(process), stream, 0));
+  co_return Result<>();
+}
+
+asio::awaitable<Result<size_t>> AgentClient::WriteStdin(AgentProcess process, std::string data) {
+  auto self = shared_from_this();
+  size_t size = data.size();
+  auto request = For<grpc::WriteStreamRequest>(std::move(process));
+  request.set_data(std::move(data));
+  CO_TRY_ASSIGN(auto reply, co_await Call<grpc::WriteStreamResponse>(kAgentService, "WriteStdin", std::move(request),
+                                                                     rpc::kNoTimeout));
+  if (reply.len() > size) {
+    on_fault_(fmt::format("the agent says that it took {} of {} bytes of stdin", reply.len(), size));
+    co_return Fail(Code::kInternal, "more stdin was taken than was offered");
+  }
+  // Offered again for ever, it would not end.
+  if (reply.len() == 0) co_return Fail(Code::kUnavailable, "the container takes no more stdin");
+  co_return reply.len();
+}
+
+}  // namespace kata::sandbox

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// The agent's services as typed calls with time-outs; what the agent may not do is reported as a fault of the sandbox.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "protocol/agent.pb.h"
+#include "protocol/health.pb.h"
+#include "protocol/wkt.pb.h"
+#include "rpc/client.h"
+
+namespace kata::sandbox {
+
+namespace asio = boost::asio;
+
+// At most this much of a stream is under way at a time.
+inline constexpr size_t kStreamChunk = 256U << 10U;
+
+// A process as the agent knows it. The container's own has the container's id as its exec id; an empty exec id means,
+// to SignalProcess, all processes of the container.
+struct AgentProcess {
+  std::string container;
+  std::string exec;
+};
+
+enum class OutputStream { kStdout, kStderr };
+
+// One connection to an agent that is not trusted.
+class AgentClient : public std::enable_shared_from_this<AgentClient> {
+ public:
+  // Told, in words, of a call that was not answered in time and of answers that break the protocol.
+  using FaultHandler = std::function<void(std::string)>;
+
+  AgentClient(std::shared_ptr<rpc::Client> client, std::chrono::milliseconds timeout, FaultHandler on_fault)
+      : client_(std::move(client)), timeout_(timeout), on_fault_(std::move(on_fault)) {}
+
+  rpc::Client& connection() { return *client_; }
+  void ReportFault(std::string why) { on_fault_(std::move(why)); }
+
+  // Bounded by a time-out of their own.
+  asio::awaitable<Result<>> Check(std::chrono::milliseconds timeout);
+  asio::awaitable<Result<>> CreateSandbox(grpc::CreateSandboxRequest request, std::chrono::milliseconds timeout);
+  asio::awaitable<Result<>> CreateContainer(grpc::CreateContainerRequest request, std::chrono::milliseconds timeout);
+  asio::awaitable<Result<>> StartContainer(std::string container, std::chrono::milliseconds timeout);
+  asio::awaitable<Result<>> ExecProcess(grpc::ExecProcessRequest request, std::chrono::milliseconds timeout);
+  // No fault when it takes too long: the VM is about to be ended anyway.
+  asio::awaitable<Result<>> DestroySandbox(std::chrono::milliseconds timeout);
+
+  // Bounded by the client's time-out.
+  asio::awaitable<Result<>> SetGuestDateTime();
+  asio::awaitable<Result<>> RemoveContainer(std::string container);
+  asio::awaitable<Result<>> SignalProcess(AgentProcess process, uint32_t signal);
+  asio::awaitable<Result<>> PauseContainer(std::string container);
+  asio::awaitable<Result<>> ResumeContainer(std::string container);
+  asio::awaitable<Result<>> UpdateContainer(std::string container, grpc::LinuxResources resources);
+  asio::awaitable<Result<>> TtyWinResize(AgentProcess process, uint32_t rows, uint32_t columns);
+  asio::awaitable<Result<>> CloseStdin(AgentProcess process);
+
+  // The processes of a container: a JSON array of objects, as the agent wrote it.
+  asio::awaitable<Result<std::string>> ListProcesses(std::string container);
+
+  // Unbounded: they wait for the container.
+  asio::awaitable<Result<int>> WaitProcess(AgentProcess process);
+  // At most kStreamChunk bytes; empty at the end of the stream.
+  asio::awaitable<Result<std::string>> ReadOutput(AgentProcess process, OutputStream stream);
+  // Tells the agent that nobody reads the stream any more.
+  asio::awaitable<Result<>> CloseOutput(AgentProcess process, OutputStream stream);
+  // How much of data was taken: at least one byte.
+  asio::awaitable<Result<size_t>> WriteStdin(AgentProcess process, std::string data);
+
+ private:
+  template <typename Reply, typename Request>
+  asio::awaitable<Result<Reply>> Call(const char* service, std::string method, Request request,
+                                      std::chrono::milliseconds timeout);
+  template <typename Request>
+  asio::awaitable<Result<>> Do(std::string method, Request request, std::chrono::milliseconds timeout);
+  asio::awaitable<Result<grpc::ReadStreamResponse>> ReadStream(AgentProcess process, OutputStream stream,
+                                                               size_t length);
+
+  std::shared_ptr<rpc::Client> client_;
+  std::chrono::milliseconds timeout_;
+  FaultHandler on_fault_;
+};
+
+}  // namespace kata::sandbox

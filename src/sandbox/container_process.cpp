@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sandbox/container_process.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <ctime>
+
+#include "base/log.h"
+
+namespace kata::sandbox {
+namespace {
+
+constexpr size_t kMaxPendingSignals = 64;
+
+asio::awaitable<void> PassOnSignal(std::shared_ptr<AgentClient> agent, AgentProcess process, int signal) {
+  auto sent = co_await agent->SignalProcess(process, static_cast<uint32_t>(signal));
+  if (!sent) log::Debug("signal {} did not reach {}: {}", signal, process.exec, sent.error().message());
+}
+
+asio::awaitable<void> PassOnSize(std::shared_ptr<AgentClient> agent, AgentProcess process, uint32_t rows,
+                                 uint32_t columns) {
+  auto resized = co_await agent->TtyWinResize(process, rows, columns);
+  if (!resized) log::Debug("the terminal of {} keeps its size: {}", process.exec, resized.error().message());
+}
+
+}  // namespace
+
+std::shared_ptr<ContainerProcess> ContainerProcess::Create(const asio::any_io_executor& executor, Setup setup) {
+  std::shared_ptr<ContainerProcess> process(new ContainerProcess(executor, std::move(setup)));
+  if (process->setup_.standin) {
+    // The stand-in does not keep the process, which keeps the stand-in.
+    std::weak_ptr<ContainerProcess> weak = process;
+    Standin::Handlers handlers;
+    handlers.on_signal = [weak](int signal) {
+      if (auto self = weak.lock()) self->SignalFromStandin(signal);
+    };
+    handlers.on_resize = [weak](uint32_t rows, uint32_t columns) {
+      if (auto self = weak.lock()) self->Resize(rows, columns);
+    };
+    handlers.on_gone = [weak] {
+      if (auto self = weak.lock()) self->SignalFromStandin(SIGKILL);
+    };
+    process->setup_.standin->Attach(std::move(handlers));
+  }
+  return process;
+}
+
+AgentProcess ContainerProcess::agent_process() const {
+  return {.container = setup_.container, .exec = setup_.exec.empty() ? setup_.container : setup_.exec};
+}
+
+pid_t ContainerProcess::pid() const { return setup_.standin ? setup_.standin->pid() : getpid(); }
+
+void ContainerProcess::MarkRunning() {
+  // It may have ended before the answer to its start was here.
+  if (status_ == Status::kCreated) status_ = Status::kRunning;
+}
+
+void ContainerProcess::Follow(std::shared_ptr<AgentClient> agent) {
+  if (status_ == Status::kStopped) return;
+  agent_ = std::move(agent);
+  setup_.stdio->Start(agent_, agent_process());
+  asio::co_spawn(executor_, WaitForEnd(shared_from_this()), asio::detached);
+  if (auto size = std::exchange(pending_size_, std::nullopt)) Resize(size->first, size->second);
+  for (int signal : std::exchange(pending_signals_, {})) Send(signal);
+}
+
+asio::awaitable<void> ContainerProcess::WaitForEnd(std::shared_ptr<ContainerProcess> self) {
+  auto status = co_await self->agent_->WaitProcess(self->agent_process());
+  if (!status) {
+    // Whatever the reason, nothing more can be known of it.
+    self->agent_->ReportFault("the agent cannot tell how a process ended: " + status.error().message());
+    co_return;
+  }
+  co_await self->setup_.stdio->Drain(kStalledReader);
+  self->End(*status);
+}
+
+void ContainerProcess::End(int status) {
+  if (status_ == Status::kStopped) return;
+  status_ = Status::kStopped;
+  exit_status_ = status;
+  clock_gettime(CLOCK_REALTIME, &exited_at_);
+  setup_.stdio->Stop();
+  if (setup_.on_end) setup_.on_end(*this);
+  if (setup_.standin) setup_.standin->SendExit(status);
+  ended_.Happen();
+}
+
+void ContainerProcess::SignalFromStandin(int signal) {
+  if (status_ == Status::kStopped) return;
+  if (agent_) {
+    Send(signal);
+  } else if (signal == SIGKILL && !begun_) {
+    End(kKilledStatus);
+  } else if (pending_signals_.size() < kMaxPendingSignals || signal == SIGKILL) {
+    pending_signals_.push_back(signal);
+  }
+}
+
+void ContainerProcess::Resize(uint32_t rows, uint32_t columns) {
+  if (status_ == Status::kStopped) return;
+  if (agent_) {
+    asio::co_spawn(executor_, PassOnSize(agent_, agent_process(), rows, columns), asio::detached);
+  } else {
+    pending_size_ = {rows, columns};
+  }
+}
+
+void ContainerProcess::Send(int signal) {
+  asio::co_spawn(executor_, PassOnSignal(agent_, agent_process(), signal), asio::detached);
+}
+
+}  // namespace kata::sandbox

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// One process of a container, its own or an exec, as the host sees it: status, stdio, stand-in, waiters.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "sandbox/agent_client.h"
+#include "sandbox/event.h"
+#include "sandbox/standin_server.h"
+#include "sandbox/stdio.h"
+
+namespace kata::sandbox {
+
+// The status that a process gets whose machine is gone, as if SIGKILL had ended it.
+inline constexpr int kKilledStatus = 137;
+
+class ContainerProcess : public std::enable_shared_from_this<ContainerProcess> {
+ public:
+  enum class Status { kCreated, kRunning, kStopped };
+
+  struct Setup {
+    std::string container;
+    std::string exec;  // empty: the container's own process
+    bool terminal = false;
+    std::shared_ptr<Standin> standin;  // null: none
+    std::shared_ptr<Stdio> stdio;
+    // Called once, when the process has ended and its output is written, before anybody else learns of it.
+    std::function<void(ContainerProcess&)> on_end;
+  };
+
+  // Listens to the stand-in from now on; what it says before the process exists in the guest is kept until then.
+  static std::shared_ptr<ContainerProcess> Create(const asio::any_io_executor& executor, Setup setup);
+
+  const std::string& container() const { return setup_.container; }
+  const std::string& exec() const { return setup_.exec; }
+  bool terminal() const { return setup_.terminal; }
+  AgentProcess agent_process() const;
+  Status status() const { return status_; }
+  int exit_status() const { return exit_status_; }
+  int64_t exited_at_seconds() const { return exited_at_.tv_sec; }
+  int32_t exited_at_nanoseconds() const { return static_cast<int32_t>(exited_at_.tv_nsec); }
+  // The stand-in's, or this process's own when there is none.
+  pid_t pid() const;
+  const Event& ended() const { return ended_; }
+
+  // The guest is being asked to make the process; until then a stand-in that is killed ends it without a word to the
+  // guest.
+  void Begin() { begun_ = true; }
+  // The guest has made the process: pumps its stdio, waits for its end.
+  void Follow(std::shared_ptr<AgentClient> agent);
+  void MarkRunning();
+  // The terminal's size, now or as soon as the process exists.
+  void Resize(uint32_t rows, uint32_t columns);
+  Stdio& stdio() { return *setup_.stdio; }
+  // Ends it with this status now, whatever the guest thinks. Nothing when it has ended.
+  void End(int status);
+
+ private:
+  ContainerProcess(const asio::any_io_executor& executor, Setup setup)
+      : executor_(executor), setup_(std::move(setup)), ended_(executor) {}
+  static asio::awaitable<void> WaitForEnd(std::shared_ptr<ContainerProcess> self);
+  void SignalFromStandin(int signal);
+  void Send(int signal);
+
+  asio::any_io_executor executor_;
+  Setup setup_;
+  std::shared_ptr<AgentClient> agent_;  // set by Follow
+  std::vector<int> pending_signals_;    // what came before
+  std::optional<std::pair<uint32_t, uint32_t>> pending_size_;
+  bool begun_ = false;
+  Status status_ = Status::kCreated;
+  int exit_status_ = 0;
+  timespec exited_at_{};
+  Event ended_;
+};
+
+}  // namespace kata::sandbox

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sandbox/guest_mounts.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <climits>
+
+#include "base/files.h"
+#include "base/log.h"
+
+namespace kata::sandbox {
+namespace {
+
+constexpr size_t kMaxResolvConf = 64U << 10U;
+constexpr size_t kMaxBasename = 64;
+
+bool HasOption(const grpc::Mount& mount, std::string_view option) {
+  return std::find(mount.options().begin(), mount.options().end(), option) != mount.options().end();
+}
+
+bool IsBind(const grpc::Mount& mount) {
+  return mount.type() == "bind" || HasOption(mount, "bind") || HasOption(mount, "rbind");
+}
+
+std::string SourcePath(const grpc::Mount& mount, const std::string& bundle) {
+  return mount.source().starts_with('/') ? mount.source() : bundle + "/" + mount.source();
+}
+
+// The last ones win, as for mount(8).
+ReadOnly ReadOnlyOf(const grpc::Mount& mount) {
+  ReadOnly read_only = ReadOnly::kNo;
+  for (const std::string& option : mount.options()) {
+    if (option == "ro" && read_only == ReadOnly::kNo) read_only = ReadOnly::kTop;
+    if (option == "rro") read_only = ReadOnly::kRecursive;
+    if (option == "rw" || option == "rrw") read_only = ReadOnly::kNo;
+  }
+  return read_only;
+}
+
+// The end of the path in letters that need no care anywhere; it only serves people who look at mounts.
+std::string TameBasename(const std::string& path) {
+  std::string name = path.substr(path.find_last_of('/') + 1).substr(0, kMaxBasename);
+  for (char& c : name) {
+    bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-';
+    if (!plain) c = '_';
+  }
+  return name.empty() ? "root" : name;
+}
+
+// Whether a source means the guest's own file of that name, because the host's has no meaning there: devices, and what
+// is in proc, sysfs and cgroup file systems.
+Result<bool> IsGuestsOwn(int source, const std::string& real_path) {
+  struct stat status {};
+  struct statfs filesystem {};
+  if (fstat(source, &status) != 0 || fstatfs(source, &filesystem) != 0)
+    return FailErrno("cannot look at {}", real_path);
+  if (S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode) || real_path == "/dev" || real_path == "/dev/pts") return true;
+  switch (filesystem.f_type) {
+    case PROC_SUPER_MAGIC:
+    case SYSFS_MAGIC:
+    case CGROUP_SUPER_MAGIC:
+    case CGROUP2_SUPER_MAGIC:
+    case DEBUGFS_MAGIC:
+    case TRACEFS_MAGIC:
+    case SECURITYFS_MAGIC:
+      return true;
+    default:
+      return false;
+  }
+}
+
+Result<std::string> RealPath(int fd) {
+  char path[PATH_MAX];
+  ssize_t length = readlink(FdPath(fd).c_str(), path, sizeof(path));
+  if (length < 0) return FailErrno("cannot read {}", FdPath(fd));
+  return std::string(path, static_cast<size_t>(length));
+}
+
+// Shared memory is the guest's: through a shared folder it could be neither mapped coherently nor be fast. Of the
+// host's mount the size is kept.
+Result<> MakeShm(grpc::Mount& mount, int source) {
+  struct statvfs filesystem {};
+  if (fstatvfs(source, &filesystem) != 0) return FailErrno("cannot see its size");
+  mount.set_type("tmpfs");
+  mount.set_source("shm");
+  mount.clear_options();
+  for (const char* option : {"nosuid", "noexec", "nodev", "mode=1777"}) mount.add_options(option);
+  mount.add_options(fmt::format("size={}", static_cast<uint64_t>(filesystem.f_blocks) * filesystem.f_frsize));
+  return {};
+}
+
+Result<> ShareMount(SharedFiles& shared, const std::string& name, const std::string& bundle, grpc::Mount& mount,
+                    SharedNames& names) {
+  std::string path = SourcePath(mount, bundle);
+  UniqueFd source = TRY(Open(path, O_PATH | O_CLOEXEC));
+  std::string real_path = TRY(RealPath(source.get()));
+  if (mount.destination() == "/dev/shm") return MakeShm(mount, source.get());
+  if (TRY(IsGuestsOwn(source.get(), real_path))) {
+    mount.set_source(real_path);
+    return {};
+  }
+  struct stat status {};
+  if (fstat(source.get(), &status) == 0 && S_ISSOCK(status.st_mode)) {
+    log::Warn("{} is a socket: it is shared with the guest, but nothing there can connect to it", path);
+  }
+  std::string shared_name = name + TameBasename(path);
+  mount.set_source(TRY(shared.Add(source.get(), shared_name, ReadOnlyOf(mount))));
+  names.push_back(shared_name);
+  return {};
+}
+
+}  // namespace
+
+Result<> ShareWithGuest(SharedFiles& shared, const std::string& container, const std::string& bundle,
+                        const std::string& rootfs, grpc::Spec& spec, SharedNames& names) {
+  UniqueFd root = TRY(Context(Open(rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC), "root.path"));
+  std::string root_name = container + "/rootfs";
+  // Writable also for root.readonly: the guest still has to make mount points in it, and then makes it read-only.
+  spec.mutable_root()->set_path(TRY(Context(shared.Add(root.get(), root_name, ReadOnly::kNo), "root.path")));
+  names.push_back(root_name);
+  for (int i = 0; i < spec.mounts_size(); ++i) {
+    grpc::Mount& mount = *spec.mutable_mounts(i);
+    if (!IsBind(mount)) continue;
+    std::string name = fmt::format("{}-{}-", container, i);
+    TRY(Context(ShareMount(shared, name, bundle, mount, names), "mounts[{}].source", i));
+  }
+  return {};
+}
+
+Result<std::vector<std::string>> DnsOf(const grpc::Spec& spec, const std::string& bundle) {
+  std::vector<std::string> lines;
+  for (const grpc::Mount& mount : spec.mounts()) {
+    if (mount.destination() != "/etc/resolv.conf" || !IsBind(mount)) continue;
+    std::string path = SourcePath(mount, bundle);
+    std::string text = TRY(ReadFile(path, kMaxResolvConf));
+    lines.clear();
+    for (size_t at = 0; at < text.size();) {
+      size_t end = std::min(text.find('\n', at), text.size());
+      if (end > at) lines.push_back(text.substr(at, end - at));
+      at = end + 1;
+    }
+  }
+  return lines;
+}
+
+}  // namespace kata::sandbox

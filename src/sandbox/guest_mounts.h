@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// The rootfs and mounts of a container's spec: which are shared with the guest, and what the guest is told of them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "protocol/oci.pb.h"
+#include "sandbox/shared_files.h"
+
+namespace kata::sandbox {
+
+// What has been shared for one container, to be undone in the reverse order.
+using SharedNames = std::vector<std::string>;
+
+// Shares the rootfs (absolute) and the bind mounts of the spec, whose relative sources are relative to the bundle, and
+// rewrites root.path and the mounts' sources to the guest's paths. names gets what was shared, also after an error,
+// whose message begins with the JSON path at fault ("mounts[2].source: ...").
+Result<> ShareWithGuest(SharedFiles& shared, const std::string& container, const std::string& bundle,
+                        const std::string& rootfs, grpc::Spec& spec, SharedNames& names);
+
+// The lines of the file that the spec binds to /etc/resolv.conf; none when it binds nothing there.
+Result<std::vector<std::string>> DnsOf(const grpc::Spec& spec, const std::string& bundle);
+
+}  // namespace kata::sandbox

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <climits>
+#include <cstring>
+
+#include "base/files.h"
+#include "sandbox/process.h"
+#include "sandbox/ready.h"
+
+namespace kata::sandbox {
+namespace {
+
+// The path of this program, so that ps shows a name; the magic link when the file has been replaced or removed since.
+std::string OwnPath() {
+  char path[PATH_MAX];
+  ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
+  if (length <= 0) return "/proc/self/exe";
+  path[length] = '\0';
+  return access(path, X_OK) == 0 ? path : "/proc/self/exe";
+}
+
+}  // namespace
+
+std::vector<std::string> SandboxArguments(const SandboxOptions& options) {
+  std::vector<std::string> arguments = {"--id", options.id, "--bundle", options.bundle};
+  if (!options.config_path.empty()) arguments.insert(arguments.end(), {"--config", options.config_path});
+  for (const auto& path : options.cgroup_procs) arguments.insert(arguments.end(), {"--cgroup-procs", path});
+  for (const auto& path : options.cgroup_paths) arguments.insert(arguments.end(), {"--cgroup", path});
+  if (options.debug) arguments.emplace_back("--debug");
+  return arguments;
+}
+
+Result<SandboxOptions> ParseSandboxArguments(const std::vector<std::string>& arguments) {
+  SandboxOptions options;
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& name = arguments[i];
+    if (name == "--debug") {
+      options.debug = true;
+      continue;
+    }
+    if (i + 1 == arguments.size()) return Fail(Code::kInvalidArgument, "{} has no value, or is unknown", name);
+    const std::string& value = arguments[++i];
+    if (name == "--id") {
+      options.id = value;
+    } else if (name == "--bundle") {
+      options.bundle = value;
+    } else if (name == "--config") {
+      options.config_path = value;
+    } else if (name == "--cgroup-procs") {
+      options.cgroup_procs.push_back(value);
+    } else if (name == "--cgroup") {
+      options.cgroup_paths.push_back(value);
+    } else {
+      return Fail(Code::kInvalidArgument, "unknown argument {}", name);
+    }
+  }
+  if (options.id.empty() || options.bundle.empty()) return Fail(Code::kInvalidArgument, "--id and --bundle are needed");
+  return options;
+}
+
+Result<LaunchedSandbox> LaunchSandbox(const SandboxOptions& options, int directory) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return FailErrno("cannot make a pipe");
+  UniqueFd ready(ends[0]);
+  UniqueFd tell(ends[1]);
+
+  Command command;
+  command.argv = {OwnPath(), kSandboxVerb};
+  for (auto& argument : SandboxArguments(options)) command.argv.push_back(std::move(argument));
+  command.extra_fds = {directory, tell.get()};
+  command.die_with_parent = false;
+  command.new_session = true;
+  auto child = Spawn(command);
+  if (!child)
+    return Context(Result<LaunchedSandbox>(tl::unexpected<Error>(child.error())), "cannot start the sandbox process");
+  return LaunchedSandbox{.process = *std::move(child), .ready = std::move(ready)};
+}
+
+Result<> LaunchedSandbox::AwaitReady(std::chrono::milliseconds timeout) {
+  pollfd wait{.fd = ready.get(), .events = POLLIN};
+  int readable;
+  do readable = poll(&wait, 1, static_cast<int>(timeout.count()));
+  while (readable < 0 && errno == EINTR);
+  if (readable == 0) {
+    return Fail(Code::kDeadlineExceeded, "the sandbox process was not ready after {} ms", timeout.count());
+  }
+  char first = 0;
+  ssize_t got = read(ready.get(), &first, 1);
+  if (got == 1 && first == kReady) return {};
+  std::string text(got == 1 ? 1 : 0, first);
+  if (auto rest = ReadAll(ready.get(), PIPE_BUF)) text += *rest;
+  if (text.empty()) return Fail(Code::kUnavailable, "the sandbox process ended before it was ready");
+  return Fail(Code::kUnavailable, "the sandbox process could not begin: {}", text);
+}
+
+}  // namespace kata::sandbox

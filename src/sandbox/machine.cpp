@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sandbox/machine.h"
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <optional>
+
+#include "base/log.h"
+
+namespace kata::sandbox {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// Of a call that only touches the guest's memory.
+constexpr milliseconds kCallTimeout = seconds(10);
+constexpr milliseconds kHealthInterval = seconds(10);
+constexpr milliseconds kDestroyTimeout = seconds(1);
+// When one part dies the others follow; this long is waited to see which was first.
+constexpr milliseconds kCauseDelay{300};
+constexpr milliseconds kExplainDelay = seconds(2);
+// After SIGKILL; only a host in trouble takes longer.
+constexpr milliseconds kVmExitDelay = seconds(5);
+
+}  // namespace
+
+Machine::Machine(const asio::any_io_executor& executor, MachineParts parts)
+    : executor_(executor),
+      parts_(std::move(parts)),
+      settled_(executor),
+      failed_(executor),
+      cause_known_(executor),
+      vm_exited_(executor),
+      stopped_(executor) {}
+
+milliseconds Machine::CreateTimeout() const { return Scaled(seconds(parts_.agent.create_container_timeout)); }
+
+std::vector<pid_t> Machine::Pids() const {
+  std::vector<pid_t> pids = parts_.hypervisor->Pids();
+  if (virtiofsd_.process.running()) pids.push_back(virtiofsd_.process.pid());
+  return pids;
+}
+
+asio::awaitable<void> Machine::Boot(std::shared_ptr<Machine> self, VmSize size, grpc::CreateSandboxRequest request) {
+  auto booted = co_await self->BootSteps(size, std::move(request));
+  if (booted) {
+    self->booted_ = true;
+    self->settled_.Happen();
+    asio::co_spawn(self->executor_, CheckHealth(self), asio::detached);
+  } else {
+    self->Fault(booted.error().message());
+  }
+}
+
+asio::awaitable<Result<>> Machine::BootSteps(VmSize size, grpc::CreateSandboxRequest request) {
+  auto self = shared_from_this();
+  auto began = Timing::Clock::now();
+  hypervisor::VmSpec spec;
+  spec.id = parts_.id;
+  spec.vcpus = size.vcpus;
+  spec.memory_mib = size.memory_mib;
+  spec.uid = spec.gid = parts_.vmm_user;
+  if (parts_.start_virtiofsd) {
+    CO_TRY_ASSIGN(virtiofsd_, parts_.start_virtiofsd());
+    spec.shared_fs_socket = std::move(virtiofsd_.vmm_socket);
+    asio::co_spawn(executor_, WatchVirtiofsd(self), asio::detached);
+    timing_.Record(Phase::kVirtiofsd, began);
+    began = Timing::Clock::now();
+  }
+  CO_TRY(co_await parts_.hypervisor->Start(std::move(spec)));
+  vm_started_ = true;
+  asio::co_spawn(executor_, WatchVm(self), asio::detached);
+  timing_.Record(Phase::kVmm, began);
+  CO_TRY(co_await GreetAgent(std::move(request)));
+  co_return Result<>();
+}
+
+asio::awaitable<Result<>> Machine::GreetAgent(grpc::CreateSandboxRequest request) {
+  auto began = Timing::Clock::now();
+  CO_TRY_ASSIGN(UniqueFd channel, co_await parts_.hypervisor->ConnectAgent());
+  std::weak_ptr<Machine> weak = weak_from_this();
+  AgentClient::FaultHandler on_fault = [weak](std::string why) {
+    if (auto self = weak.lock()) self->Fault(std::move(why));
+  };
+  auto client = rpc::Client::Create(executor_, std::move(channel));
+  agent_ = std::make_shared<AgentClient>(client, Scaled(kCallTimeout), std::move(on_fault));
+  asio::co_spawn(executor_, WatchConnection(shared_from_this()), asio::detached);
+
+  // Both requests wait in the channel until the agent reads it: a round trip less.
+  milliseconds boot_timeout = Scaled(milliseconds(parts_.agent.reconnect_timeout_ms));
+  std::optional<Result<>> created;
+  Event answered(executor_);
+  auto create = agent_->CreateSandbox(std::move(request), boot_timeout + CreateTimeout());
+  asio::co_spawn(executor_, std::move(create), [&created, answered](std::exception_ptr, Result<> result) mutable {
+    created = std::move(result);
+    answered.Happen();
+  });
+  auto checked = co_await agent_->Check(boot_timeout);
+  timing_.Record(Phase::kBoot, began);
+  began = Timing::Clock::now();
+  // Awaited in any case, since it writes to this frame; without an agent it fails as soon as the VM is killed.
+  if (!checked) Fault(checked.error().message());
+  co_await answered.Wait();
+  CO_TRY(checked);
+  if (!*created) co_return Context(std::move(*created), "the agent cannot set the sandbox up");
+  timing_.Record(Phase::kSandbox, began);
+
+  // Not before the answer: the time would be the boot's length behind.
+  CO_TRY(co_await agent_->SetGuestDateTime());
+  co_return Result<>();
+}
+
+asio::awaitable<Result<>> Machine::Ready() {
+  auto self = shared_from_this();
+  co_await settled_.Wait();
+  if (failed_.happened()) co_return Fail(Code::kUnavailable, "{}", failure_);
+  if (!booted_) co_return Fail(Code::kUnavailable, "the sandbox is being ended");
+  co_return Result<>();
+}
+
+asio::awaitable<Error> Machine::Explain(Error error) {
+  auto self = shared_from_this();
+  bool lost = error.code() == Code::kUnavailable || error.code() == Code::kDeadlineExceeded;
+  if (!lost && !faulted_) co_return error;
+  co_await failed_.WaitFor(kExplainDelay);
+  co_return failed_.happened() ? Error(Code::kUnavailable, failure_) : error;
+}
+
+void Machine::Cause(std::string what) {
+  if (cause_.empty()) cause_ = std::move(what);
+  cause_known_.Happen();
+}
+
+void Machine::Fault(std::string why) {
+  if (faulted_ || stopped_.happened()) return;
+  faulted_ = true;
+  asio::co_spawn(executor_, Conclude(shared_from_this(), std::move(why)), asio::detached);
+}
+
+asio::awaitable<void> Machine::Conclude(std::shared_ptr<Machine> self, std::string why) {
+  if (self->vm_started_) co_await self->cause_known_.WaitFor(kCauseDelay);
+  if (!self->cause_.empty()) why = self->cause_;
+  // A VMM that ended has told of its console already.
+  std::string console = self->vm_exited_.happened() ? "" : self->parts_.hypervisor->ConsoleTail();
+  if (!console.empty()) why += "; the guest's console ended with:\n" + console;
+  self->failure_ = std::move(why);
+  log::Error("the sandbox failed: {}", self->failure_);
+  self->parts_.hypervisor->Kill();
+  self->failed_.Happen();
+  self->settled_.Happen();
+  if (self->agent_) self->agent_->connection().Close();
+}
+
+asio::awaitable<void> Machine::WatchVm(std::shared_ptr<Machine> self) {
+  hypervisor::VmExit exit = co_await self->parts_.hypervisor->Wait();
+  self->vm_exited_.Happen();
+  if (self->stopped_.happened() || self->failed_.happened()) co_return;
+  self->Cause("the virtual machine ended: " + exit.reason);
+  self->Fault(self->cause_);
+}
+
+asio::awaitable<void> Machine::WatchVirtiofsd(std::shared_ptr<Machine> self) {
+  // One of its own: Asio makes what it waits for non-blocking, and then waitid(2) would not wait.
+  UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, self->virtiofsd_.process.pid(), 0)));
+  if (!pidfd) co_return self->Fault("cannot watch virtiofsd: " + ErrnoText(errno));
+  asio::posix::stream_descriptor descriptor(self->executor_, pidfd.Release());
+  co_await descriptor.async_wait(asio::posix::descriptor_base::wait_read, asio::as_tuple(asio::use_awaitable));
+  if (self->stopped_.happened()) co_return;
+  auto status = self->virtiofsd_.process.Wait();
+  std::string how = status ? status->Describe() : status.error().message();
+  std::string what = fmt::format("virtiofsd {}: {}", how, self->virtiofsd_.LogTail());
+  // It ends by itself when the VMM has gone: then that is the cause.
+  if (!status || status->Shell() != 0) self->Cause(what);
+  self->Fault(std::move(what));
+}
+
+asio::awaitable<void> Machine::WatchConnection(std::shared_ptr<Machine> self) {
+  auto agent = self->agent_;
+  co_await agent->connection().Closed();
+  self->Fault("the connection to the agent broke, or what came over it made no sense");
+}
+
+asio::awaitable<void> Machine::CheckHealth(std::shared_ptr<Machine> self) {
+  milliseconds timeout = self->Scaled(milliseconds(self->parts_.agent.health_check_request_timeout_ms));
+  while (true) {
+    co_await self->stopped_.WaitFor(kHealthInterval);
+    if (self->stopped_.happened() || self->faulted_) co_return;
+    auto checked = co_await self->agent_->Check(timeout);
+    if (!checked) self->Fault("the agent is not well: " + checked.error().message());
+  }
+}
+
+asio::awaitable<void> Machine::Stop(bool graceful) {
+  auto self = shared_from_this();
+  bool ask = graceful && agent_ && settled_.happened() && !faulted_;
+  stopped_.Happen();
+  if (ask) {
+    auto destroyed = co_await agent_->DestroySandbox(Scaled(kDestroyTimeout));
+    if (!destroyed) log::Debug("the agent did not end the sandbox: {}", destroyed.error().message());
+  }
+  parts_.hypervisor->Kill();
+  if (vm_started_) co_await vm_exited_.WaitFor(kVmExitDelay);
+  virtiofsd_.process.End();
+  if (agent_) agent_->connection().Close();
+  settled_.Happen();
+}
+
+}  // namespace kata::sandbox

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// The VM of a sandbox with virtiofsd and the agent in it: boots them, notices when one of them fails and why, ends
+// them.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "config/config.h"
+#include "hypervisor/hypervisor.h"
+#include "hypervisor/virtiofsd.h"
+#include "protocol/agent.pb.h"
+#include "sandbox/agent_client.h"
+#include "sandbox/event.h"
+#include "sandbox/sizing.h"
+#include "sandbox/timing.h"
+
+namespace kata::sandbox {
+
+// What a machine is made of. Tests put other things in the places of QEMU and virtiofsd.
+struct MachineParts {
+  std::string id;
+  config::AgentConfig agent;
+  int timeout_scale = 1;  // TimeoutScale (hypervisor.h)
+  uid_t vmm_user = 0;     // and group
+  std::unique_ptr<hypervisor::Hypervisor> hypervisor;
+  std::function<Result<hypervisor::Virtiofsd>()> start_virtiofsd;  // empty: no shared files
+};
+
+// Once it has failed it stays failed.
+class Machine : public std::enable_shared_from_this<Machine> {
+ public:
+  Machine(const asio::any_io_executor& executor, MachineParts parts);
+
+  // Starts everything, and sends the agent this request. The outcome is Ready's.
+  static asio::awaitable<void> Boot(std::shared_ptr<Machine> self, VmSize size, grpc::CreateSandboxRequest request);
+  // Waits for the boot. kUnavailable, with all that is known of the cause: stderr of the one that died, console.
+  asio::awaitable<Result<>> Ready();
+  // Happens when the machine fails, in its boot or later; not when it is stopped.
+  const Event& failed() const { return failed_; }
+  const std::string& failure() const { return failure_; }
+  // An error of a call to the agent, put better where the machine's failure is behind it.
+  asio::awaitable<Error> Explain(Error error);
+
+  // Valid from Ready on.
+  const std::shared_ptr<AgentClient>& agent() const { return agent_; }
+  hypervisor::Hypervisor& hypervisor() { return *parts_.hypervisor; }
+  // Of VMM and virtiofsd.
+  std::vector<pid_t> Pids() const;
+  // A time that is right on a real machine, made longer for an emulated one.
+  std::chrono::milliseconds Scaled(std::chrono::milliseconds time) const { return time * parts_.timeout_scale; }
+  std::chrono::milliseconds CreateTimeout() const;
+  Timing& timing() { return timing_; }
+
+  // Fails the machine: the cause is sought for a moment, the VM is killed, failed() happens.
+  void Fault(std::string why);
+  // Ends VM and virtiofsd, so that none of them is left; graceful: asks the agent first, for a bounded time.
+  asio::awaitable<void> Stop(bool graceful);
+
+ private:
+  asio::awaitable<Result<>> BootSteps(VmSize size, grpc::CreateSandboxRequest request);
+  asio::awaitable<Result<>> GreetAgent(grpc::CreateSandboxRequest request);
+  static asio::awaitable<void> Conclude(std::shared_ptr<Machine> self, std::string why);
+  static asio::awaitable<void> WatchVm(std::shared_ptr<Machine> self);
+  static asio::awaitable<void> WatchVirtiofsd(std::shared_ptr<Machine> self);
+  static asio::awaitable<void> WatchConnection(std::shared_ptr<Machine> self);
+  static asio::awaitable<void> CheckHealth(std::shared_ptr<Machine> self);
+  void Cause(std::string what);
+
+  asio::any_io_executor executor_;
+  MachineParts parts_;
+  hypervisor::Virtiofsd virtiofsd_;
+  std::shared_ptr<AgentClient> agent_;
+  Timing timing_;
+  Event settled_;  // booted, or failed
+  Event failed_;
+  Event cause_known_;
+  Event vm_exited_;
+  Event stopped_;
+  std::string cause_;  // the first part that was seen to die
+  std::string failure_;
+  bool vm_started_ = false;
+  bool booted_ = false;
+  bool faulted_ = false;
+};
+
+}  // namespace kata::sandbox

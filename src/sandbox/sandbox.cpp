@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sandbox/sandbox.h"
+
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
+#include "base/log.h"
+#include "oci/guest_spec.h"
+
+namespace kata::sandbox {
+namespace {
+
+// How long the end of a sandbox waits for the statuses of execs that must have ended.
+constexpr std::chrono::milliseconds kExecEndDelay{1000};
+
+}  // namespace
+
+Status Container::status() const {
+  if (!init) return Status::kCreating;
+  if (init->status() == ContainerProcess::Status::kStopped) return Status::kStopped;
+  if (paused) return Status::kPaused;
+  return init->status() == ContainerProcess::Status::kRunning ? Status::kRunning : Status::kCreated;
+}
+
+Sandbox::Sandbox(const asio::any_io_executor& executor, SandboxParts parts)
+    : executor_(executor), parts_(std::move(parts)), end_(executor) {}
+
+Result<oci::Bundle> Sandbox::TakeBundle(const std::string& path) {
+  if (parts_.bundle && parts_.bundle->path == path) {
+    oci::Bundle bundle = *std::move(parts_.bundle);
+    parts_.bundle.reset();
+    return bundle;
+  }
+  return oci::LoadBundle(path);
+}
+
+asio::awaitable<Result<>> Sandbox::CreateContainer(std::shared_ptr<Container> container, oci::Bundle bundle,
+                                                   ContainerProcess::Setup setup) {
+  auto self = shared_from_this();
+  std::weak_ptr<Sandbox> weak = self;
+  setup.on_end = [weak](ContainerProcess& process) {
+    if (auto sandbox = weak.lock()) sandbox->OnEnd(process);
+  };
+  // Before the guest knows of it, so that a stand-in that is killed meanwhile is heard.
+  pid_t standin = setup.standin ? setup.standin->pid() : 0;
+  auto process = ContainerProcess::Create(executor_, std::move(setup));
+  process->Begin();
+  auto created = co_await CreateInGuest(*container, bundle, process->terminal());
+  if (!created) {
+    Unshare(*container);
+    process->End(kKilledStatus);
+    co_return tl::unexpected<Error>(co_await machine().Explain(std::move(created).error()));
+  }
+  container->init = process;
+  process->Follow(machine().agent());
+  if (container->id == parts_.state.id) {
+    if (auto identified = IdentifyProcess(standin)) parts_.state.standin = *identified;
+    parts_.state.rootfs = bundle.rootfs;
+  }
+  CO_TRY(Store());
+  if (parts_.on_created) std::exchange(parts_.on_created, nullptr)();
+  co_return Result<>();
+}
+
+asio::awaitable<Result<>> Sandbox::CreateInGuest(Container& container, oci::Bundle& bundle, bool terminal) {
+  auto self = shared_from_this();
+  grpc::CreateContainerRequest request;
+  request.set_container_id(container.id);
+  request.set_exec_id(container.id);
+  grpc::Spec& spec = *request.mutable_oci();
+  spec = oci::GuestSpec(bundle.spec);
+  spec.mutable_process()->set_terminal(terminal);
+  // While the machine boots.
+  if (parts_.shared_files) {
+    CO_TRY(ShareWithGuest(*parts_.shared_files, container.id, bundle.path, bundle.rootfs, spec, container.shared));
+  }
+  CO_TRY(co_await machine().Ready());
+  auto began = Timing::Clock::now();
+  CO_TRY(co_await machine().agent()->CreateContainer(std::move(request), machine().CreateTimeout()));
+  machine().timing().Record(Phase::kContainer, began);
+  co_return Result<>();
+}
+
+void Sandbox::Unshare(Container& container) {
+  for (auto name = container.shared.rbegin(); name != container.shared.rend(); ++name) {
+    auto removed = parts_.shared_files->Remove(*name);
+    if (!removed) log::Warn("{}", removed.error().message());
+  }
+  container.shared.clear();
+}
+
+asio::awaitable<void> Sandbox::RemoveContainer(std::shared_ptr<Container> container) {
+  auto self = shared_from_this();
+  containers_.erase(container->id);
+  // With the last one the whole machine goes, which is quicker.
+  if (!ending()) {
+    auto removed = co_await machine().agent()->RemoveContainer(container->id);
+    if (!removed) log::Warn("the agent cannot remove {}: {}", container->id, removed.error().message());
+    Unshare(*container);
+  }
+}
+
+Result<> Sandbox::Store() {
+  State& state = parts_.state;
+  auto container = containers_.find(state.id);
+  // A record once stopped stays so, also when the container has been deleted.
+  if (container != containers_.end() && state.status != Status::kStopped) state.status = container->second->status();
+  state.timing = machine().timing().microseconds();
+  state.helpers.clear();
+  for (pid_t pid : machine().Pids()) {
+    if (auto helper = IdentifyProcess(pid)) state.helpers.push_back(*helper);
+  }
+  return StoreState(parts_.directory, state);
+}
+
+void Sandbox::OnEnd(ContainerProcess& process) {
+  auto found = containers_.find(process.container());
+  if (found == containers_.end()) return;
+  if (process.container() == parts_.state.id) {
+    parts_.state.status = Status::kStopped;
+    parts_.state.exit_status = process.exit_status();
+    parts_.state.exited_at = FormatTime(process.exited_at_seconds(), process.exited_at_nanoseconds());
+    auto stored = Store();
+    if (!stored) log::Error("the end of {} is not recorded: {}", process.container(), stored.error().message());
+  }
+  asio::co_spawn(executor_, EndIfAllEnded(shared_from_this(), found->second), asio::detached);
+}
+
+asio::awaitable<void> Sandbox::EndIfAllEnded(std::shared_ptr<Sandbox> self, std::shared_ptr<Container> container) {
+  // The execs went with the container's pid namespace, or ended just before it: they get the status that is theirs.
+  auto execs = container->execs;
+  for (const auto& [id, exec] : execs) co_await exec->ended().WaitFor(kExecEndDelay);
+  bool all = std::all_of(self->containers_.begin(), self->containers_.end(),
+                         [](const auto& entry) { return entry.second->status() == Status::kStopped; });
+  if (all) self->RequestEnd(false);
+}
+
+void Sandbox::RequestEnd(bool now) {
+  end_now_ |= now;
+  end_.Happen();
+}
+
+asio::awaitable<void> Sandbox::WatchMachine(std::shared_ptr<Sandbox> self) {
+  co_await self->machine().failed().Wait();
+  self->parts_.state.failure = self->machine().failure();
+  self->RequestEnd(true);
+}
+
+void Sandbox::EndAllProcesses() {
+  // Copies: whoever is told may remove what has ended.
+  auto containers = containers_;
+  for (auto& [id, container] : containers) {
+    auto execs = container->execs;
+    for (auto& [exec, process] : execs) process->End(kKilledStatus);
+    if (container->init) container->init->End(kKilledStatus);
+  }
+}
+
+asio::awaitable<bool> Sandbox::Run(std::shared_ptr<Sandbox> self) {
+  asio::co_spawn(self->executor_, WatchMachine(self), asio::detached);
+  co_await self->end_.Wait();
+  co_await self->machine().Stop(!self->end_now_);
+  self->EndAllProcesses();
+  State& state = self->parts_.state;
+  state.status = Status::kStopped;
+  if (state.exited_at.empty()) {
+    state.exit_status = kKilledStatus;
+    state.exited_at = FormatNow();
+  }
+  auto stored = self->Store();
+  if (!stored) log::Error("the end of the sandbox is not recorded: {}", stored.error().message());
+  co_return state.failure.empty();
+}
+
+}  // namespace kata::sandbox

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// A sandbox: one machine, the containers in it, and the record of them on disk.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "oci/bundle.h"
+#include "sandbox/container_process.h"
+#include "sandbox/guest_mounts.h"
+#include "sandbox/machine.h"
+#include "sandbox/shared_files.h"
+#include "sandbox/standin_server.h"
+#include "sandbox/state.h"
+
+namespace kata::sandbox {
+
+// One container and its execs.
+struct Container {
+  std::string id;
+  std::string bundle;
+  std::shared_ptr<ContainerProcess> init;  // null while it is being created
+  std::map<std::string, std::shared_ptr<ContainerProcess>> execs;
+  bool starting = false;
+  bool paused = false;
+  SharedNames shared;
+
+  Status status() const;
+};
+
+// Everything a sandbox is made of; the state has all that is known before the first container.
+struct SandboxParts {
+  std::shared_ptr<Machine> machine;
+  std::optional<SharedFiles> shared_files;  // none: nothing is shared, for tests of what needs no files
+  std::shared_ptr<StandinServer> standins;
+  std::optional<oci::Bundle> bundle;  // that of the first container, when it has been read already
+  State state;
+  int directory = -1;                // of state.json; stays the caller's
+  std::function<void()> on_created;  // called once, after the first container
+};
+
+// The state machine of the containers is TaskService's; this keeps them, and ends when they have ended.
+class Sandbox : public std::enable_shared_from_this<Sandbox> {
+ public:
+  Sandbox(const asio::any_io_executor& executor, SandboxParts parts);
+
+  const asio::any_io_executor& executor() const { return executor_; }
+  Machine& machine() { return *parts_.machine; }
+  StandinServer& standins() { return *parts_.standins; }
+  std::map<std::string, std::shared_ptr<Container>>& containers() { return containers_; }
+  bool ending() const { return end_.happened(); }
+
+  // Makes the container in the guest: shares its files, waits for the machine, asks the agent. All or nothing.
+  asio::awaitable<Result<>> CreateContainer(std::shared_ptr<Container> container, oci::Bundle bundle,
+                                            ContainerProcess::Setup setup);
+  // The bundle at this path, read now or before.
+  Result<oci::Bundle> TakeBundle(const std::string& path);
+  // Forgets a container that has ended, and what was shared for it.
+  asio::awaitable<void> RemoveContainer(std::shared_ptr<Container> container);
+
+  // Writes state.json anew: status from the containers, phases, pids.
+  Result<> Store();
+
+  // Ends the sandbox. now: without asking the agent.
+  void RequestEnd(bool now);
+  // Returns when everything has ended and been recorded: true, or false when the sandbox had failed.
+  static asio::awaitable<bool> Run(std::shared_ptr<Sandbox> self);
+
+ private:
+  asio::awaitable<Result<>> CreateInGuest(Container& container, oci::Bundle& bundle, bool terminal);
+  void Unshare(Container& container);
+  void OnEnd(ContainerProcess& process);
+  static asio::awaitable<void> EndIfAllEnded(std::shared_ptr<Sandbox> self, std::shared_ptr<Container> container);
+  static asio::awaitable<void> WatchMachine(std::shared_ptr<Sandbox> self);
+  void EndAllProcesses();
+
+  asio::any_io_executor executor_;
+  SandboxParts parts_;
+  std::map<std::string, std::shared_ptr<Container>> containers_;
+  Event end_;
+  bool end_now_ = false;
+};
+
+}  // namespace kata::sandbox

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sandbox/stdio.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
+#include "base/log.h"
+
+namespace kata::sandbox {
+namespace {
+
+constexpr size_t kInputChunk = 64U << 10U;
+
+const char* Name(OutputStream stream) { return stream == OutputStream::kStdout ? "stdout" : "stderr"; }
+
+}  // namespace
+
+Result<std::shared_ptr<Stdio>> Stdio::Create(const asio::any_io_executor& executor, StdioFds fds, bool terminal) {
+  std::shared_ptr<Stdio> stdio(new Stdio(executor, terminal));
+  if (fds[0]) stdio->stdin_ = TRY(ForeignFd::Open(executor, std::move(fds[0]), ForeignFd::Direction::kRead));
+  if (fds[1]) stdio->stdout_ = TRY(ForeignFd::Open(executor, std::move(fds[1]), ForeignFd::Direction::kWrite));
+  if (fds[2] && !terminal) {
+    stdio->stderr_ = TRY(ForeignFd::Open(executor, std::move(fds[2]), ForeignFd::Direction::kWrite));
+  }
+  return stdio;
+}
+
+void Stdio::Start(std::shared_ptr<AgentClient> agent, AgentProcess process) {
+  agent_ = std::move(agent);
+  process_ = std::move(process);
+  outputs_ = terminal_ ? 1 : 2;
+  asio::co_spawn(executor_, PumpOutput(shared_from_this(), OutputStream::kStdout, stdout_), asio::detached);
+  if (!terminal_) {
+    asio::co_spawn(executor_, PumpOutput(shared_from_this(), OutputStream::kStderr, stderr_), asio::detached);
+  }
+  asio::co_spawn(executor_, PumpInput(shared_from_this()), asio::detached);
+}
+
+asio::awaitable<void> Stdio::PumpOutput(std::shared_ptr<Stdio> self, OutputStream stream,
+                                        std::shared_ptr<ForeignFd> sink) {
+  auto copied = co_await CopyOutput(self, stream, sink);
+  if (!copied && !self->stopped_) {
+    log::Debug("{} of {} ends early: {}", Name(stream), self->process_.exec, copied.error().message());
+  }
+  if (--self->outputs_ == 0) self->output_ended_.Happen();
+}
+
+asio::awaitable<Result<>> Stdio::CopyOutput(std::shared_ptr<Stdio> self, OutputStream stream,
+                                            std::shared_ptr<ForeignFd> sink) {
+  ForeignFd::Progress progress = [self](size_t count) { self->progress_ += count; };
+  while (!self->stopped_) {
+    CO_TRY_ASSIGN(std::string data, co_await self->agent_->ReadOutput(self->process_, stream));
+    if (data.empty()) break;
+    self->progress_ += data.size();
+    if (!sink) continue;
+    auto written = co_await sink->Write(std::move(data), progress);
+    if (!written && !self->stopped_) {
+      // The container learns of it as on a host: SIGPIPE at its next write.
+      (void)co_await self->agent_->CloseOutput(self->process_, stream);
+    }
+    CO_TRY(written);
+  }
+  co_return Result<>();
+}
+
+asio::awaitable<void> Stdio::PumpInput(std::shared_ptr<Stdio> self) {
+  if (self->stdin_) {
+    auto copied = co_await CopyInput(self);
+    if (!copied) log::Debug("stdin of {} ends early: {}", self->process_.exec, copied.error().message());
+  }
+  // A terminal has no end of stdin that could be closed without hanging up. That the process may be gone by now, and
+  // the agent know nothing of it, is fine.
+  if (!self->stopped_ && !self->terminal_) (void)co_await self->agent_->CloseStdin(self->process_);
+}
+
+asio::awaitable<Result<>> Stdio::CopyInput(std::shared_ptr<Stdio> self) {
+  while (!self->stopped_) {
+    CO_TRY_ASSIGN(std::string data, co_await self->stdin_->Read(kInputChunk));
+    if (data.empty()) break;
+    while (!data.empty() && !self->stopped_) {
+      CO_TRY_ASSIGN(size_t taken, co_await self->agent_->WriteStdin(self->process_, data));
+      data.erase(0, taken);
+    }
+  }
+  co_return Result<>();
+}
+
+asio::awaitable<void> Stdio::Drain(std::chrono::milliseconds stalled) {
+  auto self = shared_from_this();
+  while (!output_ended_.happened()) {
+    size_t before = progress_;
+    co_await output_ended_.WaitFor(stalled);
+    if (!output_ended_.happened() && progress_ == before) {
+      log::Warn("the output of {} is not being read: what is left of it is dropped", process_.exec);
+      co_return;
+    }
+  }
+}
+
+void Stdio::Stop() {
+  stopped_ = true;
+  for (const auto& foreign : {stdin_, stdout_, stderr_}) {
+    if (foreign) foreign->Cancel();
+  }
+}
+
+void Stdio::CloseStdin() {
+  if (stdin_) stdin_->Cancel();
+}
+
+}  // namespace kata::sandbox

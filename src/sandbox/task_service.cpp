@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sandbox/task_service.h"
+
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/log.h"
+#include "oci/guest_spec.h"
+#include "oci/parse.h"
+#include "oci/validate.h"
+#include "sandbox/task_client.h"
+
+namespace kata::sandbox {
+namespace {
+
+// Info.type_url of a process in the guest; the value is one object of the agent's list.
+constexpr char kProcessRow[] = "kata.process";
+
+containerd::v1::types::Status TaskStatus(Status status) {
+  switch (status) {
+    case Status::kCreated:
+      return containerd::v1::types::CREATED;
+    case Status::kRunning:
+      return containerd::v1::types::RUNNING;
+    case Status::kPaused:
+      return containerd::v1::types::PAUSED;
+    case Status::kStopped:
+      return containerd::v1::types::STOPPED;
+    case Status::kCreating:
+      break;
+  }
+  return containerd::v1::types::UNKNOWN;
+}
+
+Status StatusOf(const Container& container, const ContainerProcess& process) {
+  if (process.exec().empty()) return container.status();
+  switch (process.status()) {
+    case ContainerProcess::Status::kCreated:
+      return Status::kCreated;
+    case ContainerProcess::Status::kRunning:
+      return Status::kRunning;
+    case ContainerProcess::Status::kStopped:
+      break;
+  }
+  return Status::kStopped;
+}
+
+template <typename Reply>
+void SetExit(const ContainerProcess& process, Reply& reply) {
+  reply.set_exit_status(static_cast<uint32_t>(process.exit_status()));
+  reply.mutable_exited_at()->set_seconds(process.exited_at_seconds());
+  reply.mutable_exited_at()->set_nanos(process.exited_at_nanoseconds());
+}
+
+}  // namespace
+
+TaskService::TaskService(std::shared_ptr<Sandbox> sandbox) : sandbox_(std::move(sandbox)), idle_(sandbox_->executor()) {
+  Add("State", &TaskService::State);
+  Add("Create", &TaskService::Create);
+  Add("Start", &TaskService::Start);
+  Add("Delete", &TaskService::Delete);
+  Add("Pids", &TaskService::Pids);
+  Add("Pause", &TaskService::Pause);
+  Add("Resume", &TaskService::Resume);
+  Add("Checkpoint", &TaskService::Checkpoint);
+  Add("Kill", &TaskService::Kill);
+  Add("Exec", &TaskService::Exec);
+  Add("ResizePty", &TaskService::ResizePty);
+  Add("CloseIO", &TaskService::CloseIO);
+  Add("Update", &TaskService::Update);
+  Add("Wait", &TaskService::Wait);
+  Add("Stats", &TaskService::Stats);
+  Add("Connect", &TaskService::Connect);
+  Add("Shutdown", &TaskService::Shutdown);
+}
+
+template <typename Request, typename Reply>
+void TaskService::Add(const char* method, asio::awaitable<Result<Reply>> (TaskService::*function)(Request)) {
+  table_.Method<Request, Reply>(kTaskService, method,
+                                [this, function](Request request) { return Answer(function, std::move(request)); });
+}
+
+template <typename Request, typename Reply>
+asio::awaitable<Result<Reply>> TaskService::Answer(asio::awaitable<Result<Reply>> (TaskService::*function)(Request),
+                                                   Request request) {
+  ++running_calls_;
+  auto reply = co_await (this->*function)(std::move(request));
+  // A machine that failed knows better why.
+  if (!reply) reply = tl::unexpected<Error>(co_await sandbox_->machine().Explain(std::move(reply).error()));
+  if (--running_calls_ == 0) std::exchange(idle_, Event(sandbox_->executor())).Happen();
+  co_return reply;
+}
+
+asio::awaitable<void> TaskService::Idle(std::chrono::milliseconds timeout) {
+  Event idle = idle_;
+  if (running_calls_ > 0) co_await idle.WaitFor(timeout);
+}
+
+Result<std::shared_ptr<Container>> TaskService::Find(const std::string& id) {
+  auto found = sandbox_->containers().find(id);
+  if (found == sandbox_->containers().end()) return Fail(Code::kNotFound, "container {} does not exist", id);
+  return found->second;
+}
+
+Result<std::shared_ptr<Container>> TaskService::FindMade(const std::string& id) {
+  auto container = TRY(Find(id));
+  if (!container->init) return Fail(Code::kFailedPrecondition, "container {} is still being created", id);
+  return container;
+}
+
+Result<std::shared_ptr<ContainerProcess>> TaskService::Find(const std::string& id, const std::string& exec) {
+  auto container = TRY(FindMade(id));
+  if (exec.empty()) return container->init;
+  auto found = container->execs.find(exec);
+  if (found == container->execs.end()) return Fail(Code::kNotFound, "exec {} does not exist in container {}", exec, id);
+  return found->second;
+}
+
+asio::awaitable<Result<task::StateResponse>> TaskService::State(task::StateRequest request) {
+  CO_TRY_ASSIGN(auto container, FindMade(request.id()));
+  CO_TRY_ASSIGN(auto process, Find(request.id(), request.exec_id()));
+  task::StateResponse reply;
+  reply.set_id(request.id());
+  reply.set_exec_id(request.exec_id());
+  reply.set_bundle(container->bundle);
+  reply.set_pid(static_cast<uint32_t>(process->pid()));
+  reply.set_terminal(process->terminal());
+  reply.set_status(TaskStatus(StatusOf(*container, *process)));
+  if (process->status() == ContainerProcess::Status::kStopped) SetExit(*process, reply);
+  co_return reply;
+}
+
+asio::awaitable<Result<task::PidsResponse>> TaskService::Pids(task::PidsRequest request) {
+  CO_TRY_ASSIGN(auto container, FindMade(request.id()));
+  task::PidsResponse reply;
+  if (container->status() == Status::kStopped) co_return reply;
+  reply.add_processes()->set_pid(static_cast<uint32_t>(container->init->pid()));
+  for (const auto& [id, exec] : container->execs) reply.add_processes()->set_pid(static_cast<uint32_t>(exec->pid()));
+
+  CO_TRY_ASSIGN(std::string list, co_await sandbox_->machine().agent()->ListProcesses(container->id));
+  auto rows = nlohmann::json::parse(list, nullptr, false);
+  if (!rows.is_array()) co_return Fail(Code::kInternal, "the agent's list of processes is no JSON array");
+  for (const auto& row : rows) {
+    auto pid = row.is_object() ? row.find("pid") : row.end();
+    if (!row.is_object() || pid == row.end() || !pid->is_number_unsigned()) continue;
+    containerd::v1::types::ProcessInfo& process = *reply.add_processes();
+    process.set_pid(static_cast<uint32_t>(pid->get<uint64_t>()));
+    process.mutable_info()->set_type_url(kProcessRow);
+    process.mutable_info()->set_value(row.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  }
+  co_return reply;
+}
+
+asio::awaitable<Result<wkt::Empty>> TaskService::Pause(task::PauseRequest request) {
+  CO_TRY_ASSIGN(auto container, FindMade(request.id()));
+  Status status = container->status();
+  if (status != Status::kRunning && status != Status::kCreated) {
+    co_return Fail(Code::kFailedPrecondition, "container not running");
+  }
+  CO_TRY(co_await sandbox_->machine().agent()->PauseContainer(container->id));
+  container->paused = true;
+  CO_TRY(sandbox_->Store());
+  co_return wkt::Empty();
+}
+
+asio::awaitable<Result<wkt::Empty>> TaskService::Resume(task::ResumeRequest request) {
+  CO_TRY_ASSIGN(auto container, FindMade(request.id()));
+  if (container->status() != Status::kPaused) co_return Fail(Code::kFailedPrecondition, "container not paused");
+  CO_TRY(co_await sandbox_->machine().agent()->ResumeContainer(container->id));
+  container->paused = false;
+  CO_TRY(sandbox_->Store());
+  co_return wkt::Empty();
+}
+
+asio::awaitable<Result<wkt::Empty>> TaskService::Checkpoint(task::CheckpointTaskRequest) {
+  co_return Fail(Code::kUnimplemented, "Checkpoint: a container in a virtual machine cannot be checkpointed");
+}
+
+asio::awaitable<Result<wkt::Empty>> TaskService::Kill(task::KillRequest request) {
+  CO_TRY_ASSIGN(auto container, FindMade(request.id()));
+  CO_TRY_ASSIGN(auto process, Find(request.id(), request.exec_id()));
+  if (process->status() == ContainerProcess::Status::kStopped) {
+    co_return Fail(Code::kFailedPrecondition, "container not running");
+  }
+  if (request.signal() > 64) co_return Fail(Code::kInvalidArgument, "{} is no signal", request.signal());
+  // Whether it runs was all that was asked.
+  if (request.signal() == 0) co_return wkt::Empty();
+  AgentProcess target = process->agent_process();
+  if (request.all()) target.exec.clear();
+  CO_TRY(co_await sandbox_->machine().agent()->SignalProcess(target, request.signal()));
+  co_return wkt::Empty();
+}
+
+asio::awaitable<Result<wkt::Empty>> TaskService::ResizePty(task::ResizePtyRequest request) {
+  CO_TRY_ASSIGN(auto process, Find(request.id(), request.exec_id()));
+  if (!process->terminal()) co_return Fail(Code::kFailedPrecondition, "the process has no terminal");
+  if (process->status() == ContainerProcess::Status::kStopped) {
+    co_return Fail(Code::kFailedPrecondition, "container not running");
+  }
+  process->Resize(request.height(), request.width());
+  co_return wkt::Empty();
+}
+
+asio::awaitable<Result<wkt::Empty>> TaskService::CloseIO(task::CloseIORequest request) {
+  CO_TRY_ASSIGN(auto process, Find(request.id(), request.exec_id()));
+  if (request.stdin()) process->stdio().CloseStdin();
+  co_return wkt::Empty();
+}
+
+asio::awaitable<Result<wkt::Empty>> TaskService::Update(task::UpdateTaskRequest request) {
+  CO_TRY_ASSIGN(auto container, FindMade(request.id()));
+  if (container->status() == Status::kStopped) co_return Fail(Code::kFailedPrecondition, "container not running");
+  CO_TRY_ASSIGN(auto resources, oci::ParseResources(request.resources().value()));
+  CO_TRY(oci::ValidateResources(resources));
+  grpc::Spec spec;
+  *spec.mutable_linux()->mutable_resources() = std::move(resources);
+  grpc::Spec guest = oci::GuestSpec(spec);
+  CO_TRY(co_await sandbox_->machine().agent()->UpdateContainer(container->id, guest.linux().resources()));
+  co_return wkt::Empty();
+}
+
+asio::awaitable<Result<task::WaitResponse>> TaskService::Wait(task::WaitRequest request) {
+  CO_TRY_ASSIGN(auto process, Find(request.id(), request.exec_id()));
+  co_await process->ended().Wait();
+  task::WaitResponse reply;
+  SetExit(*process, reply);
+  co_return reply;
+}
+
+asio::awaitable<Result<task::StatsResponse>> TaskService::Stats(task::StatsRequest) {
+  co_return Fail(Code::kUnimplemented, "Stats: the statistics of a container are not served yet");
+}
+
+asio::awaitable<Result<task::ConnectResponse>> TaskService::Connect(task::ConnectRequest request) {
+  CO_TRY_ASSIGN(auto process, Find(request.id(), ""));
+  task::ConnectResponse reply;
+  reply.set_shim_pid(static_cast<uint32_t>(getpid()));
+  reply.set_task_pid(static_cast<uint32_t>(process->pid()));
+  reply.set_version(KATA_VERSION);
+  co_return reply;
+}
+
+asio::awaitable<Result<wkt::Empty>> TaskService::Shutdown(task::ShutdownRequest request) {
+  bool lives = false;
+  for (const auto& [id, container] : sandbox_->containers()) lives |= container->status() != Status::kStopped;
+  // As containerd's own shim: asked too early, it is no error and nothing happens.
+  if (!lives || request.now()) sandbox_->RequestEnd(request.now() && lives);
+  co_return wkt::Empty();
+}
+
+}  // namespace kata::sandbox

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// How long each phase of a start took, for the log, state.json and the benchmarks.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "base/log.h"
+
+namespace kata::sandbox {
+
+enum class Phase {
+  kConfig,     // reading configuration and bundle
+  kVirtiofsd,  // until virtiofsd's socket is connected
+  kVmm,        // until the VMM has accepted its configuration
+  kBoot,       // from there until the agent answers: firmware, kernel, agent
+  kSandbox,    // CreateSandbox, after the agent's first answer
+  kContainer,  // CreateContainer
+  kStart,      // StartContainer
+};
+
+inline const char* PhaseName(Phase phase) {
+  static constexpr const char* kNames[] = {"config", "virtiofsd", "vmm", "boot", "sandbox", "container", "start"};
+  return kNames[static_cast<int>(phase)];
+}
+
+class Timing {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  // Notes that the phase began then and ends now.
+  void Record(Phase phase, Clock::time_point began) {
+    int64_t took = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - began).count();
+    microseconds_[PhaseName(phase)] = took;
+    log::Debug("phase {} took {} us", PhaseName(phase), took);
+  }
+  const std::map<std::string, int64_t>& microseconds() const { return microseconds_; }
+
+ private:
+  std::map<std::string, int64_t> microseconds_;
+};
+
+}  // namespace kata::sandbox
