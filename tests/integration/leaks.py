@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a runtime could leave behind on the host, as a value that two moments can be compared by."""
+import ctypes
+import os
+import pathlib
+import time
+
+PR_SET_CHILD_SUBREAPER = 36
+MARKS = ("kata", "virtiofs")  # every id and folder of the tests has the first in its name
+
+
+def become_subreaper():
+    """Orphans become our children: none can hide, and none is reaped before the end of its test.
+
+    So every test runs under a PID 1 that reaps late.
+    """
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def process(pid):
+    """(parent, state, command line) of a process; None when there is none."""
+    try:
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text(errors="replace")
+        command = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    name, rest = stat[stat.index("(") + 1 : stat.rindex(")")], stat[stat.rindex(")") + 2 :].split()
+    return int(rest[1]), rest[0], command.strip() or f"[{name}]"
+
+
+def descendants(of=None):
+    """pid -> command line of everything alive below a process; the dead ones that wait for us are reaped."""
+    everyone = {int(entry): process(int(entry)) for entry in os.listdir("/proc") if entry.isdigit()}
+    everyone = {pid: entry for pid, entry in everyone.items() if entry}
+    found, parents = {}, {of or os.getpid()}
+    while parents:
+        parents = {pid for pid, (parent, _, _) in everyone.items() if parent in parents and pid not in found}
+        found.update({pid: everyone[pid] for pid in parents})
+    for pid, (parent, state, _) in found.items():
+        if state == "Z" and parent == os.getpid():
+            try:
+                os.waitpid(pid, os.WNOHANG)
+            except ChildProcessError:
+                pass  # a Popen has seen to it
+    return {pid: command for pid, (_, state, command) in found.items() if state != "Z"}
+
+
+def _marked(lines):
+    return {line for line in lines if any(mark in line for mark in MARKS)}
+
+
+def _entries(folder, pattern="*"):
+    return {str(path) for path in pathlib.Path(folder).glob(pattern)}
+
+
+def _cgroups():
+    return _marked(folder for folder, _, _ in os.walk("/sys/fs/cgroup"))
+
+
+def snapshot():
+    """Everything of the kinds that a sandbox has: name of the kind -> set."""
+    mounts = pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
+    return {
+        "processes": {f"{pid} {command}" for pid, command in descendants().items()},
+        "mounts": _marked(" ".join(line.split()[3:]) for line in mounts),
+        "cgroups": _cgroups(),
+        "files of /run": _entries("/run", "kata*") | _entries("/run/kata") | _entries("/run/vc"),
+        "files of /dev/shm": _marked(_entries("/dev/shm")) | _entries("/dev/shm", "*qemu*"),
+        "network namespaces": _entries("/run/netns"),
+        "network interfaces": _entries("/sys/class/net"),
+    }
+
+
+def difference(before, after):
+    """What is in the one snapshot and not in the other, one a line; empty when they are the same."""
+    lines = []
+    for kind, old in before.items():
+        lines += [f"left over of {kind}: {item}" for item in sorted(after[kind] - old)]
+        lines += [f"vanished of {kind}: {item}" for item in sorted(old - after[kind])]
+    return "\n".join(lines)
+
+
+def wait_until_same(before, seconds=20):
+    """The difference that remains. A process that has been told to end may take a moment to do so."""
+    deadline = time.monotonic() + seconds
+    while (lines := difference(before, snapshot())) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return lines
