@@ -105,8 +105,8 @@ struct LoadOptions {
                                            "/usr/share/defaults/kata-containers/configuration.toml",
                                            "/opt/kata/share/defaults/kata-containers/configuration.toml"};
   // The running kata-runtime, absolute. The built-in defaults follow it: kata-standin beside it, or in
-  // ../libexec/kata-containers; and of a build folder (.../bin) ../guest/vmlinux and
-  // ../guest/kata-containers-initrd.img or ../guest/initrd.img, whichever exist. A configuration file's keys go first.
+  // ../libexec/kata-containers; and in a build folder ../guest/vmlinux and ../guest/kata-containers-initrd.img. Keys of
+  // a configuration file go first.
   std::string executable;
 };
 

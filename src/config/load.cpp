@@ -37,8 +37,7 @@ void FollowExecutable(Config& config, const std::string& executable) {
   FirstThatExists(config.runtime.standin_path,
                   {bin + "/kata-standin", bin + "/../libexec/kata-containers/kata-standin"});
   FirstThatExists(config.hypervisor.kernel, {bin + "/../guest/vmlinux"});
-  FirstThatExists(config.hypervisor.initrd,
-                  {bin + "/../guest/kata-containers-initrd.img", bin + "/../guest/initrd.img"});
+  FirstThatExists(config.hypervisor.initrd, {bin + "/../guest/kata-containers-initrd.img"});
 }
 
 // The file to read, or "" when there is none. kNotFound when one that was named is missing.
