@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/close_range.h>
+#include <poll.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
@@ -164,7 +165,13 @@ Result<ExitStatus> Child::Wait() {
   if (!running()) return FailWith(ECHILD, "the process has been reaped");
   siginfo_t info{};
   while (waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED) != 0) {
-    if (errno != EINTR) return FailErrno("cannot wait for process {}", pid_);
+    // An event loop that watched a duplicate of the pidfd has made it non-blocking, and waitid(2) obeys that.
+    if (errno == EAGAIN) {
+      pollfd ended = {pidfd_.get(), POLLIN, 0};
+      poll(&ended, 1, -1);
+    } else if (errno != EINTR) {
+      return FailErrno("cannot wait for process {}", pid_);
+    }
   }
   pid_ = -1;
   pidfd_.Reset();
