@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the verbs print: shapes that engines and people know from runc."""
+import json
+import subprocess
+
+import harness
+from harness import Case, SharedCase
+
+VERBS = ("create", "delete", "exec", "kill", "list", "pause", "ps", "resume", "run", "spec", "start", "state", "update", "features")
+TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z$"
+
+
+class TextTest(Case):
+    def test_help(self):
+        for arguments in (("--help",), ("-h",), ("help",)):
+            result = self.assert_run(self.world.runtime(*arguments))
+            for verb in VERBS:
+                self.assertRegex(result.out, rf"(?m)^ +{verb}\b", arguments)
+        for verb in VERBS:
+            result = self.assert_run(self.world.runtime(verb, "--help"))
+            self.assertIn(verb, result.out)
+
+    def test_version(self):
+        for flag in ("--version", "-v"):
+            result = self.assert_run(self.world.runtime(flag))
+            self.assertRegex(result.out, r"^(kata-runtime|runc) version \d+\.\d+\.\d+")
+            self.assertRegex(result.out, r"(?m)^spec: 1\.\d+\.\d+")
+
+    def test_features(self):
+        features = json.loads(self.assert_run(self.world.runtime("features")).out)
+        self.assertEqual(set(features["hooks"]), {"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"})
+        for option in ("bind", "rbind", "ro", "nosuid", "noexec", "rslave", "private"):
+            self.assertIn(option, features["mountOptions"])
+        linux = features["linux"]
+        self.assertLessEqual({"cgroup", "ipc", "mount", "network", "pid", "user", "uts"}, set(linux["namespaces"]))
+        self.assertLessEqual({"CAP_CHOWN", "CAP_SYS_ADMIN"}, set(linux["capabilities"]))
+        self.assertTrue(linux["seccomp"]["enabled"])
+        self.assertIn("SCMP_ACT_ERRNO", linux["seccomp"]["actions"])
+        self.assertRegex(features["ociVersionMin"], r"^1\.0")
+
+    def test_spec(self):
+        folder = self.world.tmp / "bundle"
+        folder.mkdir()
+        self.assert_run(self.world.runtime("spec", "--bundle", folder))
+        spec = json.loads((folder / "config.json").read_text())
+        self.assertEqual((spec["process"]["args"], spec["process"]["terminal"], spec["root"]["path"]), (["sh"], True, "rootfs"))
+        self.assert_run(self.world.runtime("spec", "--bundle", folder), 1, err="File config.json exists. Remove it first")
+        (folder / "config.json").unlink()
+        self.assert_run(self.world.runtime("spec", "--rootless", cwd=folder))
+        spec = json.loads((folder / "config.json").read_text())
+        self.assertIn("user", [namespace["type"] for namespace in spec["linux"]["namespaces"]])
+
+    @harness.kata_only
+    def test_spec_is_the_references(self):
+        """Field for field, but for the hostname and the versions."""
+        theirs, ours = self.world.tmp / "theirs", self.world.tmp / "ours"
+        for folder, argv in ((theirs, ["runc", "spec"]), (ours, self.world.argv("spec"))):
+            folder.mkdir()
+            subprocess.run(argv, cwd=folder, check=True)
+        specs = [json.loads((folder / "config.json").read_text()) for folder in (theirs, ours)]
+        for spec in specs:
+            spec.pop("ociVersion")
+            spec.pop("hostname")
+        self.assertEqual(specs[1], specs[0])
+
+    @harness.kata_only
+    def test_check(self):
+        result = self.assert_run(self.world.runtime("check"))
+        for word in ("tcg|kvm", "vsock|virtio-serial", "virtiofsd", "kernel", "initrd"):
+            self.assertRegex(result.out, word)
+        self.world.configure('[hypervisor.qemu]\nkernel = "/no/such/kernel"\n')
+        result = self.world.runtime("check")
+        self.assertNotEqual(result.status, 0, result)
+        self.assertRegex(result.out + result.err, "/no/such/kernel")
+
+    def test_an_empty_list(self):
+        self.assert_run(self.world.runtime("list", "--quiet"), 0, "")
+        self.assertRegex(self.assert_run(self.world.runtime("list")).out, r"^ID +PID +STATUS +BUNDLE +CREATED +OWNER\n$")
+        self.assertIn(json.loads(self.world.runtime("list", "--format", "json").out), (None, []))
+
+
+class StateTest(SharedCase):
+    @classmethod
+    def prepare(cls, c):
+        c.spec["annotations"] = {"org.example.key": "value"}
+
+    def test_state(self):
+        state = self.shared.state()
+        keys = {"ociVersion", "id", "pid", "status", "bundle", "rootfs", "created", "annotations", "owner"}
+        self.assertEqual(set(state), keys)
+        self.assertEqual(state["annotations"], {"org.example.key": "value"})
+        self.assertRegex(state["created"], TIME)
+
+    def test_list(self):
+        listed = json.loads(self.shared_world.runtime("list", "-f", "json").out)
+        self.assertEqual(len(listed), 1)
+        self.assertEqual({**listed[0], "owner": ""}, self.shared.state())
+        self.assertEqual(listed[0]["owner"], "root")
+        table = self.shared_world.runtime("list").out.splitlines()
+        self.assertEqual(table[1].split(), [self.shared.id, str(listed[0]["pid"]), "running", str(self.shared.bundle),
+                                            listed[0]["created"], "root"])  # fmt: skip
+        self.assert_run(self.shared_world.runtime("list", "-q"), 0, self.shared.id + "\n")
+        self.assert_run(self.shared_world.runtime("list", "--format", "xml"), 1, err="invalid format option")
+
+    def test_ps(self):
+        pids = json.loads(self.shared_world.runtime("ps", "--format", "json", self.shared.id).out)
+        self.assertEqual(len(pids), 1)
+        table = self.assert_run(self.shared_world.runtime("ps", self.shared.id)).out.splitlines()
+        self.assertRegex(table[0], r"PID")
+        self.assertEqual(len(table), 2)
+        if harness.IS_KATA:  # what runs is in the guest
+            self.assertRegex(table[1], r"/bin/sleep 100000$")
+
+    def test_pause_and_resume(self):
+        self.assert_run(self.shared_world.runtime("resume", self.shared.id), 1, err="container not paused")
+        child = self.shared_world.popen("exec", self.shared.id, "/bin/sh", "-c", "while :; do echo x; sleep 0.05; done",
+                                        stdout=subprocess.PIPE)  # fmt: skip
+        self.assertEqual(child.stdout.readline(), b"x\n")
+        self.assert_run(self.shared_world.runtime("pause", self.shared.id))
+        self.assertEqual(self.shared.status(), "paused")
+        self.assert_run(self.shared.exec("/bin/true"), 255, err="paused")
+        self.assert_run(self.shared_world.runtime("pause", self.shared.id), 1, err="container not running")
+        self.assert_run(self.shared_world.runtime("resume", self.shared.id))
+        self.assertEqual(self.shared.status(), "running")
+        self.assertEqual([child.stdout.readline() for _ in range(100)][-1], b"x\n")
+        child.stdout.close()
+        child.wait(harness.TIMEOUT)
+
+    def test_other_roots_are_other_worlds(self):
+        self.assert_run(self.world.runtime("state", self.shared.id), 1, err="container does not exist")
+
+
+class PausedTest(Case):
+    def test_a_paused_container_can_be_deleted(self):
+        c = self.started()
+        self.assert_run(self.world.runtime("pause", c.id))
+        self.assert_run(c.delete(), 1, err="paused")
+        self.assert_run(c.delete("--force"))
+        self.assert_nothing_left()
+
+
+class LongRootTest(Case):
+    def test_a_root_whose_path_is_longer_than_a_sockets(self):
+        self.world.root = self.world.tmp / ("x" * 100) / ("y" * 100)
+        c = self.started()
+        self.assert_run(c.exec("/bin/echo", "hello"), 0, "hello\n")
+        self.assert_run(c.delete("--force"))
+        self.assert_nothing_left()
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The six kinds of hooks: when each runs, what it is told, and what happens when one fails."""
+import json
+
+import harness
+from harness import Case
+
+KINDS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
+
+
+# runc 1.1 runs poststart already in create, and its start does not wait for startContainer: not what the runtime-spec says.
+as_specified = harness.kata_only
+
+
+class HooksTest(Case):
+    def hook(self, name, script, **more):
+        """A program on the host; of startContainer it is looked for in the container."""
+        path = self.world.tmp / f"hook-{name}"
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+        return {"path": str(path), **more}
+
+    def recorded(self, c):
+        """All six kinds; each writes what it is told into folder/KIND, and its name into folder/order."""
+        folder = self.world.tmp / "record"
+        folder.mkdir()
+        hooks = {}
+        for kind in KINDS:
+            where = "/record" if kind == "startContainer" else folder
+            hooks[kind] = [self.hook(kind, f"cat >{where}/{kind}; echo {kind} >>{where}/order")]
+        inside = c.rootfs / "bin/hook"
+        inside.write_bytes((self.world.tmp / "hook-startContainer").read_bytes())
+        inside.chmod(0o755)
+        hooks["startContainer"][0]["path"] = "/bin/hook"
+        c.mount(folder, "/record", "bind")
+        c.spec["hooks"] = hooks
+        c.spec["annotations"] = {"org.example.key": "value"}
+        return folder
+
+    @as_specified
+    def test_order_and_state(self):
+        c = self.sh("echo process >>/record/order; sleep 1000")
+        folder = self.recorded(c)
+        self.assert_run(c.create())
+        self.assertEqual((folder / "order").read_text().split(), ["prestart", "createRuntime", "createContainer"])
+        pid = c.state()["pid"]
+        self.assert_run(c.start())
+        harness.wait_for(lambda: "process" in (folder / "order").read_text(), "the process runs")
+        order = (folder / "order").read_text().split()
+        self.assertEqual(order[3], "startContainer")
+        self.assertEqual(sorted(order[4:]), ["poststart", "process"])
+        self.assert_run(c.kill("KILL"))
+        c.wait_for("stopped")
+        self.assertNotIn("poststop", (folder / "order").read_text())
+        self.assert_run(c.delete())
+        self.assertEqual((folder / "order").read_text().split()[6:], ["poststop"])
+
+        statuses = {"poststart": {"running"}, "poststop": {"stopped"}, "startContainer": {"created"}}
+        for kind in KINDS:
+            state = json.loads((folder / kind).read_text())
+            self.assertEqual((state["id"], state["bundle"]), (c.id, str(c.bundle)), kind)
+            self.assertIn(state["status"], statuses.get(kind, {"creating", "created"}), kind)
+            self.assertEqual(state["annotations"]["org.example.key"], "value", kind)
+            self.assertIn("ociVersion", state, kind)
+            if kind in ("prestart", "createRuntime", "poststart"):
+                self.assertEqual(state["pid"], pid, kind)
+        self.assert_nothing_left()
+
+    @as_specified
+    def test_run_calls_them_all(self):
+        c = self.sh("echo process >>/record/order; cat /record/poststart >/dev/null 2>&1; exit 3")
+        folder = self.recorded(c)
+        self.assert_run(c.run(), 3)
+        order = (folder / "order").read_text().split()
+        self.assertEqual(sorted(order), sorted((*KINDS, "process")))
+        self.assertEqual((order[:4], order[-1]), (list(KINDS[:4]), "poststop"))
+
+    def test_arguments_environment_and_several_of_a_kind(self):
+        c = self.container("/bin/true")
+        out = self.world.tmp / "out"
+        show = self.hook("show", f'echo "$0 $*" >>{out}; env | grep -v -e ^PWD= -e ^SHLVL= -e ^_= | sort >>{out}')
+        c.spec["hooks"] = {
+            "createRuntime": [
+                {**show, "args": ["name", "one", "two words"], "env": ["KEY=value", "PATH=/bin:/usr/bin"]},
+                self.hook("second", f"echo second >>{out}"),
+            ]
+        }
+        self.world.environment["NOT_FOR_HOOKS"] = "x"
+        self.assert_run(c.run())
+        lines = out.read_text().splitlines()
+        self.assertTrue(lines[0].endswith(" one two words"), lines)
+        self.assertEqual(lines[1:], ["KEY=value", "PATH=/bin:/usr/bin", "second"])
+
+    def failing(self, kind, **more):
+        c = self.container("/bin/sleep", "1000")
+        c.spec["hooks"] = {kind: [self.hook("bad", "echo the reason >&2; exit 7", **more)]}
+        return c
+
+    def test_a_failing_hook_of_create(self):
+        for kind in ("prestart", "createRuntime", "createContainer"):
+            c = self.failing(kind)
+            result = self.assert_run(c.create(), 1, err="the reason")
+            self.assertRegex(result.err, (f"{kind} " if harness.IS_KATA else "") + "hook #0.*exit status 7")
+            self.assertEqual(c.status(), "gone")
+            self.assertTrue((c.rootfs / "bin/busybox").exists())
+        self.assert_nothing_left()
+
+    @as_specified
+    def test_a_failing_hook_of_start(self):
+        for kind in ("startContainer", "poststart"):
+            c = self.failing(kind)
+            if kind == "startContainer":
+                c.spec["hooks"][kind] = [{"path": "/bin/false"}]
+            self.assert_run(c.create())
+            self.assert_run(c.start(), 1, err="hook")
+            c.wait_for("stopped")
+            self.assert_run(c.delete())
+        self.assert_nothing_left()
+
+    def test_a_failing_hook_of_stop_is_only_a_warning(self):
+        c = self.failing("poststop")
+        c.process["args"] = ["/bin/true"]
+        self.assert_run(c.run(), 0, err="the reason")
+        self.assert_nothing_left()
+
+    def test_a_hook_that_takes_too_long(self):
+        c = self.container("/bin/true")
+        c.spec["hooks"] = {"createRuntime": [self.hook("slow", "exec sleep 1000", timeout=1)]}
+        self.assert_run(c.create(), 1, err="hook.*(timed out|timeout|after 1)")
+        self.assert_nothing_left()
+
+    def test_a_hook_that_is_not_there(self):
+        c = self.container("/bin/true")
+        c.spec["hooks"] = {"createRuntime": [{"path": "/no/such/hook"}]}
+        self.assert_run(c.create(), 1, err="/no/such/hook.*no such file or directory")
+        self.assert_nothing_left()
+
+
+if __name__ == "__main__":
+    harness.main()

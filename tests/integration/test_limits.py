@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Limits of a container and the size of the machine around it."""
+import os
+import re
+
+import harness
+from harness import Case, SharedCase
+
+MIB = 1 << 20
+
+
+class LimitsTest(Case):
+    def test_out_of_memory_kills(self):
+        c = self.container("/bin/dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1")
+        c.linux["resources"]["memory"] = {"limit": 48 * MIB}
+        self.assert_run(c.run(), 137, "")
+        self.assert_nothing_left()
+
+    def test_out_of_memory_of_a_child_leaves_the_container(self):
+        c = self.sh("dd if=/dev/zero of=/dev/null bs=200M count=1; echo status $?; exit 5")
+        c.linux["resources"]["memory"] = {"limit": 48 * MIB}
+        self.assert_run(c.run(), 5, "status 137\n")
+
+    def test_pids(self):
+        c = self.sh("i=0; while [ $i -lt 40 ]; do sleep 100 & i=$((i+1)); done; echo all started")
+        c.linux["resources"]["pids"] = {"limit": 16}
+        result = c.run()
+        self.assertNotIn("all started", result.out)
+        self.assertRegex(result.err, "can't fork")
+
+    def test_rlimits(self):
+        c = self.sh("cat /proc/self/limits")
+        c.process["rlimits"] = [
+            {"type": "RLIMIT_NOFILE", "soft": 100, "hard": 200},
+            {"type": "RLIMIT_CORE", "soft": 0, "hard": 0},
+            {"type": "RLIMIT_FSIZE", "soft": 1000, "hard": 2000},
+        ]
+        result = self.assert_run(c.run())
+        self.assertRegex(result.out, r"Max open files +100 +200 ")
+        self.assertRegex(result.out, r"Max core file size +0 +0 ")
+        self.assertRegex(result.out, r"Max file size +1000 +2000 ")
+
+    def test_oom_score_and_sysctl(self):
+        c = self.sh("cat /proc/1/oom_score_adj /proc/self/oom_score_adj /proc/sys/net/core/somaxconn /proc/sys/kernel/msgmax")
+        c.process["oomScoreAdj"] = 500
+        c.linux["sysctl"] = {"net.core.somaxconn": "1234", "kernel.msgmax": "4321"}
+        self.assert_run(c.run(), 0, "500\n500\n1234\n4321\n")
+
+    def test_a_sysctl_of_the_host_is_refused(self):
+        """Without a namespace of its own it would be somebody else's."""
+        c = self.container("/bin/true")
+        c.linux["sysctl"] = {"vm.swappiness": "1"}
+        self.assert_run(c.run(), 1, err="sysctl.*vm.swappiness")
+
+
+@harness.kata_only
+class GuestTest(SharedCase):
+    """What the container's own kernel enforces, and this host's could not or would not."""
+
+    @classmethod
+    def prepare(cls, c):
+        c.linux["resources"].update(
+            memory={"limit": 256 * MIB, "reservation": 128 * MIB},
+            cpu={"quota": 50000, "period": 100000, "shares": 512, "cpus": "0"},
+            pids={"limit": 77},
+            hugepageLimits=[{"pageSize": "2MB", "limit": 4 * MIB}],
+            unified={"memory.high": str(200 * MIB)},
+        )
+        c.process["rlimits"] = [{"type": "RLIMIT_NOFILE", "soft": 900000, "hard": 1000000}]
+        c.process["oomScoreAdj"] = -500
+        c.process["ioPriority"] = {"class": "IOPRIO_CLASS_BE", "priority": 7}
+        c.process["scheduler"] = {"policy": "SCHED_BATCH", "nice": 5}
+        c.linux["namespaces"].append({"type": "cgroup"})
+
+    def test_cgroup(self):
+        expected = {
+            "memory.max": str(256 * MIB),
+            "memory.low": str(128 * MIB),
+            "memory.high": str(200 * MIB),
+            "cpu.max": "50000 100000",
+            "cpu.weight": "20",
+            "cpuset.cpus": "0",
+            "pids.max": "77",
+            "hugetlb.2MB.max": str(4 * MIB),
+        }
+        for name, value in expected.items():
+            self.assert_run(self.shared.exec("/bin/cat", f"/sys/fs/cgroup/{name}"), 0, value + "\n")
+        self.assert_run(self.shared.exec("/bin/cat", "/proc/1/cgroup"), 0, "0::/\n")
+        self.assert_run(self.shared.exec_sh("echo 1 >/sys/fs/cgroup/pids.max"), 1, err="Read-only file system")
+
+    def test_rlimits_above_the_hosts(self):
+        self.assert_run(self.shared.exec_sh("ulimit -Sn; ulimit -Hn"), 0, "900000\n1000000\n")
+
+    def test_oom_score_below_the_hosts(self):
+        self.assert_run(self.shared.exec("/bin/cat", "/proc/1/oom_score_adj"), 0, "-500\n")
+
+    def test_io_priority_and_scheduler(self):
+        self.assert_run(self.shared.exec_sh("ionice -p 1"), 0, "best-effort: prio 7\n")
+        fields = self.shared.exec("/bin/cat", "/proc/1/stat").out.rsplit(")", 1)[1].split()
+        self.assertEqual((fields[16], fields[38]), ("5", "3"), "nice and SCHED_BATCH")
+
+    def test_size_of_the_machine(self):
+        """Base of the configuration plus the limit; the rest is what the kernel keeps for itself."""
+        total = int(re.search(r"MemTotal: +(\d+) kB", self.shared.exec("/bin/cat", "/proc/meminfo").out)[1]) // 1024
+        self.assertLess(total, 2048 + 256)
+        self.assertGreater(total, (2048 + 256) * 9 // 10)
+        cpus = len(re.findall("^processor", self.shared.exec("/bin/cat", "/proc/cpuinfo").out, re.M))
+        self.assertEqual(cpus, min(2, os.cpu_count()))  # 1.5, rounded up
+
+    def test_update(self):
+        self.assert_run(self.shared_world.runtime("update", "--pids-limit", "55", "--memory", "270M", self.shared.id))
+        self.assert_run(self.shared.exec("/bin/cat", "/sys/fs/cgroup/pids.max"), 0, "55\n")
+        self.assert_run(self.shared.exec("/bin/cat", "/sys/fs/cgroup/memory.max"), 0, f"{270 * MIB}\n")
+        self.assert_run(self.shared_world.runtime("update", "--pids-limit", "77", "--memory", "256M", self.shared.id))
+
+
+if __name__ == "__main__":
+    harness.main()
