@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// The container's cgroups on the host. They hold its sandbox and stand-in, so that engines see what it uses; no limit
+// is set, since the guest enforces the limits and the machine is sized by them.
+#pragma once
+
+#include <sys/types.h>
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace kata::runtime {
+
+// One mounted hierarchy of cgroups.
+struct Hierarchy {
+  std::string mount_point;
+  std::string root;                      // the cgroup that is mounted there; not "/" inside a container
+  std::vector<std::string> controllers;  // v1: "cpu", "cpuacct", "name=systemd"; v2: none
+  bool unified = false;                  // v2
+};
+
+// From the text of /proc/PID/mountinfo. A hierarchy that is mounted twice counts once.
+std::vector<Hierarchy> ParseHierarchies(std::string_view mountinfo);
+
+// From the text of /proc/PID/cgroup: controller (v2: "") to the path of the process's cgroup.
+std::map<std::string, std::string> ParseOwnCgroups(std::string_view text);
+
+// The path that linux.cgroupsPath means. Absolute ones are below the mount point, relative ones below the caller's own
+// cgroup; an empty one is the container's id. With systemd it has the form slice:prefix:name and gives the path where
+// systemd would put that unit: "user-1.slice:libpod:x" is "/user.slice/user-1.slice/libpod-x.scope".
+// kInvalidArgument for a systemd form that is none.
+Result<std::string> CgroupPath(const std::string& spec_path, const std::string& id, bool systemd);
+
+// What is to be done for one container.
+struct CgroupPlan {
+  std::vector<std::string> leaves;   // the container's cgroup in each hierarchy
+  std::vector<std::string> missing;  // folders to make, parents first
+};
+
+// path as CgroupPath gave it; ".." stays beneath the mount point.
+CgroupPlan PlanCgroups(const std::vector<Hierarchy>& hierarchies, const std::map<std::string, std::string>& own,
+                       const std::string& path);
+// The same for this host and this process.
+Result<CgroupPlan> PlanHostCgroups(const std::string& path);
+
+// Makes the missing folders and returns the leaves that exist then. A host where cgroups cannot be made is not an error
+// but one warning.
+std::vector<std::string> MakeCgroups(const CgroupPlan& plan, const std::vector<Hierarchy>& hierarchies);
+std::vector<std::string> MakeHostCgroups(const CgroupPlan& plan);
+
+// The cgroup folders that a process is in, one for each hierarchy.
+Result<std::vector<std::string>> CgroupsOf(pid_t pid);
+
+// The files through which a process enters these cgroups.
+std::vector<std::string> ProcsFiles(const std::vector<std::string>& leaves);
+
+// Moves a process; what fails is logged, as the process runs as well elsewhere.
+void EnterCgroups(const std::vector<std::string>& leaves, pid_t pid);
+
+// Removes folders that MakeCgroups made, children first. One with processes or cgroups of strangers stays.
+void RemoveCgroups(const std::vector<std::string>& made);
+
+}  // namespace kata::runtime

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hypervisor/check.h"
+
+#include "base/log.h"
+#include "runtime/launch.h"
+#include "runtime/output.h"
+#include "runtime/verbs.h"
+
+namespace kata::runtime {
+
+Result<int> Check(const Globals& globals, const CheckOptions&) {
+  const config::Loaded loaded = TRY(LoadConfig(globals.config_path));
+  for (const std::string& warning : loaded.warnings) log::Warn("{}", warning);
+  std::string text;
+  for (const std::string& file : loaded.files) text += fmt::format("ok    configuration: {}\n", file);
+  if (loaded.files.empty()) text += "ok    configuration: none found, the defaults count\n";
+  const std::vector<hypervisor::CheckItem> items = hypervisor::CheckHost(loaded.config);
+  for (const hypervisor::CheckItem& item : items) {
+    const char* mark = item.ok ? "ok  " : item.required ? "FAIL" : "note";
+    text += fmt::format("{}  {}: {}\n", mark, item.name, item.detail);
+    if (!item.ok && !item.advice.empty()) text += fmt::format("      {}\n", item.advice);
+  }
+  const bool able = hypervisor::CanRunGuests(items);
+  text += able ? "This machine can run guests.\n" : "This machine cannot run guests.\n";
+  TRY(Print(text));
+  return able ? 0 : 1;
+}
+
+}  // namespace kata::runtime

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/create.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+
+#include "base/files.h"
+#include "base/log.h"
+#include "oci/bundle.h"
+#include "oci/parse.h"
+#include "protocol/shim.pb.h"
+#include "runtime/cgroup.h"
+#include "runtime/destroy.h"
+#include "runtime/hooks.h"
+#include "runtime/launch.h"
+#include "runtime/task.h"
+#include "runtime/terminal.h"
+#include "runtime/verbs.h"
+#include "sandbox/process.h"
+#include "sandbox/task_client.h"
+
+namespace kata::runtime {
+namespace {
+
+// The sandbox process opens its sockets before it does anything that takes time; a busy machine may still be slow.
+constexpr std::chrono::milliseconds kReadyTime{30000};
+constexpr size_t kShownLog = 2048;
+
+Result<> CheckTerminal(const grpc::Spec& spec, const CreateOptions& options, bool detached) {
+  const bool terminal = spec.process().terminal();
+  if (detached && terminal && options.console_socket.empty()) {
+    return Fail(Code::kInvalidArgument,
+                "cannot allocate tty if kata-runtime will detach without setting console socket");
+  }
+  if (!options.console_socket.empty() && !(detached && terminal)) {
+    return Fail(Code::kInvalidArgument, "cannot use console socket if kata-runtime will not detach or allocate tty");
+  }
+  if (terminal && !detached && OwnTerminal() < 0) {
+    return Fail(Code::kFailedPrecondition,
+                "process.terminal is true, but none of standard input, output and error is a terminal");
+  }
+  return {};
+}
+
+// The namespace that the stand-in joins: the bundle's, a new one, or the caller's (not valid).
+Result<UniqueFd> NetworkNamespace(const grpc::Spec& spec) {
+  for (const grpc::LinuxNamespace& ns : spec.linux().namespaces()) {
+    if (ns.type() != "network") continue;
+    if (ns.path().empty()) return NewNetworkNamespace();
+    return Context(Open(ns.path(), O_RDONLY), "linux.namespaces: cannot open the network namespace");
+  }
+  return UniqueFd();
+}
+
+// The steps of a start (docs/architecture.md), each after the other, with what they have made.
+class Creation {
+ public:
+  Creation(const Globals& globals, const CreateOptions& options, bool detached, const Interrupts& interrupts)
+      : globals_(globals), options_(options), detached_(detached), interrupts_(interrupts) {}
+
+  Result<Created> Run() {
+    bundle_ = TRY(oci::LoadBundle(options_.bundle));
+    for (const std::string& warning : bundle_.warnings) log::Warn("{}", warning);
+    TRY(CheckTerminal(bundle_.spec, options_, detached_));
+    config::Loaded loaded = TRY(LoadConfig(globals_.config_path));
+    for (const std::string& warning : loaded.warnings) log::Warn("{}", warning);
+    standin_program_ = std::move(loaded.config.runtime.standin_path);
+    const std::string cgroup =
+        TRY(CgroupPath(bundle_.spec.linux().cgroupspath(), options_.id, globals_.systemd_cgroup));
+    auto plan = PlanHostCgroups(cgroup);
+    if (!plan) log::Warn("the container has no cgroup of its own on the host: {}", plan.error().message());
+    if (plan) plan_ = std::move(*plan);
+    directory_ = TRY(ClaimDirectory(globals_.root, options_.id));
+
+    auto made = Make();
+    if (made) return made;
+    Error error = std::move(made).error();
+    CleanUp();
+    return tl::unexpected(std::move(error));
+  }
+
+ private:
+  Result<Created> Make() {
+    TRY(WriteRecord());
+    cgroups_ = MakeHostCgroups(plan_);
+    sandbox::LaunchedSandbox sandbox = TRY(LaunchSandbox());
+    sandbox_ = std::move(sandbox.process);
+    TRY(sandbox.AwaitReady(kReadyTime));
+    TRY(LaunchStandin());
+    TRY(RunCreateHooks());
+    TRY(CallCreate());
+    if (pty_) TRY(SendToConsoleSocket(options_.console_socket, *pty_));
+    if (!options_.pid_file.empty()) TRY(WritePidFile(options_.pid_file, standin_.pid()));
+    Record record{.id = options_.id, .directory = std::move(directory_), .state = {}};
+    record.state = TRY(sandbox::LoadState(record.directory.get()));
+    sandbox_.Disown();
+    return Created{.record = std::move(record), .standin = std::move(standin_), .spec = std::move(bundle_.spec)};
+  }
+
+  // Before anything else exists, so that delete knows what to look for whenever this process is killed.
+  Result<> WriteRecord() {
+    const std::string spec = TRY(ReadFile(bundle_.path + "/config.json", oci::kMaxSpecBytes));
+    TRY(WriteFileAtomic(directory_.get(), kSpecCopy, spec, 0600));
+    state_.id = options_.id;
+    state_.oci_version = bundle_.oci_version;
+    state_.bundle = bundle_.path;
+    state_.rootfs = bundle_.rootfs;
+    state_.annotations = bundle_.annotations;
+    state_.created = sandbox::FormatNow();
+    state_.owner = getuid();
+    state_.cgroup_paths = plan_.missing;
+    return sandbox::StoreState(directory_.get(), state_);
+  }
+
+  Result<sandbox::LaunchedSandbox> LaunchSandbox() {
+    sandbox::SandboxOptions options;
+    options.id = options_.id;
+    options.bundle = bundle_.path;
+    if (!globals_.config_path.empty()) {
+      std::error_code error;
+      options.config_path = std::filesystem::absolute(globals_.config_path, error).string();
+    }
+    options.cgroup_procs = ProcsFiles(cgroups_);
+    options.cgroup_paths = plan_.missing;
+    options.debug = globals_.debug;
+    return sandbox::LaunchSandbox(options, directory_.get());
+  }
+
+  Result<> LaunchStandin() {
+    network_ = TRY(NetworkNamespace(bundle_.spec));
+    if (!options_.console_socket.empty()) {
+      const grpc::Box& size = bundle_.spec.process().consolesize();
+      pty_ = TRY(OpenPty(size.height(), size.width()));
+    }
+    standin_ = TRY(StartStandin({.program = standin_program_,
+                                 .container = options_.id,
+                                 .exec_id = "",
+                                 .cgroups = cgroups_,
+                                 .network_namespace = network_.get(),
+                                 .pty = pty_ ? &*pty_ : nullptr},
+                                directory_.get()));
+    state_.standin.pid = standin_.pid();
+    return {};
+  }
+
+  Result<> RunCreateHooks() {
+    const grpc::Hooks& hooks = bundle_.spec.hooks();
+    if (hooks.prestart().empty() && hooks.createruntime().empty() && hooks.createcontainer().empty()) return {};
+    const UniqueFd folder = TRY(Open(bundle_.path, O_PATH | O_DIRECTORY));
+    HookContext context{.state = HookState(state_, sandbox::Status::kCreating),
+                        .working_directory = folder.get(),
+                        .interrupts = &interrupts_};
+    TRY(RunHooks("prestart", hooks.prestart(), context));
+    TRY(RunHooks("createRuntime", hooks.createruntime(), context));
+    context.network_namespace = network_.get();
+    return RunHooks("createContainer", hooks.createcontainer(), context);
+  }
+
+  Result<> CallCreate() {
+    Task task = TRY(Task::Connect(directory_.get()));
+    containerd::task::v2::CreateTaskRequest request;
+    request.set_id(options_.id);
+    request.set_bundle(bundle_.path);
+    request.set_terminal(bundle_.spec.process().terminal());
+    const std::string stdio = sandbox::StandinStdio(standin_.pid());
+    request.set_stdin(stdio);
+    request.set_stdout(stdio);
+    request.set_stderr(stdio);
+    auto created = task.Call<containerd::task::v2::CreateTaskResponse>("Create", request, {}, &interrupts_);
+    if (!created) return tl::unexpected(ExplainStartFailure(std::move(created).error(), directory_.get()));
+    return {};
+  }
+
+  void CleanUp() {
+    sandbox_.End();
+    standin_.End();
+    auto record = FindContainer(globals_.root, options_.id);
+    if (!record) return;  // another delete was faster
+    if (auto gone = Destroy(globals_.root, std::move(*record)); !gone && gone.error().code() != Code::kNotFound) {
+      log::Warn("cannot clean up after the failed start: {}", gone.error().message());
+    }
+  }
+
+  const Globals& globals_;
+  const CreateOptions& options_;
+  const bool detached_;
+  const Interrupts& interrupts_;
+
+  oci::Bundle bundle_;
+  std::string standin_program_;
+  CgroupPlan plan_;
+  std::vector<std::string> cgroups_;
+  UniqueFd directory_;
+  sandbox::State state_;
+  UniqueFd network_;
+  std::optional<Pty> pty_;
+  Child standin_;
+  Child sandbox_;
+};
+
+std::string LogTail(int directory) {
+  const auto file = OpenBeneath(directory, sandbox::kSandboxLog, O_RDONLY);
+  if (!file) return "";
+  const off_t size = lseek(file->get(), 0, SEEK_END);
+  std::string text(kShownLog, '\0');
+  const ssize_t length =
+      pread(file->get(), text.data(), text.size(), std::max<off_t>(0, size - static_cast<off_t>(kShownLog)));
+  text.resize(length > 0 ? static_cast<size_t>(length) : 0);
+  while (text.ends_with('\n')) text.pop_back();
+  return text;
+}
+
+}  // namespace
+
+Error ExplainStartFailure(Error error, int directory) {
+  if (error.code() == Code::kUnavailable) {
+    const auto state = sandbox::LoadState(directory);
+    if (state && !state->failure.empty()) return Error(Code::kUnavailable, state->failure);
+    const std::string tail = LogTail(directory);
+    return Error(Code::kUnavailable, fmt::format("the sandbox process ended unexpectedly{}{}",
+                                                 tail.empty() ? "" : "; the end of its log:\n", tail));
+  }
+  const size_t exec = error.message().find("exec: \"");
+  if (exec == std::string::npos) return error;
+  return Error(error.code(), "unable to start container process: " + error.message().substr(exec), error.sys());
+}
+
+Result<Created> CreateContainer(const Globals& globals, const CreateOptions& options, bool detached,
+                                const Interrupts& interrupts) {
+  return Creation(globals, options, detached, interrupts).Run();
+}
+
+Result<int> Create(const Globals& globals, const CreateOptions& options) {
+  const Interrupts interrupts = TRY(Interrupts::Ending());
+  Created created = TRY(Context(CreateContainer(globals, options, true, interrupts), "kata-runtime create failed"));
+  created.standin.Disown();
+  return 0;
+}
+
+}  // namespace kata::runtime

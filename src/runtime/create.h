@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// Making a container from its bundle: what `create` and `run` share.
+#pragma once
+
+#include "base/child.h"
+#include "base/result.h"
+#include "protocol/oci.pb.h"
+#include "runtime/arguments.h"
+#include "runtime/interrupts.h"
+#include "runtime/store.h"
+
+namespace kata::runtime {
+
+// A container that waits to be started. Its sandbox process lives on by itself.
+struct Created {
+  Record record;
+  Child standin;
+  grpc::Spec spec;
+};
+
+// detached: nobody waits for it in the foreground, so its terminal goes to a console socket. Whatever fails, and when a
+// signal of interrupts comes, nothing of the container is left.
+Result<Created> CreateContainer(const Globals& globals, const CreateOptions& options, bool detached,
+                                const Interrupts& interrupts);
+
+// What failed, in the words by which engines know a missing or forbidden command:
+// "unable to start container process: exec: "foo": executable file not found in $PATH". When the sandbox process has
+// gone, why it did, or the end of its log.
+Error ExplainStartFailure(Error error, int directory);
+
+}  // namespace kata::runtime

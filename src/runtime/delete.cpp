@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/destroy.h"
+#include "runtime/verbs.h"
+
+namespace kata::runtime {
+
+Result<int> Delete(const Globals& globals, const DeleteOptions& options) {
+  auto record = FindContainer(globals.root, options.id);
+  if (!record) {
+    if (options.force && record.error().code() == Code::kNotFound) return 0;
+    return tl::unexpected(std::move(record).error());
+  }
+  const sandbox::Status status = record->status();
+  // One that was created but never started is ended too, as runc does.
+  if (!options.force && status != sandbox::Status::kStopped && status != sandbox::Status::kCreated) {
+    return Fail(Code::kFailedPrecondition, "cannot delete container {} that is not stopped: {}", options.id,
+                sandbox::StatusName(status));
+  }
+  auto gone = Destroy(globals.root, std::move(*record));
+  if (!gone && !(options.force && gone.error().code() == Code::kNotFound)) {
+    return tl::unexpected(std::move(gone).error());
+  }
+  return 0;
+}
+
+}  // namespace kata::runtime

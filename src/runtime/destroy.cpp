@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/destroy.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include <chrono>
+
+#include "base/files.h"
+#include "base/log.h"
+#include "oci/parse.h"
+#include "protocol/shim.pb.h"
+#include "runtime/cgroup.h"
+#include "runtime/hooks.h"
+#include "runtime/task.h"
+
+namespace kata::runtime {
+namespace {
+
+using std::chrono::milliseconds;
+
+// A sandbox process that works ends within milliseconds of being told.
+constexpr milliseconds kShutdownTime{1000};
+constexpr milliseconds kEndTime{1000};
+// After SIGKILL; longer only when the kernel itself is stuck.
+constexpr milliseconds kKillTime{5000};
+
+bool AwaitEnd(int pidfd, milliseconds time) {
+  pollfd wait{.fd = pidfd, .events = POLLIN, .revents = 0};
+  return poll(&wait, 1, static_cast<int>(time.count())) > 0;
+}
+
+// Ends exactly this process. Once its pidfd is open and its start time is right, the pid cannot be another's.
+void EndProcess(const sandbox::ProcessRef& process, milliseconds patience) {
+  if (process.pid <= 0) return;
+  const UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, process.pid, 0)));
+  if (!pidfd || !sandbox::IsAlive(process)) return;
+  if (patience.count() > 0 && AwaitEnd(pidfd.get(), patience)) return;
+  if (syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0) != 0) {
+    log::Warn("cannot kill process {}: {}", process.pid, ErrnoText(errno));
+    return;
+  }
+  if (!AwaitEnd(pidfd.get(), kKillTime)) log::Warn("process {} does not end although it was killed", process.pid);
+}
+
+void EndSandbox(const Record& record) {
+  milliseconds patience{0};
+  if (sandbox::IsAlive(record.state.sandbox)) {
+    if (auto task = Task::Connect(record.directory.get())) {
+      containerd::task::v2::ShutdownRequest request;
+      request.set_id(record.id);
+      request.set_now(true);
+      // No answer is no worry: it may be gone before it has sent one.
+      if (auto done = task->Call<wkt::Empty>("Shutdown", request, kShutdownTime);
+          done || done.error().code() == Code::kUnavailable) {
+        patience = kEndTime;
+      }
+    }
+  }
+  EndProcess(record.state.sandbox, patience);
+  // They got a signal when their parent died, but a delete must not return before they are gone.
+  for (const sandbox::ProcessRef& helper : record.state.helpers) EndProcess(helper, patience);
+  // It learns of the end through its connection and still passes the status on.
+  EndProcess(record.state.standin, kEndTime);
+}
+
+void RunPoststop(const Record& record) {
+  const auto text = ReadSpecCopy(record.directory.get());
+  if (!text) return;  // the maker died before there was anything to stop
+  const auto spec = oci::ParseSpec(*text);
+  if (!spec || spec->hooks().poststop().empty()) return;
+  const auto bundle = Open(record.state.bundle, O_PATH | O_DIRECTORY);
+  RunHooksLenient(
+      "poststop", spec->hooks().poststop(),
+      {.state = HookState(record.state, sandbox::Status::kStopped), .working_directory = bundle ? bundle->get() : -1});
+}
+
+// Of several deletes one gets the lock; the others find that the folder under the name is gone, or another.
+Result<> Lock(const std::string& root, const Record& record) {
+  if (flock(record.directory.get(), LOCK_EX) != 0) return FailErrno("cannot lock {}/{}", root, record.id);
+  const UniqueFd now = TRY(OpenDirectory(root, record.id));
+  struct stat mine {
+  }, theirs{};
+  if (fstat(record.directory.get(), &mine) != 0 || fstat(now.get(), &theirs) != 0) {
+    return FailErrno("cannot examine {}/{}", root, record.id);
+  }
+  if (mine.st_ino != theirs.st_ino || mine.st_dev != theirs.st_dev) {
+    return Fail(Code::kNotFound, "container does not exist");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<> Destroy(const std::string& root, Record record) {
+  TRY(Lock(root, record));
+  // Read again: the sandbox process may have started helpers since.
+  if (auto state = sandbox::LoadState(record.directory.get())) record.state = std::move(*state);
+  EndSandbox(record);
+  RunPoststop(record);
+  RemoveCgroups(record.state.cgroup_paths);
+  return Context(RemoveDirectory(root, record.id), "cannot remove the container's folder");
+}
+
+}  // namespace kata::runtime

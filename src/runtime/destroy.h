@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// Taking a container away with all that is left of it, whichever of its parts still work.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "runtime/store.h"
+
+namespace kata::runtime {
+
+// Ends the sandbox (its processes are killed if it does not end at once), runs the poststop hooks, and removes cgroups
+// and folder. kNotFound, "container does not exist", when another delete was faster.
+Result<> Destroy(const std::string& root, Record record);
+
+}  // namespace kata::runtime

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <sys/random.h>
+
+#include <optional>
+
+#include "base/files.h"
+#include "base/log.h"
+#include "protocol/shim.pb.h"
+#include "runtime/cgroup.h"
+#include "runtime/create.h"
+#include "runtime/exec_process.h"
+#include "runtime/foreground.h"
+#include "runtime/launch.h"
+#include "runtime/store.h"
+#include "runtime/terminal.h"
+#include "runtime/verbs.h"
+#include "sandbox/task_client.h"
+
+namespace kata::runtime {
+namespace {
+
+Result<> CheckStatus(sandbox::Status status, bool ignore_paused) {
+  if (status == sandbox::Status::kStopped) {
+    return Fail(Code::kFailedPrecondition, "cannot exec in a stopped container");
+  }
+  if (status == sandbox::Status::kCreating) {
+    return Fail(Code::kFailedPrecondition, "cannot exec in a container that is still being created");
+  }
+  if (status == sandbox::Status::kPaused && !ignore_paused) {
+    return Fail(Code::kFailedPrecondition, "cannot exec in a paused container (use --ignore-paused to override)");
+  }
+  return {};
+}
+
+Result<> CheckTerminal(const ExecOptions& options, bool terminal) {
+  if (terminal && options.detach && options.console_socket.empty()) {
+    return Fail(Code::kInvalidArgument,
+                "cannot allocate tty if kata-runtime will detach without setting console socket");
+  }
+  if (!options.console_socket.empty() && !(terminal && options.detach)) {
+    return Fail(Code::kInvalidArgument, "cannot use console socket if kata-runtime will not detach or allocate tty");
+  }
+  if (terminal && !options.detach && OwnTerminal() < 0) {
+    return Fail(Code::kFailedPrecondition,
+                "a terminal was asked for, but none of standard input, output and error is one");
+  }
+  return {};
+}
+
+// A name that no earlier exec of this container had.
+Result<std::string> NewExecId() {
+  uint64_t number = 0;
+  if (getrandom(&number, sizeof number, 0) != sizeof number) return FailErrno("cannot get a random number");
+  return fmt::format("exec-{:016x}", number);
+}
+
+// One exec from its request to its end.
+class Execution {
+ public:
+  Execution(const ExecOptions& options, const Record& record, const Interrupts& interrupts)
+      : options_(options), record_(record), interrupts_(interrupts) {}
+
+  Result<int> Run(const Globals& globals) {
+    process_ = TRY(MakeExecProcess(options_, TRY(ReadSpecCopy(record_.directory.get()))));
+    TRY(CheckTerminal(options_, process_.terminal));
+    id_ = TRY(NewExecId());
+    Child standin = TRY(LaunchStandin(TRY(LoadConfig(globals.config_path)).config.runtime.standin_path));
+    Task task = TRY(Task::Connect(record_.directory.get()));
+    TRY(CallExec(task, standin.pid()));
+    Foreground foreground{.container = record_.id, .exec_id = id_, .terminal = -1};
+    std::optional<RawTerminal> raw;
+    if (process_.terminal && !options_.detach) {
+      foreground.terminal = OwnTerminal();
+      if (auto sized = SyncWindowSize(task, foreground); !sized) log::Warn("{}", sized.error().message());
+      raw.emplace(TRY(RawTerminal::Enter(foreground.terminal)));
+    }
+    TRY(CallStart(task));
+    if (pty_) TRY(SendToConsoleSocket(options_.console_socket, *pty_));
+    if (!options_.pid_file.empty()) TRY(WritePidFile(options_.pid_file, standin.pid()));
+    if (options_.detach) {
+      standin.Disown();
+      return 0;
+    }
+    const Interrupts signals = TRY(Interrupts::Forwarded());
+    return AwaitEnd(standin, task, foreground, signals);
+  }
+
+ private:
+  Result<Child> LaunchStandin(std::string program) {
+    if (!options_.console_socket.empty()) pty_ = TRY(OpenPty(process_.rows, process_.columns));
+    const pid_t container = record_.state.standin.pid;
+    const UniqueFd network = TRY(Open(fmt::format("/proc/{}/ns/net", container), O_RDONLY));
+    auto cgroups = CgroupsOf(container);
+    if (!cgroups) log::Warn("the process stays in the caller's cgroups: {}", cgroups.error().message());
+    return StartStandin({.program = std::move(program),
+                         .container = record_.id,
+                         .exec_id = id_,
+                         .cgroups = cgroups ? std::move(*cgroups) : std::vector<std::string>(),
+                         .network_namespace = network.get(),
+                         .pty = pty_ ? &*pty_ : nullptr},
+                        record_.directory.get());
+  }
+
+  Result<> CallExec(Task& task, pid_t standin) {
+    containerd::task::v2::ExecProcessRequest request;
+    request.set_id(record_.id);
+    request.set_exec_id(id_);
+    request.set_terminal(process_.terminal);
+    const std::string stdio = sandbox::StandinStdio(standin);
+    request.set_stdin(stdio);
+    request.set_stdout(stdio);
+    request.set_stderr(stdio);
+    request.mutable_spec()->set_type_url(sandbox::kProcessType);
+    request.mutable_spec()->set_value(process_.json);
+    return Explain(task.Call<wkt::Empty>("Exec", request, {}, &interrupts_));
+  }
+
+  Result<> CallStart(Task& task) {
+    containerd::task::v2::StartRequest request;
+    request.set_id(record_.id);
+    request.set_exec_id(id_);
+    return Explain(task.Call<containerd::task::v2::StartResponse>("Start", request, {}, &interrupts_));
+  }
+
+  template <typename Reply>
+  Result<> Explain(Result<Reply> reply) {
+    if (!reply) return tl::unexpected(ExplainStartFailure(std::move(reply).error(), record_.directory.get()));
+    return {};
+  }
+
+  const ExecOptions& options_;
+  const Record& record_;
+  const Interrupts& interrupts_;
+  ExecProcess process_;
+  std::string id_;
+  std::optional<Pty> pty_;
+};
+
+}  // namespace
+
+Result<int> Exec(const Globals& globals, const ExecOptions& options) {
+  const auto execute = [&]() -> Result<int> {
+    const Interrupts interrupts = TRY(Interrupts::Ending());
+    const Record record = TRY(FindContainer(globals.root, options.id));
+    TRY(CheckStatus(record.status(), options.ignore_paused));
+    return Execution(options, record, interrupts).Run(globals);
+  };
+  return Context(execute(), "exec failed");
+}
+
+}  // namespace kata::runtime

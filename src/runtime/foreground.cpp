@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/foreground.h"
+
+#include <poll.h>
+
+#include "base/log.h"
+#include "protocol/shim.pb.h"
+#include "runtime/terminal.h"
+
+namespace kata::runtime {
+namespace {
+
+constexpr std::chrono::milliseconds kResizeTime{2000};
+
+}  // namespace
+
+Result<> SyncWindowSize(Task& task, const Foreground& foreground) {
+  const auto size = WindowSize(foreground.terminal);
+  if (!size) return {};
+  containerd::task::v2::ResizePtyRequest request;
+  request.set_id(foreground.container);
+  request.set_exec_id(foreground.exec_id);
+  request.set_width(size->ws_col);
+  request.set_height(size->ws_row);
+  TRY(Context(task.Call<wkt::Empty>("ResizePty", request, kResizeTime), "cannot set the terminal's size"));
+  return {};
+}
+
+Result<int> AwaitEnd(Child& standin, Task& task, const Foreground& foreground, const Interrupts& signals) {
+  for (;;) {
+    pollfd waits[] = {{.fd = standin.pidfd(), .events = POLLIN, .revents = 0},
+                      {.fd = signals.fd(), .events = POLLIN, .revents = 0}};
+    if (poll(waits, 2, -1) < 0 && errno != EINTR) return FailErrno("cannot wait for the process");
+    if (waits[0].revents != 0) return TRY(standin.Wait()).Shell();
+    const int signal = waits[1].revents != 0 ? signals.Next() : 0;
+    if (signal == SIGWINCH) {
+      // The process may have just ended, or the guest may be slow: neither ends the wait.
+      if (foreground.terminal < 0) continue;
+      if (auto resized = SyncWindowSize(task, foreground); !resized) log::Debug("{}", resized.error().message());
+    } else if (signal != 0) {
+      if (auto sent = standin.Signal(signal); !sent) log::Debug("{}", sent.error().message());
+    }
+  }
+}
+
+}  // namespace kata::runtime

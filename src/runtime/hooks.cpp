@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/hooks.h"
+
+#include <poll.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <chrono>
+#include <nlohmann/json.hpp>
+
+#include "base/child.h"
+#include "base/files.h"
+#include "base/log.h"
+
+namespace kata::runtime {
+namespace {
+
+// How much of a failed hook's output is shown.
+constexpr size_t kShownOutput = 4096;
+
+// Memory files stand for pipes, so that a hook which reads or writes nothing, or a lot, never blocks.
+Result<UniqueFd> MemoryFile(const char* name, std::string_view contents = {}) {
+  UniqueFd file(memfd_create(name, MFD_CLOEXEC));
+  if (!file) return FailErrno("cannot make a memory file");
+  TRY(WriteAll(file.get(), contents));
+  if (lseek(file.get(), 0, SEEK_SET) != 0) return FailErrno("cannot rewind a memory file");
+  return file;
+}
+
+std::string Output(const UniqueFd& file) {
+  std::string text(kShownOutput, '\0');
+  const ssize_t length = pread(file.get(), text.data(), text.size(), 0);
+  text.resize(length > 0 ? static_cast<size_t>(length) : 0);
+  return text;
+}
+
+// Waits for the end of a hook, or of its time.
+Result<ExitStatus> Await(Child& child, int64_t timeout_seconds, const Interrupts* interrupts) {
+  using Clock = std::chrono::steady_clock;
+  const auto deadline = Clock::now() + std::chrono::seconds(timeout_seconds);
+  for (;;) {
+    int wait = -1;
+    if (timeout_seconds > 0) {
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
+      wait = static_cast<int>(std::clamp<int64_t>(left, 0, INT32_MAX));
+    }
+    pollfd waits[] = {{.fd = child.pidfd(), .events = POLLIN, .revents = 0},
+                      {.fd = interrupts != nullptr ? interrupts->fd() : -1, .events = POLLIN, .revents = 0}};
+    const int ready = poll(waits, 2, wait);
+    if (ready < 0 && errno != EINTR) return FailErrno("cannot wait for the hook");
+    if (ready == 0 && Clock::now() >= deadline) {
+      child.End();
+      return Fail(Code::kDeadlineExceeded, "hook ran past specified timeout of {}.0s", timeout_seconds);
+    }
+    if (waits[0].revents != 0) return child.Wait();
+    if (waits[1].revents != 0) {
+      child.End();
+      return Fail(Code::kCancelled, "interrupted by signal {}", interrupts->Next());
+    }
+  }
+}
+
+Result<> RunHook(const grpc::Hook& hook, const HookContext& context) {
+  const UniqueFd input = TRY(MemoryFile("hook-stdin", context.state));
+  const UniqueFd output = TRY(MemoryFile("hook-stdout"));
+  const UniqueFd errors = TRY(MemoryFile("hook-stderr"));
+  Command command;
+  command.path = hook.path();
+  command.argv.assign(hook.args().begin(), hook.args().end());
+  if (command.argv.empty()) command.argv = {hook.path()};
+  // Exactly what the bundle says: the environment of an engine is not for hooks.
+  command.env.emplace(hook.env().begin(), hook.env().end());
+  command.stdin_fd = input.get();
+  command.stdout_fd = output.get();
+  command.stderr_fd = errors.get();
+  command.working_directory = context.working_directory;
+  if (context.network_namespace >= 0) command.join_namespaces = {context.network_namespace};
+  Child child = TRY(Spawn(command));
+  const ExitStatus end = TRY(Await(child, hook.timeout(), context.interrupts));
+  if (end.Shell() == 0) return {};
+  const std::string how =
+      end.signal != 0 ? fmt::format("signal: {}", end.signal) : fmt::format("exit status {}", end.code);
+  return Fail(Code::kAborted, "{}, stdout: {}, stderr: {}", how, Output(output), Output(errors));
+}
+
+}  // namespace
+
+std::string HookState(const sandbox::State& state, sandbox::Status status) {
+  nlohmann::ordered_json json;
+  json["ociVersion"] = state.oci_version;
+  json["id"] = state.id;
+  json["status"] = sandbox::StatusName(status);
+  if (status != sandbox::Status::kStopped) json["pid"] = state.standin.pid;
+  json["bundle"] = state.bundle;
+  if (!state.annotations.empty()) json["annotations"] = state.annotations;
+  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+Result<> RunHooks(const char* kind, const HookList& hooks, const HookContext& context) {
+  for (int i = 0; i < hooks.size(); ++i) {
+    TRY(Context(RunHook(hooks[i], context), "error running {} hook #{}", kind, i));
+  }
+  return {};
+}
+
+void RunHooksLenient(const char* kind, const HookList& hooks, const HookContext& context) {
+  for (int i = 0; i < hooks.size(); ++i) {
+    if (auto run = RunHook(hooks[i], context); !run) {
+      log::Warn("error running {} hook #{}: {}", kind, i, run.error().message());
+    }
+  }
+}
+
+}  // namespace kata::runtime

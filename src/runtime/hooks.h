@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// The bundle's hooks: programs that run on the host at certain moments of a container's life (runtime-spec,
+// "POSIX-platform Hooks"). The agent runs those of startContainer, in the guest.
+#pragma once
+
+#include <google/protobuf/repeated_ptr_field.h>
+
+#include <string>
+
+#include "base/result.h"
+#include "protocol/oci.pb.h"
+#include "runtime/interrupts.h"
+#include "sandbox/state.h"
+
+namespace kata::runtime {
+
+using HookList = google::protobuf::RepeatedPtrField<grpc::Hook>;
+
+// Where and with what hooks run.
+struct HookContext {
+  std::string state;           // the container's state, JSON, on their standard input
+  int working_directory = -1;  // the bundle
+  int network_namespace = -1;  // joined by hooks that belong into the container's namespaces; -1: the host's
+  const Interrupts* interrupts = nullptr;  // end a hook that runs; may be null
+};
+
+// The state as the runtime-spec gives it to hooks.
+std::string HookState(const sandbox::State& state, sandbox::Status status);
+
+// Runs them one after the other; the first that fails (cannot be started, exit status other than 0, out of time) ends
+// it: "error running createRuntime hook #0: exit status 1, stdout: ..., stderr: ...".
+Result<> RunHooks(const char* kind, const HookList& hooks, const HookContext& context);
+
+// Runs all of them; failures are logged and no more, as the runtime-spec says of poststop.
+void RunHooksLenient(const char* kind, const HookList& hooks, const HookContext& context);
+
+}  // namespace kata::runtime

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "oci/signal.h"
+#include "protocol/shim.pb.h"
+#include "runtime/store.h"
+#include "runtime/task.h"
+#include "runtime/verbs.h"
+
+namespace kata::runtime {
+namespace {
+
+constexpr std::chrono::milliseconds kKillTime{10000};
+
+}  // namespace
+
+Result<int> Kill(const Globals& globals, const KillOptions& options) {
+  const Record record = TRY(FindContainer(globals.root, options.id));
+  const auto signal = oci::ParseSignal(options.signal);
+  if (!signal) return Fail(Code::kInvalidArgument, "unknown signal \"{}\"", options.signal);
+  if (record.status() == sandbox::Status::kStopped) {
+    // Engines end what may be left of a container with --all; that nothing is left is what they want.
+    if (options.all) return 0;
+    return Fail(Code::kFailedPrecondition, "container not running");
+  }
+  Task task = TRY(Task::Connect(record.directory.get()));
+  containerd::task::v2::KillRequest request;
+  request.set_id(options.id);
+  request.set_signal(static_cast<uint32_t>(*signal));
+  request.set_all(options.all);
+  auto killed = task.Call<wkt::Empty>("Kill", request, kKillTime);
+  if (killed) return 0;
+  // It ended between the look at its state and the call.
+  const Code code = killed.error().code();
+  if (code == Code::kNotFound || code == Code::kUnavailable) {
+    return Fail(Code::kFailedPrecondition, "container not running");
+  }
+  return Context(Result<int>(tl::unexpected(std::move(killed).error())), "unable to signal init");
+}
+
+}  // namespace kata::runtime

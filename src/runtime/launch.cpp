@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/launch.h"
+
+#include <fcntl.h>
+#include <sched.h>
+
+#include <filesystem>
+
+#include "base/files.h"
+#include "runtime/cgroup.h"
+#include "sandbox/task_client.h"
+
+namespace kata::runtime {
+
+Result<Child> StartStandin(const StandinOptions& options, int directory) {
+  const UniqueFd connection = TRY(sandbox::ConnectStandin(directory));
+  Command command;
+  command.argv = {options.program};
+  command.stdin_fd = STDIN_FILENO;
+  command.stdout_fd = STDOUT_FILENO;
+  command.stderr_fd = STDERR_FILENO;
+  if (options.pty != nullptr) {
+    command.argv.emplace_back("--terminal");
+    command.stdin_fd = command.stdout_fd = command.stderr_fd = options.pty->slave.get();
+  }
+  command.argv.push_back(options.container);
+  if (!options.exec_id.empty()) command.argv.push_back(options.exec_id);
+  command.extra_fds = {connection.get()};
+  command.die_with_parent = false;  // it lives as long as the process that it stands for
+  command.new_session = true;       // a Ctrl-C on the caller's terminal reaches the process once, through the caller
+  if (options.network_namespace >= 0) command.join_namespaces = {options.network_namespace};
+  Child standin = TRY(Spawn(command));
+  EnterCgroups(options.cgroups, standin.pid());
+  return standin;
+}
+
+Result<config::Loaded> LoadConfig(const std::string& config_path) {
+  config::LoadOptions options;
+  options.explicit_path = config_path;
+  if (const char* file = getenv("KATA_CONF_FILE"); file != nullptr) options.env_path = file;
+  std::error_code error;
+  options.executable = std::filesystem::read_symlink("/proc/self/exe", error).string();
+  return config::Load(options);
+}
+
+Result<UniqueFd> NewNetworkNamespace() {
+  constexpr char kOwn[] = "/proc/self/ns/net";
+  const UniqueFd own = TRY(Open(kOwn, O_RDONLY));
+  if (unshare(CLONE_NEWNET) != 0) return FailErrno("cannot make a network namespace");
+  auto fresh = Open(kOwn, O_RDONLY);
+  if (setns(own.get(), CLONE_NEWNET) != 0) return FailErrno("cannot return to the host's network namespace");
+  return fresh;
+}
+
+Result<> WritePidFile(const std::string& path, pid_t pid) {
+  const size_t slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const UniqueFd directory = TRY(Context(Open(folder, O_PATH | O_DIRECTORY), "pid file {}", path));
+  const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
+  return Context(WriteFileAtomic(directory.get(), name, fmt::format("{}", pid), 0644), "pid file {}", path);
+}
+
+}  // namespace kata::runtime

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Starting the stand-in of one process: in the container's cgroups and network namespace, with its stdio.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/child.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "config/config.h"
+#include "runtime/terminal.h"
+
+namespace kata::runtime {
+
+// What a stand-in is started with.
+struct StandinOptions {
+  std::string program;
+  std::string container;
+  std::string exec_id;               // empty for the container's own process
+  std::vector<std::string> cgroups;  // folders to enter
+  int network_namespace = -1;        // -1: the caller's
+  const Pty* pty = nullptr;          // its terminal; null: the caller's own stdio
+};
+
+// Starts it with a connection to the sandbox process of this folder, over which it hands its stdio over.
+Result<Child> StartStandin(const StandinOptions& options, int directory);
+
+// The configuration that --config, KATA_CONF_FILE or the usual folders name.
+Result<config::Loaded> LoadConfig(const std::string& config_path);
+
+// A descriptor of a new network namespace, that lives as long as somebody holds it.
+Result<UniqueFd> NewNetworkNamespace();
+
+// Writes a pid as runc does, whole or not at all.
+Result<> WritePidFile(const std::string& path, pid_t pid);
+
+}  // namespace kata::runtime

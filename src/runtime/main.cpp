@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// kata-runtime: runc's command line for containers in virtual machines (docs/kata-runtime.md). The sandbox process is
+// the same program behind a hidden verb.
+#include <fcntl.h>
+#include <signal.h>
+
+#include "base/files.h"
+#include "base/log.h"
+#include "runtime/arguments.h"
+#include "runtime/output.h"
+#include "runtime/verbs.h"
+#include "sandbox/process.h"
+
+namespace kata::runtime {
+namespace {
+
+// Descriptors opened later must never become 0, 1 or 2 because the caller left one closed.
+void OpenStandardDescriptors() {
+  for (int fd = open("/dev/null", O_RDWR | O_CLOEXEC); fd >= 0; fd = open("/dev/null", O_RDWR | O_CLOEXEC)) {
+    if (fd > STDERR_FILENO) {
+      close(fd);
+      return;
+    }
+    fcntl(fd, F_SETFD, 0);
+  }
+}
+
+// The log goes where the command line says. Must stay open to the end, so its descriptor is given up.
+Result<> StartLog(const Globals& globals) {
+  int fd = STDERR_FILENO;
+  if (!globals.log_path.empty()) fd = TRY(Open(globals.log_path, O_WRONLY | O_CREAT | O_APPEND, 0644)).Release();
+  log::SetOutput(fd, globals.log_format);
+  log::SetLevel(globals.debug ? log::Level::kDebug : log::Level::kInfo);
+  return {};
+}
+
+// One error line into the log, where engines look for it, and for people on standard error.
+void Report(const Globals& globals, const std::string& message) {
+  if (!globals.log_path.empty()) (void)WriteAll(STDERR_FILENO, message + "\n");
+  log::Error("{}", message);
+}
+
+struct Dispatch {
+  const Globals& globals;
+  Result<int> operator()(const CreateOptions& options) const { return Create(globals, options); }
+  Result<int> operator()(const RunOptions& options) const { return Run(globals, options); }
+  Result<int> operator()(const StartOptions& options) const { return Start(globals, options); }
+  Result<int> operator()(const StateOptions& options) const { return State(globals, options); }
+  Result<int> operator()(const KillOptions& options) const { return Kill(globals, options); }
+  Result<int> operator()(const DeleteOptions& options) const { return Delete(globals, options); }
+  Result<int> operator()(const ExecOptions& options) const { return Exec(globals, options); }
+  Result<int> operator()(const ListOptions& options) const { return List(globals, options); }
+  Result<int> operator()(const PsOptions& options) const { return Ps(globals, options); }
+  Result<int> operator()(const PauseOptions& options) const { return Pause(globals, options); }
+  Result<int> operator()(const ResumeOptions& options) const { return Resume(globals, options); }
+  Result<int> operator()(const UpdateOptions& options) const { return Update(globals, options); }
+  Result<int> operator()(const SpecOptions& options) const { return Spec(globals, options); }
+  Result<int> operator()(const FeaturesOptions& options) const { return Features(globals, options); }
+  Result<int> operator()(const CheckOptions& options) const { return Check(globals, options); }
+  Result<int> operator()(const VersionOptions& options) const { return Version(globals, options); }
+  Result<int> operator()(const ConfigPathsOptions& options) const { return ConfigPaths(globals, options); }
+  Result<int> operator()(const HelpOptions& options) const { return Print(options.text); }
+};
+
+int Main(const std::vector<std::string>& arguments) {
+  auto invocation = ParseArguments(arguments);
+  const Globals& globals = invocation ? invocation->globals : invocation.error().globals;
+  if (auto started = StartLog(globals); !started) {
+    Report(Globals(), started.error().message());
+    return 1;
+  }
+  if (!invocation) {
+    (void)WriteAll(STDERR_FILENO, invocation.error().usage);
+    Report(globals, invocation.error().message);
+    return invocation.error().exit_status;
+  }
+  auto status = std::visit(Dispatch{globals}, invocation->options);
+  if (status) return *status;
+  Report(globals, status.error().message());
+  return std::holds_alternative<ExecOptions>(invocation->options) ? kExecFailed : 1;
+}
+
+}  // namespace
+}  // namespace kata::runtime
+
+int main(int argc, char** argv) {
+  kata::runtime::OpenStandardDescriptors();
+  // A reader that has gone is the error of a write.
+  signal(SIGPIPE, SIG_IGN);
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  if (!arguments.empty() && arguments[0] == kata::sandbox::kSandboxVerb) {
+    return kata::sandbox::SandboxProcessMain({arguments.begin() + 1, arguments.end()});
+  }
+  return kata::runtime::Main(arguments);
+}

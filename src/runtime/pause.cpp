@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "protocol/shim.pb.h"
+#include "runtime/store.h"
+#include "runtime/task.h"
+#include "runtime/verbs.h"
+
+namespace kata::runtime {
+
+Result<int> Pause(const Globals& globals, const PauseOptions& options) {
+  const Record record = TRY(FindContainer(globals.root, options.id));
+  if (record.status() != sandbox::Status::kRunning) return Fail(Code::kFailedPrecondition, "container not running");
+  Task task = TRY(Task::Connect(record.directory.get()));
+  containerd::task::v2::PauseRequest request;
+  request.set_id(options.id);
+  TRY(task.Call<wkt::Empty>("Pause", request));
+  return 0;
+}
+
+}  // namespace kata::runtime

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <optional>
+
+#include "base/log.h"
+#include "runtime/create.h"
+#include "runtime/destroy.h"
+#include "runtime/foreground.h"
+#include "runtime/start.h"
+#include "runtime/terminal.h"
+#include "runtime/verbs.h"
+
+namespace kata::runtime {
+namespace {
+
+// The status of a container whose sandbox failed: it did not end by itself, and never successfully.
+constexpr int kSandboxFailed = 128 + SIGKILL;
+
+Result<int> StartAndWait(Created& created, const Interrupts& interrupts) {
+  Task task = TRY(Task::Connect(created.record.directory.get()));
+  Foreground foreground{.container = created.record.id, .exec_id = "", .terminal = -1};
+  std::optional<RawTerminal> raw;
+  if (created.spec.process().terminal()) {
+    foreground.terminal = OwnTerminal();
+    if (auto sized = SyncWindowSize(task, foreground); !sized) log::Warn("{}", sized.error().message());
+    raw.emplace(TRY(RawTerminal::Enter(foreground.terminal)));
+  }
+  TRY(StartContainer(task, created.record, created.spec.hooks(), interrupts));
+  const Interrupts signals = TRY(Interrupts::Forwarded());
+  return AwaitEnd(created.standin, task, foreground, signals);
+}
+
+// Why the sandbox failed; empty when the container ended by itself.
+std::string SandboxFailure(const Record& record) {
+  const auto state = sandbox::LoadState(record.directory.get());
+  if (!state) return "";
+  if (!state->failure.empty()) return state->failure;
+  if (state->status != sandbox::Status::kStopped && !sandbox::IsAlive(state->sandbox)) {
+    return "the sandbox process ended unexpectedly";
+  }
+  return "";
+}
+
+Result<int> RunToEnd(const Globals& globals, const RunOptions& options, Created created, const Interrupts& interrupts) {
+  auto status = StartAndWait(created, interrupts);
+  std::string failure = status ? SandboxFailure(created.record) : "";
+  created.standin.End();
+  if (!options.keep || !status) {
+    if (auto gone = Destroy(globals.root, std::move(created.record)); !gone && gone.error().code() != Code::kNotFound) {
+      log::Warn("cannot delete the container: {}", gone.error().message());
+    }
+  }
+  if (!status || failure.empty()) return status;
+  log::Error("the sandbox of {} failed: {}", options.create.id, failure);
+  return kSandboxFailed;
+}
+
+Result<int> RunDetached(const Globals& globals, Created created, const Interrupts& interrupts) {
+  Task task = TRY(Task::Connect(created.record.directory.get()));
+  auto started = StartContainer(task, created.record, created.spec.hooks(), interrupts);
+  created.standin.Disown();
+  if (started) return 0;
+  if (auto gone = Destroy(globals.root, std::move(created.record)); !gone && gone.error().code() != Code::kNotFound) {
+    log::Warn("cannot clean up after the failed start: {}", gone.error().message());
+  }
+  return tl::unexpected(std::move(started).error());
+}
+
+}  // namespace
+
+Result<int> Run(const Globals& globals, const RunOptions& options) {
+  static constexpr char kWhat[] = "kata-runtime run failed";
+  const Interrupts interrupts = TRY(Interrupts::Ending());
+  Created created = TRY(Context(CreateContainer(globals, options.create, options.detach, interrupts), kWhat));
+  return Context(options.detach ? RunDetached(globals, std::move(created), interrupts)
+                                : RunToEnd(globals, options, std::move(created), interrupts),
+                 kWhat);
+}
+
+}  // namespace kata::runtime

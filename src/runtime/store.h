@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// The folders ROOT/ID on the host: claiming a new id, finding a container, taking a container away.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "sandbox/state.h"
+
+namespace kata::runtime {
+
+// The bundle's config.json as it was when the container was made.
+inline constexpr char kSpecCopy[] = "config.json";
+
+// A container's folder, open; state is what it said when it was read.
+struct Record {
+  std::string id;
+  UniqueFd directory;
+  sandbox::State state;
+
+  // What is true now (sandbox/state.h, CurrentStatus).
+  sandbox::Status status() const { return sandbox::CurrentStatus(state); }
+};
+
+// Makes ROOT/ID, mode 0700, and ROOT when it is missing. kInvalidArgument: a wrong id; kAlreadyExists: "container with
+// given ID already exists".
+Result<UniqueFd> ClaimDirectory(const std::string& root, const std::string& id);
+
+// Opens ROOT/ID. kNotFound: "container does not exist".
+Result<UniqueFd> OpenDirectory(const std::string& root, const std::string& id);
+
+// Opens ROOT/ID and reads its state. A folder whose maker died before it wrote one is a container that is creating
+// (its fields but id are empty then).
+Result<Record> FindContainer(const std::string& root, const std::string& id);
+
+// All containers, sorted by id; what cannot be read is skipped with a warning. A missing root has none.
+Result<std::vector<Record>> ListContainers(const std::string& root);
+
+// Removes ROOT/ID, never through a mount point.
+Result<> RemoveDirectory(const std::string& root, const std::string& id);
+
+// The spec that the container was made from, JSON.
+Result<std::string> ReadSpecCopy(int directory);
+
+}  // namespace kata::runtime

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/task.h"
+
+#include <fcntl.h>
+#include <google/protobuf/message_lite.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <exception>
+#include <optional>
+
+#include "rpc/client.h"
+#include "sandbox/task_client.h"
+
+namespace kata::runtime {
+
+namespace asio = boost::asio;
+
+struct Task::Impl {
+  asio::io_context context{1};
+  std::shared_ptr<rpc::Client> client;
+};
+
+Task::Task(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Task::Task(Task&& other) noexcept = default;
+Task& Task::operator=(Task&& other) noexcept = default;
+Task::~Task() = default;
+
+Result<Task> Task::Connect(int directory) {
+  auto impl = std::make_unique<Impl>();
+  impl->client = TRY(sandbox::ConnectTask(impl->context.get_executor(), directory));
+  return Task(std::move(impl));
+}
+
+Result<std::string> Task::CallRaw(const std::string& method, const google::protobuf::MessageLite& request,
+                                  std::chrono::milliseconds timeout, const Interrupts* interrupts) {
+  std::optional<Result<std::string>> answer;
+  asio::co_spawn(impl_->context,
+                 impl_->client->CallRaw(sandbox::kTaskService, method, request.SerializeAsString(), timeout),
+                 [&answer](const std::exception_ptr& failure, Result<std::string> reply) {
+                   if (failure) reply = Fail(Code::kInternal, "the call failed");
+                   answer = std::move(reply);
+                 });
+  bool interrupted = false;
+  asio::posix::stream_descriptor signals(impl_->context);
+  if (interrupts != nullptr) {
+    signals.assign(fcntl(interrupts->fd(), F_DUPFD_CLOEXEC, 3));
+    signals.async_wait(asio::posix::stream_descriptor::wait_read,
+                       [&interrupted](const boost::system::error_code& error) { interrupted = !error; });
+  }
+  impl_->context.restart();
+  while (!answer && !interrupted) impl_->context.run_one();
+  if (!answer) {
+    // The call's coroutine must not write into this frame after it is gone.
+    impl_->client->Close();
+    while (!answer) impl_->context.run_one();
+    return Fail(Code::kCancelled, "interrupted by signal {}", interrupts->Next());
+  }
+  signals.close();
+  impl_->context.poll();  // the wait's handler, which points here, runs now
+  return *std::move(answer);
+}
+
+}  // namespace kata::runtime

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// The Task service for a program that does one thing after the other: each call blocks until its answer.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "runtime/interrupts.h"
+
+namespace google::protobuf {
+class MessageLite;
+}
+
+namespace kata::runtime {
+
+// One connection to a sandbox process.
+class Task {
+ public:
+  // Connects to ROOT/ID/task.sock. kUnavailable: the sandbox process has gone.
+  static Result<Task> Connect(int directory);
+  Task(Task&& other) noexcept;
+  Task& operator=(Task&& other) noexcept;
+  ~Task();
+
+  // One call. A timeout of 0 waits as long as the connection stands. kCancelled: one of interrupts' signals came first.
+  template <typename Reply>
+  Result<Reply> Call(const std::string& method, const google::protobuf::MessageLite& request,
+                     std::chrono::milliseconds timeout = std::chrono::milliseconds(0),
+                     const Interrupts* interrupts = nullptr) {
+    const std::string payload = TRY(CallRaw(method, request, timeout, interrupts));
+    Reply reply;
+    if (!reply.ParseFromString(payload))
+      return Fail(Code::kInternal, "the answer to {} is not a valid message", method);
+    return reply;
+  }
+
+ private:
+  struct Impl;
+  explicit Task(std::unique_ptr<Impl> impl);
+  Result<std::string> CallRaw(const std::string& method, const google::protobuf::MessageLite& request,
+                              std::chrono::milliseconds timeout, const Interrupts* interrupts);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace kata::runtime
