@@ -12,6 +12,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <climits>
 #include <cstdlib>
+#include <filesystem>
 
 #include "base/files.h"
 #include "base/log.h"
@@ -46,6 +47,22 @@ struct Plan {
 Result<UniqueFd> TakeInherited(int fd) {
   if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) return FailErrno("descriptor {} was not given", fd);
   return UniqueFd(fd);
+}
+
+// A descriptor keeps the mount namespace that it was opened in, and nothing can be mounted there from this one. So the
+// same folder again, by its path, and the very same.
+Result<UniqueFd> ReopenDirectory(int directory) {
+  std::error_code error;
+  const std::string path = std::filesystem::read_symlink(FdPath(directory), error).string();
+  if (error) return Fail(Code::kUnknown, "the sandbox's folder has no path: {}", error.message());
+  UniqueFd again = TRY(Open(path, O_PATH | O_DIRECTORY));
+  struct stat before {
+  }, now{};
+  if (fstat(directory, &before) != 0 || fstat(again.get(), &now) != 0) return FailErrno("cannot look at {}", path);
+  if (before.st_ino != now.st_ino || before.st_dev != now.st_dev) {
+    return Fail(Code::kAborted, "{} is no longer the sandbox's folder", path);
+  }
+  return again;
 }
 
 Result<> OpenLog(int directory, bool debug) {
@@ -98,6 +115,7 @@ Result<> Prepare(const std::vector<std::string>& arguments, Plan& plan) {
   if (plan.config.runtime.enable_debug) log::SetLevel(log::Level::kDebug);
   plan.accel = TRY(hypervisor::ChooseAccel(plan.config.hypervisor.accel));
   TRY(EnterPrivateMountNamespace());
+  plan.directory = TRY(ReopenDirectory(plan.directory.get()));
   return {};
 }
 
