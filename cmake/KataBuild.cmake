@@ -38,7 +38,8 @@ target_compile_options(kata_guest_flags INTERFACE -Wall -Wextra -Werror -Wno-mis
   -Os -ffunction-sections -fdata-sections -fno-strict-aliasing -fstack-protector-strong)
 target_compile_definitions(kata_guest_flags INTERFACE
   _FILE_OFFSET_BITS=64 KATA_VERSION="${PROJECT_VERSION}"
-  BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_SEPARATE_COMPILATION KATA_GUEST)
+  BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_SEPARATE_COMPILATION KATA_GUEST
+  FMT_STATIC_THOUSANDS_SEPARATOR=',')  # so that fmt does without locales
 target_include_directories(kata_guest_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)
 target_include_directories(kata_guest_flags SYSTEM INTERFACE /usr/include/libnl3)
 

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/stream.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <pty.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "agent/event_loop_test.h"
+#include "base/files.h"
+
+namespace kata::agent {
+namespace {
+
+struct PipeEnds {
+  UniqueFd read;
+  UniqueFd write;
+};
+
+PipeEnds MakePipeEnds() {
+  int fds[2];
+  EXPECT_EQ(pipe2(fds, O_CLOEXEC), 0);
+  return {UniqueFd(fds[0]), UniqueFd(fds[1])};
+}
+
+bool PeerClosed(int fd) {
+  pollfd state{fd, POLLOUT, 0};
+  return poll(&state, 1, 0) == 1 && (state.revents & POLLERR) != 0;
+}
+
+class StreamTest : public EventLoopTest {
+ protected:
+  static void SetUpTestSuite() { signal(SIGPIPE, SIG_IGN); }
+
+  std::shared_ptr<OutputStream> Output(UniqueFd fd) {
+    auto stream = OutputStream::Create(executor(), std::move(fd));
+    EXPECT_TRUE(stream);
+    return *stream;
+  }
+  std::shared_ptr<InputStream> Input(UniqueFd fd, bool terminal = false) {
+    auto stream = InputStream::Create(executor(), std::move(fd), terminal);
+    EXPECT_TRUE(stream);
+    return *stream;
+  }
+  std::string Read(OutputStream& stream, size_t length = kMaxRead) {
+    auto data = Run(stream.Read(length));
+    EXPECT_TRUE(data);
+    return data ? *data : "";
+  }
+};
+
+TEST_F(StreamTest, BinaryDataArrivesAsItIs) {
+  auto pipe = MakePipeEnds();
+  auto stream = Output(std::move(pipe.read));
+  std::string all;
+  for (int i = 0; i < 1024; ++i) all += static_cast<char>(i);
+  ASSERT_TRUE(WriteAll(pipe.write.get(), all));
+  EXPECT_EQ(Read(*stream), all);
+  ASSERT_TRUE(WriteAll(pipe.write.get(), all));
+  EXPECT_EQ(Read(*stream, 10), all.substr(0, 10));
+  EXPECT_EQ(Read(*stream, SIZE_MAX), all.substr(10));
+}
+
+TEST_F(StreamTest, LargeReadsAreBounded) {
+  auto pipe = MakePipeEnds();
+  ASSERT_GE(fcntl(pipe.write.get(), F_SETPIPE_SZ, 1 << 20), 1 << 20);
+  auto stream = Output(std::move(pipe.read));
+  ASSERT_TRUE(WriteAll(pipe.write.get(), std::string(600000, 'x')));
+  EXPECT_EQ(Read(*stream, UINT32_MAX).size(), kMaxRead);
+  EXPECT_EQ(Read(*stream, UINT32_MAX).size(), kMaxRead);
+  EXPECT_EQ(Read(*stream, UINT32_MAX).size(), 600000 - 2 * kMaxRead);
+}
+
+TEST_F(StreamTest, WaitsForDataAndForTheEnd) {
+  auto pipe = MakePipeEnds();
+  auto stream = Output(std::move(pipe.read));
+  std::optional<Result<std::string>> data;
+  Start(stream->Read(100), data);
+  RunReady();
+  EXPECT_FALSE(data);
+  ASSERT_TRUE(WriteAll(pipe.write.get(), "late"));
+  RunUntil([&] { return data.has_value(); });
+  EXPECT_EQ(**data, "late");
+  data.reset();
+  Start(stream->Read(100), data);
+  RunReady();
+  EXPECT_FALSE(data);
+  pipe.write.Reset();
+  RunUntil([&] { return data.has_value(); });
+  EXPECT_EQ(**data, "");
+  EXPECT_TRUE(stream->finished());
+  EXPECT_EQ(Read(*stream), "") << "the end stays the end";
+}
+
+TEST_F(StreamTest, AnExitedProcessEndsTheStreamOnceItIsEmpty) {
+  auto pipe = MakePipeEnds();
+  auto stream = Output(std::move(pipe.read));
+  ASSERT_TRUE(WriteAll(pipe.write.get(), "last words"));
+  stream->OnExit();
+  EXPECT_EQ(Read(*stream), "last words");
+  EXPECT_FALSE(stream->finished());
+  // The write end is open still: a daemon has it.
+  EXPECT_EQ(Read(*stream), "");
+  EXPECT_TRUE(stream->finished());
+}
+
+TEST_F(StreamTest, ExitWakesAReaderThatWaits) {
+  auto pipe = MakePipeEnds();
+  auto stream = Output(std::move(pipe.read));
+  std::optional<Result<std::string>> data;
+  Start(stream->Read(100), data);
+  RunReady();
+  EXPECT_FALSE(data);
+  stream->OnExit();
+  RunUntil([&] { return data.has_value(); });
+  EXPECT_EQ(**data, "");
+}
+
+TEST_F(StreamTest, ADaemonThatWritesAfterTheEndIsDrained) {
+  auto pipe = MakePipeEnds();
+  auto stream = Output(std::move(pipe.read));
+  stream->OnExit();
+  EXPECT_EQ(Read(*stream), "");
+  // More than a pipe holds: without somebody who reads, this would never be accepted.
+  ASSERT_GE(fcntl(pipe.write.get(), F_SETFL, O_NONBLOCK), 0);
+  size_t written = 0;
+  const std::string chunk(4096, 'x');
+  RunUntil([&] {
+    const ssize_t count = write(pipe.write.get(), chunk.data(), chunk.size());
+    EXPECT_TRUE(count > 0 || errno == EAGAIN);
+    if (count > 0) written += static_cast<size_t>(count);
+    RunReady();
+    return written > (1U << 20U);
+  });
+  EXPECT_FALSE(PeerClosed(pipe.write.get()));
+  pipe.write.Reset();
+  RunReady();
+}
+
+TEST_F(StreamTest, LengthZeroClosesSoThatTheWriterGetsSigpipe) {
+  auto pipe = MakePipeEnds();
+  auto stream = Output(std::move(pipe.read));
+  std::optional<Result<std::string>> waiting;
+  Start(stream->Read(100), waiting);
+  RunReady();
+  EXPECT_EQ(Read(*stream, 0), "");
+  RunUntil([&] { return waiting.has_value(); });
+  EXPECT_EQ(**waiting, "") << "whoever still waited is told the end";
+  EXPECT_EQ(write(pipe.write.get(), "x", 1), -1);
+  EXPECT_EQ(errno, EPIPE);
+  EXPECT_TRUE(stream->finished());
+  stream->OnExit();
+}
+
+TEST_F(StreamTest, WritesWaitForTheReaderAndKeepTheirOrder) {
+  auto pipe = MakePipeEnds();
+  auto stream = Input(std::move(pipe.write));
+  const std::string first(300000, '1');
+  const std::string second(300000, '2');
+  std::optional<Result<>> one;
+  std::optional<Result<>> two;
+  Start(stream->Write(first), one);
+  Start(stream->Write(second), two);
+  RunReady();
+  EXPECT_FALSE(one || two);
+  stream->Close();
+  ASSERT_GE(fcntl(pipe.read.get(), F_SETFL, O_NONBLOCK), 0);
+  std::string got;
+  bool end = false;
+  RunUntil([&] {
+    char buffer[8192];
+    const ssize_t count = read(pipe.read.get(), buffer, sizeof buffer);
+    if (count > 0) got.append(buffer, static_cast<size_t>(count));
+    end = count == 0;
+    RunReady();
+    return end;
+  });
+  EXPECT_TRUE(one && *one && two && *two);
+  EXPECT_EQ(got, first + second) << "Close comes after what was being written";
+  EXPECT_EQ(Run(stream->Write("more")).error().code(), Code::kFailedPrecondition);
+}
+
+TEST_F(StreamTest, AnExitSendsWritersHome) {
+  auto pipe = MakePipeEnds();
+  auto stream = Input(std::move(pipe.write));
+  std::optional<Result<>> one;
+  std::optional<Result<>> two;
+  Start(stream->Write(std::string(1 << 20, 'x')), one);
+  Start(stream->Write("y"), two);
+  RunReady();
+  EXPECT_FALSE(one || two);
+  stream->OnExit();
+  RunUntil([&] { return one && two; });
+  EXPECT_EQ((*one).error().code(), Code::kFailedPrecondition);
+  EXPECT_EQ((*two).error().code(), Code::kFailedPrecondition);
+  stream->Close();
+  stream->Close();
+  stream->OnExit();
+  EXPECT_EQ(Run(stream->Write("z")).error().code(), Code::kFailedPrecondition);
+}
+
+TEST_F(StreamTest, AClosedStdinIsAnError) {
+  auto pipe = MakePipeEnds();
+  auto stream = Input(std::move(pipe.write));
+  pipe.read.Reset();
+  EXPECT_EQ(Run(stream->Write("x")).error().code(), Code::kFailedPrecondition);
+}
+
+class TerminalTest : public StreamTest {
+ protected:
+  TerminalTest() {
+    int master = -1;
+    int slave = -1;
+    EXPECT_EQ(openpty(&master, &slave, nullptr, nullptr, nullptr), 0);
+    name_ = ttyname(slave);
+    slave_ = UniqueFd(slave);
+    in_ = Input(UniqueFd(dup(master)), true);
+    out_ = Output(UniqueFd(master));
+  }
+  std::string name_;
+  UniqueFd slave_;
+  std::shared_ptr<InputStream> in_;
+  std::shared_ptr<OutputStream> out_;
+};
+
+TEST_F(TerminalTest, EchoesResizesAndEnds) {
+  ASSERT_TRUE(Run(in_->Write("hello\n")));
+  EXPECT_EQ(Read(*out_), "hello\r\n");
+  ASSERT_TRUE(in_->Resize(50, 132));
+  winsize size{};
+  ASSERT_EQ(ioctl(slave_.get(), TIOCGWINSZ, &size), 0);
+  EXPECT_EQ(size.ws_row, 50);
+  EXPECT_EQ(size.ws_col, 132);
+  EXPECT_EQ(in_->Resize(70000, 1).error().code(), Code::kInvalidArgument);
+  in_->Close();
+  ASSERT_TRUE(Run(in_->Write("more\n"))) << "a terminal's stdin is not closed";
+  EXPECT_EQ(Read(*out_), "more\r\n");
+  ASSERT_TRUE(WriteAll(slave_.get(), "bye\n"));
+  slave_.Reset();
+  EXPECT_EQ(Read(*out_), "bye\r\n");
+  out_->OnExit();
+  in_->OnExit();
+  EXPECT_EQ(Read(*out_), "");
+}
+
+TEST_F(TerminalTest, MayBeOpenedAgainByARunningProcess) {
+  slave_.Reset();
+  std::optional<Result<std::string>> data;
+  Start(out_->Read(100), data);
+  RunReady();
+  EXPECT_FALSE(data) << "hung up, but the process runs";
+  slave_ = *Open(name_, O_RDWR | O_NOCTTY);
+  ASSERT_TRUE(WriteAll(slave_.get(), "again"));
+  RunUntil([&] { return data.has_value(); });
+  EXPECT_EQ(**data, "again");
+  data.reset();
+  slave_.Reset();
+  Start(out_->Read(100), data);
+  RunReady();
+  out_->OnExit();
+  RunUntil([&] { return data.has_value(); });
+  EXPECT_EQ(**data, "");
+}
+
+}  // namespace
+}  // namespace kata::agent
