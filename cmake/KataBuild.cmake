@@ -7,6 +7,14 @@ set(CMAKE_CXX_EXTENSIONS OFF)  # gnu++20 would define the macro "linux", a name 
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 
+# The same file in another clone is not compiled again: paths count from the top of the tree.
+if(NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  find_program(KATA_CCACHE ccache)
+  if(KATA_CCACHE)
+    set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${KATA_CCACHE})
+  endif()
+endif()
+
 option(KATA_SANITIZE "Build everything that runs on the host with AddressSanitizer and UBSan" OFF)
 
 find_package(Threads REQUIRED)

@@ -15,6 +15,7 @@ import subprocess
 import sys
 
 TIDY = "clang-tidy-16"
+COMPILER = "/usr/bin/c++"  # what stands before it in a command is the compiler cache
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "kata-containers/tidy"
 
@@ -22,11 +23,12 @@ CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".ca
 def preprocessed_hash(entry, config):
     """The hash of all that clang-tidy's answer depends on, or None when the file does not preprocess."""
     command = shlex.split(entry["command"])
-    command = command[: command.index("-o")] + ["-E", "-P", entry["file"]]
+    command = command[command.index(COMPILER) : command.index("-o")] + ["-E", "-P", entry["file"]]
     text = subprocess.run(command, cwd=entry["directory"], capture_output=True)
     if text.returncode != 0:
         return None
-    return hashlib.sha256(config + entry["file"].encode() + text.stdout).hexdigest()
+    name = str(pathlib.Path(entry["file"]).relative_to(ROOT))
+    return hashlib.sha256(config + name.encode() + text.stdout).hexdigest()
 
 
 def check(entry, build, config):
