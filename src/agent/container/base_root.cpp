@@ -8,8 +8,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <cstdio>
+#include <algorithm>
+#include <array>
+#include <charconv>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "agent/container/mount_api.h"
@@ -53,9 +56,16 @@ Result<RootMount> ReadRootMount() {
     const std::string line = text.substr(start, end - start);
     start = end + 1;
     Line parsed{};
-    std::vector<char> point(line.size() + 1);
-    if (std::sscanf(line.c_str(), "%d %d %*s %*s %s", &parsed.id, &parsed.parent, point.data()) != 3) continue;
-    parsed.point = Unescape(point.data());
+    std::array<std::string_view, 5> fields;  // id, parent, device, root, mount point
+    std::string_view rest = line;
+    for (std::string_view& field : fields) {
+      field = rest.substr(0, rest.find(' '));
+      rest.remove_prefix(std::min(field.size() + 1, rest.size()));
+    }
+    if (fields[4].empty()) continue;
+    std::from_chars(fields[0].data(), fields[0].data() + fields[0].size(), parsed.id);
+    std::from_chars(fields[1].data(), fields[1].data() + fields[1].size(), parsed.parent);
+    parsed.point = Unescape(std::string(fields[4]).c_str());
     lines.push_back(std::move(parsed));
   }
   // The last of several at "/" is the one on top, which is the root of this process.
@@ -73,9 +83,13 @@ Result<RootMount> ReadRootMount() {
   return found;
 }
 
-// pivot_root(2) with the old root stacked on the new one, whence it is detached with all that is mounted in it.
+// pivot_root(2) into the working directory, with the old root stacked on the new one, whence it is detached with all
+// that is mounted in it.
 Result<> PivotHere() {
+  const UniqueFd old_root = TRY(Open("/", O_PATH | O_DIRECTORY));
   if (syscall(SYS_pivot_root, ".", ".") != 0) return FailErrno("cannot pivot into the new root");
+  // By its descriptor: "." is the new root to some calls, and what is stacked on it to others.
+  if (fchdir(old_root.get()) != 0) return FailErrno("cannot enter the old root");
   // The old root came from elsewhere and may be shared; its unmount concerns nobody but us.
   if (mount(nullptr, ".", nullptr, MS_SLAVE | MS_REC, nullptr) != 0)
     return FailErrno("cannot make the old root a slave");

@@ -75,11 +75,11 @@ Result<> ChangeUser(const grpc::User& user) {
   return {};
 }
 
-std::vector<std::string> Environment(const grpc::Process& process, int root) {
+std::vector<std::string> Environment(const grpc::Process& process) {
   std::vector<std::string> env(process.env().begin(), process.env().end());
   std::string home;
   if (FindVariable(env, "HOME", &home) == nullptr || home.empty()) {
-    env.push_back("HOME=" + FindHome(root, process.user().uid()));
+    env.push_back("HOME=" + FindHome(process.user().uid()));
   }
   return env;
 }
@@ -115,8 +115,14 @@ Result<> DropPrivileges(const Plan& plan, bool* entered) {
 Result<> BecomeProcess(StageContext& context) {
   const Plan& plan = context.plan;
   const grpc::Process& process = plan.spec.process();
-  UniqueFd root = TRY(Open("/", O_PATH | O_DIRECTORY));
-  TRY(PlaceStdio(plan, root.get()));
+  {
+    const UniqueFd root = TRY(Open("/", O_PATH | O_DIRECTORY));
+    TRY(PlaceStdio(plan, root.get()));
+  }
+  // Before the working directory is entered, so that no path leads there by way of a descriptor.
+  for (size_t role = 0; role < kRoles; ++role) {
+    if (role != kSeccomp && plan.fd(static_cast<Role>(role)) >= 0) close(plan.fd(static_cast<Role>(role)));
+  }
   // A session keyring of its own; a kernel without keyrings has nothing to share.
   syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr);
   if (plan.spec.linux().has_personality()) TRY(ApplyPersonality(plan.spec.linux().personality()));
@@ -128,9 +134,8 @@ Result<> BecomeProcess(StageContext& context) {
   bool entered = false;
   TRY(DropPrivileges(plan, &entered));
   TRY(EnterWorkingDirectory(entered ? "." : process.cwd()));
-  const std::vector<std::string> env = Environment(process, root.get());
+  const std::vector<std::string> env = Environment(process);
   const std::string path = TRY(FindCommand(process.args(0), env));
-  root.Reset();
 
   TRY(SendPacket(kStatusFd, Say::kReady));
   const Packet go = TRY(ReceivePacket(kStatusFd));

@@ -124,8 +124,8 @@ Result<> ApplyCapabilities(const CapabilitySets& sets) {
         "and inheritable ones must be in the bounding set)");
   }
   prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-  // The kernel has only those that are permitted and inheritable. What else a bundle asks for (as the one of `runc spec`
-  // does) is left out without an error, as with runc.
+  // The kernel has only those that are permitted and inheritable. What else a bundle asks for (as the one of `runc
+  // spec` does) is left out without an error, as with runc.
   const uint64_t possible = sets.ambient & sets.permitted & sets.inheritable & mask;
   for (unsigned capability = 0; capability < 64; ++capability) {
     if ((possible & uint64_t{1} << capability) == 0) continue;

@@ -88,10 +88,10 @@ std::string HomeOf(const std::string& passwd, uid_t uid) {
   return "/";
 }
 
-std::string FindHome(int root, uid_t uid) {
+std::string FindHome(uid_t uid) {
   constexpr size_t kMaxSize = 1U << 20U;
   // O_NONBLOCK: an image may have a FIFO here.
-  const auto fd = OpenInRoot(root, "/etc/passwd", O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  const auto fd = Open("/etc/passwd", O_RDONLY | O_NONBLOCK | O_NOCTTY);
   struct stat info {};
   if (!fd || fstat(fd->get(), &info) != 0 || !S_ISREG(info.st_mode)) return "/";
   const auto text = ReadAll(fd->get(), kMaxSize);

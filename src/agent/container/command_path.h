@@ -20,7 +20,7 @@ Result<std::string> FindCommand(const std::string& name, const std::vector<std::
 
 // The home of uid in the passwd file's text; "/" when it has none.
 std::string HomeOf(const std::string& passwd, uid_t uid);
-// The same from root's /etc/passwd.
-std::string FindHome(int root, uid_t uid);
+// The same from /etc/passwd.
+std::string FindHome(uid_t uid);
 
 }  // namespace kata::agent

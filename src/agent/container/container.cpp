@@ -123,6 +123,7 @@ struct Container::Impl {
   CapabilitySets capabilities;
   std::optional<grpc::LinuxPersonality> personality;
   StartedProcess init;
+  UniqueFd init_pidfd;  // another one, since the caller takes init
   OomWatch oom;
   std::unique_ptr<Launch> launch;  // until it is started
   bool destroyed = false;
@@ -215,7 +216,8 @@ asio::awaitable<Result<>> Container::Impl::Build(std::shared_ptr<Impl> impl, Con
     co_return Fail(Code::kAborted, "the container's init was killed while it was made");
   impl->init.pid = started.pid;
   impl->init.pidfd.Reset(fcntl(started.pidfd.get(), F_DUPFD_CLOEXEC, 0));
-  if (!impl->init.pidfd) co_return FailErrno("cannot duplicate a descriptor");
+  impl->init_pidfd.Reset(fcntl(started.pidfd.get(), F_DUPFD_CLOEXEC, 0));
+  if (!impl->init.pidfd || !impl->init_pidfd) co_return FailErrno("cannot duplicate a descriptor");
   impl->init.terminal = std::move(impl->launch->process().terminal);
   co_return Result<>();
 }
@@ -235,7 +237,7 @@ asio::awaitable<Result<StartedProcess>> Container::Exec(grpc::Process process, P
   // A process that is born into a frozen cgroup would never become ready.
   CO_TRY_ASSIGN(const bool frozen, impl->cgroup.Frozen());
   if (frozen) co_return Fail(Code::kFailedPrecondition, "the container is paused");
-  if (!impl->pins[kPidNamespace] || impl->init.pid < 0) {
+  if (!impl->init_pidfd || HasEnded(impl->init_pidfd.get())) {
     co_return Fail(Code::kFailedPrecondition, "the container is not running");
   }
   auto fds = impl->Roles(io);
@@ -290,6 +292,7 @@ asio::awaitable<Result<>> Container::Destroy() {
   impl->destroyed = true;
   impl->oom.Cancel();
   for (UniqueFd& pin : impl->pins) pin.Reset();
+  impl->init_pidfd.Reset();
   impl->device_program.Reset();
   impl->seccomp.Reset();
   co_return Result<>();

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+// Users, capabilities, limits, seccomp and sysctls of a container's processes.
+#include <gmock/gmock.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "agent/container/container_fixture.h"
+
+namespace kata::agent {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+std::string Caps(const char* inheritable, const char* permitted, const char* effective, const char* bounding,
+                 const char* ambient) {
+  return std::string("CapInh:\t") + inheritable + "\nCapPrm:\t" + permitted + "\nCapEff:\t" + effective +
+         "\nCapBnd:\t" + bounding + "\nCapAmb:\t" + ambient + "\n";
+}
+
+constexpr const char* kNone = "0000000000000000";
+constexpr const char* kLook = "grep Cap /proc/self/status";
+
+void SetCapabilities(grpc::Process* process, const std::vector<std::string>& base,
+                     const std::vector<std::string>& extra) {
+  auto* sets = process->mutable_capabilities();
+  sets->Clear();
+  for (const std::string& name : base) {
+    sets->add_bounding(name);
+    sets->add_permitted(name);
+    sets->add_effective(name);
+  }
+  for (const std::string& name : extra) {
+    sets->add_inheritable(name);
+    sets->add_ambient(name);
+  }
+}
+
+TEST_F(ContainerTest, CapabilitiesAreExactlyThoseAskedFor) {
+  struct Case {
+    uid_t uid;
+    std::vector<std::string> base, extra;
+    std::string expected;
+  };
+  const std::vector<Case> cases = {
+      // Inheritable stays empty unless asked for (CVE-2022-29162).
+      {0,
+       {"CAP_CHOWN", "CAP_KILL"},
+       {},
+       Caps(kNone, "0000000000000021", "0000000000000021", "0000000000000021", kNone)},
+      {0, {}, {}, Caps(kNone, kNone, kNone, kNone, kNone)},
+      {1000, {"CAP_CHOWN", "CAP_KILL"}, {}, Caps(kNone, kNone, kNone, "0000000000000021", kNone)},
+      {1000,
+       {"CAP_CHOWN", "CAP_KILL"},
+       {"CAP_KILL"},
+       Caps("0000000000000020", "0000000000000020", "0000000000000020", "0000000000000021", "0000000000000020")},
+      {0,
+       {"CAP_KILL", "CAP_FROM_THE_FUTURE"},
+       {},
+       Caps(kNone, "0000000000000020", "0000000000000020", "0000000000000020", kNone)},
+  };
+  for (const Case& one : cases) {
+    grpc::Spec spec = Spec(kLook);
+    SetCapabilities(spec.mutable_process(), one.base, one.extra);
+    spec.mutable_process()->mutable_user()->set_uid(one.uid);
+    const Outcome outcome = Run(spec);
+    ASSERT_FALSE(outcome.error) << outcome.error->message();
+    EXPECT_EQ(outcome.out, one.expected);
+  }
+}
+
+TEST_F(ContainerTest, ImpossibleCapabilitiesAreAnError) {
+  grpc::Spec spec = Spec("true");
+  spec.mutable_process()->mutable_capabilities()->clear_permitted();
+  Outcome outcome = Run(spec);
+  ASSERT_TRUE(outcome.error);
+  EXPECT_THAT(outcome.error->message(), HasSubstr("process.capabilities"));
+}
+
+TEST_F(ContainerTest, ExecHasTheInitsCapabilitiesOrItsOwn) {
+  auto container = Started(Spec("sleep 1000"));
+  grpc::Process process = Script(kLook);
+  EXPECT_THAT(Exec(*container, process).out, HasSubstr("CapEff:\t00000000080004eb\n"));
+  SetCapabilities(&process, {"CAP_KILL"}, {});
+  EXPECT_EQ(Exec(*container, process).out,
+            Caps(kNone, "0000000000000020", "0000000000000020", "0000000000000020", kNone));
+  Destroy(*container);
+}
+
+TEST_F(ContainerTest, UserGroupsUmaskAndHome) {
+  std::ofstream(root_ + "/etc/passwd") << "root:x:0:0::/root:/bin/sh\n";
+  grpc::Spec spec = Spec("id -u; id -g; id -G; umask; echo $HOME; grep NoNewPrivs /proc/self/status");
+  auto* user = spec.mutable_process()->mutable_user();
+  user->set_uid(1234);
+  user->set_gid(5678);
+  user->add_additionalgids(10);
+  user->add_additionalgids(20);
+  user->set_umask(0077);
+  Outcome outcome = Run(spec);
+  ASSERT_FALSE(outcome.error) << outcome.error->message();
+  EXPECT_EQ(outcome.out, "1234\n5678\n5678 10 20\n0077\n/\nNoNewPrivs:\t1\n");
+  spec = Spec("umask; echo $HOME; grep NoNewPrivs /proc/self/status");
+  spec.mutable_process()->set_nonewprivileges(false);
+  outcome = Run(spec);
+  EXPECT_EQ(outcome.out, "0022\n/root\nNoNewPrivs:\t0\n");
+  spec.mutable_process()->add_env("HOME=/elsewhere");
+  EXPECT_THAT(Run(spec).out, HasSubstr("/elsewhere"));
+}
+
+TEST_F(ContainerTest, AUserCanReopenItsStreams) {
+  grpc::Spec spec = Spec("echo reopened >/dev/stdout");
+  spec.mutable_process()->mutable_user()->set_uid(1234);
+  const Outcome outcome = Run(spec);
+  ASSERT_FALSE(outcome.error) << outcome.error->message();
+  EXPECT_EQ(outcome.out, "reopened\n");
+}
+
+TEST_F(ContainerTest, LimitsAndPriorities) {
+  grpc::Spec spec = Spec(
+      "ulimit -n; ulimit -Hn; ulimit -c; set -- $(cat /proc/self/stat); echo ${19}; cat /proc/self/oom_score_adj; grep "
+      "^policy /proc/self/sched");
+  auto* limit = spec.mutable_process()->add_rlimits();
+  limit->set_type("RLIMIT_NOFILE");
+  limit->set_soft(100);
+  limit->set_hard(200);
+  limit = spec.mutable_process()->add_rlimits();
+  limit->set_type("RLIMIT_CORE");
+  spec.mutable_process()->set_oomscoreadj(321);
+  spec.mutable_process()->mutable_scheduler()->set_policy("SCHED_BATCH");
+  spec.mutable_process()->mutable_scheduler()->set_nice(7);
+  spec.mutable_process()->mutable_iopriority()->set_class_("IOPRIO_CLASS_BE");
+  spec.mutable_process()->mutable_iopriority()->set_priority(6);
+  const Outcome outcome = Run(spec);
+  ASSERT_FALSE(outcome.error) << outcome.error->message();
+  EXPECT_THAT(outcome.out, HasSubstr("100\n200\n0\n7\n321\n"));
+}
+
+TEST_F(ContainerTest, AttributesThatCannotBeNameTheField) {
+  grpc::Spec spec = Spec("true");
+  spec.mutable_process()->add_rlimits()->set_type("RLIMIT_FOO");
+  EXPECT_THAT(Run(spec).error.value().message(), HasSubstr("process.rlimits[0].type"));
+  spec = Spec("true");
+  spec.mutable_process()->mutable_iopriority()->set_class_("FAST");
+  EXPECT_THAT(Run(spec).error.value().message(), HasSubstr("process.ioPriority.class"));
+  spec = Spec("true");
+  spec.mutable_process()->mutable_scheduler()->set_policy("SCHED_FAST");
+  EXPECT_THAT(Run(spec).error.value().message(), HasSubstr("process.scheduler.policy"));
+  spec = Spec("true");
+  spec.mutable_process()->set_oomscoreadj(2000);
+  EXPECT_THAT(Run(spec).error.value().message(), HasSubstr("process.oomScoreAdj"));
+}
+
+TEST_F(ContainerTest, PersonalityAndSysctl) {
+  grpc::Spec spec = Spec("cat /proc/self/personality /proc/sys/kernel/msgmax; cat /proc/sys/kernel/domainname");
+  spec.mutable_linux()->mutable_personality()->set_domain("LINUX32");
+  (*spec.mutable_linux()->mutable_sysctl())["kernel.msgmax"] = "4321";
+  spec.set_domainname("example");
+  const Outcome outcome = Run(spec);
+  ASSERT_FALSE(outcome.error) << outcome.error->message();
+  EXPECT_EQ(outcome.out, "00000008\n4321\nexample\n");
+  (*spec.mutable_linux()->mutable_sysctl())["kernel.no_such_thing"] = "1";
+  EXPECT_THAT(Run(spec).error.value().message(), HasSubstr("linux.sysctl[\"kernel.no_such_thing\"]"));
+}
+
+void AddProfile(grpc::Spec* spec) {
+  auto* profile = spec->mutable_linux()->mutable_seccomp();
+  profile->set_defaultaction("SCMP_ACT_ALLOW");
+  auto* call = profile->add_syscalls();
+  call->add_names("mkdir");
+  call->add_names("mkdirat");
+  call->set_action("SCMP_ACT_ERRNO");
+  call->set_errnoret(ENOTTY);
+}
+
+TEST_F(ContainerTest, SeccompHoldsForInitAndExec) {
+  for (const bool no_new_privileges : {true, false}) {
+    grpc::Spec spec = Spec("mkdir /data/x 2>&1; grep Seccomp: /proc/self/status; sleep 1000");
+    AddProfile(&spec);
+    spec.mutable_process()->set_nonewprivileges(no_new_privileges);
+    auto container = Started(spec);
+    grpc::Process process = Script("mkdir /data/x 2>&1; grep Seccomp: /proc/self/status /proc/1/status");
+    process.set_nonewprivileges(no_new_privileges);
+    const Outcome outcome = Exec(*container, process);
+    ASSERT_FALSE(outcome.error) << outcome.error->message();
+    EXPECT_THAT(outcome.out, HasSubstr("Inappropriate ioctl"));
+    EXPECT_THAT(outcome.out, HasSubstr("/proc/self/status:Seccomp:\t2"));
+    EXPECT_THAT(outcome.out, HasSubstr("/proc/1/status:Seccomp:\t2"));
+    Destroy(*container);
+  }
+}
+
+TEST_F(ContainerTest, AnInitIsNotDumpableWhileItIsOurs) {
+  // A process that is not dumpable has a /proc folder of root's, not of its own user's (CVE-2019-5736).
+  auto created = Await(Container::Create(executor(), Options(UserSpec("sleep 1000")), ProcessIo()));
+  ASSERT_TRUE(created) << created.error().message();
+  const std::string status = "/proc/" + std::to_string((*created)->init().pid) + "/status";
+  struct stat info {};
+  ASSERT_EQ(stat(status.c_str(), &info), 0);
+  EXPECT_EQ(info.st_uid, 0U);
+  ASSERT_TRUE(Await((*created)->Start()));
+  ASSERT_EQ(stat(status.c_str(), &info), 0);
+  EXPECT_EQ(info.st_uid, 100000U);
+  Destroy(**created);
+}
+
+TEST_F(ContainerTest, AUserNamespaceMapsUsers) {
+  grpc::Spec spec = UserSpec(
+      "id -u; cat /proc/self/uid_map; stat -c %u /bin/busybox; echo x >/data/x; stat -c %t:%T /dev/null; echo "
+      ">/dev/null; "
+      "stat -c %u /dev/shm; ls /sys/class >/dev/null && echo sys; umount /proc 2>/dev/null; cat "
+      "/proc/self/oom_score_adj; "
+      "grep 0:: /proc/self/cgroup; ls /sys/fs/cgroup/cgroup.procs");
+  spec.mutable_process()->set_oomscoreadj(77);
+  const Outcome outcome = Run(spec);
+  ASSERT_FALSE(outcome.error) << outcome.error->message();
+  EXPECT_EQ(outcome.out,
+            "0\n         0     100000      65536\n0\n1:3\n0\nsys\n77\n0::/\n/sys/fs/cgroup/cgroup.procs\n");
+  struct stat info {};
+  ASSERT_EQ(stat((root_ + "/data/x").c_str(), &info), 0);
+  EXPECT_EQ(info.st_uid, 100000U);
+}
+
+TEST_F(ContainerTest, AUserNamespaceHasTerminalsAndExecs) {
+  grpc::Spec spec = UserSpec("tty; stat -c %u /dev/pts/0");
+  spec.mutable_process()->set_terminal(true);
+  Outcome outcome = Run(spec);
+  ASSERT_FALSE(outcome.error) << outcome.error->message();
+  EXPECT_EQ(outcome.out, "/dev/pts/0\r\n0\r\n");
+
+  auto container = Started(UserSpec("sleep 1000"));
+  grpc::Process process =
+      Script("id -u; readlink /proc/self/ns/user; readlink /proc/1/ns/user; cat /proc/self/uid_map");
+  process.mutable_user()->set_uid(5);
+  process.mutable_user()->add_additionalgids(6);
+  outcome = Exec(*container, process);
+  ASSERT_FALSE(outcome.error) << outcome.error->message();
+  EXPECT_THAT(outcome.out, testing::StartsWith("5\nuser:["));
+  EXPECT_THAT(outcome.out, HasSubstr("100000      65536"));
+  Destroy(*container);
+}
+
+TEST_F(ContainerTest, AUserNamespaceCannotUncoverTheGuest) {
+  grpc::Spec spec = UserSpec("umount -l / 2>&1; umount -l /proc 2>&1; ls /usr /work 2>&1");
+  for (auto* set : {spec.mutable_process()->mutable_capabilities()->mutable_bounding(),
+                    spec.mutable_process()->mutable_capabilities()->mutable_effective(),
+                    spec.mutable_process()->mutable_capabilities()->mutable_permitted()}) {
+    *set->Add() = "CAP_SYS_ADMIN";
+  }
+  const Outcome outcome = Run(spec);
+  ASSERT_FALSE(outcome.error) << outcome.error->message();
+  EXPECT_THAT(outcome.out, HasSubstr("can't unmount /"));
+  EXPECT_THAT(outcome.out, testing::Not(HasSubstr("share")));
+}
+
+TEST_F(ContainerTest, AUserNamespaceWithoutRootIsAnErrorThatNamesTheField) {
+  grpc::Spec spec = UserSpec("true");
+  spec.mutable_linux()->mutable_uidmappings(0)->set_containerid(1);
+  const Outcome outcome = Run(spec);
+  ASSERT_TRUE(outcome.error);
+  EXPECT_THAT(outcome.error->message(), HasSubstr("linux.uidMappings"));
+}
+
+}  // namespace
+}  // namespace kata::agent
