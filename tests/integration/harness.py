@@ -65,13 +65,14 @@ class World:
     """A folder with bundles and a --root of its own, and what was done there, for the report of a failure."""
 
     def __init__(self):
-        self.tmp = pathlib.Path(tempfile.mkdtemp(prefix="kata-test-"))
+        self.tmp = pathlib.Path(tempfile.mkdtemp(prefix=leaks.TAG))
         self.root = self.tmp / "root"
         self.config = CONFIG
         self.environment = dict(os.environ)
         self.log = []
         self.containers = []
         self.children = []
+        self.prefix = []  # a command that runs the runtime in other surroundings
 
     def argv(self, *arguments):
         config = ["--config", str(self.config)] if self.config and IS_KATA else []
@@ -79,8 +80,9 @@ class World:
 
     def popen(self, *arguments, **options):
         options = {"env": self.environment, "stdin": subprocess.DEVNULL, **options}
-        self.log.append("$ " + " ".join(self.argv(*arguments)))
-        self.children.append(subprocess.Popen(self.argv(*arguments), **options))
+        argv = [*self.prefix, *self.argv(*arguments)]
+        self.log.append("$ " + " ".join(argv))
+        self.children.append(subprocess.Popen(argv, **options))
         return self.children[-1]
 
     def runtime(self, *arguments, input=None, detached=False, timeout=TIMEOUT, **options):
@@ -129,13 +131,16 @@ class World:
                 child.wait()
         self.children.clear()
 
-    def close(self):
+    def close_containers(self):
         self.end_children()
         for path in sorted(self.root.glob("*/sandbox.log")):
             self.log.append(f"-- end of {path}:\n" + path.read_text(errors="replace")[-6000:])
         for container in self.containers:
             if (self.root / container.id).exists():
                 self.runtime("delete", "--force", container.id)
+
+    def close(self):
+        self.close_containers()
         subprocess.run(["rm", "-rf", "--one-file-system", self.tmp], check=True)
 
 
@@ -144,7 +149,7 @@ class Container:
 
     def __init__(self, world, args, image="busybox"):
         self.world = world
-        self.id = f"kata-{os.getpid()}-{next(_numbers)}"
+        self.id = f"{leaks.TAG}{next(_numbers)}"
         self.bundle = world.tmp / self.id
         self.rootfs = self.bundle / "rootfs"
         self.bundle.mkdir()

@@ -3,10 +3,13 @@
 import ctypes
 import os
 import pathlib
+import re
 import time
 
 PR_SET_CHILD_SUBREAPER = 36
-MARKS = ("kata", "virtiofs")  # every id and folder of the tests has the first in its name
+# Every id and folder of the tests has this in its name. Things of other runs beside this one are not ours to count.
+TAG = f"kata-{os.getpid()}-"
+OTHER_RUN = re.compile(r"kata-\d+-")
 
 
 def become_subreaper():
@@ -47,7 +50,7 @@ def descendants(of=None):
 
 
 def _marked(lines):
-    return {line for line in lines if any(mark in line for mark in MARKS)}
+    return {line for line in lines if TAG in line or ("kata" in line and not OTHER_RUN.search(line))}
 
 
 def _entries(folder, pattern="*"):
@@ -66,7 +69,7 @@ def snapshot():
         "mounts": _marked(" ".join(line.split()[3:]) for line in mounts),
         "cgroups": _cgroups(),
         "files of /run": _entries("/run", "kata*") | _entries("/run/kata") | _entries("/run/vc"),
-        "files of /dev/shm": _marked(_entries("/dev/shm")) | _entries("/dev/shm", "*qemu*"),
+        "files of /dev/shm": _marked(_entries("/dev/shm")),
         "network namespaces": _entries("/run/netns"),
         "network interfaces": _entries("/sys/class/net"),
     }

@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whatever breaks: an end in seconds, a clear error, a true status, and a delete that leaves nothing."""
+import os
+import pathlib
+import signal
+import subprocess
+
+import faults
+import harness
+from harness import Case
+
+SOON = 60  # seconds: "ends in seconds", on a machine that is busy
+
+
+class FaultCase(Case):
+    def helper(self, c, name):
+        for helper in c.record()["helpers"]:
+            if pathlib.Path(f"/proc/{helper['pid']}/comm").read_text().startswith(name):
+                return helper["pid"]
+        raise AssertionError(f"no {name} in {c.record()}")
+
+    def victims(self, c):
+        record = c.record()
+        return {"sandbox process": record["sandbox"]["pid"], "stand-in": record["standin"]["pid"],
+                "VMM": self.helper(c, "qemu"), "virtiofsd": self.helper(c, "virtiofsd")}  # fmt: skip
+
+    def assert_dead(self, pids):
+        for pid in pids:
+            harness.wait_for(lambda: not harness.alive(pid), f"{pid} has ended: {harness.leaks.process(pid)}", SOON)
+
+
+@harness.kata_only
+class KilledTest(FaultCase):
+    def killed(self, victim):
+        """One part is killed under a container in the foreground, with an exec; returns what run said."""
+        c = self.sh("touch /ready; sleep 1000")
+        child = c.popen_run("--keep", stderr=subprocess.PIPE)
+        harness.wait_for((c.rootfs / "ready").exists, "it runs")
+        exec_child = self.world.popen("exec", c.id, "/bin/sh", "-c", "touch /exec; sleep 1000", stderr=subprocess.PIPE)
+        harness.wait_for((c.rootfs / "exec").exists, "the exec runs")
+        victims = self.victims(c)
+        os.kill(victims[victim], signal.SIGKILL)
+        _, err = child.communicate(timeout=SOON)
+        _, exec_err = exec_child.communicate(timeout=SOON)
+        self.world.log.append(f"run: {child.returncode} {err}\nexec: {exec_child.returncode} {exec_err}")
+        self.assertEqual((harness.status_of(child.returncode), harness.status_of(exec_child.returncode)), (137, 137))
+        harness.wait_for(lambda: c.status() == "stopped", "it is stopped", SOON)
+        self.assert_dead(victims.values())
+        self.assert_run(c.exec("/bin/true", timeout=SOON), 255, err="cannot exec in a stopped container")
+        self.assert_run(c.delete())
+        self.assert_nothing_left()
+        return err.decode()
+
+    def test_the_vmm(self):
+        self.assertRegex(self.killed("VMM"), "(?i)signal 9|SIGKILL|killed")
+
+    def test_the_sandbox_process(self):
+        self.assertRegex(self.killed("sandbox process"), "sandbox")
+
+    def test_virtiofsd(self):
+        self.assertRegex(self.killed("virtiofsd"), "virtiofsd")
+
+    def test_the_stand_in(self):
+        self.killed("stand-in")
+
+    def test_all_at_once(self):
+        c = self.started()
+        victims = self.victims(c)
+        for pid in victims.values():
+            os.kill(pid, signal.SIGKILL)
+        self.assert_dead(victims.values())
+        self.assertEqual(c.state()["status"], "stopped")
+        self.assert_run(c.delete())
+        self.assert_nothing_left()
+
+
+@harness.kata_only
+class CommandLineKilledTest(FaultCase):
+    def create_until(self, c, condition, what):
+        c.write()
+        child = self.world.popen("create", "--bundle", c.bundle, c.id, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        harness.wait_for(lambda: condition() or child.poll() is not None, what)
+        return child
+
+    def test_create_is_killed_at_several_moments(self):
+        for name in ("", "task.sock", "state.json"):
+            c = self.container("/bin/sleep", "1000")
+            child = self.create_until(c, (self.world.root / c.id / name).exists, name)
+            child.kill()
+            child.wait()
+            result = self.world.runtime("delete", "--force", c.id, timeout=SOON)
+            self.assertEqual(result.status, 0, result)
+            self.assert_nothing_left(c)
+            self.assertTrue((c.rootfs / "bin/busybox").exists())
+
+    def test_create_is_interrupted(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            c = self.container("/bin/sleep", "1000")
+            child = self.create_until(c, (self.world.root / c.id / "state.json").exists, "it has begun")
+            child.send_signal(number)
+            self.assertNotEqual(child.wait(SOON), 0)
+            self.assert_nothing_left(c)
+
+    def test_run_is_killed(self):
+        c = self.sh("touch /ready; sleep 1000")
+        child = c.popen_run()
+        harness.wait_for((c.rootfs / "ready").exists, "it runs")
+        child.kill()
+        child.wait()
+        self.assert_run(c.delete("--force"))
+        self.assert_nothing_left()
+
+
+@harness.kata_only
+class StuckTest(FaultCase):
+    def test_delete_force_of_a_running_container_is_quick(self):
+        """One that waits for the process to react to SIGTERM would take ten seconds."""
+        c = self.start(self.sh("trap '' TERM; while :; do sleep 1; done"))
+        result = self.world.runtime("delete", "--force", c.id, timeout=9)
+        self.assert_run(result)
+        self.assert_nothing_left()
+
+    def test_delete_force_when_a_part_does_not_answer(self):
+        for victim in ("sandbox process", "VMM", "virtiofsd"):
+            with self.subTest(victim):
+                c = self.started()
+                os.kill(self.victims(c)[victim], signal.SIGSTOP)
+                self.assert_run(self.world.runtime("delete", "--force", c.id, timeout=SOON))
+                self.assert_nothing_left(c)
+
+
+@harness.kata_only
+class StartTest(FaultCase):
+    def fails(self, text, *messages):
+        """create and run with this configuration say why, soon, and leave nothing."""
+        self.world.configure(text)
+        c = self.container("/bin/true")
+        before = sorted(c.rootfs.rglob("*"))
+        result = c.run(timeout=SOON)
+        self.assertEqual(result.status, 1, result)
+        self.assertEqual(result.out, "")
+        for message in messages:
+            self.assertRegex(result.err, message)
+        self.assertLess(len(result.err), 20000)
+        self.assertEqual(c.status(), "gone")
+        self.assertEqual(sorted(c.rootfs.rglob("*")), before)
+        self.assert_nothing_left(c)
+
+    def test_files_of_the_guest_are_missing(self):
+        self.fails('[hypervisor.qemu]\nkernel = "/no/such/kernel"\n', "kernel.*/no/such/kernel|/no/such/kernel.*kernel",
+                   "[Nn]o such file or directory")  # fmt: skip
+        self.fails('[hypervisor.qemu]\ninitrd = "/no/such/initrd"\n', "/no/such/initrd", "[Nn]o such file or directory")
+
+    def test_a_kernel_that_is_none(self):
+        garbage = self.world.tmp / "garbage"
+        garbage.write_bytes(bytes(range(256)) * 4096)
+        self.fails(f'[hypervisor.qemu]\nkernel = "{garbage}"\n', "qemu|QEMU|kernel")
+
+    def test_an_init_that_ends_at_once(self):
+        """The console's last lines are the only witness."""
+        source = '#include <stdio.h>\nint main(void) { printf("init has nothing to do here\\n"); return 3; }\n'
+        image = faults.initrd(self.world.tmp, source)
+        self.fails(f'[hypervisor.qemu]\ninitrd = "{image}"\n', "init has nothing to do here|Attempted to kill init")
+
+    def test_an_initrd_that_is_none(self):
+        garbage = self.world.tmp / "garbage"
+        garbage.write_bytes(b"\1\2\3\4" * 10000)
+        self.fails(f'[hypervisor.qemu]\ninitrd = "{garbage}"\n', "(?i)panic|no working init|unable to mount root")
+
+    def test_a_vmm_that_cannot_start(self):
+        broken = faults.broken_program(self.world.tmp)
+        self.fails(f'[hypervisor.qemu]\npath = "{broken}"\n', "this program is broken on purpose", "3")
+        self.fails('[hypervisor.qemu]\npath = "/no/such/qemu"\n', "/no/such/qemu", "[Nn]o such file or directory")
+        self.fails('[hypervisor.qemu]\ncpu_features = "no_such_feature=on"\n', "no_such_feature")
+
+    def test_a_virtiofsd_that_cannot_start(self):
+        broken = faults.broken_program(self.world.tmp)
+        self.fails(f'[hypervisor.qemu]\nvirtio_fs_daemon = "{broken}"\n', "this program is broken on purpose")
+        self.fails('[hypervisor.qemu]\nvirtio_fs_daemon = "/no/such/daemon"\n', "/no/such/daemon")
+
+    def test_an_agent_that_says_nothing(self):
+        image = faults.lying_agent(self.world.tmp, "is silent")
+        timeouts = "[agent.kata]\nreconnect_timeout_ms = 4000\n"
+        self.fails(f'[hypervisor.qemu]\ninitrd = "{image}"\n{timeouts}', "agent", "the guest that is silent")
+
+    def test_an_agent_that_answers_garbage(self):
+        for name, start in (
+            ("noise", b"\xa7\x31\xfe\x00"),
+            ("a frame of 4 GB", b"\xff\xff\xff\xff\0\0\0\1\2\0"),
+            ("an answer that is no message", b"\0\0\0\x10\0\0\0\1\2\0" + b"\xff" * 16),
+        ):
+            with self.subTest(name):
+                image = faults.lying_agent(self.world.tmp, "talks nonsense", start)
+                timeouts = "[agent.kata]\nreconnect_timeout_ms = 4000\n"
+                self.fails(f'[hypervisor.qemu]\ninitrd = "{image}"\n{timeouts}', "agent")
+
+    def test_memory_that_the_host_does_not_have(self):
+        self.fails("[hypervisor.qemu]\ndefault_memory = 4\n", ".")  # no kernel fits into it
+
+
+class FullDiskTest(FaultCase):
+    def small(self, name, size):
+        folder = self.world.tmp / name
+        folder.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "kata-test", folder], check=True)
+        self.addCleanup(subprocess.run, ["umount", folder], check=True)
+        self.addCleanup(self.world.close_containers)
+        return folder
+
+    @harness.kata_only
+    def test_no_room_for_the_state(self):
+        folder = self.small("root-on-tmpfs", "64k")
+        self.world.root = folder / "root"
+        self.world.root.mkdir()
+        filler = folder / "filler"
+        with open(filler, "wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(bytes(4096))
+            except OSError:
+                pass
+        c = self.container("/bin/true")
+        result = c.run(timeout=SOON)
+        self.assert_run(result, 1, err="No space left on device")
+        self.assertEqual(os.listdir(self.world.root), [])
+        filler.unlink()
+        self.assert_run(c.run(), 0)
+
+    def test_no_room_for_the_container(self):
+        folder = self.small("bundle-on-tmpfs", "8m")
+        c = self.sh("dd if=/dev/zero of=/big bs=64k count=1000; echo status $?; rm /big; echo x >/small && cat /small")
+        subprocess.run(["cp", "-a", c.rootfs, folder], check=True)
+        c.spec["root"]["path"] = str(folder / "rootfs")
+        self.assert_run(c.run(), 0, "status 1\nx\n", "No space left on device")
+
+
+if __name__ == "__main__":
+    harness.main()
