@@ -16,10 +16,10 @@ Result<CappedLog> CappedLog::Create() {
   return CappedLog(std::move(fd));
 }
 
-std::string CappedLog::Tail(size_t limit) const {
-  if (!fd_) return {};
+std::string CappedLog::TailOf(int fd, size_t limit) {
+  if (fd < 0) return {};
   std::string text(kSize, '\0');
-  const ssize_t count = pread(fd_.get(), text.data(), text.size(), 0);
+  const ssize_t count = pread(fd, text.data(), text.size(), 0);
   text.resize(count > 0 ? static_cast<size_t>(count) : 0);
   // Behind what was written there are zeros. A child that writes zeros itself only shortens its own messages.
   text.resize(std::min(text.find('\0'), text.size()));

@@ -14,6 +14,7 @@ namespace kata::hypervisor {
 class CappedLog {
  public:
   static constexpr size_t kSize = 64U << 10U;
+  static constexpr size_t kTail = 2048;
 
   static Result<CappedLog> Create();
   // Takes a memfd made by Create.
@@ -22,7 +23,10 @@ class CappedLog {
   // For the child: its stderr.
   int fd() const { return fd_.get(); }
   // The last lines so far, at most limit bytes, control characters escaped, without a newline at the end.
-  std::string Tail(size_t limit = 2048) const;
+  std::string Tail(size_t limit = kTail) const { return TailOf(fd(), limit); }
+  // The same of a descriptor that was released from a CappedLog.
+  static std::string TailOf(int fd, size_t limit = kTail);
+  UniqueFd Release() { return std::move(fd_); }
 
  private:
   UniqueFd fd_;

@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "base/files.h"
+#include "hypervisor/capped_log.h"
 
 namespace kata::hypervisor {
 namespace {
@@ -162,11 +163,11 @@ Result<Virtiofsd> StartVirtiofsd(const config::HypervisorConfig& config, const s
                                  int runtime_dir) {
   Listener listener = TRY(Context(Listen(runtime_dir), "cannot start virtiofsd"));
   Virtiofsd daemon;
-  daemon.log = TRY(CappedLog::Create());
+  daemon.log = TRY(CappedLog::Create()).Release();
   Command command;
   command.argv = TRY(VirtiofsdArgv(config, shared_dir, ExtraFdNumber(0), MaxFiles()));
   command.env = std::vector<std::string>{"LC_ALL=C"};
-  command.stderr_fd = daemon.log.fd();
+  command.stderr_fd = daemon.log.get();
   command.extra_fds = {listener.socket.get()};
   const UniqueFd root = TRY(Open("/", O_PATH | O_DIRECTORY));
   command.working_directory = root.get();
@@ -189,15 +190,7 @@ Result<Virtiofsd> StartVirtiofsd(const config::HypervisorConfig& config, const s
   return daemon;
 }
 
-Virtiofsd& Virtiofsd::operator=(Virtiofsd&& other) noexcept {
-  if (this != &other) {
-    End();
-    process = std::move(other.process);
-    vmm_socket = std::move(other.vmm_socket);
-    log = std::move(other.log);
-  }
-  return *this;
-}
+std::string Virtiofsd::LogTail() const { return CappedLog::TailOf(log.get()); }
 
 void Virtiofsd::End() {
   if (!process.running()) return;

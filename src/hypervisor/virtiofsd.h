@@ -11,7 +11,6 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "config/config.h"
-#include "hypervisor/capped_log.h"
 
 namespace kata::hypervisor {
 
@@ -28,16 +27,12 @@ uint64_t MaxFiles();
 struct Virtiofsd {
   Child process;
   UniqueFd vmm_socket;
-  CappedLog log{UniqueFd()};  // what it wrote to stderr
-
-  Virtiofsd() = default;
-  Virtiofsd(Virtiofsd&&) noexcept = default;
-  Virtiofsd& operator=(Virtiofsd&& other) noexcept;
-  ~Virtiofsd() { End(); }
+  UniqueFd log;  // what it wrote to stderr: a memory file (CappedLog)
 
   // The last lines of its stderr, printable.
-  std::string LogTail() const { return log.Tail(); }
-  // Ends it and reaps it, with the process that it keeps in its own pid namespace. Takes milliseconds.
+  std::string LogTail() const;
+  // Ends it in milliseconds, with the process that it keeps in its own pid namespace, and reaps it. Better than only
+  // dropping it, which leaves that process to be reaped by the host's PID 1.
   void End();
 };
 

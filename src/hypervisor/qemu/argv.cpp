@@ -138,13 +138,15 @@ Result<std::vector<std::string>> Argv(const config::HypervisorConfig& config, co
 }
 
 Result<std::string> KernelCommandLine(const config::Config& config, const VmSpec& spec, Accel accel) {
+  std::vector<std::string> words;
+  // First, because early consoles print from the word on that names them.
+  if (!config.hypervisor.enable_debug && !config.agent.enable_debug) words.emplace_back("quiet");
   // panic=-1: a panic is a reboot at once, and a reboot is QEMU's end (-no-reboot). reboot=t: by triple fault, which
   // every machine understands. rcu_expedited: mounts and namespaces wait for grace periods.
-  std::vector<std::string> words = {
-      "console=hvc0",        "earlyprintk=serial,ttyS0,115200", "reboot=t", "panic=-1", "cgroup_no_v1=all",
-      "random.trust_cpu=on", "rcupdate.rcu_expedited=1"};
-  const bool debug = config.hypervisor.enable_debug || config.agent.enable_debug;
-  if (!debug) words.emplace_back("quiet");
+  for (const char* word : {"console=hvc0", "earlyprintk=serial,ttyS0,115200", "reboot=t", "panic=-1",
+                           "cgroup_no_v1=all", "random.trust_cpu=on", "rcupdate.rcu_expedited=1"}) {
+    words.emplace_back(word);
+  }
   if (config.agent.kernel_modules.empty()) words.emplace_back("nomodule");
   if (accel == Accel::kTcg) {
     // Checks of the clock against each other fail when the host is busy. Mitigations of processors' faults do nothing

@@ -4,7 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -135,7 +135,8 @@ Result<> Driver::Machine::Spawn(VmSpec spec) {
   }
   process = *std::move(child);
 
-  UniqueFd pidfd(fcntl(process.pidfd(), F_DUPFD_CLOEXEC, 3));
+  // Not a duplicate of the child's: the event loop makes what it watches non-blocking.
+  UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, process.pid(), 0)));
   if (!pidfd) return FailErrno("cannot watch QEMU");
   exit_watch.assign(pidfd.Release());
   console->Attach(std::move(console_pair.ours));
@@ -171,7 +172,7 @@ void Driver::Machine::Close() {
     std::ignore = process.Signal(SIGKILL);
     Ended();
   }
-  if (!exit) exit = VmExit{"the VM was never started"};
+  if (!exit) exit = VmExit{"the VM was not started"};
   ended.cancel();
   if (exit_watch.is_open()) exit_watch.close();
   console->Close();
@@ -182,9 +183,19 @@ Driver::Driver(const asio::any_io_executor& executor, const config::Config& conf
 
 Driver::~Driver() { machine_->Close(); }
 
-asio::awaitable<Result<>> Driver::Start(VmSpec spec) {
-  const auto machine = machine_;
-  CO_TRY(machine->Spawn(std::move(spec)));
+asio::awaitable<Result<>> Driver::Start(VmSpec spec) { return StartMachine(machine_, std::move(spec)); }
+
+asio::awaitable<Result<UniqueFd>> Driver::ConnectAgent() { return ConnectTo(machine_); }
+
+asio::awaitable<VmExit> Driver::Wait() { return WaitFor(machine_); }
+
+asio::awaitable<Result<>> Driver::StartMachine(std::shared_ptr<Machine> machine, VmSpec spec) {
+  if (machine->exit) co_return Fail(Code::kUnavailable, "the VM has ended: {}", machine->exit->reason);
+  auto spawned = machine->Spawn(std::move(spec));
+  if (!spawned) {
+    machine->Close();
+    co_return spawned;
+  }
   const auto timeout = kGreetingTimeout * TimeoutScale(machine->accel);
   auto greeting = co_await machine->qmp->Negotiate(timeout);
   if (greeting) co_return greeting;
@@ -205,8 +216,7 @@ asio::awaitable<Result<>> Driver::Start(VmSpec spec) {
   co_return Fail(Code::kInternal, "QEMU could not start the VM: {}", machine->exit->reason);
 }
 
-asio::awaitable<Result<UniqueFd>> Driver::ConnectAgent() {
-  const auto machine = machine_;
+asio::awaitable<Result<UniqueFd>> Driver::ConnectTo(std::shared_ptr<Machine> machine) {
   if (!machine->process.running()) co_return Fail(Code::kUnavailable, "the VM is not running");
   if (!machine->agent.vsock()) {
     if (!machine->agent.our_end)
@@ -220,8 +230,7 @@ asio::awaitable<Result<UniqueFd>> Driver::ConnectAgent() {
   co_return co_await ConnectVsock(machine->executor, machine->agent.cid, kAgentVsockPort, pause, timeout, stop);
 }
 
-asio::awaitable<VmExit> Driver::Wait() {
-  const auto machine = machine_;
+asio::awaitable<VmExit> Driver::WaitFor(std::shared_ptr<Machine> machine) {
   while (!machine->exit) co_await machine->ended.async_wait(kUse);
   co_return *machine->exit;
 }

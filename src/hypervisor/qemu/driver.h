@@ -24,7 +24,10 @@ class Driver : public Hypervisor {
   std::vector<pid_t> Pids() const override;
 
  private:
-  struct Machine;  // shared with the coroutines that watch the process, which may outlive the driver by a turn
+  struct Machine;  // shared with every coroutine below, since one may first run when the driver has gone
+  static asio::awaitable<Result<>> StartMachine(std::shared_ptr<Machine> machine, VmSpec spec);
+  static asio::awaitable<Result<UniqueFd>> ConnectTo(std::shared_ptr<Machine> machine);
+  static asio::awaitable<VmExit> WaitFor(std::shared_ptr<Machine> machine);
   std::shared_ptr<Machine> machine_;
 };
 

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hypervisor/check.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace kata::hypervisor {
+namespace {
+
+using ::testing::HasSubstr;
+
+const CheckItem& Find(const std::vector<CheckItem>& items, const std::string& name) {
+  static const CheckItem kNone;
+  for (const CheckItem& item : items) {
+    if (item.name == name) return item;
+  }
+  ADD_FAILURE() << "no fact is called " << name;
+  return kNone;
+}
+
+TEST(CheckTest, FindsWhatIsThere) {
+  config::Config config;
+  config.hypervisor.kernel = config.hypervisor.initrd = "/proc/self/exe";
+  const auto items = CheckHost(config);
+  EXPECT_TRUE(Find(items, "QEMU").ok) << Find(items, "QEMU").detail;
+  EXPECT_THAT(Find(items, "QEMU").detail, HasSubstr("QEMU emulator version"));
+  EXPECT_TRUE(Find(items, "virtiofsd").ok) << Find(items, "virtiofsd").detail;
+  EXPECT_TRUE(Find(items, "acceleration").ok);
+  EXPECT_TRUE(Find(items, "namespaces").ok) << Find(items, "namespaces").detail;
+  EXPECT_TRUE(Find(items, "guest kernel").ok) << Find(items, "guest kernel").detail;
+  EXPECT_TRUE(CanRunGuests(items));
+}
+
+TEST(CheckTest, SaysWhatIsMissingAndWhatToDo) {
+  config::Config config;
+  config.hypervisor.kernel = "/nonexistent/vmlinux";
+  config.hypervisor.initrd = "/proc/self/exe";
+  config.hypervisor.path = "/nonexistent/qemu";
+  config.hypervisor.virtio_fs_daemon = "/bin/false";
+  const auto items = CheckHost(config);
+  EXPECT_FALSE(Find(items, "QEMU").ok);
+  EXPECT_THAT(Find(items, "QEMU").detail, HasSubstr("/nonexistent/qemu"));
+  EXPECT_THAT(Find(items, "QEMU").advice, HasSubstr("qemu-system-x86"));
+  EXPECT_FALSE(Find(items, "virtiofsd").ok);
+  EXPECT_THAT(Find(items, "virtiofsd").detail, HasSubstr("exited with status 1"));
+  EXPECT_FALSE(Find(items, "guest kernel").ok);
+  EXPECT_FALSE(CanRunGuests(items));
+  for (const CheckItem& item : items) {
+    EXPECT_TRUE(item.ok || !item.advice.empty()) << item.name;
+  }
+}
+
+TEST(CheckTest, OnlyWhatIsRequiredCounts) {
+  EXPECT_TRUE(CanRunGuests({{"speed", false, false, "", ""}, {"QEMU", true, true, "", ""}}));
+  EXPECT_FALSE(CanRunGuests({{"speed", true, false, "", ""}, {"QEMU", false, true, "", ""}}));
+}
+
+}  // namespace
+}  // namespace kata::hypervisor

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hypervisor/qemu/argv.h"
+
+#include <fmt/ranges.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace kata::hypervisor::qemu {
+namespace {
+
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class ArgvTest : public ::testing::Test {
+ protected:
+  ArgvTest() {
+    spec_.id = "pod1";
+    spec_.vcpus = 2;
+    spec_.memory_mib = 320;
+    spec_.uid = spec_.gid = 1880000001;
+    inputs_.kernel_fd = 3;
+    inputs_.initrd_fd = 4;
+    inputs_.qmp_fd = 5;
+    inputs_.console_fd = 6;
+    inputs_.agent_fd = 7;
+    inputs_.shared_fs_fd = 8;
+    config_.path = "/usr/bin/qemu-system-x86_64";
+    config_.machine_type = "q35";
+    config_.cpu_features.clear();
+  }
+
+  std::vector<std::string> Make() {
+    auto argv = Argv(config_, spec_, inputs_, "console=hvc0 quiet");
+    EXPECT_TRUE(argv) << argv.error().message();
+    return argv.value_or(std::vector<std::string>{});
+  }
+  // An option and its value on one line, as a person would write them.
+  std::string Lines() {
+    std::string text;
+    for (const std::string& word : Make()) {
+      if (!text.empty()) text += word.front() == '-' ? "\n" : " ";
+      text += word;
+    }
+    return text + "\n";
+  }
+
+  config::HypervisorConfig config_;
+  VmSpec spec_;
+  Inputs inputs_;
+};
+
+TEST_F(ArgvTest, Q35Emulated) {
+  inputs_.firmware = "qboot.rom";
+  EXPECT_EQ(Lines(), R"(/usr/bin/qemu-system-x86_64
+-name sandbox-pod1,debug-threads=on
+-nodefaults
+-no-user-config
+-no-reboot
+-sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny
+-display none
+-vga none
+-msg timestamp=off
+-rtc base=utc
+-accel tcg,thread=multi,tb-size=128
+-cpu max
+-machine q35,smbus=off,sata=off,usb=off,vmport=off,hpet=off,graphics=off,i8042=off,memory-backend=mem
+-smp 2
+-m 320M
+-object memory-backend-memfd,id=mem,size=320M,share=on
+-bios qboot.rom
+-kernel /proc/self/fd/3
+-initrd /proc/self/fd/4
+-append console=hvc0 quiet
+-chardev socket,id=qmp,fd=5
+-mon chardev=qmp,mode=control
+-chardev socket,id=console,fd=6,mux=on
+-serial chardev:console
+-device virtio-serial-pci,max_ports=2,romfile=
+-device virtconsole,chardev=console
+-chardev socket,id=agent,fd=7
+-device virtserialport,chardev=agent,name=agent.channel.0
+-object rng-random,id=rng,filename=/dev/urandom
+-device virtio-rng-pci,rng=rng,romfile=
+-chardev socket,id=sharedfs,fd=8
+-device vhost-user-fs-pci,chardev=sharedfs,tag=kataShared,queue-size=1024,romfile=
+)");
+}
+
+TEST_F(ArgvTest, MicrovmWithKvmAndVsock) {
+  config_.machine_type = "microvm";
+  inputs_.accel = Accel::kKvm;
+  inputs_.agent_fd = -1;
+  inputs_.vsock_fd = 7;
+  inputs_.guest_cid = 4711;
+  EXPECT_EQ(Lines(), R"(/usr/bin/qemu-system-x86_64
+-name sandbox-pod1,debug-threads=on
+-nodefaults
+-no-user-config
+-no-reboot
+-sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny
+-display none
+-vga none
+-msg timestamp=off
+-rtc base=utc
+-accel kvm
+-cpu host
+-machine microvm,acpi=off,x-option-roms=off,memory-backend=mem
+-smp 2
+-m 320M
+-object memory-backend-memfd,id=mem,size=320M,share=on
+-global virtio-mmio.force-legacy=false
+-kernel /proc/self/fd/3
+-initrd /proc/self/fd/4
+-append console=hvc0 quiet
+-chardev socket,id=qmp,fd=5
+-mon chardev=qmp,mode=control
+-chardev socket,id=console,fd=6,mux=on
+-serial chardev:console
+-device virtio-serial-device,max_ports=2
+-device virtconsole,chardev=console
+-device vhost-vsock-device,vhostfd=7,guest-cid=4711
+-object rng-random,id=rng,filename=/dev/urandom
+-device virtio-rng-device,rng=rng
+-chardev socket,id=sharedfs,fd=8
+-device vhost-user-fs-device,chardev=sharedfs,tag=kataShared,queue-size=1024
+)");
+}
+
+TEST_F(ArgvTest, TheConfigurationsKeys) {
+  config_.cpu_features = "pmu=off";
+  config_.machine_accelerators = "nvdimm=on";
+  config_.enable_hugepages = true;
+  config_.enable_mem_prealloc = true;
+  config_.reclaim_guest_freed_memory = true;
+  config_.virtio_fs_queue_size = 128;
+  const std::string lines = Lines();
+  EXPECT_THAT(lines, HasSubstr("-cpu max,pmu=off\n"));
+  EXPECT_THAT(lines, HasSubstr(",memory-backend=mem,nvdimm=on\n"));
+  EXPECT_THAT(lines, HasSubstr("size=320M,share=on,hugetlb=on,prealloc=on\n"));
+  EXPECT_THAT(lines, HasSubstr("-device virtio-balloon-pci,free-page-reporting=on,romfile=\n"));
+  EXPECT_THAT(lines, HasSubstr("queue-size=128,"));
+}
+
+TEST_F(ArgvTest, NoSharedFileSystem) {
+  inputs_.shared_fs_fd = -1;
+  EXPECT_THAT(Lines(), Not(HasSubstr("vhost-user-fs")));
+}
+
+// A configuration that says nothing of the sandbox must not switch it off.
+TEST_F(ArgvTest, AnEmptySandboxKeyIsTheDefault) {
+  config_.seccomp_sandbox.clear();
+  EXPECT_THAT(Make(), Contains("on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"));
+}
+
+TEST_F(ArgvTest, ANameWithACommaIsNoOption) {
+  spec_.id = "a,process=sshd";
+  EXPECT_THAT(Make(), Contains("sandbox-a,,process=sshd,debug-threads=on"));
+}
+
+TEST_F(ArgvTest, MachinesThatCannotBe) {
+  spec_.memory_mib = 0;
+  EXPECT_FALSE(Argv(config_, spec_, inputs_, ""));
+  spec_.memory_mib = 1;
+  spec_.vcpus = 0;
+  EXPECT_FALSE(Argv(config_, spec_, inputs_, ""));
+}
+
+TEST(KernelCommandLineTest, Emulated) {
+  config::Config config;
+  config.hypervisor.kernel_params = "systemd.unified_cgroup_hierarchy=1";
+  VmSpec spec;
+  spec.kernel_parameters = {"last=1"};
+  EXPECT_EQ(KernelCommandLine(config, spec, Accel::kTcg).value(),
+            "quiet console=hvc0 earlyprintk=serial,ttyS0,115200 reboot=t panic=-1 cgroup_no_v1=all random.trust_cpu=on "
+            "rcupdate.rcu_expedited=1 nomodule tsc=reliable no_timer_check mitigations=off agent.log=info "
+            "systemd.unified_cgroup_hierarchy=1 last=1");
+}
+
+TEST(KernelCommandLineTest, MitigationsStayWithKvm) {
+  EXPECT_THAT(KernelCommandLine(config::Config{}, VmSpec{}, Accel::kKvm).value(), Not(HasSubstr("mitigations")));
+}
+
+TEST(KernelCommandLineTest, TheAgentsKeys) {
+  config::Config config;
+  config.agent.enable_debug = true;
+  config.agent.debug_console_enabled = true;
+  config.agent.container_pipe_size = 4096;
+  config.agent.kernel_modules = {"dummy"};
+  const std::string line = KernelCommandLine(config, VmSpec{}, Accel::kKvm).value();
+  EXPECT_THAT(line, HasSubstr("agent.log=debug agent.debug_console agent.container_pipe_size=4096"));
+  EXPECT_THAT(line, Not(HasSubstr("quiet")));
+  EXPECT_THAT(line, Not(HasSubstr("nomodule")));
+}
+
+TEST(KernelCommandLineTest, TooLongOrUnprintable) {
+  config::Config config;
+  config.hypervisor.kernel_params = std::string(2048, 'x');
+  EXPECT_EQ(KernelCommandLine(config, VmSpec{}, Accel::kKvm).error().code(), Code::kInvalidArgument);
+  config.hypervisor.kernel_params = "a\nb";
+  EXPECT_EQ(KernelCommandLine(config, VmSpec{}, Accel::kKvm).error().code(), Code::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace kata::hypervisor::qemu

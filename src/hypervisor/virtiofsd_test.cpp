@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hypervisor/virtiofsd.h"
+
+#include <fcntl.h>
+#include <fmt/ranges.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <cstdlib>
+
+#include "base/files.h"
+
+namespace kata::hypervisor {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr int kDeadline = 20000;  // ms; only a failure takes so long
+
+// A vhost-user request that the daemon answers when it is ready and inside its sandbox: GET_FEATURES.
+bool Answers(const Virtiofsd& daemon) {
+  const std::array<uint32_t, 3> request = {1, 1, 0};
+  if (send(daemon.vmm_socket.get(), request.data(), sizeof request, MSG_NOSIGNAL) != sizeof request) return false;
+  pollfd readable = {daemon.vmm_socket.get(), POLLIN, 0};
+  std::array<uint32_t, 5> reply = {};
+  return poll(&readable, 1, kDeadline) == 1 &&
+         recv(daemon.vmm_socket.get(), reply.data(), sizeof reply, MSG_WAITALL) == sizeof reply && reply[0] == 1;
+}
+
+pid_t ChildOf(pid_t pid) {
+  const auto text = ReadFile(fmt::format("/proc/{}/task/{}/children", pid, pid));
+  return text && !text->empty() ? std::stoi(*text) : -1;
+}
+
+UniqueFd PidFd(pid_t pid) { return UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0))); }
+
+bool Ended(const UniqueFd& pidfd) {
+  pollfd entry = {pidfd.get(), POLLIN, 0};
+  return poll(&entry, 1, kDeadline) == 1;
+}
+
+std::string StatusLine(pid_t pid, const std::string& key) {
+  const std::string text = ReadFile(fmt::format("/proc/{}/status", pid)).value_or("");
+  const size_t start = text.find("\n" + key + ":\t");
+  if (start == std::string::npos) return "none";
+  const size_t value = start + key.size() + 3;
+  return text.substr(value, text.find('\n', value) - value);
+}
+
+class VirtiofsdTest : public ::testing::Test {
+ protected:
+  VirtiofsdTest() {
+    directory_ = ::testing::TempDir() + "/virtiofsd_XXXXXX";
+    EXPECT_NE(mkdtemp(directory_.data()), nullptr);
+    shared_ = directory_ + "/with, comma";
+    EXPECT_EQ(mkdir(shared_.c_str(), 0755), 0);
+    runtime_ = Open(directory_, O_PATH | O_DIRECTORY).value();
+  }
+  ~VirtiofsdTest() override {
+    umount2(shared_.c_str(), MNT_DETACH);
+    EXPECT_TRUE(RemoveTree(directory_));
+  }
+  Virtiofsd Start() {
+    auto daemon = StartVirtiofsd(config_, shared_, runtime_.get());
+    EXPECT_TRUE(daemon) << daemon.error().message();
+    return daemon ? *std::move(daemon) : Virtiofsd();
+  }
+
+  config::HypervisorConfig config_;
+  std::string directory_;
+  std::string shared_;
+  UniqueFd runtime_;
+};
+
+TEST(VirtiofsdArgvTest, Snapshot) {
+  config::HypervisorConfig config;
+  config.virtio_fs_daemon = "/usr/lib/qemu/virtiofsd";
+  config.virtio_fs_cache = "auto";
+  config.virtio_fs_extra_args = {"--thread-pool-size=1", "-o", "announce_submounts"};
+  EXPECT_EQ(fmt::format("{}", fmt::join(VirtiofsdArgv(config, "/run/kata/a,b/shared", 3, 20000).value(), "\n")),
+            R"(/usr/lib/qemu/virtiofsd
+-f
+--thread-pool-size=1
+-o
+announce_submounts
+-o
+cache=auto
+-o
+xattrmap=/ok/all/user./user.//ok/all/security.capability/security.capability//ok/all/system.posix_acl_/system.posix_acl_//unsupported/all///
+-o
+sandbox=namespace
+-o
+source=/run/kata/a\,b/shared
+--rlimit-nofile=20000
+--fd=3)");
+}
+
+TEST(VirtiofsdArgvTest, CacheModes) {
+  config::HypervisorConfig config;
+  for (const auto& [name, option] : std::vector<std::pair<std::string, std::string>>{
+           {"never", "cache=none"}, {"metadata", "cache=auto"}, {"auto", "cache=auto"}, {"always", "cache=always"}}) {
+    config.virtio_fs_cache = name;
+    EXPECT_THAT(VirtiofsdArgv(config, "/s", 3, 1).value(), ::testing::Contains(option)) << name;
+  }
+  config.virtio_fs_cache = "sometimes";
+  EXPECT_FALSE(VirtiofsdArgv(config, "/s", 3, 1));
+}
+
+// The daemon runs as root: nothing that came with the arguments may weaken its sandbox or share another folder.
+TEST(VirtiofsdArgvTest, ArgumentsThatOpenSomethingAreRefused) {
+  config::HypervisorConfig config;
+  for (const std::vector<std::string>& extra :
+       std::vector<std::vector<std::string>>{{"-o", "sandbox=chroot"},
+                                             {"-o", "announce_submounts,source=/"},
+                                             {"-osource=/"},
+                                             {"source=/"},
+                                             {"-o", "modcaps=+sys_admin"},
+                                             {"-o", "allow_root"},
+                                             {"-o", "xattrmap=:map::user.virtiofs.:"},
+                                             {"-o"},
+                                             {"-o", "timeout="},
+                                             {"--socket-path=/tmp/x"},
+                                             {"--fd=0"},
+                                             {"--seccomp=none"},
+                                             {"--sandbox", "none"},
+                                             {"--thread-pool-size=1 --fd=0"},
+                                             {"-d"}}) {
+    config.virtio_fs_extra_args = extra;
+    const auto argv = VirtiofsdArgv(config, "/s", 3, 1);
+    ASSERT_FALSE(argv) << fmt::format("{}", fmt::join(extra, " "));
+    EXPECT_EQ(argv.error().code(), Code::kInvalidArgument);
+  }
+}
+
+TEST_F(VirtiofsdTest, RunsConfined) {
+  Virtiofsd daemon = Start();
+  ASSERT_TRUE(Answers(daemon)) << daemon.LogTail();
+  EXPECT_EQ(access((directory_ + "/virtiofsd.sock").c_str(), F_OK), -1);
+  const pid_t inner = ChildOf(daemon.process.pid());
+  ASSERT_GT(inner, 0);
+  EXPECT_EQ(StatusLine(inner, "Seccomp"), "2");
+  EXPECT_EQ(StatusLine(inner, "NoNewPrivs"), "1");
+  // chown, dac_override, fowner, fsetid, setgid, setuid, mknod, setfcap
+  EXPECT_EQ(StatusLine(inner, "CapEff"), "00000000880000db");
+  EXPECT_EQ(StatusLine(inner, "CapBnd"), "0000000000000000");
+  EXPECT_EQ(StatusLine(daemon.process.pid(), "CapEff"), "0000000000000000");
+  for (const char* ns : {"mnt", "pid", "net"}) {
+    char ours[64] = {};
+    char theirs[64] = {};
+    ASSERT_GT(readlink(fmt::format("/proc/self/ns/{}", ns).c_str(), ours, sizeof ours - 1), 0);
+    ASSERT_GT(readlink(fmt::format("/proc/{}/ns/{}", inner, ns).c_str(), theirs, sizeof theirs - 1), 0);
+    EXPECT_STRNE(ours, theirs);
+  }
+  const UniqueFd inner_fd = PidFd(inner);
+  daemon.End();
+  EXPECT_FALSE(daemon.process.running());
+  EXPECT_TRUE(Ended(inner_fd));
+}
+
+TEST_F(VirtiofsdTest, EndsWhenTheVmmHasGone) {
+  Virtiofsd daemon = Start();
+  ASSERT_TRUE(Answers(daemon)) << daemon.LogTail();
+  const UniqueFd inner = PidFd(ChildOf(daemon.process.pid()));
+  daemon.vmm_socket.Reset();
+  EXPECT_TRUE(Ended(inner));
+  EXPECT_TRUE(daemon.process.Wait());
+}
+
+TEST_F(VirtiofsdTest, ParentKilledLeavesNothing) {
+  int result[2];
+  ASSERT_EQ(pipe2(result, O_CLOEXEC), 0);
+  const UniqueFd read_end(result[0]);
+  UniqueFd write_end(result[1]);
+  const pid_t parent = fork();
+  ASSERT_GE(parent, 0);
+  if (parent == 0) {
+    const Virtiofsd daemon = Start();
+    const bool ready = Answers(daemon);
+    const std::array<pid_t, 2> pids = {ready ? daemon.process.pid() : -1, ready ? ChildOf(daemon.process.pid()) : -1};
+    std::ignore = write(write_end.get(), pids.data(), sizeof pids);
+    pause();
+    _exit(0);
+  }
+  write_end.Reset();
+  std::array<pid_t, 2> pids = {-1, -1};
+  ASSERT_EQ(read(read_end.get(), pids.data(), sizeof pids), static_cast<ssize_t>(sizeof pids));
+  ASSERT_GT(pids[0], 0);
+  ASSERT_GT(pids[1], 0);
+  const UniqueFd outer = PidFd(pids[0]);
+  const UniqueFd inner = PidFd(pids[1]);
+  ASSERT_EQ(kill(parent, SIGKILL), 0);
+  ASSERT_EQ(waitpid(parent, nullptr, 0), parent);
+  EXPECT_TRUE(Ended(outer));
+  EXPECT_TRUE(Ended(inner));
+}
+
+// The rootfs of a container that is added to a running sandbox is mounted after the daemon's start.
+TEST_F(VirtiofsdTest, SeesMountsMadeLater) {
+  ASSERT_EQ(unshare(CLONE_NEWNS), 0);
+  ASSERT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr), 0);
+  ASSERT_EQ(mount("shared", shared_.c_str(), "tmpfs", 0, nullptr), 0);
+  ASSERT_EQ(mount(nullptr, shared_.c_str(), nullptr, MS_SHARED, nullptr), 0);
+  ASSERT_EQ(mkdir((shared_ + "/rootfs").c_str(), 0755), 0);
+  Virtiofsd daemon = Start();
+  ASSERT_TRUE(Answers(daemon)) << daemon.LogTail();
+  ASSERT_EQ(mount("later", (shared_ + "/rootfs").c_str(), "tmpfs", 0, nullptr), 0);
+  UniqueFd file(open((shared_ + "/rootfs/file").c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
+  ASSERT_TRUE(file);
+  file.Reset();
+  const pid_t inner = ChildOf(daemon.process.pid());
+  EXPECT_THAT(ReadFile(fmt::format("/proc/{}/mountinfo", inner)).value(), HasSubstr(" /rootfs "));
+  EXPECT_EQ(access(fmt::format("/proc/{}/root/rootfs/file", inner).c_str(), F_OK), 0) << ErrnoText(errno);
+  ASSERT_EQ(umount((shared_ + "/rootfs").c_str()), 0);
+  EXPECT_EQ(access(fmt::format("/proc/{}/root/rootfs/file", inner).c_str(), F_OK), -1);
+}
+
+TEST_F(VirtiofsdTest, AMissingFolderIsInItsMessages) {
+  shared_ += "/missing";
+  Virtiofsd daemon = Start();
+  EXPECT_FALSE(Answers(daemon));
+  ASSERT_TRUE(daemon.process.Wait());
+  EXPECT_THAT(daemon.LogTail(), HasSubstr("missing"));
+}
+
+TEST_F(VirtiofsdTest, AMissingProgramIsAnErrorWithAdvice) {
+  config_.virtio_fs_daemon = "/nonexistent/virtiofsd";
+  const auto daemon = StartVirtiofsd(config_, shared_, runtime_.get());
+  ASSERT_FALSE(daemon);
+  EXPECT_THAT(daemon.error().message(), HasSubstr("/nonexistent/virtiofsd"));
+  EXPECT_THAT(daemon.error().message(), HasSubstr("qemu-system-common"));
+  EXPECT_EQ(access((directory_ + "/virtiofsd.sock").c_str(), F_OK), -1);
+}
+
+}  // namespace
+}  // namespace kata::hypervisor
