@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An engine with this runtime in the place of its own: Podman, with conmon."""
+import os
+import subprocess
+
+import harness
+import rootfs
+from harness import Case
+from terminal import Terminal
+
+IMAGE = "localhost/kata-image:latest"
+# The reference cannot raise limits without CAP_SYS_RESOURCE; ours are the guest's.
+LIMITS = [] if harness.IS_KATA else ["--ulimit", "nofile=1000:1000", "--ulimit", "nproc=1000:1000"]
+
+
+class PodmanTest(Case):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.store = harness.World()
+        cls.addClassCleanup(cls.store.close)
+        tar = subprocess.Popen(["tar", "-C", rootfs.template("busybox"), "-c", "."], stdout=subprocess.PIPE)
+        result = cls.run_podman("import", "--change", "ENV WHO=image", "-", IMAGE, stdin=tar.stdout)
+        tar.stdout.close()
+        if tar.wait() != 0 or result.status != 0:
+            raise AssertionError(result)
+
+    @classmethod
+    def argv(cls, *arguments):
+        runtime = subprocess.run(["which", harness.RUNTIME], capture_output=True, text=True, check=True).stdout.strip()
+        flags = ["--runtime-flag", f"config={harness.CONFIG}"] if harness.CONFIG and harness.IS_KATA else []
+        return ["podman", "--root", str(cls.store.tmp / "storage"), "--runroot", str(cls.store.tmp / "run"),
+                "--tmpdir", str(cls.store.tmp / "tmp"), "--storage-driver", "vfs", "--cgroup-manager", "cgroupfs",
+                "--events-backend", "file", "--runtime", runtime, *flags, *map(str, arguments)]  # fmt: skip
+
+    @classmethod
+    def run_podman(cls, *arguments, **options):
+        argv = cls.argv(*arguments)
+        stdin = options.pop("stdin", subprocess.DEVNULL)
+        done = subprocess.run(argv, stdin=stdin, capture_output=True, timeout=harness.TIMEOUT * 2, **options)
+        return harness.Result(argv, done.returncode, done.stdout, done.stderr.decode(errors="replace"))
+
+    def podman(self, *arguments, **options):
+        result = self.run_podman(*arguments, **options)
+        self.world.log.append(str(result))
+        return result
+
+    def setUp(self):
+        super().setUp()
+        self.addCleanup(self.podman, "rm", "--all", "--force", "--time", "0")
+
+    def run_flags(self, *more):
+        return ["run", "--network", "none", *LIMITS, *more]
+
+    def test_run(self):
+        result = self.podman(*self.run_flags("--rm", "--env", "A=b"), IMAGE, "sh", "-c", "echo $WHO $A; echo err >&2; exit 6")
+        self.assert_run(result, 6, "image b\n", "^err$")
+
+    def test_statuses_of_what_cannot_start(self):
+        self.assert_run(self.podman(*self.run_flags("--rm"), IMAGE, "no-such-program"), 127, err="not found")
+        self.assert_run(self.podman(*self.run_flags("--rm"), IMAGE, "/etc/passwd"), 126, err="permission denied")
+
+    def test_a_container_from_start_to_end(self):
+        volume = self.world.tmp / "volume"
+        volume.mkdir()
+        self.assert_run(self.podman(*self.run_flags("--detach", "--name", "kata-one", "--volume", f"{volume}:/data"), IMAGE,
+                                    "sh", "-c", "echo started; trap 'echo stopping; exit 9' TERM; while :; do sleep 0.1; done"))  # fmt: skip
+        self.assert_run(self.podman("exec", "kata-one", "sh", "-c", "echo from inside >/data/file; exit 4"), 4)
+        self.assertEqual((volume / "file").read_text(), "from inside\n")
+        self.assert_run(self.podman("exec", "kata-one", "no-such-program"), 127)
+        self.assert_run(self.podman("exec", "kata-one", "/etc/passwd"), 126)
+        self.assert_run(self.podman("exec", "--user", "1000", "--workdir", "/tmp", "kata-one", "sh", "-c", "id -u; pwd"), 0, "1000\n/tmp\n")
+        self.assertIn("running", self.podman("inspect", "--format", "{{.State.Status}}", "kata-one").out)
+        self.assertIn("while", self.podman("top", "kata-one", "args").out)
+        self.assert_run(self.podman("stop", "--time", "60", "kata-one"))
+        self.assert_run(self.podman("wait", "kata-one"), 0, "9\n")
+        self.assert_run(self.podman("logs", "kata-one"), 0, "started\nstopping\n")
+        self.assert_run(self.podman("start", "kata-one"))
+        self.assert_run(self.podman("kill", "kata-one"))
+        self.assert_run(self.podman("wait", "kata-one"), 0, "137\n")
+        self.assert_run(self.podman("rm", "kata-one"))
+
+    def test_pause(self):
+        self.assert_run(self.podman(*self.run_flags("--detach", "--name", "kata-two"), IMAGE, "sleep", "1000"))
+        self.assert_run(self.podman("pause", "kata-two"))
+        self.assert_run(self.podman("unpause", "kata-two"))
+        self.assert_run(self.podman("exec", "kata-two", "true"))
+        self.assert_run(self.podman("rm", "--force", "--time", "0", "kata-two"))
+
+    def test_limits_and_users(self):
+        result = self.podman(*self.run_flags("--rm", "--memory", "128m", "--pids-limit", "50", "--user", "1000:1000",
+                                             "--cap-drop", "all", "--read-only", "--tmpfs", "/tmp", "--hostname", "box"), IMAGE,
+                             "sh", "-c", "id -u; hostname; grep CapEff /proc/self/status; touch /x; touch /tmp/x && echo ok")  # fmt: skip
+        self.assert_run(result, 0, "1000\nbox\nCapEff:\t0000000000000000\nok\n", "Read-only file system")
+
+    def test_out_of_memory(self):
+        result = self.podman(*self.run_flags("--rm", "--memory", "48m"), IMAGE, "dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1")
+        self.assert_run(result, 137)
+
+    def test_on_a_terminal(self):
+        terminal = Terminal(30, 95)
+        self.addCleanup(terminal.close)
+        argv = self.argv(*self.run_flags("--rm", "--interactive", "--tty"), IMAGE, "sh")
+        child = subprocess.Popen(argv, env=dict(os.environ, TERM="xterm"), **terminal.options())
+        terminal.expect(b"# ")
+        terminal.type(b"until [ \"$(stty size)\" = '30 95' ]; do sleep 0.1; done; echo si''ze ok\n")
+        terminal.expect(b"size ok\r\n")
+        terminal.type(b"exit 7\n")
+        self.assertEqual(child.wait(harness.TIMEOUT), 7)
+
+    def test_standard_input(self):
+        argv = self.argv(*self.run_flags("--rm", "--interactive"), IMAGE, "wc", "-c")
+        done = subprocess.run(argv, input=bytes(1000000), capture_output=True, timeout=harness.TIMEOUT)
+        self.assertEqual((done.returncode, done.stdout), (0, b"1000000\n"), done.stderr)
+
+
+if __name__ == "__main__":
+    harness.main()
