@@ -137,21 +137,23 @@ Result<std::vector<std::string>> Argv(const config::HypervisorConfig& config, co
   return builder.Take();
 }
 
-Result<std::string> KernelCommandLine(const config::Config& config, const VmSpec& spec, Accel accel) {
+Result<std::string> KernelCommandLine(const config::Config& config, const VmSpec& spec, Accel accel, uint32_t tsc_khz) {
   std::vector<std::string> words;
   // First, because early consoles print from the word on that names them.
   if (!config.hypervisor.enable_debug && !config.agent.enable_debug) words.emplace_back("quiet");
   // panic=-1: a panic is a reboot at once, and a reboot is QEMU's end (-no-reboot). reboot=t: by triple fault, which
-  // every machine understands. rcu_expedited: mounts and namespaces wait for grace periods.
+  // every machine understands. rcu_expedited: mounts and namespaces wait for grace periods. noreplace-smp: patching
+  // lock prefixes out takes longer than it saves.
   for (const char* word : {"console=hvc0", "earlyprintk=serial,ttyS0,115200", "reboot=t", "panic=-1",
-                           "cgroup_no_v1=all", "random.trust_cpu=on", "rcupdate.rcu_expedited=1"}) {
+                           "cgroup_no_v1=all", "random.trust_cpu=on", "rcupdate.rcu_expedited=1", "noreplace-smp"}) {
     words.emplace_back(word);
   }
   if (config.agent.kernel_modules.empty()) words.emplace_back("nomodule");
   if (accel == Accel::kTcg) {
-    // Checks of the clock against each other fail when the host is busy. Mitigations of processors' faults do nothing
-    // in a guest whose code is translated, but cost.
-    for (const char* word : {"tsc=reliable", "no_timer_check", "mitigations=off"}) words.emplace_back(word);
+    // An emulated guest would measure its timers for a quarter of its boot, and get them wrong on a busy host
+    // (guest/kernel/README.md). With kvm it is told by kvmclock.
+    for (const char* word : {"tsc=reliable", "no_timer_check", "lapic_timer_khz=1000000"}) words.emplace_back(word);
+    if (tsc_khz != 0) words.push_back(fmt::format("tsc_early_khz={}", tsc_khz));
   }
   words.push_back("agent.log=" + (config.agent.enable_debug ? "debug" : config.agent.log_level));
   if (config.agent.debug_console_enabled) words.emplace_back("agent.debug_console");

@@ -29,7 +29,8 @@ Result<std::vector<std::string>> Argv(const config::HypervisorConfig& config, co
                                       const std::string& kernel_command_line);
 
 // The guest kernel's command line: ours, the configuration's kernel_params, then the sandbox's; a later word wins.
-// kInvalidArgument when it is longer than the kernel reads (2047 bytes), or has control characters.
-Result<std::string> KernelCommandLine(const config::Config& config, const VmSpec& spec, Accel accel);
+// tsc_khz is the frequency of the host's time stamp counter, or 0. kInvalidArgument when the line is longer than the
+// kernel reads (2047 bytes), or has control characters.
+Result<std::string> KernelCommandLine(const config::Config& config, const VmSpec& spec, Accel accel, uint32_t tsc_khz);
 
 }  // namespace kata::hypervisor::qemu

@@ -171,14 +171,15 @@ TEST(KernelCommandLineTest, Emulated) {
   config.hypervisor.kernel_params = "systemd.unified_cgroup_hierarchy=1";
   VmSpec spec;
   spec.kernel_parameters = {"last=1"};
-  EXPECT_EQ(KernelCommandLine(config, spec, Accel::kTcg).value(),
+  EXPECT_EQ(KernelCommandLine(config, spec, Accel::kTcg, 2600000).value(),
             "quiet console=hvc0 earlyprintk=serial,ttyS0,115200 reboot=t panic=-1 cgroup_no_v1=all random.trust_cpu=on "
-            "rcupdate.rcu_expedited=1 nomodule tsc=reliable no_timer_check mitigations=off agent.log=info "
-            "systemd.unified_cgroup_hierarchy=1 last=1");
+            "rcupdate.rcu_expedited=1 noreplace-smp nomodule tsc=reliable no_timer_check lapic_timer_khz=1000000 "
+            "tsc_early_khz=2600000 agent.log=info systemd.unified_cgroup_hierarchy=1 last=1");
 }
 
-TEST(KernelCommandLineTest, MitigationsStayWithKvm) {
-  EXPECT_THAT(KernelCommandLine(config::Config{}, VmSpec{}, Accel::kKvm).value(), Not(HasSubstr("mitigations")));
+TEST(KernelCommandLineTest, TimersAreToldOnlyToAnEmulatedGuest) {
+  EXPECT_THAT(KernelCommandLine(config::Config{}, VmSpec{}, Accel::kKvm, 2600000).value(), Not(HasSubstr("_khz")));
+  EXPECT_THAT(KernelCommandLine(config::Config{}, VmSpec{}, Accel::kTcg, 0).value(), Not(HasSubstr("tsc_early_khz")));
 }
 
 TEST(KernelCommandLineTest, TheAgentsKeys) {
@@ -187,7 +188,7 @@ TEST(KernelCommandLineTest, TheAgentsKeys) {
   config.agent.debug_console_enabled = true;
   config.agent.container_pipe_size = 4096;
   config.agent.kernel_modules = {"dummy"};
-  const std::string line = KernelCommandLine(config, VmSpec{}, Accel::kKvm).value();
+  const std::string line = KernelCommandLine(config, VmSpec{}, Accel::kKvm, 2600000).value();
   EXPECT_THAT(line, HasSubstr("agent.log=debug agent.debug_console agent.container_pipe_size=4096"));
   EXPECT_THAT(line, Not(HasSubstr("quiet")));
   EXPECT_THAT(line, Not(HasSubstr("nomodule")));
@@ -196,9 +197,9 @@ TEST(KernelCommandLineTest, TheAgentsKeys) {
 TEST(KernelCommandLineTest, TooLongOrUnprintable) {
   config::Config config;
   config.hypervisor.kernel_params = std::string(2048, 'x');
-  EXPECT_EQ(KernelCommandLine(config, VmSpec{}, Accel::kKvm).error().code(), Code::kInvalidArgument);
+  EXPECT_EQ(KernelCommandLine(config, VmSpec{}, Accel::kKvm, 0).error().code(), Code::kInvalidArgument);
   config.hypervisor.kernel_params = "a\nb";
-  EXPECT_EQ(KernelCommandLine(config, VmSpec{}, Accel::kKvm).error().code(), Code::kInvalidArgument);
+  EXPECT_EQ(KernelCommandLine(config, VmSpec{}, Accel::kKvm, 0).error().code(), Code::kInvalidArgument);
 }
 
 }  // namespace

@@ -23,6 +23,7 @@
 #include "hypervisor/qemu/argv.h"
 #include "hypervisor/qemu/exit_reason.h"
 #include "hypervisor/qemu/host_files.h"
+#include "hypervisor/qemu/host_tsc.h"
 #include "hypervisor/qemu/qmp.h"
 
 namespace kata::hypervisor::qemu {
@@ -80,6 +81,7 @@ struct Driver::Machine : std::enable_shared_from_this<Machine> {
 
   asio::any_io_executor executor;
   config::Config config;
+  TscMeter tsc;
   Accel accel = Accel::kTcg;
   std::shared_ptr<Console> console;
   std::shared_ptr<Qmp> qmp;
@@ -118,7 +120,7 @@ Result<> Driver::Machine::Spawn(VmSpec spec) {
   if (spec.shared_fs_socket) inputs.shared_fs_fd = fds.Add(std::move(spec.shared_fs_socket));
   inputs.firmware = Firmware(settings);
 
-  const std::string kernel_command_line = TRY(KernelCommandLine(config, spec, accel));
+  const std::string kernel_command_line = TRY(KernelCommandLine(config, spec, accel, tsc.Khz()));
   command.argv = TRY(Argv(settings, spec, inputs, kernel_command_line));
   command.env = std::vector<std::string>{"LC_ALL=C"};
   messages = TRY(CappedLog::Create());
@@ -190,6 +192,10 @@ asio::awaitable<Result<UniqueFd>> Driver::ConnectAgent() { return ConnectTo(mach
 asio::awaitable<VmExit> Driver::Wait() { return WaitFor(machine_); }
 
 asio::awaitable<Result<>> Driver::StartMachine(std::shared_ptr<Machine> machine, VmSpec spec) {
+  if (const auto elapsed = machine->tsc.elapsed(); elapsed < TscMeter::kEnough) {
+    asio::steady_timer rest(machine->executor, TscMeter::kEnough - elapsed);
+    co_await rest.async_wait(kUse);
+  }
   if (machine->exit) co_return Fail(Code::kUnavailable, "the VM has ended: {}", machine->exit->reason);
   auto spawned = machine->Spawn(std::move(spec));
   if (!spawned) {
