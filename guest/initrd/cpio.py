@@ -55,7 +55,8 @@ def put(entries, name, entry):
 
 def add(entries, source, destination):
     name = os.path.normpath("/" + destination).lstrip("/")
-    put(entries, name, read(source)) if name else None
+    if name:  # else the folder's contents go to the root, which every archive has
+        put(entries, name, read(source))
     for folder, folders, files in os.walk(source):
         inside = os.path.relpath(folder, source)
         for child in sorted(folders + files):

@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# kernel_config_test.sh: no request of a fragment is lost in silence. Configures, compiles nothing.
+set -euo pipefail
+
+guest=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+build=$guest/kernel/build.sh
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failures=0
+
+# Of the kernel's source, only what configuring it reads.
+mkdir "$work/tree"
+tar -C "$work/tree" -xf /usr/src/linux-source-6.1.tar.xz --strip-components=1 --wildcards \
+    '*/Kconfig*' '*/Makefile*' '*/Kbuild*' '*/scripts/*' '*/arch/x86/*.sh' '*/arch/x86/entry/syscalls/*'
+ours=()
+for theme in base "$(uname -m)" virtio filesystems network containers; do
+    ours+=("$guest/kernel/fragments/$theme.conf")
+done
+
+fragment() { printf '%s\n' "$@" >"$work/user.conf"; }
+configure() { "$guest/kernel/merge-config.sh" "$work/tree" "${ours[@]}" "$work/user.conf" >"$work/said" 2>&1; }
+
+says() { # NAME WORDS...: the last configuration failed and named what it should
+    local name=$1 words
+    shift
+    for words in "$@"; do
+        if ! grep -qF -- "$words" "$work/said"; then
+            printf 'FAIL: %s: nothing about "%s" in:\n' "$name" "$words"
+            sed 's/^/    /' "$work/said"
+            failures=$((failures + 1))
+            return
+        fi
+    done
+    printf 'ok: %s\n' "$name"
+}
+
+expect_failure() {
+    configure || return 0
+    printf 'FAIL: a configuration was accepted:\n'
+    sed 's/^/    /' "$work/user.conf"
+    failures=$((failures + 1))
+}
+
+# One run shows every kind of loss.
+fragment 'CONFIG_NO_SUCH_THING=y' 'CONFIG_NFSD_V4=y' '# CONFIG_CRYPTO is not set'
+expect_failure
+says "a symbol that the kernel does not have" 'CONFIG_NO_SUCH_THING: asked for y, got n: this kernel has no such symbol'
+says "a symbol whose dependency is off" 'CONFIG_NFSD_V4: asked for y, got n: something that it depends on is off'
+says "a symbol that another one selects" 'CONFIG_CRYPTO: asked for n, got y'
+
+fragment 'CONFIG_BTRFS_FS=m' 'CONFIG BTRFS'
+expect_failure
+says "a module" "$work/user.conf:1" 'modules are not built'
+says "a line that is none" "$work/user.conf:2" 'not a line of a kernel configuration'
+
+fragment 'CONFIG_BLK_DEV_NVME=y' '# CONFIG_VXLAN is not set' 'CONFIG_NR_CPUS=64'
+if configure && grep -qx 'CONFIG_BLK_DEV_NVME=y' "$work/tree/.config" &&
+    grep -qx 'CONFIG_NR_CPUS=64' "$work/tree/.config" &&
+    ! grep -q '^CONFIG_VXLAN=' "$work/tree/.config"; then
+    echo 'ok: a user fragment adds, takes away and overrides'
+else
+    echo 'FAIL: a user fragment adds, takes away and overrides'
+    sed 's/^/    /' "$work/said"
+    failures=$((failures + 1))
+fi
+
+if "$build" --output "$work/out" --fragment "$work/none" >"$work/said" 2>&1; then
+    failures=$((failures + 1))
+fi
+says "a fragment that does not exist" "fragment cannot be read: $work/none"
+
+if "$build" --output "$work/out" --source "$work/none" >"$work/said" 2>&1; then
+    failures=$((failures + 1))
+fi
+says "a kernel source that is missing" 'missing here: linux-source-6.1'
+
+exit $((failures > 0))
