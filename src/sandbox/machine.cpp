@@ -27,6 +27,11 @@ constexpr milliseconds kExplainDelay = seconds(2);
 // After SIGKILL; only a host in trouble takes longer.
 constexpr milliseconds kVmExitDelay = seconds(5);
 
+asio::awaitable<void> SetTime(std::shared_ptr<AgentClient> agent) {
+  auto set = co_await agent->SetGuestDateTime();
+  if (!set) log::Warn("the guest's clock is not set: {}", set.error().message());
+}
+
 }  // namespace
 
 Machine::Machine(const asio::any_io_executor& executor, MachineParts parts)
@@ -110,8 +115,9 @@ asio::awaitable<Result<>> Machine::GreetAgent(grpc::CreateSandboxRequest request
   if (!*created) co_return Context(std::move(*created), "the agent cannot set the sandbox up");
   timing_.Record(Phase::kSandbox, began);
 
-  // Not before the answer: the time would be the boot's length behind.
-  CO_TRY(co_await agent_->SetGuestDateTime());
+  // Not before the answer: the time would be the boot's length behind. Nothing waits for it: what is asked next is
+  // answered after it.
+  asio::co_spawn(executor_, SetTime(agent_), asio::detached);
   co_return Result<>();
 }
 
@@ -126,7 +132,7 @@ asio::awaitable<Result<>> Machine::Ready() {
 asio::awaitable<Error> Machine::Explain(Error error) {
   auto self = shared_from_this();
   bool lost = error.code() == Code::kUnavailable || error.code() == Code::kDeadlineExceeded;
-  if (!lost && !faulted_) co_return error;
+  if (!faulted_ && (!lost || stopped_.happened())) co_return error;
   co_await failed_.WaitFor(kExplainDelay);
   co_return failed_.happened() ? Error(Code::kUnavailable, failure_) : error;
 }

@@ -58,7 +58,10 @@ asio::awaitable<Result<>> Sandbox::CreateContainer(std::shared_ptr<Container> co
     if (auto identified = IdentifyProcess(standin)) parts_.state.standin = *identified;
     parts_.state.rootfs = bundle.rootfs;
   }
-  CO_TRY(Store());
+  if (auto stored = Store(); !stored) {
+    process->End(kKilledStatus);
+    co_return stored;
+  }
   if (parts_.on_created) std::exchange(parts_.on_created, nullptr)();
   co_return Result<>();
 }

@@ -44,11 +44,7 @@ rpc::asio::awaitable<Result<Reply>> CallTask(std::shared_ptr<rpc::Client> client
   return client->Call<Reply>(kTaskService, std::move(method), request, timeout);
 }
 
-// A SEQPACKET connection to standin.sock; given to the stand-in after SendHello.
+// A SEQPACKET connection to standin.sock, for kata-standin, which says hello on it.
 Result<UniqueFd> ConnectStandin(int directory);
-// Says for which process the stand-in stands and hands over its stdio (docs/architecture.md, "Stand-in connection").
-// exec_id is empty for the container's own process; a descriptor of -1 stands for /dev/null.
-Result<> SendHello(int connection, pid_t standin, const std::string& container, const std::string& exec_id,
-                   const int (&stdio)[3]);
 
 }  // namespace kata::sandbox

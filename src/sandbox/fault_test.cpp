@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+// What can fail under a sandbox, and an agent that lies: each is an error with its cause, status 137, never success.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+
+#include "sandbox/testing/sandbox_fixture.h"
+
+namespace kata::sandbox {
+namespace {
+
+using testing::FakeStandin;
+using ::testing::HasSubstr;
+using ::testing::Not;
+namespace task = containerd::task::v2;
+
+class FaultTest : public testing::SandboxTest {
+ protected:
+  void ChangeParts(MachineParts& parts) override {
+    parts.agent = agent_config_;
+    if (!virtiofsd_error_.empty()) {
+      parts.start_virtiofsd = [this]() -> Result<hypervisor::Virtiofsd> {
+        return Fail(Code::kInternal, "{}", virtiofsd_error_);
+      };
+    }
+    if (virtiofsd_script_.empty()) return;
+    parts.start_virtiofsd = [this]() -> Result<hypervisor::Virtiofsd> {
+      Command command;
+      command.argv = {"/bin/sh", "-c", virtiofsd_script_};
+      hypervisor::Virtiofsd daemon{.process = TRY(Spawn(command))};
+      daemon.log = UniqueFd(memfd_create("log", MFD_CLOEXEC));
+      TRY(WriteAll(daemon.log.get(), "stderr of the daemon"));
+      virtiofsd_pid_ = daemon.process.pid();
+      return daemon;
+    };
+  }
+  // A container that runs, with its stand-in.
+  FakeStandin Running() {
+    Begin();
+    FakeStandin standin = NewStandin();
+    EXPECT_TRUE(Create(&standin));
+    EXPECT_TRUE(Start());
+    return standin;
+  }
+  void ExpectFailure(const FakeStandin& standin, const std::string& cause) {
+    RunUntilEnd();
+    EXPECT_FALSE(*ended_);
+    EXPECT_TRUE(vm_->killed);
+    EXPECT_EQ(standin.Received(), "X 137");
+    sandbox::State state = Stored();
+    EXPECT_EQ(state.status, Status::kStopped);
+    EXPECT_EQ(state.exit_status, 137);
+    EXPECT_THAT(state.failure, HasSubstr(cause));
+  }
+
+  config::AgentConfig agent_config_;
+  std::string virtiofsd_error_;
+  std::string virtiofsd_script_;
+  pid_t virtiofsd_pid_ = 0;
+};
+
+TEST_F(FaultTest, TheVmmDies) {
+  FakeStandin standin = Running();
+  vm_->Die("QEMU was killed by signal 9; console: bye");
+  agent_.Disconnect();
+  ExpectFailure(standin, "QEMU was killed by signal 9; console: bye");
+}
+
+TEST_F(FaultTest, TheConnectionBreaksAndTheVmmIsFoundDead) {
+  FakeStandin standin = Running();
+  agent_.Disconnect();
+  // The news of the end comes a moment later; it is the cause all the same.
+  for (int turn = 0; turn < 20; ++turn) io_.poll();
+  vm_->Die("QEMU crashed");
+  ExpectFailure(standin, "QEMU crashed");
+}
+
+TEST_F(FaultTest, TheConnectionBreaks) {
+  FakeStandin standin = Running();
+  agent_.Disconnect();
+  ExpectFailure(standin, "connection to the agent broke");
+  EXPECT_THAT(Stored().failure, HasSubstr("last words of the guest"));
+}
+
+TEST_F(FaultTest, VirtiofsdDies) {
+  virtiofsd_script_ = "exec sleep 1000";
+  FakeStandin standin = Running();
+  kill(virtiofsd_pid_, SIGKILL);
+  ExpectFailure(standin, "virtiofsd was killed by signal 9 (Killed): stderr of the daemon");
+}
+
+TEST_F(FaultTest, VirtiofsdEndsBecauseTheVmmDied) {
+  virtiofsd_script_ = "read line; exit 0";  // stdin is /dev/null: it ends at once, well
+  Begin();
+  vm_->Die("QEMU has had enough");
+  auto created = Create();
+  ASSERT_FALSE(created);
+  EXPECT_THAT(created.error().message(), HasSubstr("QEMU has had enough"));
+}
+
+TEST_F(FaultTest, NothingIsLeftOfVirtiofsdAfterwards) {
+  virtiofsd_script_ = "exec sleep 1000";
+  FakeStandin standin = Running();
+  agent_.End("c1", "c1", 0);
+  RunUntilEnd();
+  EXPECT_TRUE(*ended_);
+  EXPECT_EQ(kill(virtiofsd_pid_, 0), -1);
+}
+
+TEST_F(FaultTest, VirtiofsdCannotStart) {
+  virtiofsd_error_ = "virtiofsd: unrecognized option";
+  Begin();
+  auto created = Create();
+  ASSERT_FALSE(created);
+  EXPECT_THAT(created.error().message(), HasSubstr("virtiofsd: unrecognized option"));
+  RunUntilEnd();
+  EXPECT_FALSE(*ended_);
+}
+
+TEST_F(FaultTest, TheVmmCannotStart) {
+  vm_->start_result = Fail(Code::kInternal, "QEMU: no such machine");
+  Begin();
+  FakeStandin standin = NewStandin();
+  auto created = Create(&standin);
+  ASSERT_FALSE(created);
+  EXPECT_EQ(created.error().code(), Code::kUnavailable);
+  EXPECT_THAT(created.error().message(), HasSubstr("QEMU: no such machine"));
+  ExpectFailure(standin, "QEMU: no such machine");
+}
+
+TEST_F(FaultTest, TheGuestNeverAnswers) {
+  agent_.answers = false;
+  agent_config_.reconnect_timeout_ms = 50;
+  Begin();
+  auto created = Create();
+  ASSERT_FALSE(created);
+  EXPECT_EQ(created.error().code(), Code::kUnavailable);
+  EXPECT_THAT(created.error().message(), HasSubstr("did not answer"));
+  EXPECT_THAT(created.error().message(), HasSubstr("last words of the guest"));
+  RunUntilEnd();
+  EXPECT_FALSE(*ended_);
+}
+
+TEST_F(FaultTest, TheKernelPanicsWhileItBoots) {
+  agent_.answers = false;
+  Begin();
+  auto created = CallAside<task::CreateTaskResponse>("Create", CreateRequest(nullptr));
+  RunUntil([&] { return sandbox_->containers().contains("c1"); });
+  vm_->Die("the guest's kernel panicked");
+  agent_.Disconnect();
+  RunUntil([&] { return created->has_value(); });
+  EXPECT_THAT((*created)->error().message(), HasSubstr("the guest's kernel panicked"));
+  RunUntilEnd();
+}
+
+TEST_F(FaultTest, GarbageInsteadOfAnAgent) {
+  auto pair = std::make_shared<testing::FdPair>();
+  vm_->connect = [pair] {
+    *pair = testing::SocketPair();
+    EXPECT_TRUE(WriteAll(pair->first.get(), std::string(4096, '\xff')));
+    return std::move(pair->second);
+  };
+  Begin();
+  auto created = Create();
+  ASSERT_FALSE(created);
+  EXPECT_EQ(created.error().code(), Code::kUnavailable);
+  EXPECT_THAT(created.error().message(), HasSubstr("agent"));
+  RunUntilEnd();
+  EXPECT_FALSE(*ended_);
+}
+
+TEST_F(FaultTest, AnAgentThatCannotSetTheSandboxUp) {
+  agent_.Replace<grpc::CreateSandboxRequest, wkt::Empty>(
+      "CreateSandbox", [](grpc::CreateSandboxRequest) -> asio::awaitable<Result<wkt::Empty>> {
+        co_return Fail(Code::kInternal, "cannot mount kataShared");
+      });
+  Begin();
+  auto created = Create();
+  ASSERT_FALSE(created);
+  EXPECT_THAT(created.error().message(), HasSubstr("cannot mount kataShared"));
+}
+
+TEST_F(FaultTest, ACommandThatIsNotFoundIsNoFaultOfTheMachine) {
+  agent_.create_error = "exec: \"nope\": executable file not found in $PATH";
+  Begin();
+  FakeStandin standin = NewStandin();
+  auto created = Create(&standin);
+  ASSERT_FALSE(created);
+  EXPECT_EQ(created.error().code(), Code::kNotFound);
+  EXPECT_EQ(created.error().message(), agent_.create_error);
+  // With nothing to run the sandbox ends by itself.
+  RunUntilEnd();
+  EXPECT_TRUE(*ended_);
+  EXPECT_EQ(standin.Received(), "X 137");
+}
+
+TEST_F(FaultTest, AnAgentThatForgetsHowAProcessEnded) {
+  agent_.Replace<grpc::WaitProcessRequest, grpc::WaitProcessResponse>(
+      "WaitProcess", [](grpc::WaitProcessRequest) -> asio::awaitable<Result<grpc::WaitProcessResponse>> {
+        co_return Fail(Code::kNotFound, "which process?");
+      });
+  Begin();
+  FakeStandin standin = NewStandin();
+  (void)Create(&standin);
+  ExpectFailure(standin, "which process?");
+}
+
+TEST_F(FaultTest, AnExitStatusThatIsNone) {
+  agent_.Replace<grpc::WaitProcessRequest, grpc::WaitProcessResponse>(
+      "WaitProcess", [](grpc::WaitProcessRequest) -> asio::awaitable<Result<grpc::WaitProcessResponse>> {
+        grpc::WaitProcessResponse reply;
+        reply.set_status(-1);
+        co_return reply;
+      });
+  Begin();
+  FakeStandin standin = NewStandin();
+  (void)Create(&standin);
+  ExpectFailure(standin, "exit status of -1");
+}
+
+TEST_F(FaultTest, AFloodOfOutputIsNotKept) {
+  FakeStandin standin = Running();
+  agent_.Write("c1", "c1", std::string(64 << 20, 'x'));
+  // Nobody reads: at most a chunk and a pipe are taken.
+  for (int turn = 0; turn < 200; ++turn) io_.run_one_for(std::chrono::milliseconds(1));
+  EXPECT_GT(agent_.process("c1", "c1").out.front().size(), size_t{62} << 20);
+}
+
+TEST_F(FaultTest, ARecordThatCannotBeWrittenFailsTheCreate) {
+  // As on a full disk: the name is taken by what cannot be replaced.
+  ASSERT_EQ(mkdirat(dir_.fd(), kStateFile, 0700), 0);
+  dir_.Write(std::string(kStateFile) + "/x", "x");
+  Begin();
+  auto created = Create();
+  ASSERT_FALSE(created);
+  EXPECT_THAT(created.error().message(), HasSubstr(kStateFile));
+  RunUntilEnd();
+}
+
+}  // namespace
+}  // namespace kata::sandbox

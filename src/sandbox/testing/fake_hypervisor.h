@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// For tests: a hypervisor whose machine is a fake agent.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "hypervisor/hypervisor.h"
+#include "sandbox/event.h"
+#include "sandbox/testing/fake_agent.h"
+
+namespace kata::sandbox::testing {
+
+// What the test keeps of it.
+struct FakeVm {
+  explicit FakeVm(const asio::any_io_executor& executor) : exited(executor) {}
+  Event exited;
+  std::string exit_reason = "was told to";
+  bool killed = false;
+  Result<> start_result;
+  hypervisor::VmSpec spec;
+  std::function<UniqueFd()> connect;  // the agent's channel
+
+  // The VMM dies.
+  void Die(std::string reason) {
+    exit_reason = std::move(reason);
+    exited.Happen();
+  }
+};
+
+class FakeHypervisor : public hypervisor::Hypervisor {
+ public:
+  explicit FakeHypervisor(std::shared_ptr<FakeVm> vm) : vm_(std::move(vm)) {}
+
+  asio::awaitable<Result<>> Start(hypervisor::VmSpec spec) override {
+    vm_->spec = std::move(spec);
+    co_return vm_->start_result;
+  }
+  asio::awaitable<Result<UniqueFd>> ConnectAgent() override { co_return vm_->connect(); }
+  asio::awaitable<hypervisor::VmExit> Wait() override {
+    auto vm = vm_;
+    co_await vm->exited.Wait();
+    co_return hypervisor::VmExit{.reason = vm->exit_reason};
+  }
+  void Kill() override {
+    vm_->killed = true;
+    vm_->exited.Happen();
+  }
+  std::string ConsoleTail() const override { return "last words of the guest"; }
+  void ServeConsole(UniqueFd) override {}
+  std::vector<pid_t> Pids() const override { return {}; }
+
+ private:
+  std::shared_ptr<FakeVm> vm_;
+};
+
+}  // namespace kata::sandbox::testing
