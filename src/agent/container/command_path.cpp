@@ -19,7 +19,7 @@ namespace {
 int CanRun(const std::string& path) {
   struct stat info {};
   if (stat(path.c_str(), &info) != 0) return errno;
-  if (S_ISDIR(info.st_mode)) return EISDIR;
+  if (S_ISDIR(info.st_mode)) return EACCES;  // as execve(2); engines know this answer, and make 126 of it
   // access(2) and not its newer forms, which a seccomp profile may not know. Real and effective user are the same.
   return access(path.c_str(), X_OK) == 0 ? 0 : errno;
 }
@@ -45,8 +45,6 @@ Result<std::string> FindCommand(const std::string& name, const std::vector<std::
         return Fail(Code::kNotFound, "exec: \"{}\": stat {}: no such file or directory", name, name);
       case ENOTDIR:
         return Fail(Code::kNotFound, "exec: \"{}\": stat {}: not a directory", name, name);
-      case EISDIR:
-        return Fail(Code::kPermissionDenied, "exec: \"{}\": is a directory", name);
       case EACCES:
       case EPERM:
         return Fail(Code::kPermissionDenied, "exec: \"{}\": permission denied", name);

@@ -65,7 +65,7 @@ TEST_F(ContainerTest, ACommandThatIsNotThereHasRuncsWords) {
        {Case{"nothing", "exec: \"nothing\": executable file not found in $PATH", Code::kNotFound},
         Case{"/bin/nothing", "exec: \"/bin/nothing\": stat /bin/nothing: no such file or directory", Code::kNotFound},
         Case{"/data/plain", "exec: \"/data/plain\": permission denied", Code::kPermissionDenied},
-        Case{"/data", "exec: \"/data\": is a directory", Code::kPermissionDenied}}) {
+        Case{"/data", "exec: \"/data\": permission denied", Code::kPermissionDenied}}) {
     grpc::Spec spec = Spec("");
     spec.mutable_process()->clear_args();
     spec.mutable_process()->add_args(one.command);
