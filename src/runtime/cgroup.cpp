@@ -13,8 +13,9 @@
 namespace kata::runtime {
 namespace {
 
-// How often a cgroup is tried again whose last process is still on its way out, and the pause between, in milliseconds.
-constexpr int kRemoveTries = 100;
+// How often a cgroup is tried again whose last process (an exec's stand-in, say) is still on its way out, and the pause
+// between, in milliseconds: five seconds on a host that is busy.
+constexpr int kRemoveTries = 1000;
 constexpr int kRemovePause = 5;
 
 std::string Parent(const std::string& folder) { return folder.substr(0, folder.rfind('/')); }

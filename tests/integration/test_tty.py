@@ -34,7 +34,7 @@ class ForegroundTest(Case):
     def test_window_change_control_c_and_end_of_file(self):
         child = self.run_on_terminal(
             "trap 'echo size $(stty size)' WINCH; trap 'echo interrupted; stop=1' INT; echo ready;"
-            "sleep 1000 & until [ $stop ]; do wait; done; cat; exit 5"
+            "until [ $stop ]; do sleep 0.1; done; cat; exit 5"
         )
         self.terminal.expect(b"ready\r\n")
         self.assertFalse(self.terminal.is_restored(), "raw while the container has it")
