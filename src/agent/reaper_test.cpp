@@ -23,9 +23,11 @@ Sleeper StartSleeper(int status, int signal = 0) {
   EXPECT_EQ(pipe2(fds, O_CLOEXEC), 0);
   const pid_t pid = fork();
   if (pid == 0) {
-    close(fds[1]);
+    // Without the others' pipes, which end when their last copy is closed.
+    dup2(fds[0], STDIN_FILENO);
+    close_range(3, ~0U, 0);
     char byte = 0;
-    (void)!read(fds[0], &byte, 1);
+    (void)!read(STDIN_FILENO, &byte, 1);
     if (signal != 0) raise(signal);
     _exit(status);
   }

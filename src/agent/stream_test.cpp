@@ -128,9 +128,9 @@ TEST_F(StreamTest, ADaemonThatWritesAfterTheEndIsDrained) {
   size_t written = 0;
   const std::string chunk(4096, 'x');
   RunUntil([&] {
-    const ssize_t count = write(pipe.write.get(), chunk.data(), chunk.size());
-    EXPECT_TRUE(count > 0 || errno == EAGAIN);
-    if (count > 0) written += static_cast<size_t>(count);
+    ssize_t count = 0;
+    while ((count = write(pipe.write.get(), chunk.data(), chunk.size())) > 0) written += static_cast<size_t>(count);
+    EXPECT_EQ(errno, EAGAIN);
     RunReady();
     return written > (1U << 20U);
   });
@@ -171,8 +171,8 @@ TEST_F(StreamTest, WritesWaitForTheReaderAndKeepTheirOrder) {
   bool end = false;
   RunUntil([&] {
     char buffer[8192];
-    const ssize_t count = read(pipe.read.get(), buffer, sizeof buffer);
-    if (count > 0) got.append(buffer, static_cast<size_t>(count));
+    ssize_t count = 0;
+    while ((count = read(pipe.read.get(), buffer, sizeof buffer)) > 0) got.append(buffer, static_cast<size_t>(count));
     end = count == 0;
     RunReady();
     return end;

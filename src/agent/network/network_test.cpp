@@ -5,6 +5,7 @@
 #include <netlink/route/link/veth.h>
 #include <netlink/route/neighbour.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -24,7 +25,7 @@ class NetworkTest : public ::testing::Test {
     EXPECT_EQ(unshare(CLONE_NEWNET), 0);
     auto socket = netlink::Connect();
     EXPECT_TRUE(socket);
-    EXPECT_EQ(rtnl_link_veth_add(socket->get(), "v0", "v1", 0), 0);
+    EXPECT_EQ(rtnl_link_veth_add(socket->get(), "v0", "v1", getpid()), 0);
     auto link = netlink::LinkByName(socket->get(), "v0");
     EXPECT_TRUE(link);
     netlink::Owned<rtnl_link> change(rtnl_link_alloc());

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/process_list.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "base/child.h"
+
+namespace kata::agent {
+namespace {
+
+TEST(ProcessListTest, ListsWhatRunsAndLeavesOutTheRest) {
+  Command command;
+  command.argv = {"/bin/sleep", "1000"};
+  command.credentials = Command::Credentials{1234, 1234, {}};
+  auto child = Spawn(command);
+  ASSERT_TRUE(child);
+  const std::string list = ListProcesses({child->pid(), 1 << 30});
+  EXPECT_TRUE(
+      list.starts_with(fmt::format(R"([{{"pid":{},"ppid":{},"uid":1234,"c":0,"stime":")", child->pid(), getpid())))
+      << list;
+  EXPECT_TRUE(list.ends_with(R"("time":"00:00:00","cmd":"/bin/sleep 1000"}])")) << list;
+}
+
+TEST(ProcessListTest, NothingIsAnEmptyArray) { EXPECT_EQ(ListProcesses({1 << 30}), "[]"); }
+
+TEST(ProcessListTest, CommandsAreJsonWhateverTheyHold) {
+  Command command;
+  command.argv = {"/bin/sh", "-c", "read x # \"quoted\\ \n\x01 \xc3\xa4 \xff\xc3"};
+  int fds[2];
+  ASSERT_EQ(pipe(fds), 0);
+  command.stdin_fd = fds[0];
+  auto child = Spawn(command);
+  ASSERT_TRUE(child);
+  const std::string list = ListProcesses({child->pid()});
+  EXPECT_NE(list.find(R"(read x # \"quoted\\ \u000a\u0001 )"
+                      "\xc3\xa4"
+                      R"( \ufffd\ufffd"})"),
+            std::string::npos)
+      << list;
+  close(fds[0]);
+  close(fds[1]);
+}
+
+TEST(ProcessListTest, LongCommandsAreCut) {
+  Command command;
+  command.argv = {"/bin/sleep", "1000"};
+  for (int i = 0; i < 8; ++i) command.argv.push_back(std::string(1000, '0'));
+  auto child = Spawn(command);
+  ASSERT_TRUE(child);
+  const std::string list = ListProcesses({child->pid()});
+  EXPECT_GT(list.size(), 4000U);
+  EXPECT_LT(list.size(), 4400U);
+}
+
+}  // namespace
+}  // namespace kata::agent

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/transport.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <boost/asio/detached.hpp>
+
+#include "agent/event_loop_test.h"
+#include "agent/storage/guest_dir.h"
+#include "base/files.h"
+#include "protocol/health.pb.h"
+#include "rpc/client.h"
+
+namespace kata::agent {
+namespace {
+
+class TransportTest : public EventLoopTest {
+ protected:
+  TransportTest() {
+    char name[] = "/tmp/kata-agent-test-XXXXXX";
+    EXPECT_NE(mkdtemp(name), nullptr);
+    folder_ = name;
+  }
+  ~TransportTest() override { (void)RemoveTree(folder_); }
+  std::string folder_;
+};
+
+TEST(AddressTest, Parses) {
+  EXPECT_EQ(ParseAddress("vsock://-1:1024")->kind, Address::Kind::kVsock);
+  EXPECT_EQ(ParseAddress("vsock://-1:2000")->port, 2000U);
+  EXPECT_EQ(ParseAddress("unix:///run/x.sock")->path, "/run/x.sock");
+  for (const char* bad : {"", "vsock://", "vsock://-1:", "vsock://3:1024", "vsock://-1:x", "vsock://-1:99999999999",
+                          "unix://", "unix:///", "unix://relative", "tcp://127.0.0.1:1"}) {
+    EXPECT_EQ(ParseAddress(bad).error().code(), Code::kInvalidArgument) << bad;
+  }
+}
+
+TEST_F(TransportTest, FindsThePortByItsName) {
+  EXPECT_FALSE(FindSerialPort(folder_ + "/none", kChannelName));
+  const UniqueFd folder = *Open(folder_, O_RDONLY | O_DIRECTORY);
+  ASSERT_TRUE(MakeDirsInRoot(folder.get(), "vport0p1", 0755));
+  ASSERT_TRUE(MakeDirsInRoot(folder.get(), "vport0p2", 0755));
+  EXPECT_FALSE(FindSerialPort(folder_, kChannelName));
+  ASSERT_TRUE(WriteFileAtomic(Open(folder_ + "/vport0p1", O_RDONLY)->get(), "name", "org.qemu.guest\n", 0644));
+  ASSERT_TRUE(WriteFileAtomic(Open(folder_ + "/vport0p2", O_RDONLY)->get(), "name", "agent.channel.0\n", 0644));
+  EXPECT_EQ(FindSerialPort(folder_, kChannelName), "/dev/vport0p2");
+}
+
+TEST_F(TransportTest, ServesAUnixSocket) {
+  rpc::MethodTable table;
+  table.Method<grpc::CheckRequest, grpc::VersionCheckResponse>(
+      "grpc.Health", "Version", [](grpc::CheckRequest) -> asio::awaitable<Result<grpc::VersionCheckResponse>> {
+        grpc::VersionCheckResponse reply;
+        reply.set_agent_version("here");
+        co_return reply;
+      });
+  asio::co_spawn(executor(), ServeAddress(executor(), *ParseAddress("unix://" + folder_ + "/agent.sock"), table),
+                 asio::detached);
+  RunUntil([&] { return access((folder_ + "/agent.sock").c_str(), F_OK) == 0; });
+  const UniqueFd folder = *Open(folder_, O_PATH | O_DIRECTORY);
+  auto socket = rpc::ConnectUnix(folder.get(), "agent.sock");
+  ASSERT_TRUE(socket);
+  auto client = rpc::Client::Create(executor(), *std::move(socket));
+  grpc::CheckRequest request;
+  const auto reply = Run(client->Call<grpc::VersionCheckResponse>("grpc.Health", "Version", request));
+  ASSERT_TRUE(reply) << reply.error().message();
+  EXPECT_EQ(reply->agent_version(), "here");
+  client->Close();
+  RunReady();
+}
+
+}  // namespace
+}  // namespace kata::agent
