@@ -87,7 +87,12 @@ Result<ContainerOptions> Prepare(Sandbox& sandbox, ContainerEntry& entry, grpc::
       return Fail(Code::kFailedPrecondition, "sandbox_pidns: the sandbox was created without a pid namespace");
     }
     options.pid_namespace = TRY(Duplicate(sandbox.namespaces().pid));
+    // The flag is an order; a namespace without a path would be one of the container's own.
+    for (auto& wanted : *options.spec.mutable_linux()->mutable_namespaces()) {
+      if (wanted.type() == "pid") wanted.set_path("/proc/1/ns/pid");
+    }
   }
+  options.cgroup_mount = sandbox.options().cgroup_mount;
   options.protected_devices = sandbox.protected_devices;
   return options;
 }

@@ -12,10 +12,11 @@
 namespace kata::agent {
 
 struct Options {
-  log::Level log_level = log::Level::kInfo;  // agent.log
-  std::string server_address;                // agent.server_addr; empty: virtio-serial, else vsock://-1:1024
-  uint32_t pipe_size = 0;                    // agent.container_pipe_size, bytes; 0: the kernel's default
-  std::chrono::seconds hotplug_timeout{3};   // agent.hotplug_timeout
+  log::Level log_level = log::Level::kInfo;     // agent.log
+  std::string server_address;                   // agent.server_addr; empty: virtio-serial, else vsock://-1:1024
+  uint32_t pipe_size = 0;                       // agent.container_pipe_size, bytes; 0: the kernel's default
+  std::chrono::seconds hotplug_timeout{3};      // agent.hotplug_timeout
+  std::string cgroup_mount = "/sys/fs/cgroup";  // where cgroup2 is; another place in tests
 };
 
 // Reads the agent.* words of text (as /proc/cmdline has it). A word that is not understood is logged, and left out: a
