@@ -44,6 +44,7 @@ std::string CommandList() {
 }
 
 void SetUp(CLI::App& app, const std::string& usage) {
+  app.option_defaults()->take_last();  // of an option that is given twice; lists keep all
   app.set_help_flag(kHelpFlag, "show this");
   app.formatter(std::make_shared<Formatter>("Usage: kata-runtime " + usage + "\n"));
 }

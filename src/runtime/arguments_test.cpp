@@ -64,6 +64,11 @@ TEST(Arguments, Create) {
   EXPECT_EQ(options.console_socket, "/s");
 }
 
+TEST(Arguments, OfAnOptionThatIsGivenTwiceTheLastCounts) {
+  EXPECT_EQ(Parse<CreateOptions>({"create", "--pid-file", "/a", "--pid-file=/b", "c1"}).pid_file, "/b");
+  EXPECT_THAT(Parse<ExecOptions>({"exec", "--env", "A=1", "--env", "B=2", "c1", "true"}).env, ElementsAre("A=1", "B=2"));
+}
+
 TEST(Arguments, Run) {
   const auto options = Parse<RunOptions>({"run", "-d", "--keep", "--no-subreaper", "-b", "/b", "c1"});
   EXPECT_TRUE(options.detach);

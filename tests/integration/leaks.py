@@ -9,7 +9,7 @@ import time
 PR_SET_CHILD_SUBREAPER = 36
 # Every id and folder of the tests has this in its name. Things of other runs beside this one are not ours to count.
 TAG = f"kata-{os.getpid()}-"
-OTHER_RUN = re.compile(r"kata-\d+-")
+OTHER_RUN = re.compile(r"kata-(\w+-)?\d+-")
 
 
 def become_subreaper():

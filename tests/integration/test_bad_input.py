@@ -23,13 +23,12 @@ class CommandLineTest(Case):
         c = self.container("/bin/true")
         c.write()
         for name in ("a/b", "../x", "..", ".", "/", "a b", "x\ny", "-x/y", "ä", "", "x" * 1025):
-            arguments = [name] if not name.startswith("-") else ["--", name]
             for verb in (["run", "--bundle", c.bundle], ["state"], ["delete", "--force"], ["delete"]):
-                result = self.world.runtime(*verb, *arguments)
+                result = self.world.runtime(*verb, name)
                 if verb[-1] == "--force" and not harness.IS_KATA:
                     continue
                 self.assertEqual(result.status, 1, result)
-                self.assertRegex(result.err, "invalid container ID|cannot be empty|does not exist|file name too long")
+                self.assertRegex(result.err, "invalid container ID|cannot be empty|does not exist|file name too long|flag provided but not defined")
         self.assert_nothing_left()
 
     def test_a_taken_id(self):
@@ -67,13 +66,13 @@ class BundleTest(Case):
         c = self.container("/bin/true")
         self.refused(c, "config.json")  # not written yet
         c.bundle = self.world.tmp / "nowhere"
-        self.refused(c, "nowhere.*no such file or directory")
+        self.refused(c, "(?i)nowhere.*no such file or directory")
 
     def test_a_rootfs_that_does_not_exist(self):
         c = self.container("/bin/true", image=None)
         c.rootfs.rmdir()
         c.write()
-        self.refused(c, "rootfs.*(no such file or directory|does not exist)")
+        self.refused(c, "(?i)rootfs.*(no such file or directory|does not exist)")
         c.rootfs.write_text("a file")
         self.refused(c, "rootfs" if harness.IS_KATA else "not a directory")
 
@@ -128,7 +127,7 @@ class BundleTest(Case):
     def test_a_working_folder_that_is_a_file(self):
         c = self.container("/bin/true")
         c.process["cwd"] = "/etc/passwd"
-        self.assert_run(c.run(), 1, "", "/etc/passwd.*not a directory")
+        self.assert_run(c.run(), 1, "", "(?i)/etc/passwd.*not a directory")
         self.assert_nothing_left()
 
     def test_an_option_of_a_mount_that_the_kernel_does_not_know(self):
@@ -136,7 +135,7 @@ class BundleTest(Case):
         c.mount("tmpfs", "/x", "no_such_option=1", type="tmpfs")
         self.assert_run(c.run(), 1, "", "/x")
         c.spec["mounts"][-1].update(type="no_such_type", options=[])
-        self.assert_run(c.run(), 1, "", "no_such_type|no such device")
+        self.assert_run(c.run(), 1, "", "(?i)no_such_type|no such device")
         self.assert_nothing_left()
 
     def test_a_pid_file_or_console_socket_that_cannot_be(self):
@@ -144,7 +143,7 @@ class BundleTest(Case):
         self.assert_run(c.create("--pid-file", "/no/such/folder/pid"), 1, err="/no/such/folder/")
         c.process["terminal"] = True
         result = c.create("--console-socket", self.world.tmp / "missing.sock")
-        self.assert_run(result, 1, err="missing.sock.*no such file or directory")
+        self.assert_run(result, 1, err="(?i)missing.sock.*no such file or directory")
         self.assert_nothing_left()
 
 

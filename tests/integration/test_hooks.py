@@ -58,7 +58,9 @@ class HooksTest(Case):
         statuses = {"poststart": {"running"}, "poststop": {"stopped"}, "startContainer": {"created"}}
         for kind in KINDS:
             state = json.loads((folder / kind).read_text())
-            self.assertEqual((state["id"], state["bundle"]), (c.id, str(c.bundle)), kind)
+            self.assertEqual(state["id"], c.id, kind)
+            if kind != "startContainer":  # that one runs in the guest, where the bundle is another
+                self.assertEqual(state["bundle"], str(c.bundle), kind)
             self.assertIn(state["status"], statuses.get(kind, {"creating", "created"}), kind)
             self.assertEqual(state["annotations"]["org.example.key"], "value", kind)
             self.assertIn("ociVersion", state, kind)
@@ -132,7 +134,7 @@ class HooksTest(Case):
     def test_a_hook_that_is_not_there(self):
         c = self.container("/bin/true")
         c.spec["hooks"] = {"createRuntime": [{"path": "/no/such/hook"}]}
-        self.assert_run(c.create(), 1, err="/no/such/hook.*no such file or directory")
+        self.assert_run(c.create(), 1, err="(?i)/no/such/hook.*no such file or directory")
         self.assert_nothing_left()
 
 

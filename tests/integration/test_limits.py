@@ -70,7 +70,7 @@ class GuestTest(SharedCase):
         c.process["oomScoreAdj"] = -500
         c.process["ioPriority"] = {"class": "IOPRIO_CLASS_BE", "priority": 7}
         c.process["scheduler"] = {"policy": "SCHED_BATCH", "nice": 5}
-        c.linux["namespaces"].append({"type": "cgroup"})
+        c.namespace("cgroup")
 
     def test_cgroup(self):
         expected = {
