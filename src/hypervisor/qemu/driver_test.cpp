@@ -210,7 +210,7 @@ TEST_F(Vm, Panic) {
   EXPECT_THAT(exit.reason, HasSubstr("\n  init: panic"));
 }
 
-TEST_F(Vm, PanicBeforeTheConsoleDriver) {
+TEST_F(Vm, PanicWithoutInit) {
   VmSpec spec = Spec("hang");
   spec.kernel_parameters.emplace_back("rdinit=/missing root=/dev/nothing");
   ASSERT_TRUE(Started(std::move(spec)));
