@@ -11,7 +11,7 @@ PREFIX ?= /usr
 CMAKE_FLAGS ?=
 NINJA_FLAGS ?=
 
-.PHONY: all deps build guest run check unit sanitized vm-tests lint bench install clean
+.PHONY: all deps build guest run check unit sanitized vm-tests format tidy bench install clean
 
 all: build guest
 
@@ -31,7 +31,7 @@ guest: build
 run: all
 	@bench/demo.sh
 
-check: lint unit sanitized vm-tests
+check: format unit sanitized vm-tests
 	@tests/summary.sh build/test-results
 
 unit: all
@@ -45,8 +45,10 @@ sanitized: deps
 vm-tests: all
 	@tests/run-ctest.sh release vm
 
-lint: build
+format: deps
 	@tests/lint/format.sh
+
+tidy: build
 	@tests/lint/tidy.py build
 
 bench: all

@@ -26,7 +26,7 @@ class MethodTable {
   const Handler* Find(const std::string& service, const std::string& method) const;
 
   // Registers a coroutine Result<Reply>(Request). A request that does not parse is kInvalidArgument.
-  //   table.Method<CheckRequest, HealthCheckResponse>("grpc.Health", "Check", [this](CheckRequest r) { return Check(r); });
+  //   table.Method<CheckRequest, HealthCheckResponse>("grpc.Health", "Check", CheckFunction);
   template <typename Request, typename Reply, typename Function>
   void Method(const std::string& service, const std::string& method, Function function) {
     Add(service, method,
