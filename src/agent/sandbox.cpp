@@ -48,7 +48,8 @@ Result<std::shared_ptr<ContainerEntry>> Sandbox::Find(const std::string& id) con
   TRY(CheckId("container id", id));
   const auto found = containers_.find(id);
   if (found == containers_.end()) return Fail(Code::kNotFound, "container {} does not exist", id);
-  if (!found->second->container) return Fail(Code::kFailedPrecondition, "container {} is being made or removed", id);
+  if (!found->second->container || !found->second->init)
+    return Fail(Code::kFailedPrecondition, "container {} is being made or removed", id);
   return found->second;
 }
 

@@ -66,6 +66,13 @@ bool HostConnected(int fd) {
   return ::poll(&state, 1, 0) == 1 && (state.revents & POLLHUP) == 0;
 }
 
+// A port can be opened once at a time: calls that still wait, and so keep the connection, must not keep it open,
+// however serving has ended.
+struct Closing {
+  std::shared_ptr<rpc::Connection> connection;
+  ~Closing() { connection->Close(); }
+};
+
 // A port is one stream for all connections, one after the other. While the host has its end closed, poll(2) reports a
 // hang-up at once and for ever, so the way back can only be looked at from time to time.
 asio::awaitable<Error> ServeSerial(asio::any_io_executor executor, std::string path, const rpc::MethodTable& table) {
@@ -77,11 +84,9 @@ asio::awaitable<Error> ServeSerial(asio::any_io_executor executor, std::string p
       timer.expires_after(kReconnectPoll);
       co_await timer.async_wait(kAwait);
     }
-    auto connection = rpc::Connection::Create(executor, *std::move(port));
-    const Error why = co_await rpc::Serve(connection, table);
+    const Closing closing{rpc::Connection::Create(executor, *std::move(port))};
+    const Error why = co_await rpc::Serve(closing.connection, table);
     log::Info("the connection on {} ended: {}", path, why.message());
-    // The port can be opened once at a time: calls that still wait must not keep it.
-    connection->Close();
   }
 }
 

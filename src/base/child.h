@@ -30,20 +30,20 @@ struct Command {
     std::vector<gid_t> groups;
   };
 
-  std::vector<std::string> argv;                 // argv[0] is a path, or a name looked up in PATH
-  std::string path;                              // the program, when argv[0] is another name for it
-  std::optional<std::vector<std::string>> env;   // unset: the parent's
+  std::vector<std::string> argv;                // argv[0] is a path, or a name looked up in PATH
+  std::string path;                             // the program, when argv[0] is another name for it
+  std::optional<std::vector<std::string>> env;  // unset: the parent's
   // Descriptors of the parent given to the child under the numbers 0, 1, 2 (-1: /dev/null) ...
   int stdin_fd = -1;
   int stdout_fd = -1;
   int stderr_fd = -1;
   // ... and these under 3, 4, 5 and so on, in order. All others are closed in the child.
   std::vector<int> extra_fds;
-  std::optional<Credentials> credentials;        // set before exec, with no capability left for a uid that is not 0
-  bool die_with_parent = true;                   // PR_SET_PDEATHSIG SIGKILL, set after the credentials, which clear it
-  bool new_session = false;                      // setsid(2)
-  std::vector<int> join_namespaces;              // setns(2) into each, before the credentials
-  int working_directory = -1;                    // fchdir(2) to it
+  std::optional<Credentials> credentials;  // set before exec, with no capability left for a uid that is not 0
+  bool die_with_parent = true;             // PR_SET_PDEATHSIG SIGKILL, set after the credentials, which clear it
+  bool new_session = false;                // setsid(2)
+  std::vector<int> join_namespaces;        // setns(2) into each, before the credentials
+  int working_directory = -1;              // fchdir(2) to it
 };
 
 // The child number of the i-th extra descriptor.

@@ -19,7 +19,8 @@ namespace {
 
 bool openat2_disabled = false;
 
-// openat2(2); -1 with errno ENOSYS where the kernel has none. EAGAIN means that a rename raced with the walk: try again.
+// openat2(2); -1 with errno ENOSYS where the kernel has none. EAGAIN means that a rename raced with the walk: try
+// again.
 int Openat2(int dirfd, const std::string& path, int flags, mode_t mode, uint64_t resolve) {
   if (openat2_disabled) {
     errno = ENOSYS;
@@ -129,7 +130,8 @@ Result<UniqueFd> MakeDirsInRoot(int rootfd, std::string_view path, mode_t mode) 
   const size_t cut = trimmed.rfind('/');
   const std::string_view parent = cut == std::string_view::npos ? "." : trimmed.substr(0, cut);
   const std::string name(trimmed.substr(cut == std::string_view::npos ? 0 : cut + 1));
-  if (name.empty() || name == "." || name == "..") return Fail(Code::kInvalidArgument, "cannot make the folder {}", path);
+  if (name.empty() || name == "." || name == "..")
+    return Fail(Code::kInvalidArgument, "cannot make the folder {}", path);
   const auto parent_fd = TRY(MakeDirsInRoot(rootfd, parent.empty() ? "/" : parent, mode));
   // The parent is a descriptor, so whatever is renamed meanwhile, the new folder is inside rootfd.
   if (mkdirat(parent_fd.get(), name.c_str(), mode) != 0 && errno != EEXIST) return FailErrno("cannot make {}", path);
@@ -152,7 +154,8 @@ Result<UniqueFd> MakeFileInRoot(int rootfd, std::string_view path, mode_t mode) 
   const std::string name(path.substr(cut == std::string_view::npos ? 0 : cut + 1));
   if (name.empty() || name == "." || name == "..") return Fail(Code::kInvalidArgument, "cannot make the file {}", path);
   const auto parent_fd = TRY(MakeDirsInRoot(rootfd, parent.empty() ? "/" : parent, 0755));
-  const UniqueFd made(openat(parent_fd.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
+  const UniqueFd made(
+      openat(parent_fd.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
   if (!made) return FailErrno("cannot make the file {}", path);
   UniqueFd handle(openat(parent_fd.get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
   if (!handle) return FailErrno("cannot open the new file {}", path);

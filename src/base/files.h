@@ -31,20 +31,21 @@ Result<UniqueFd> Open(const std::string& path, int flags, mode_t mode = 0);
 // Opens path below dirfd: no "..", no symbolic link, no magic link anywhere on the way (openat2(2) RESOLVE_BENEATH |
 // RESOLVE_NO_SYMLINKS, or the same walk by hand on a kernel without openat2).
 Result<UniqueFd> OpenBeneath(int dirfd, std::string_view path, int flags, mode_t mode = 0);
-// Opens path as if rootfd were "/": links and ".." are followed but never leave rootfd (RESOLVE_IN_ROOT), or the same walk
-// by hand. For paths inside a container's rootfs.
+// Opens path as if rootfd were "/": links and ".." are followed but never leave rootfd (RESOLVE_IN_ROOT), or the same
+// walk by hand. For paths inside a container's rootfs.
 Result<UniqueFd> OpenInRoot(int rootfd, std::string_view path, int flags, mode_t mode = 0);
-// Makes path and what is missing above it inside rootfd, and opens it O_PATH | O_DIRECTORY. An existing directory is fine.
+// Makes path and what is missing above it inside rootfd, and opens it O_PATH | O_DIRECTORY. An existing directory is
+// fine.
 Result<UniqueFd> MakeDirsInRoot(int rootfd, std::string_view path, mode_t mode);
-// Makes an empty file at path, with the folders above it, inside rootfd, and opens it O_PATH. An existing one of any kind
-// but a directory is fine: it is the mount point of a file.
+// Makes an empty file at path, with the folders above it, inside rootfd, and opens it O_PATH. An existing one of any
+// kind but a directory is fine: it is the mount point of a file.
 Result<UniqueFd> MakeFileInRoot(int rootfd, std::string_view path, mode_t mode);
 
 // "/proc/self/fd/N": hands a descriptor to a system call that only takes paths.
 std::string FdPath(int fd);
 
-// Removes dirfd/name and all below it without following links and without ever entering a mount point: one found there is
-// kFailedPrecondition, and stays untouched. What does not exist is success.
+// Removes dirfd/name and all below it without following links and without ever entering a mount point: one found there
+// is kFailedPrecondition, and stays untouched. What does not exist is success.
 Result<> RemoveTree(int dirfd, const std::string& name);
 // The same for a trusted absolute path.
 Result<> RemoveTree(const std::string& path);

@@ -97,7 +97,8 @@ TEST(RemoveTree, LeavesLinkTargetsAndMountsAlone) {
     mkdir((path + "/state/rootfs").c_str(), 0755);
     symlink("../precious", (path + "/state/link").c_str());
     // A bind mount on the same file system: the device number alone would not tell.
-    if (mount((path + "/precious").c_str(), (path + "/state/rootfs").c_str(), nullptr, MS_BIND, nullptr) != 0) _exit(12);
+    if (mount((path + "/precious").c_str(), (path + "/state/rootfs").c_str(), nullptr, MS_BIND, nullptr) != 0)
+      _exit(12);
     const auto refused = RemoveTree(path + "/state");
     if (refused || refused.error().code() != Code::kFailedPrecondition) _exit(13);
     if (access((path + "/precious/file").c_str(), F_OK) != 0) _exit(14);
@@ -113,9 +114,7 @@ TEST(RemoveTree, LeavesLinkTargetsAndMountsAlone) {
   EXPECT_TRUE(RemoveTree(path)) << "what is gone is gone";
 }
 
-TEST(ReadAll, StopsAtTheLimit) {
-  EXPECT_EQ(ReadFile("/dev/zero", 1000).error().code(), Code::kOutOfRange);
-}
+TEST(ReadAll, StopsAtTheLimit) { EXPECT_EQ(ReadFile("/dev/zero", 1000).error().code(), Code::kOutOfRange); }
 
 }  // namespace
 }  // namespace kata

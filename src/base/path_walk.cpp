@@ -31,7 +31,8 @@ Result<UniqueFd> Reopen(int fd) {
   return copy;
 }
 
-// The last step: flags count only here. O_NOFOLLOW, since a link has been looked at already and may have been swapped in.
+// The last step: flags count only here. O_NOFOLLOW, since a link has been looked at already and may have been swapped
+// in.
 Result<UniqueFd> OpenLast(int dirfd, const std::string& name, int flags, mode_t mode) {
   UniqueFd fd(openat(dirfd, name.c_str(), flags | O_NOFOLLOW | O_CLOEXEC, mode));
   if (!fd) return FailErrno("cannot open {}", name);
@@ -59,7 +60,8 @@ Result<UniqueFd> WalkBeneath(int dirfd, const std::string& path, int flags, mode
   for (size_t i = 0; i < parts.size(); ++i) {
     if (parts[i] == "..") return FailWith(EXDEV, "{} leaves its folder", path);
     if (i + 1 == parts.size() && parts[i] != ".") {
-      if (auto step = OpenStep(at.get(), parts[i]); step && TRY(IsLink(step->get()))) return FailWith(ELOOP, "{}", path);
+      if (auto step = OpenStep(at.get(), parts[i]); step && TRY(IsLink(step->get())))
+        return FailWith(ELOOP, "{}", path);
       return OpenLast(at.get(), parts[i], flags, mode);
     }
     if (parts[i] == ".") continue;

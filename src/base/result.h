@@ -5,10 +5,10 @@
 #include <fmt/format.h>
 
 #include <cerrno>
-#include <tl/expected.hpp>
-#include <type_traits>
 #include <string>
 #include <string_view>
+#include <tl/expected.hpp>
+#include <type_traits>
 #include <utility>
 
 namespace kata {
@@ -35,8 +35,7 @@ enum class Code {
 class Error {
  public:
   Error() : Error(Code::kUnknown, "unknown error") {}  // Asio's co_spawn wants a default for what a coroutine returns
-  Error(Code code, std::string message, int sys = 0)
-      : code_(code), sys_(sys), message_(std::move(message)) {}
+  Error(Code code, std::string message, int sys = 0) : code_(code), sys_(sys), message_(std::move(message)) {}
 
   Code code() const { return code_; }
   int sys() const { return sys_; }
@@ -69,10 +68,8 @@ tl::unexpected<Error> Fail(Code code, fmt::format_string<Args...> format, Args&&
 // return FailWith(errno, "cannot open {}", path);   gives "cannot open /x: No such file or directory"
 template <typename... Args>
 tl::unexpected<Error> FailWith(int sys, fmt::format_string<Args...> format, Args&&... args) {
-  return tl::unexpected<Error>(
-      Error(CodeOfErrno(sys),
-            fmt::format("{}: {}", fmt::format(format, std::forward<Args>(args)...), ErrnoText(sys)),
-            sys));
+  return tl::unexpected<Error>(Error(
+      CodeOfErrno(sys), fmt::format("{}: {}", fmt::format(format, std::forward<Args>(args)...), ErrnoText(sys)), sys));
 }
 
 // As FailWith, with the errno of the moment. The arguments must not change errno before it is read.
@@ -101,24 +98,24 @@ T Take(Result<T>&& result) {
 #define KATA_CONCAT(a, b) KATA_CONCAT_INNER(a, b)
 
 // auto fd = TRY(Open(path));   returns the error from the enclosing function. Not in coroutines.
-#define TRY(expression)                                                      \
-  ({                                                                         \
-    auto kata_try = (expression);                                            \
+#define TRY(expression)                                                               \
+  ({                                                                                  \
+    auto kata_try = (expression);                                                     \
     if (!kata_try) return tl::unexpected<::kata::Error>(std::move(kata_try).error()); \
-    ::kata::result_detail::Take(std::move(kata_try));                        \
+    ::kata::result_detail::Take(std::move(kata_try));                                 \
   })
 
 // CO_TRY(co_await client->Call(...));   as TRY, in a coroutine, for a Result<void> or a value not needed.
-#define CO_TRY(expression)                                                           \
-  do {                                                                               \
-    auto kata_try = (expression);                                                    \
+#define CO_TRY(expression)                                                               \
+  do {                                                                                   \
+    auto kata_try = (expression);                                                        \
     if (!kata_try) co_return tl::unexpected<::kata::Error>(std::move(kata_try).error()); \
   } while (false)
 
 // CO_TRY_ASSIGN(auto reply, co_await client->Call(...));   as TRY, in a coroutine, keeping the value.
 #define CO_TRY_ASSIGN(declaration, expression) \
   CO_TRY_ASSIGN_INNER(KATA_CONCAT(kata_try_, __LINE__), declaration, expression)
-#define CO_TRY_ASSIGN_INNER(name, declaration, expression)                   \
-  auto name = (expression);                                                  \
+#define CO_TRY_ASSIGN_INNER(name, declaration, expression)                     \
+  auto name = (expression);                                                    \
   if (!name) co_return tl::unexpected<::kata::Error>(std::move(name).error()); \
   declaration = *std::move(name)

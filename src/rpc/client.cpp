@@ -64,7 +64,8 @@ asio::awaitable<Result<std::string>> Client::CallRaw(std::string service, std::s
   calls_[stream] = call;
   Frame frame{{0, stream, FrameType::kRequest, 0}, request.SerializeAsString()};
   // Sent aside, so that the deadline counts also while the peer does not read.
-  auto send = [](std::shared_ptr<Connection> connection, Frame out, std::shared_ptr<Call_> waiting) -> asio::awaitable<void> {
+  auto send = [](std::shared_ptr<Connection> connection, Frame out,
+                 std::shared_ptr<Call_> waiting) -> asio::awaitable<void> {
     auto sent = co_await connection->Send(std::move(out));
     if (!sent && !waiting->reply) {
       waiting->reply = tl::unexpected<Error>(std::move(sent).error());

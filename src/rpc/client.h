@@ -34,8 +34,7 @@ class Client : public std::enable_shared_from_this<Client> {
                                       const google::protobuf::MessageLite& request,
                                       std::chrono::milliseconds timeout = kNoTimeout) {
     // Serialized before the first suspension, so the request may be a temporary of the caller.
-    return Parse<Reply>(service, method,
-                        CallRaw(service, method, request.SerializeAsString(), timeout));
+    return Parse<Reply>(service, method, CallRaw(service, method, request.SerializeAsString(), timeout));
   }
 
   asio::awaitable<Result<std::string>> CallRaw(std::string service, std::string method, std::string payload,

@@ -35,7 +35,8 @@ Result<FrameHeader> DecodeHeader(const std::array<uint8_t, kHeaderSize>& bytes) 
     return Fail(Code::kInvalidArgument, "a ttRPC frame has the unknown type {}", bytes[8]);
   }
   if (header.length > kMaxPayload) {
-    return Fail(Code::kInvalidArgument, "a ttRPC frame of {} bytes is over the limit of {}", header.length, kMaxPayload);
+    return Fail(Code::kInvalidArgument, "a ttRPC frame of {} bytes is over the limit of {}", header.length,
+                kMaxPayload);
   }
   return header;
 }

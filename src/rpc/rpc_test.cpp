@@ -41,7 +41,8 @@ class RpcTest : public ::testing::Test {
   }
 
   void StartServer() {
-    asio::co_spawn(context_, Serve(Connection::Create(context_.get_executor(), std::move(far_)), table_), asio::detached);
+    asio::co_spawn(context_, Serve(Connection::Create(context_.get_executor(), std::move(far_)), table_),
+                   asio::detached);
   }
 
   // Runs a coroutine to its end.

@@ -29,17 +29,16 @@ class MethodTable {
   //   table.Method<CheckRequest, HealthCheckResponse>("grpc.Health", "Check", CheckFunction);
   template <typename Request, typename Reply, typename Function>
   void Method(const std::string& service, const std::string& method, Function function) {
-    Add(service, method,
-        [function = std::move(function)](std::string payload) -> asio::awaitable<Result<std::string>> {
-          Request request;
-          if (!request.ParseFromString(payload)) {
-            co_return Fail(Code::kInvalidArgument, "the request is not a valid message");
-          }
-          payload = std::string();
-          Result<Reply> reply = co_await function(std::move(request));
-          if (!reply) co_return tl::unexpected<Error>(std::move(reply).error());
-          co_return reply->SerializeAsString();
-        });
+    Add(service, method, [function = std::move(function)](std::string payload) -> asio::awaitable<Result<std::string>> {
+      Request request;
+      if (!request.ParseFromString(payload)) {
+        co_return Fail(Code::kInvalidArgument, "the request is not a valid message");
+      }
+      payload = std::string();
+      Result<Reply> reply = co_await function(std::move(request));
+      if (!reply) co_return tl::unexpected<Error>(std::move(reply).error());
+      co_return reply->SerializeAsString();
+    });
   }
 
  private:

@@ -24,7 +24,8 @@ Result<sockaddr_un> AddressOf(int dirfd, const std::string& name) {
   const std::string path = fmt::format("{}/{}", FdPath(dirfd), name);
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) return Fail(Code::kInvalidArgument, "the socket's name {} is too long", name);
+  if (path.size() >= sizeof address.sun_path)
+    return Fail(Code::kInvalidArgument, "the socket's name {} is too long", name);
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   return address;
 }
@@ -57,7 +58,8 @@ Result<UniqueFd> ListenUnix(int dirfd, const std::string& name) {
   if (unlinkat(dirfd, name.c_str(), 0) != 0 && errno != ENOENT) return FailErrno("cannot remove the old {}", name);
   // The mode is the socket's own until bind: nobody can connect in between, whatever the umask is.
   if (fchmod(fd.get(), 0600) != 0) return FailErrno("cannot restrict {}", name);
-  if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return FailErrno("cannot bind {}", name);
+  if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+    return FailErrno("cannot bind {}", name);
   if (fchmodat(dirfd, name.c_str(), 0600, 0) != 0) return FailErrno("cannot restrict {}", name);
   if (listen(fd.get(), SOMAXCONN) != 0) return FailErrno("cannot listen on {}", name);
   return fd;
@@ -67,8 +69,8 @@ asio::awaitable<void> ServeUnix(UniqueFd listener, const MethodTable& table) {
   const auto executor = co_await asio::this_coro::executor;
   asio::posix::stream_descriptor acceptor(executor, listener.Release());
   while (true) {
-    auto [error] = co_await acceptor.async_wait(asio::posix::stream_descriptor::wait_read,
-                                                asio::as_tuple(asio::use_awaitable));
+    auto [error] =
+        co_await acceptor.async_wait(asio::posix::stream_descriptor::wait_read, asio::as_tuple(asio::use_awaitable));
     if (error) co_return;
     UniqueFd peer(accept4(acceptor.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!peer) continue;

@@ -66,7 +66,8 @@ TEST(Arguments, Create) {
 
 TEST(Arguments, OfAnOptionThatIsGivenTwiceTheLastCounts) {
   EXPECT_EQ(Parse<CreateOptions>({"create", "--pid-file", "/a", "--pid-file=/b", "c1"}).pid_file, "/b");
-  EXPECT_THAT(Parse<ExecOptions>({"exec", "--env", "A=1", "--env", "B=2", "c1", "true"}).env, ElementsAre("A=1", "B=2"));
+  EXPECT_THAT(Parse<ExecOptions>({"exec", "--env", "A=1", "--env", "B=2", "c1", "true"}).env,
+              ElementsAre("A=1", "B=2"));
 }
 
 TEST(Arguments, Run) {

@@ -107,13 +107,15 @@ void EnterCgroups(const std::vector<std::string>& leaves, pid_t pid) {
 }
 
 void RemoveCgroups(const std::vector<std::string>& made) {
+  int tries = kRemoveTries;
   for (auto folder = made.rbegin(); folder != made.rend(); ++folder) {
-    for (int tries = 0; rmdir(folder->c_str()) != 0; ++tries) {
+    while (rmdir(folder->c_str()) != 0) {
       if (errno == ENOENT) break;
-      if (errno != EBUSY || HasChildren(*folder) || tries == kRemoveTries) {
+      if (errno != EBUSY || HasChildren(*folder) || tries == 0) {
         log::Debug("cannot remove the cgroup {}: {}", *folder, ErrnoText(errno));
         break;
       }
+      --tries;
       poll(nullptr, 0, kRemovePause);
     }
   }

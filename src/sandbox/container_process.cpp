@@ -71,7 +71,8 @@ void ContainerProcess::Follow(std::shared_ptr<AgentClient> agent) {
 asio::awaitable<void> ContainerProcess::WaitForEnd(std::shared_ptr<ContainerProcess> self) {
   auto status = co_await self->agent_->WaitProcess(self->agent_process());
   if (!status) {
-    // Whatever the reason, nothing more can be known of it.
+    // Whatever the reason, nothing more can be known of it. A connection that broke is noticed where it is watched.
+    if (self->agent_->connection().closed()) co_return;
     self->agent_->ReportFault("the agent cannot tell how a process ended: " + status.error().message());
     co_return;
   }

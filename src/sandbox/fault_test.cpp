@@ -125,7 +125,9 @@ TEST_F(FaultTest, TheVmmCannotStart) {
   ASSERT_FALSE(created);
   EXPECT_EQ(created.error().code(), Code::kUnavailable);
   EXPECT_THAT(created.error().message(), HasSubstr("QEMU: no such machine"));
-  ExpectFailure(standin, "QEMU: no such machine");
+  RunUntilEnd();
+  EXPECT_FALSE(*ended_);
+  EXPECT_THAT(Stored().failure, HasSubstr("QEMU: no such machine"));
 }
 
 TEST_F(FaultTest, TheGuestNeverAnswers) {

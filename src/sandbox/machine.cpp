@@ -26,6 +26,8 @@ constexpr milliseconds kCauseDelay{300};
 constexpr milliseconds kExplainDelay = seconds(2);
 // After SIGKILL; only a host in trouble takes longer.
 constexpr milliseconds kVmExitDelay = seconds(5);
+// virtiofsd ends by itself when the VMM has gone, with the children that it has.
+constexpr milliseconds kVirtiofsdExitDelay{500};
 
 asio::awaitable<void> SetTime(std::shared_ptr<AgentClient> agent) {
   auto set = co_await agent->SetGuestDateTime();
@@ -41,6 +43,7 @@ Machine::Machine(const asio::any_io_executor& executor, MachineParts parts)
       failed_(executor),
       cause_known_(executor),
       vm_exited_(executor),
+      virtiofsd_exited_(executor),
       stopped_(executor) {}
 
 milliseconds Machine::CreateTimeout() const { return Scaled(seconds(parts_.agent.create_container_timeout)); }
@@ -109,7 +112,7 @@ asio::awaitable<Result<>> Machine::GreetAgent(grpc::CreateSandboxRequest request
   timing_.Record(Phase::kBoot, began);
   began = Timing::Clock::now();
   // Awaited in any case, since it writes to this frame; without an agent it fails as soon as the VM is killed.
-  if (!checked) Fault(checked.error().message());
+  if (!checked) Fault("the agent cannot be reached: " + checked.error().message());
   co_await answered.Wait();
   CO_TRY(checked);
   if (!*created) co_return Context(std::move(*created), "the agent cannot set the sandbox up");
@@ -176,6 +179,7 @@ asio::awaitable<void> Machine::WatchVirtiofsd(std::shared_ptr<Machine> self) {
   if (!pidfd) co_return self->Fault("cannot watch virtiofsd: " + ErrnoText(errno));
   asio::posix::stream_descriptor descriptor(self->executor_, pidfd.Release());
   co_await descriptor.async_wait(asio::posix::descriptor_base::wait_read, asio::as_tuple(asio::use_awaitable));
+  self->virtiofsd_exited_.Happen();
   if (self->stopped_.happened()) co_return;
   auto status = self->virtiofsd_.process.Wait();
   std::string how = status ? status->Describe() : status.error().message();
@@ -211,6 +215,7 @@ asio::awaitable<void> Machine::Stop(bool graceful) {
   }
   parts_.hypervisor->Kill();
   if (vm_started_) co_await vm_exited_.WaitFor(kVmExitDelay);
+  if (virtiofsd_.process.running() && vm_started_) co_await virtiofsd_exited_.WaitFor(kVirtiofsdExitDelay);
   virtiofsd_.process.End();
   if (agent_) agent_->connection().Close();
   settled_.Happen();

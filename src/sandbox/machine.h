@@ -81,6 +81,7 @@ class Machine : public std::enable_shared_from_this<Machine> {
   Event failed_;
   Event cause_known_;
   Event vm_exited_;
+  Event virtiofsd_exited_;
   Event stopped_;
   std::string cause_;  // the first part that was seen to die
   std::string failure_;

@@ -2,7 +2,9 @@
 // The main of the sandbox process: everything that exists once in it, put together.
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
@@ -233,18 +235,31 @@ Result<bool> RunSandbox(Plan& plan) {
   return well;
 }
 
+// Children of children that died (virtiofsd has some) have come to this process, which is their reaper; with them goes
+// the last that holds the sandbox's mounts.
+void EndOrphans() {
+  while (true) {
+    auto children = ReadFile(fmt::format("/proc/self/task/{}/children", getpid()));
+    if (!children || children->empty()) return;
+    pid_t child = static_cast<pid_t>(std::strtol(children->c_str(), nullptr, 10));
+    if (child <= 0 || kill(child, SIGKILL) != 0 || waitpid(child, nullptr, 0) < 0) return;
+  }
+}
+
 }  // namespace
 
 int SandboxProcessMain(const std::vector<std::string>& arguments) {
   signal(SIGPIPE, SIG_IGN);
   signal(SIGHUP, SIG_IGN);
   umask(0077);
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
   auto ready = TakeInherited(kReadyFd);
   if (!ready) return 1;
   Plan plan;
   plan.ready = *std::move(ready);
   auto prepared = Prepare(arguments, plan);
   Result<bool> well = prepared ? RunSandbox(plan) : tl::unexpected<Error>(prepared.error());
+  EndOrphans();
   if (!well) {
     log::Error("{}", well.error().message());
     // Read by the one who waits; when it has been told that all is ready, nobody does.

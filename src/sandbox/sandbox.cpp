@@ -133,7 +133,11 @@ void Sandbox::OnEnd(ContainerProcess& process) {
 asio::awaitable<void> Sandbox::EndIfAllEnded(std::shared_ptr<Sandbox> self, std::shared_ptr<Container> container) {
   // The execs went with the container's pid namespace, or ended just before it: they get the status that is theirs.
   auto execs = container->execs;
-  for (const auto& [id, exec] : execs) co_await exec->ended().WaitFor(kExecEndDelay);
+  auto deadline = std::chrono::steady_clock::now() + kExecEndDelay;
+  for (const auto& [id, exec] : execs) {
+    auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    co_await exec->ended().WaitFor(std::max(left, std::chrono::milliseconds(0)));
+  }
   bool all = std::all_of(self->containers_.begin(), self->containers_.end(),
                          [](const auto& entry) { return entry.second->status() == Status::kStopped; });
   if (all) self->RequestEnd(false);

@@ -43,12 +43,16 @@ void AddNamespaces(grpc::Spec* spec, std::initializer_list<const char*> types) {
   for (const char* type : types) spec->mutable_linux()->add_namespaces()->set_type(type);
 }
 
-std::string ReadToEnd(int fd) {
-  auto text = ReadAll(fd);
-  return text ? *text : std::string();
-}
-
 }  // namespace
+
+// A pty's master says EIO at the end, and comes in pieces before it.
+std::string ReadToEnd(int fd) {
+  std::string text;
+  char buffer[4096];
+  for (ssize_t count = 0; (count = read(fd, buffer, sizeof buffer)) > 0;)
+    text.append(buffer, static_cast<size_t>(count));
+  return text;
+}
 
 PipePair MakePipe() {
   int ends[2];
@@ -179,12 +183,7 @@ Outcome ContainerTest::Run(ContainerOptions options) {
     outcome.error = started.error();
   } else {
     outcome.status = Await(Reaper::Get().Wait(pid))->Shell();
-    // A pty's reader gets EIO at the end, and what was written before it.
-    outcome.out = terminal ? std::string() : ReadToEnd(out.read.get());
-    char buffer[4096];
-    for (ssize_t count = 0; terminal && (count = read(container.init().terminal.get(), buffer, sizeof buffer)) > 0;) {
-      outcome.out.append(buffer, static_cast<size_t>(count));
-    }
+    outcome.out = ReadToEnd(terminal ? container.init().terminal.get() : out.read.get());
   }
   Destroy(container);
   EXPECT_FALSE(fs::exists(group)) << "the cgroup stayed";

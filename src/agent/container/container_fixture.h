@@ -71,6 +71,7 @@ struct PipePair {
   UniqueFd write;
 };
 PipePair MakePipe();
+std::string ReadToEnd(int fd);
 
 void AddMount(grpc::Spec* spec, const std::string& destination, const std::string& type, const std::string& source,
               const std::vector<std::string>& options);

@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <boost/asio/detached.hpp>
 #include <filesystem>
 #include <fstream>
 
@@ -159,8 +158,7 @@ TEST_F(ContainerTest, ExecHasATerminal) {
   ASSERT_TRUE(started) << started.error().message();
   ASSERT_TRUE(WriteAll(started->terminal.get(), "words\n"));
   ASSERT_TRUE(Await(Reaper::Get().Wait(started->pid)));
-  std::string text(4096, '\0');
-  text.resize(static_cast<size_t>(std::max<ssize_t>(0, read(started->terminal.get(), text.data(), text.size()))));
+  const std::string text = ReadToEnd(started->terminal.get());
   EXPECT_THAT(text, HasSubstr("/dev/pts/0"));
   EXPECT_THAT(text, HasSubstr("got words"));
   Destroy(*container);

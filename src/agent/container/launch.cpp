@@ -12,7 +12,6 @@
 #include <cstring>
 
 #include "base/child.h"
-#include "base/log.h"
 
 namespace kata::agent {
 
@@ -54,9 +53,6 @@ asio::awaitable<Result<>> Launch::AwaitReady() {
       }
       case Say::kTerminal:
         process_.terminal = std::move(packet.fd);
-        break;
-      case Say::kWarning:
-        log::Warn("{}", packet.text);
         break;
       case Say::kReady:
         if (!process_.pidfd) co_return Fail(Code::kInternal, "the container's init has no pid");
@@ -102,12 +98,8 @@ asio::awaitable<Result<std::unique_ptr<Launch>>> Launch::Start(asio::any_io_exec
 
 asio::awaitable<Result<>> Launch::Go() {
   CO_TRY(SendPacket(socket_->descriptor.native_handle(), Say::kGo));
-  while (true) {
-    CO_TRY_ASSIGN(Packet packet, co_await Receive());
-    if (packet.end) break;
-    if (packet.what == Say::kError) co_return tl::unexpected<Error>(UnpackError(packet.text));
-    if (packet.what == Say::kWarning) log::Warn("{}", packet.text);
-  }
+  CO_TRY_ASSIGN(const Packet packet, co_await Receive());
+  if (!packet.end) co_return tl::unexpected<Error>(UnpackError(packet.text));
   boost::system::error_code ignored;
   socket_->descriptor.close(ignored);
   co_return Result<>();

@@ -61,7 +61,6 @@ Result<Plan> ReadPlan(int fd);
 enum class Say : char {
   kStarted = 'P',   // int32 pid, with the pidfd
   kTerminal = 'T',  // with the pty's master
-  kWarning = 'L',   // text for the log
   kReady = 'R',     // all is made, waits for kGo
   kError = 'E',     // uint8 code, int32 errno, text; the last packet
   // end of stream: the program runs (the socket is close-on-exec), or the stage died

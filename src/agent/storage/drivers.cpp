@@ -154,8 +154,7 @@ Result<> MakeLocal(const GuestDir& root, const grpc::Storage& storage) {
 
 Result<> MakeBind(const GuestDir& root, const grpc::Storage& storage) {
   TRY(NoGroup(storage));
-  const auto source =
-      TRY(Context(root.OpenExisting(storage.source(), O_PATH), "storage {}", storage.mount_point()));
+  const auto source = TRY(Context(root.OpenExisting(storage.source(), O_PATH), "storage {}", storage.mount_point()));
   struct stat status {};
   if (::fstat(source.get(), &status) < 0) return FailErrno("cannot look at {}", storage.source());
   const auto place = TRY(root.Find(storage.mount_point(), true));

@@ -43,8 +43,9 @@ class SandboxTest : public LoopTest {
   SandboxTest() : agent_(io_.get_executor()), vm_(std::make_shared<FakeVm>(io_.get_executor())) {
     vm_->connect = [this] { return agent_.Connect(); };
     std::filesystem::create_directories(bundle_.path() + "/rootfs");
-    WriteSpec(R"({"ociVersion":"1.0.2","process":{"cwd":"/","args":["true"],"user":{"uid":0,"gid":0}},)"
-              R"("root":{"path":"rootfs"},"hostname":"inside","linux":{"namespaces":[{"type":"mount"},{"type":"uts"}]}})");
+    WriteSpec(
+        R"({"ociVersion":"1.0.2","process":{"cwd":"/","args":["true"],"user":{"uid":0,"gid":0}},)"
+        R"("root":{"path":"rootfs"},"hostname":"inside","linux":{"namespaces":[{"type":"mount"},{"type":"uts"}]}})");
   }
   ~SandboxTest() override {
     if (client_) client_->Close();
