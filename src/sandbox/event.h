@@ -10,6 +10,7 @@
 #include <chrono>
 #include <memory>
 #include <set>
+#include <utility>
 
 namespace kata::sandbox {
 
@@ -41,12 +42,23 @@ class Event {
     std::set<asio::steady_timer*> waiters;
   };
 
+  // A place in the list of waiters, given back also when the loop is torn down while the coroutine waits.
+  struct Waiting {
+    Waiting(std::shared_ptr<State> of, asio::steady_timer::time_point deadline)
+        : state(std::move(of)), timer(state->executor, deadline) {
+      state->waiters.insert(&timer);
+    }
+    Waiting(const Waiting&) = delete;
+    Waiting& operator=(const Waiting&) = delete;
+    ~Waiting() { state->waiters.erase(&timer); }
+    std::shared_ptr<State> state;
+    asio::steady_timer timer;
+  };
+
   static asio::awaitable<void> WaitUntil(std::shared_ptr<State> state, asio::steady_timer::time_point deadline) {
     if (state->happened) co_return;
-    asio::steady_timer timer(state->executor, deadline);
-    state->waiters.insert(&timer);
-    co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
-    state->waiters.erase(&timer);
+    Waiting waiting(state, deadline);
+    co_await waiting.timer.async_wait(asio::as_tuple(asio::use_awaitable));
   }
 
   std::shared_ptr<State> state_;

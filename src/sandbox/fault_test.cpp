@@ -18,6 +18,7 @@ class FaultTest : public testing::SandboxTest {
  protected:
   void ChangeParts(MachineParts& parts) override {
     parts.agent = agent_config_;
+    parts.health_interval = std::chrono::milliseconds(20);
     if (!virtiofsd_error_.empty()) {
       parts.start_virtiofsd = [this]() -> Result<hypervisor::Virtiofsd> {
         return Fail(Code::kInternal, "{}", virtiofsd_error_);
@@ -141,6 +142,13 @@ TEST_F(FaultTest, TheGuestNeverAnswers) {
   EXPECT_THAT(created.error().message(), HasSubstr("last words of the guest"));
   RunUntilEnd();
   EXPECT_FALSE(*ended_);
+}
+
+TEST_F(FaultTest, TheGuestHangsLater) {
+  agent_config_.health_check_request_timeout_ms = 50;
+  FakeStandin standin = Running();
+  agent_.answers = false;
+  ExpectFailure(standin, "did not answer Check");
 }
 
 TEST_F(FaultTest, TheKernelPanicsWhileItBoots) {

@@ -61,6 +61,12 @@ Result<bool> IsGuestsOwn(int source, const std::string& real_path) {
   if (fstat(source, &status) != 0 || fstatfs(source, &filesystem) != 0)
     return FailErrno("cannot look at {}", real_path);
   if (S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode) || real_path == "/dev" || real_path == "/dev/pts") return true;
+  // A folder of device nodes, such as /dev/dri; what is mounted below /dev, such as /dev/shm, is another matter.
+  struct stat dev {};
+  if (S_ISDIR(status.st_mode) && real_path.starts_with("/dev/") && stat("/dev", &dev) == 0 &&
+      dev.st_dev == status.st_dev) {
+    return true;
+  }
   switch (filesystem.f_type) {
     case PROC_SUPER_MAGIC:
     case SYSFS_MAGIC:

@@ -19,7 +19,6 @@ using std::chrono::seconds;
 
 // Of a call that only touches the guest's memory.
 constexpr milliseconds kCallTimeout = seconds(10);
-constexpr milliseconds kHealthInterval = seconds(10);
 constexpr milliseconds kDestroyTimeout = seconds(1);
 // When one part dies the others follow; this long is waited to see which was first.
 constexpr milliseconds kCauseDelay{300};
@@ -198,7 +197,7 @@ asio::awaitable<void> Machine::WatchConnection(std::shared_ptr<Machine> self) {
 asio::awaitable<void> Machine::CheckHealth(std::shared_ptr<Machine> self) {
   milliseconds timeout = self->Scaled(milliseconds(self->parts_.agent.health_check_request_timeout_ms));
   while (true) {
-    co_await self->stopped_.WaitFor(kHealthInterval);
+    co_await self->stopped_.WaitFor(self->parts_.health_interval);
     if (self->stopped_.happened() || self->faulted_) co_return;
     auto checked = co_await self->agent_->Check(timeout);
     if (!checked) self->Fault("the agent is not well: " + checked.error().message());
@@ -216,7 +215,7 @@ asio::awaitable<void> Machine::Stop(bool graceful) {
   parts_.hypervisor->Kill();
   if (vm_started_) co_await vm_exited_.WaitFor(kVmExitDelay);
   if (virtiofsd_.process.running() && vm_started_) co_await virtiofsd_exited_.WaitFor(kVirtiofsdExitDelay);
-  virtiofsd_.process.End();
+  virtiofsd_.End();
   if (agent_) agent_->connection().Close();
   settled_.Happen();
 }

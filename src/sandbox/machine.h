@@ -5,6 +5,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -28,6 +29,7 @@ struct MachineParts {
   config::AgentConfig agent;
   int timeout_scale = 1;  // TimeoutScale (hypervisor.h)
   uid_t vmm_user = 0;     // and group
+  std::chrono::milliseconds health_interval{10000};
   std::unique_ptr<hypervisor::Hypervisor> hypervisor;
   std::function<Result<hypervisor::Virtiofsd>()> start_virtiofsd;  // empty: no shared files
 };

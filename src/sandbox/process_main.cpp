@@ -198,6 +198,7 @@ Result<bool> RunSandbox(Plan& plan) {
   std::string shared_dir = parts.shared_files->path();
   parts.machine = TRY(MakeMachine(executor, plan, shared_dir));
   parts.standins = std::make_shared<StandinServer>(executor);
+  parts.guest_seccomp = !plan.config.runtime.disable_guest_seccomp;
   parts.state = TRY(FirstState(plan));
   parts.directory = plan.directory.get();
   parts.on_created = [shared_dir] {

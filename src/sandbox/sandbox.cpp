@@ -73,6 +73,7 @@ asio::awaitable<Result<>> Sandbox::CreateInGuest(Container& container, oci::Bund
   request.set_exec_id(container.id);
   grpc::Spec& spec = *request.mutable_oci();
   spec = oci::GuestSpec(bundle.spec);
+  if (!parts_.guest_seccomp) spec.mutable_linux()->clear_seccomp();
   spec.mutable_process()->set_terminal(terminal);
   // While the machine boots.
   if (parts_.shared_files) {

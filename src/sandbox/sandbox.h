@@ -40,6 +40,7 @@ struct SandboxParts {
   std::optional<SharedFiles> shared_files;  // none: nothing is shared, for tests of what needs no files
   std::shared_ptr<StandinServer> standins;
   std::optional<oci::Bundle> bundle;  // that of the first container, when it has been read already
+  bool guest_seccomp = true;          // false: without the containers' seccomp filters
   State state;
   int directory = -1;                // of state.json; stays the caller's
   std::function<void()> on_created;  // called once, after the first container

@@ -152,6 +152,12 @@ TEST_F(SharedFilesTest, HostMountsAreDroppedButForWhatIsNeeded) {
   umount2(other.c_str(), MNT_DETACH);
 }
 
+struct TempFolderIn {
+  explicit TempFolderIn(std::string at) : path(std::move(at)) { fs::create_directory(path); }
+  ~TempFolderIn() { rmdir(path.c_str()); }
+  std::string path;
+};
+
 grpc::Mount& AddMount(grpc::Spec& spec, const std::string& destination, const std::string& type,
                       const std::string& source, const std::vector<std::string>& options) {
   grpc::Mount& mount = *spec.add_mounts();
@@ -173,6 +179,8 @@ TEST_F(SharedFilesTest, TheSpecIsRewrittenForTheGuest) {
   AddMount(spec, "/dev/shm", "bind", source_.path() + "/shm", {"rbind", "rw"});
   AddMount(spec, "/dev/zero2", "bind", "/dev/zero", {"bind"});
   AddMount(spec, "/hostproc", "bind", "/proc", {"rbind"});
+  TempFolderIn dev("/dev/kata-test-folder");
+  AddMount(spec, "/dev/folder", "bind", dev.path, {"rbind"});
   SharedNames names;
   auto done = ShareWithGuest(*shared_, "c1", source_.path(), source_.path() + "/rootfs", spec, names);
   ASSERT_TRUE(done) << done.error().message();
@@ -186,6 +194,7 @@ TEST_F(SharedFilesTest, TheSpecIsRewrittenForTheGuest) {
   EXPECT_EQ(spec.mounts(3).source(), "shm");
   EXPECT_EQ(spec.mounts(4).source(), "/dev/zero");
   EXPECT_EQ(spec.mounts(5).source(), "/proc");
+  EXPECT_EQ(spec.mounts(6).source(), dev.path);
   EXPECT_EQ(*ReadFile(Shared("c1-1-vol_ume/data")), "data");
   EXPECT_EQ(TryWrite(Shared("c1-1-vol_ume/new")), EROFS);
   EXPECT_EQ(*ReadFile(Shared("c1-2-hosts")), "127.0.0.1 me");

@@ -61,7 +61,7 @@ class GuestTest(SharedCase):
     def prepare(cls, c):
         c.linux["resources"].update(
             memory={"limit": 256 * MIB, "reservation": 128 * MIB},
-            cpu={"quota": 50000, "period": 100000, "shares": 512, "cpus": "0"},
+            cpu={"quota": 50000, "period": 100000, "shares": 512},
             pids={"limit": 77},
             hugepageLimits=[{"pageSize": "2MB", "limit": 4 * MIB}],
             unified={"memory.high": str(200 * MIB)},
@@ -79,7 +79,6 @@ class GuestTest(SharedCase):
             "memory.high": str(200 * MIB),
             "cpu.max": "50000 100000",
             "cpu.weight": "20",
-            "cpuset.cpus": "0",
             "pids.max": "77",
             "hugetlb.2MB.max": str(4 * MIB),
         }
