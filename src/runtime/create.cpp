@@ -160,7 +160,8 @@ class Creation {
   }
 
   Result<> CallCreate() {
-    Task task = TRY(Task::Connect(directory_.get()));
+    auto task = Task::Connect(directory_.get());
+    if (!task) return tl::unexpected(ExplainStartFailure(std::move(task).error(), directory_.get()));
     containerd::task::v2::CreateTaskRequest request;
     request.set_id(options_.id);
     request.set_bundle(bundle_.path);
@@ -169,7 +170,7 @@ class Creation {
     request.set_stdin(stdio);
     request.set_stdout(stdio);
     request.set_stderr(stdio);
-    auto created = task.Call<containerd::task::v2::CreateTaskResponse>("Create", request, {}, &interrupts_);
+    auto created = task->Call<containerd::task::v2::CreateTaskResponse>("Create", request, {}, &interrupts_);
     if (!created) return tl::unexpected(ExplainStartFailure(std::move(created).error(), directory_.get()));
     return {};
   }

@@ -90,4 +90,5 @@ def broken_program(folder):
     path = folder / "broken"
     path.write_text("#!/bin/sh\necho 'this program is broken on purpose' >&2\nexit 3\n")
     path.chmod(0o755)
+    folder.chmod(0o755)  # the VMM is an unprivileged user
     return path
