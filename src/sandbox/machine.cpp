@@ -183,8 +183,13 @@ asio::awaitable<void> Machine::WatchVirtiofsd(std::shared_ptr<Machine> self) {
   auto status = self->virtiofsd_.process.Wait();
   std::string how = status ? status->Describe() : status.error().message();
   std::string what = fmt::format("virtiofsd {}: {}", how, self->virtiofsd_.LogTail());
-  // It ends by itself when the VMM has gone: then that is the cause.
-  if (!status || status->Shell() != 0) self->Cause(what);
+  // It ends by itself, and well, when the VMM has gone: then that is the cause, and whoever starts or watches the VMM
+  // tells it in a moment.
+  if (status && status->Shell() == 0) {
+    co_await self->failed_.WaitFor(kVmExitDelay);
+  } else {
+    self->Cause(what);
+  }
   self->Fault(std::move(what));
 }
 
