@@ -171,7 +171,7 @@ class StartTest(FaultCase):
         broken = faults.broken_program(self.world.tmp)
         self.fails(f'[hypervisor.qemu]\npath = "{broken}"\n', "this program is broken on purpose", "3")
         self.fails('[hypervisor.qemu]\npath = "/no/such/qemu"\n', "/no/such/qemu", "[Nn]o such file or directory")
-        self.fails('[hypervisor.qemu]\ncpu_features = "no_such_feature=on"\n', "no_such_feature")
+        self.fails('[hypervisor.qemu]\ncpu_features = "no_such_feature=on"\n', "no.such.feature")
 
     def test_a_virtiofsd_that_cannot_start(self):
         broken = faults.broken_program(self.world.tmp)
