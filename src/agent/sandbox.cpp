@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <cctype>
 
+#include "agent/reaper.h"
+
 namespace kata::agent {
 
 namespace {
@@ -113,6 +115,12 @@ asio::awaitable<Result<>> Sandbox::Destroy() {
   }
   auto released = storages_.ReleaseAll();
   if (!released && first) first = std::move(released);
+  if (namespaces_.pause.running()) {
+    // The init of a pid namespace ends only when everybody in it has been reaped, and some of them are this agent's own
+    // children: to wait for it without the event loop would be to wait for ourselves.
+    (void)namespaces_.pause.Signal(SIGKILL);
+    (void)co_await Reaper::Get().Wait(namespaces_.pause.Disown());
+  }
   namespaces_ = SharedNamespaces();
   ::sync();
   destroyed_ = true;

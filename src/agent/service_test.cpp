@@ -321,9 +321,14 @@ TEST_F(ServiceTest, ProcessesAreListed) {
   grpc::GetDiagnosticDataRequest request;
   request.set_container_id(id);
   request.set_log_type("processes");
-  auto reply = Call<grpc::GetDiagnosticDataResponse>("GetDiagnosticData", request);
-  ASSERT_TRUE(reply) << reply.error().message();
-  EXPECT_THAT(reply->data(), testing::MatchesRegex("\\[\\{\"pid\":[0-9]+,.*\"cmd\":\"sleep 1000\"\\}\\]"));
+  std::string list;
+  do {
+    // Until the shell has become what it was told to.
+    auto reply = Call<grpc::GetDiagnosticDataResponse>("GetDiagnosticData", request);
+    ASSERT_TRUE(reply) << reply.error().message();
+    list = reply->data();
+  } while (list.find("\"cmd\":\"sleep 1000\"") == std::string::npos);
+  EXPECT_THAT(list, testing::MatchesRegex("\\[\\{\"pid\":[0-9]+,.*\"cmd\":\"sleep 1000\"\\}\\]"));
   request.set_log_type("termination");
   EXPECT_EQ(Call<grpc::GetDiagnosticDataResponse>("GetDiagnosticData", request).error().code(), Code::kUnimplemented);
 }

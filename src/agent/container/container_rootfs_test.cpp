@@ -34,8 +34,23 @@ TEST_F(ContainerTest, NothingOfTheGuestIsLeft) {
   EXPECT_EQ(roots, 0U);
 }
 
+TEST_F(ContainerTest, WithoutACgroupNamespaceItsOwnCgroupIsShown) {
+  // As Podman asks for on a host with cgroup version 1.
+  grpc::Spec spec = Spec("cat /sys/fs/cgroup/cgroup.procs | wc -l; ls /sys/fs/cgroup/cgroup.subtree_control; "
+                         "mkdir /sys/fs/cgroup/x 2>&1; grep ' /sys/fs/cgroup ' /proc/self/mountinfo");
+  auto* namespaces = spec.mutable_linux()->mutable_namespaces();
+  for (int i = namespaces->size() - 1; i >= 0; --i) {
+    if (namespaces->Get(i).type() == "cgroup") namespaces->DeleteSubrange(i, 1);
+  }
+  AddMount(&spec, "/sys/fs/cgroup", "cgroup", "cgroup", {"rprivate", "nosuid", "noexec", "nodev", "relatime", "ro"});
+  const Outcome outcome = Run(spec);
+  ASSERT_FALSE(outcome.error) << outcome.error->message();
+  EXPECT_THAT(outcome.out, testing::ContainsRegex("^[1-9][0-9]*\n/sys/fs/cgroup/cgroup.subtree_control\nmkdir.*Read-only"));
+  EXPECT_THAT(outcome.out, testing::ContainsRegex(" ro,nosuid,nodev,noexec,relatime - cgroup2 "));
+}
+
 TEST_F(ContainerTest, TheRootCannotBeUnmountedToShowTheGuest) {
-  grpc::Spec spec = Spec("umount -l / 2>/dev/null; ls /; ls /work /usr 2>&1");
+  grpc::Spec spec = Spec("umount -l / 2>/dev/null; ls /; ls /var /usr 2>&1");
   for (auto* set : {spec.mutable_process()->mutable_capabilities()->mutable_bounding(),
                     spec.mutable_process()->mutable_capabilities()->mutable_effective(),
                     spec.mutable_process()->mutable_capabilities()->mutable_permitted()}) {

@@ -122,7 +122,7 @@ Result<> MakeOne(const grpc::Mount& mount, PreparedMount& prepared, int root) {
   return {};
 }
 
-Result<PreparedMount> PrepareOne(const grpc::Mount& mount, int cgroup, bool own_cgroup_namespace) {
+Result<PreparedMount> PrepareOne(const grpc::Mount& mount, const std::string& cgroup, bool own_cgroup_namespace) {
   PreparedMount prepared;
   prepared.options = TRY(ParseMountOptions(mount));
   if (mount.destination().empty()) return Fail(Code::kInvalidArgument, "the destination is empty");
@@ -131,7 +131,7 @@ Result<PreparedMount> PrepareOne(const grpc::Mount& mount, int cgroup, bool own_
     prepared.tree = TRY(Context(CloneMount(AT_FDCWD, mount.source(), options.recursive), "the source"));
     prepared.is_file = TRY(IsFile(prepared.tree.get()));
   } else if (IsCgroup(mount) && !own_cgroup_namespace) {
-    prepared.tree = TRY(CloneMount(cgroup, "", false));
+    prepared.tree = TRY(CloneMount(AT_FDCWD, cgroup, false));
   } else if (std::find(kWithoutDevice.begin(), kWithoutDevice.end(), mount.type()) == kWithoutDevice.end()) {
     std::vector<std::string> data = options.data;
     if ((options.set & MOUNT_ATTR_RDONLY) != 0) data.insert(data.begin(), "ro");
@@ -143,7 +143,8 @@ Result<PreparedMount> PrepareOne(const grpc::Mount& mount, int cgroup, bool own_
 
 }  // namespace
 
-Result<std::vector<PreparedMount>> PrepareMounts(const grpc::Spec& spec, int cgroup, bool own_cgroup_namespace) {
+Result<std::vector<PreparedMount>> PrepareMounts(const grpc::Spec& spec, const std::string& cgroup,
+                                                 bool own_cgroup_namespace) {
   std::vector<PreparedMount> all;
   for (int i = 0; i < spec.mounts_size(); ++i) {
     all.push_back(TRY(Context(PrepareOne(spec.mounts(i), cgroup, own_cgroup_namespace), "mounts[{}] (\"{}\" at {})", i,

@@ -20,8 +20,9 @@ struct PreparedMount {
 };
 
 // Takes what the mounts need of the guest: bind sources, and filesystems with a device or paths in the guest. With
-// own_cgroup_namespace false, the cgroup folder itself stands for the filesystem of cgroups.
-Result<std::vector<PreparedMount>> PrepareMounts(const grpc::Spec& spec, int cgroup, bool own_cgroup_namespace);
+// own_cgroup_namespace false, cgroup (the container's, a path in the guest) stands for the filesystem of cgroups.
+Result<std::vector<PreparedMount>> PrepareMounts(const grpc::Spec& spec, const std::string& cgroup,
+                                                 bool own_cgroup_namespace);
 
 // Makes them inside root, in order, with the mount points that are missing. In the base, after the namespaces are
 // there.
