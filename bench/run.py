@@ -40,12 +40,16 @@ class Runtime:
 
     def call(self, *arguments):
         """Seconds that one command took; its failure ends the benchmark."""
-        start = time.perf_counter()
-        process = self.popen(*arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        error = process.communicate()[1]
-        if process.returncode != 0:
-            raise RuntimeError(f"{self.name} {' '.join(arguments)}: {error.decode(errors='replace')}")
-        return time.perf_counter() - start
+        # To a file and not a pipe, which a detached container would keep open.
+        with tempfile.TemporaryFile() as error:
+            start = time.perf_counter()
+            process = self.popen(*arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=error)
+            status = process.wait()
+            elapsed = time.perf_counter() - start
+            if status != 0:
+                error.seek(0)
+                raise RuntimeError(f"{self.name} {' '.join(arguments)}: {error.read().decode(errors='replace')}")
+            return elapsed
 
 
 def runtimes(state):
@@ -88,7 +92,6 @@ def first_output(runtime, bundle, name):
 
 @contextlib.contextmanager
 def sleeping(runtime, bundle, name):
-    # Standard output goes to a file: a pipe would stay open for as long as the container, and be waited for.
     runtime.call("run", "--detach", "--bundle", bundle, name)
     try:
         yield

@@ -9,9 +9,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <cstdlib>
-#include <string_view>
 
-#include "agent/container/container.h"
 #include "agent/guest_init.h"
 #include "agent/options.h"
 #include "agent/reaper.h"
@@ -126,7 +124,4 @@ int AgentMain() {
 
 }  // namespace kata::agent
 
-int main(int argc, char** argv) {
-  if (argc > 1 && std::string_view(argv[1]) == "init") kata::agent::ContainerInitMain();
-  return kata::agent::AgentMain();
-}
+int main() { return kata::agent::AgentMain(); }

@@ -80,39 +80,57 @@ Result<std::string> FindExecutable(const std::string& name) {
   _exit(127);
 }
 
-// The one place where close-on-exec is cleared. First everything moves above the target numbers, so that no dup2 below
-// can overwrite a descriptor that is still to be moved.
-int PublishDescriptors(std::vector<int>& fds) {
+// The one place where close-on-exec is cleared: for the first so many of fds, which become the child's 0, 1, 2 and so on.
+// First everything moves above the target numbers, so that no dup3 below can overwrite a descriptor that is still to be
+// moved.
+bool PublishDescriptors(std::vector<int>& fds, int inherited) {
   const auto count = static_cast<int>(fds.size());
   for (int& fd : fds) {
     fd = fcntl(fd, F_DUPFD_CLOEXEC, count);
-    if (fd < 0) return -1;
+    if (fd < 0) return false;
   }
-  for (int i = 0; i + 1 < count; ++i) {
-    if (dup2(fds[i], i) < 0) return -1;
+  for (int i = 0; i < count; ++i) {
+    if (dup3(fds[static_cast<size_t>(i)], i, i < inherited ? 0 : O_CLOEXEC) < 0) return false;
   }
-  if (dup3(fds.back(), count - 1, O_CLOEXEC) < 0) return -1;
   // Older kernels and filters may refuse close_range; the rest is close-on-exec by rule anyway.
   syscall(SYS_close_range, static_cast<unsigned>(count), ~0U, 0);
-  return count - 1;
+  return true;
+}
+
+// Handlers and masks of the parent mean nothing to the child; a blocked or ignored signal would surprise it.
+void ResetSignals() {
+  sigset_t none;
+  sigemptyset(&none);
+  for (int signal = 1; signal < NSIG; ++signal) ::signal(signal, SIG_DFL);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+void DieWith(pid_t parent) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  // The parent may have died before: then nobody would send it.
+  if (getppid() != parent) _exit(127);
+}
+
+// clone3 and not fork: the pidfd comes with the child, so its number cannot be recycled in between.
+pid_t CloneWithPidfd(int* pidfd) {
+  clone_args args{};
+  args.flags = CLONE_PIDFD;
+  args.pidfd = reinterpret_cast<uint64_t>(pidfd);
+  args.exit_signal = SIGCHLD;
+  return static_cast<pid_t>(syscall(SYS_clone3, &args, sizeof args));
 }
 
 [[noreturn]] void RunChild(Prepared& prepared) {
   const Command& command = *prepared.command;
   int error_fd = prepared.fds.back();
-  // Handlers and masks of the parent mean nothing to the new program; a blocked or ignored signal would surprise it.
-  sigset_t none;
-  sigemptyset(&none);
-  for (int signal = 1; signal < NSIG; ++signal) ::signal(signal, SIG_DFL);
-  sigprocmask(SIG_SETMASK, &none, nullptr);
-
+  ResetSignals();
   for (const int ns : command.join_namespaces) {
     if (setns(ns, 0) != 0) GiveUp(error_fd, kNamespace);
   }
   if (command.working_directory >= 0 && fchdir(command.working_directory) != 0) GiveUp(error_fd, kDirectory);
-  const int published = PublishDescriptors(prepared.fds);
-  if (published < 0) GiveUp(error_fd, kDescriptors);
-  error_fd = published;
+  const int last = static_cast<int>(prepared.fds.size()) - 1;
+  if (!PublishDescriptors(prepared.fds, last)) GiveUp(error_fd, kDescriptors);
+  error_fd = last;
   if (command.new_session) setsid();
   if (command.credentials) {
     const Command::Credentials& user = *command.credentials;
@@ -121,11 +139,8 @@ int PublishDescriptors(std::vector<int>& fds) {
       GiveUp(error_fd, kCredentials);
     }
   }
-  if (command.die_with_parent) {
-    // After the credentials: changing them clears it. The parent may have died before: then nobody would send it.
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != prepared.parent) _exit(127);
-  }
+  // After the credentials: changing them clears it.
+  if (command.die_with_parent) DieWith(prepared.parent);
   execve(prepared.path.c_str(), prepared.argv.data(), prepared.env.empty() ? environ : prepared.env.data());
   GiveUp(error_fd, kExec);
 }
@@ -212,13 +227,8 @@ Result<Child> Spawn(const Command& command) {
   prepared.fds.insert(prepared.fds.end(), command.extra_fds.begin(), command.extra_fds.end());
   prepared.fds.push_back(error_write.get());
 
-  // clone3 and not fork: the pidfd comes with the child, so its number cannot be recycled in between.
   int pidfd = -1;
-  clone_args args{};
-  args.flags = CLONE_PIDFD;
-  args.pidfd = reinterpret_cast<uint64_t>(&pidfd);
-  args.exit_signal = SIGCHLD;
-  const auto pid = static_cast<pid_t>(syscall(SYS_clone3, &args, sizeof args));
+  const pid_t pid = CloneWithPidfd(&pidfd);
   if (pid < 0) return FailErrno("cannot start {}: clone3", name);
   if (pid == 0) RunChild(prepared);
 
@@ -234,6 +244,20 @@ Result<Child> Spawn(const Command& command) {
     return FailWith(failure.sys, "cannot start {}: {}", name, NameOf(failure.step));
   }
   return child;
+}
+
+Result<Child> Fork(std::vector<int> fds, const std::function<void()>& body) {
+  const UniqueFd null = TRY(OpenNull());
+  std::replace(fds.begin(), fds.end(), -1, null.get());
+  const pid_t parent = getpid();
+  int pidfd = -1;
+  const pid_t pid = CloneWithPidfd(&pidfd);
+  if (pid < 0) return FailErrno("cannot make a process: clone3");
+  if (pid > 0) return Child(pid, UniqueFd(pidfd));
+  ResetSignals();
+  DieWith(parent);
+  if (PublishDescriptors(fds, 3)) body();
+  _exit(1);
 }
 
 }  // namespace kata

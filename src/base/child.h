@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -81,5 +82,10 @@ class Child {
 // Starts a child. An exec that fails is this call's error (with exec's errno), not a child that ends with 127.
 // Between fork and exec nothing is allocated.
 Result<Child> Spawn(const Command& command);
+
+// Starts a child that runs body in a copy of this process, and exits with 1 if body returns. This process must have one
+// thread: then body may allocate. The child's descriptors are fds by their order (-1: /dev/null), close-on-exec from 3
+// on; all others are closed, signals are as by default, and it dies with this process.
+Result<Child> Fork(std::vector<int> fds, const std::function<void()>& body);
 
 }  // namespace kata

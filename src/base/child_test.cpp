@@ -88,6 +88,28 @@ TEST(Spawn, ChildDiesWithItsParentAlsoAsAnotherUser) {
   EXPECT_EQ(ReadAll(read_end.get()).value(), "");
 }
 
+TEST(Fork, ChildHasOnlyItsDescriptorsAndMayAllocate) {
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  const UniqueFd read_end(ends[0]);
+  UniqueFd write_end(ends[1]);
+  const UniqueFd leak = Open("/dev/zero", O_RDONLY).value();
+  signal(SIGUSR1, SIG_IGN);
+  auto child = Fork({-1, write_end.get(), -1, leak.get(), write_end.get()}, [] {
+    std::string text;
+    for (int fd = 0; fd < 64; ++fd) {
+      const int flags = fcntl(fd, F_GETFD);
+      if (flags >= 0) text += fmt::format("{}{} ", fd, (flags & FD_CLOEXEC) != 0 ? "c" : "");
+    }
+    (void)WriteAll(4, text + (signal(SIGUSR1, SIG_IGN) == SIG_DFL ? "default" : "kept"));
+  });
+  signal(SIGUSR1, SIG_DFL);
+  ASSERT_TRUE(child) << child.error().message();
+  write_end.Reset();
+  EXPECT_EQ(ReadAll(read_end.get()).value(), "0 1 2 3c 4c default");
+  EXPECT_EQ(child->Wait()->code, 1);
+}
+
 TEST(Child, DestructorKillsAndReaps) {
   pid_t pid = 0;
   {

@@ -26,9 +26,9 @@ namespace {
 // Stdin, stdout and stderr: the agent's pipes, or the pty. What was not given stays /dev/null, but the container's.
 Result<> PlaceStdio(const Plan& plan, int root) {
   const uid_t uid = plan.spec.process().user().uid();
-  if (plan.header.terminal) {
-    if (!plan.header.exec) return {};  // MakeConsole did it
-    const Terminal terminal = TRY(OpenTerminal(root, uid, plan.header.rows, plan.header.columns));
+  if (plan.terminal) {
+    if (!plan.exec) return {};  // MakeConsole did it
+    const Terminal terminal = TRY(OpenTerminal(root, uid, plan.rows, plan.columns));
     TRY(TakeTerminal(terminal.slave.get()));
     return SendPacket(kStatusFd, Say::kTerminal, {}, terminal.master.get());
   }
@@ -102,10 +102,10 @@ Result<> DropPrivileges(const Plan& plan, bool* entered) {
   if (!process.nonewprivileges() && plan.fd(kSeccomp) >= 0) TRY(LoadSeccomp(plan.fd(kSeccomp)));
   // Root may enter folders that the user may not, and the other way round on some network filesystems.
   *entered = chdir(process.cwd().c_str()) == 0;
-  TRY(LimitBoundingSet(plan.header.capabilities));
+  TRY(LimitBoundingSet(plan.capabilities));
   if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) return FailErrno("cannot keep the capabilities");
   TRY(ChangeUser(process.user()));
-  TRY(ApplyCapabilities(plan.header.capabilities));
+  TRY(ApplyCapabilities(plan.capabilities));
   if (prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) != 0) return FailErrno("cannot let go of the capabilities");
   return {};
 }
@@ -127,7 +127,7 @@ Result<> BecomeProcess(StageContext& context) {
   syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr);
   if (plan.spec.linux().has_personality()) TRY(ApplyPersonality(plan.spec.linux().personality()));
   umask(process.user().has_umask() ? process.user().umask() & 0777U : 0022);
-  if (!plan.header.exec && plan.spec.linux().has_seccomp()) {
+  if (!plan.exec && plan.spec.linux().has_seccomp()) {
     TRY(CompileSeccomp(plan.spec.linux().seccomp(), plan.fd(kSeccomp)));
   }
 
@@ -141,7 +141,7 @@ Result<> BecomeProcess(StageContext& context) {
   const Packet go = TRY(ReceivePacket(kStatusFd));
   if (go.end || go.what != Say::kGo) _exit(1);  // the container is given up
 
-  TRY(RunStartContainerHooks(plan.spec, plan.header.id.data()));
+  TRY(RunStartContainerHooks(plan.spec, plan.id));
   const std::vector<char*> argv = Pointers(process.args());
   const std::vector<char*> envp = Pointers(env);
   if (process.nonewprivileges() && plan.fd(kSeccomp) >= 0) TRY(LoadSeccomp(plan.fd(kSeccomp)));

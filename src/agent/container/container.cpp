@@ -141,11 +141,11 @@ struct Container::Impl {
 
   Plan NewPlan(const ProcessIo& io) const {
     Plan plan;
-    plan.header.terminal = io.terminal;
-    plan.header.rows = io.rows;
-    plan.header.columns = io.columns;
-    plan.header.capabilities = capabilities;
-    std::memcpy(plan.header.id.data(), id.data(), id.size());
+    plan.terminal = io.terminal;
+    plan.rows = io.rows;
+    plan.columns = io.columns;
+    plan.capabilities = capabilities;
+    plan.id = id;
     return plan;
   }
 
@@ -243,8 +243,8 @@ asio::awaitable<Result<StartedProcess>> Container::Exec(grpc::Process process, P
   auto fds = impl->Roles(io);
   for (size_t role = kPidNamespace; role < kRoles; ++role) fds[role] = impl->pins[role].get();
   Plan plan = impl->NewPlan(io);
-  plan.header.exec = true;
-  if (process.has_capabilities()) plan.header.capabilities = CapabilitiesOf(process);
+  plan.exec = true;
+  if (process.has_capabilities()) plan.capabilities = CapabilitiesOf(process);
   if (impl->personality) *plan.spec.mutable_linux()->mutable_personality() = *impl->personality;
   *plan.spec.mutable_process() = process;
   CO_TRY_ASSIGN(auto launch, co_await Launch::Start(impl->executor, std::move(plan), fds));

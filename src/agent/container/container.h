@@ -101,8 +101,4 @@ class Container {
   std::shared_ptr<Impl> impl_;
 };
 
-// The main of the re-executed agent ("kata-agent init"): makes one container process from the plan it is handed. Never
-// returns but by exec or exit.
-[[noreturn]] void ContainerInitMain();
-
 }  // namespace kata::agent

@@ -226,10 +226,3 @@ void ContainerTest::Destroy(Container& container) {
 }
 
 }  // namespace kata::agent
-
-int main(int argc, char** argv) {
-  // The container's processes are this program, executed anew.
-  if (argc > 1 && std::string_view(argv[1]) == "init") kata::agent::ContainerInitMain();
-  testing::InitGoogleTest(&argc, argv);
-  return RUN_ALL_TESTS();
-}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The two stages that become a container process. Both are the re-executed agent, so they may allocate as they like.
+// The two stages that become a container process. Both are copies of the agent, which has one thread, so they may
+// allocate as they like.
 //
 // Stage 1 is a child of the agent in the guest's namespaces. It leaves the guest's mounts, joins what is shared, clones
 // stage 2 into the cgroup and the new namespaces as a child of the agent (CLONE_PARENT), maps its users, and exits.
@@ -27,6 +28,9 @@ struct StageContext {
 // Whether the spec has a namespace of this type, and if so whether it is a new one.
 bool HasNamespace(const grpc::Spec& spec, const std::string& type);
 bool MakesNamespace(const Plan& plan, const std::string& type, Role joined);
+
+// Runs both stages. An error of theirs is said on the status socket.
+[[noreturn]] void RunStages(Plan plan);
 
 // Runs stage 1 up to the clone; returns the context in stage 2 only.
 Result<StageContext> RunStage1(Plan plan);

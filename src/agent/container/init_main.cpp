@@ -4,7 +4,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "agent/container/container.h"
 #include "agent/container/init.h"
 
 namespace kata::agent {
@@ -23,7 +22,7 @@ Result<> JoinContainer(const Plan& plan) {
 }
 
 Result<> BecomeRootOfUserNamespace(const Plan& plan) {
-  const bool mapped = plan.header.exec ? plan.fd(kUserNamespace) >= 0 : HasNamespace(plan.spec, "user");
+  const bool mapped = plan.exec ? plan.fd(kUserNamespace) >= 0 : HasNamespace(plan.spec, "user");
   if (!mapped) return {};
   if (setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0) {
     return FailErrno("linux.uidMappings, linux.gidMappings: id 0 of the container is not mapped");
@@ -33,31 +32,29 @@ Result<> BecomeRootOfUserNamespace(const Plan& plan) {
   return {};
 }
 
-Result<> Run() {
-  Plan plan = TRY(ReadPlan(kPlanFd));
-  close(kPlanFd);
+Result<> Run(Plan plan) {
   StageContext context = TRY(RunStage1(std::move(plan)));
   // From here on in stage 2.
   char byte = 0;
   if (read(context.mapped.get(), &byte, 1) != 1) _exit(1);
   context.mapped.Reset();
-  if (context.plan.header.exec) TRY(JoinContainer(context.plan));
+  if (context.plan.exec) TRY(JoinContainer(context.plan));
   TRY(BecomeRootOfUserNamespace(context.plan));
   if (setsid() < 0) return FailErrno("cannot start a session");
-  if (!context.plan.header.exec) TRY(MakeContainer(context));
+  if (!context.plan.exec) TRY(MakeContainer(context));
   return BecomeProcess(context);
 }
 
 }  // namespace
 
-void ContainerInitMain() {
+void RunStages(Plan plan) {
   // Processes of the container must not reach this one's memory, or its executable, by way of /proc (CVE-2016-9962,
   // CVE-2019-5736). The clone inherits it; exec ends it.
   Result<> result;
   if (prctl(PR_SET_DUMPABLE, 0) != 0) {
     result = FailErrno("cannot become undumpable");
   } else {
-    result = Run();
+    result = Run(std::move(plan));
   }
   (void)SendPacket(kStatusFd, Say::kError, PackError(result.error()));
   _exit(1);

@@ -11,6 +11,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <cstring>
 
+#include "agent/container/init.h"
 #include "base/child.h"
 
 namespace kata::agent {
@@ -73,21 +74,13 @@ asio::awaitable<Result<std::unique_ptr<Launch>>> Launch::Start(asio::any_io_exec
   launch->socket_->descriptor.assign(ends[0]);
   UniqueFd theirs(ends[1]);
 
-  Command command;
-  command.path = "/proc/self/exe";
-  command.argv = {"kata-agent", "init"};
-  command.env.emplace();
-  command.extra_fds = {theirs.get(), -1};
+  std::vector<int> numbers = {-1, -1, -1, theirs.get()};
   for (size_t role = 0; role < kRoles; ++role) {
-    plan.header.fds[role] = -1;
-    if (fds[role] < 0) continue;
-    plan.header.fds[role] = ExtraFdNumber(command.extra_fds.size());
-    command.extra_fds.push_back(fds[role]);
+    plan.fds[role] = fds[role] < 0 ? -1 : static_cast<int>(numbers.size());
+    if (fds[role] >= 0) numbers.push_back(fds[role]);
   }
-  CO_TRY_ASSIGN(UniqueFd file, WritePlan(plan));
-  command.extra_fds[1] = file.get();
   {
-    CO_TRY_ASSIGN(Child stage1, Spawn(command));
+    CO_TRY_ASSIGN(Child stage1, Fork(std::move(numbers), [&plan] { RunStages(std::move(plan)); }));
     // The reaper collects it, as it does every child.
     stage1.Disown();
   }

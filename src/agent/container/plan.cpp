@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/container/plan.h"
 
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cstring>
-
-#include "base/files.h"
 
 namespace kata::agent {
 
@@ -16,28 +13,6 @@ namespace {
 constexpr size_t kMaxText = 4096;
 
 }  // namespace
-
-Result<UniqueFd> WritePlan(const Plan& plan) {
-  UniqueFd fd(memfd_create("plan", MFD_CLOEXEC));
-  if (!fd) return FailErrno("cannot make a memfd");
-  std::string data(reinterpret_cast<const char*>(&plan.header), sizeof plan.header);
-  if (!plan.spec.AppendToString(&data)) return Fail(Code::kInternal, "cannot serialize the spec");
-  TRY(WriteAll(fd.get(), data));
-  if (lseek(fd.get(), 0, SEEK_SET) != 0) return FailErrno("cannot rewind a memfd");
-  return fd;
-}
-
-Result<Plan> ReadPlan(int fd) {
-  const std::string data = TRY(ReadAll(fd));
-  Plan plan;
-  static_assert(std::is_trivially_copyable_v<PlanHeader>);
-  if (data.size() < sizeof plan.header) return Fail(Code::kInternal, "the plan is cut off");
-  std::memcpy(&plan.header, data.data(), sizeof plan.header);
-  if (!plan.spec.ParseFromArray(data.data() + sizeof plan.header, static_cast<int>(data.size() - sizeof plan.header))) {
-    return Fail(Code::kInternal, "the plan cannot be read");
-  }
-  return plan;
-}
 
 Result<> SendPacket(int socket, Say what, std::string_view text, int passed_fd) {
   char type = static_cast<char>(what);

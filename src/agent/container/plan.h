@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the agent hands to a re-executed copy of itself that is to become a container process, and what the two say to
-// each other meanwhile.
+// What the agent hands to a copy of itself that is to become a container process, and what the two say to each other
+// meanwhile.
 #pragma once
 
 #include <array>
@@ -33,29 +33,21 @@ enum Role : size_t {
   kRoles,
 };
 
+// The stages' end of the status socket.
 inline constexpr int kStatusFd = 3;
-inline constexpr int kPlanFd = 4;
 
-struct PlanHeader {
+struct Plan {
   bool exec = false;  // join a container, not make one
   bool terminal = false;
   uint32_t rows = 0;
   uint32_t columns = 0;
   CapabilitySets capabilities;
-  std::array<int32_t, kRoles> fds{};  // the stage's numbers, -1: none
-  std::array<char, 256> id{};         // NUL-terminated
+  std::string id;
+  grpc::Spec spec;               // of an exec: only Process
+  std::array<int, kRoles> fds{};  // the stages' numbers, -1: none
+
+  int fd(Role role) const { return fds[role]; }
 };
-
-struct Plan {
-  PlanHeader header;
-  grpc::Spec spec;  // of an exec: only Process
-
-  int fd(Role role) const { return header.fds[role]; }
-};
-
-// A memfd with the plan, ready to be read.
-Result<UniqueFd> WritePlan(const Plan& plan);
-Result<Plan> ReadPlan(int fd);
 
 // Packets of the status socket (SOCK_SEQPACKET). Towards the agent:
 enum class Say : char {

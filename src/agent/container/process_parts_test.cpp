@@ -82,22 +82,6 @@ TEST(Hooks, StateIsJson) {
             R"("annotations":{"a\"b":"line\u000abreak\\"}})");
 }
 
-TEST(Plan, SurvivesItsWay) {
-  Plan plan;
-  plan.header.exec = true;
-  plan.header.fds[kCgroup] = 9;
-  plan.header.capabilities.bounding = 5;
-  plan.spec.mutable_process()->add_args("x");
-  const auto fd = WritePlan(plan);
-  ASSERT_TRUE(fd);
-  const auto read = ReadPlan(fd->get());
-  ASSERT_TRUE(read) << read.error().message();
-  EXPECT_TRUE(read->header.exec);
-  EXPECT_EQ(read->fd(kCgroup), 9);
-  EXPECT_EQ(read->header.capabilities.bounding, 5U);
-  EXPECT_EQ(read->spec.process().args(0), "x");
-}
-
 TEST(Plan, ErrorsKeepTheirKind) {
   const Error error = UnpackError(PackError(Error(Code::kNotFound, "no such thing", ENOENT)));
   EXPECT_EQ(error.code(), Code::kNotFound);

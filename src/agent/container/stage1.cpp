@@ -34,7 +34,7 @@ constexpr Kind kNew[] = {{"pid", kPidNamespace, CLONE_NEWPID},
 
 uint64_t CloneFlags(const Plan& plan) {
   uint64_t flags = CLONE_PARENT | CLONE_PIDFD | CLONE_INTO_CGROUP;
-  if (plan.header.exec) return flags;
+  if (plan.exec) return flags;
   for (const Kind& kind : kNew) {
     if (MakesNamespace(plan, kind.type, kind.joined)) flags |= kind.flag;
   }
@@ -47,7 +47,7 @@ uint64_t CloneFlags(const Plan& plan) {
 // user namespace's eyes; an exec joins the rest in stage 2.
 Result<> JoinFirst(const Plan& plan) {
   std::vector<Role> roles = {kPidNamespace, kTimeNamespace};
-  if (!plan.header.exec) roles.insert(roles.end(), {kIpcNamespace, kUtsNamespace, kNetNamespace});
+  if (!plan.exec) roles.insert(roles.end(), {kIpcNamespace, kUtsNamespace, kNetNamespace});
   for (const Role role : roles) {
     if (plan.fd(role) >= 0 && setns(plan.fd(role), 0) != 0) return FailErrno("linux.namespaces: cannot join one");
   }
@@ -97,7 +97,7 @@ bool MakesNamespace(const Plan& plan, const std::string& type, Role joined) {
 Result<StageContext> RunStage1(Plan plan) {
   StageContext context;
   context.plan = std::move(plan);
-  if (!context.plan.header.exec) TRY(PrepareContainer(context));
+  if (!context.plan.exec) TRY(PrepareContainer(context));
   TRY(JoinFirst(context.plan));
 
   std::array<int, 2> ends{};

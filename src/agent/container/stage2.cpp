@@ -34,10 +34,10 @@ Result<> SetNames(const grpc::Spec& spec) {
 
 // The pty has to be made before the root is: its slave is bound on /dev/console. The agent gets the master at once.
 Result<> MakeConsole(const StageContext& context, int root) {
-  const PlanHeader& header = context.plan.header;
-  if (!header.terminal) return {};
-  const auto& process = context.plan.spec.process();
-  const Terminal terminal = TRY(OpenTerminal(root, process.user().uid(), header.rows, header.columns));
+  const Plan& plan = context.plan;
+  if (!plan.terminal) return {};
+  const auto& process = plan.spec.process();
+  const Terminal terminal = TRY(OpenTerminal(root, process.user().uid(), plan.rows, plan.columns));
   TRY(BindConsole(root, terminal.slave.get()));
   TRY(TakeTerminal(terminal.slave.get()));
   return SendPacket(kStatusFd, Say::kTerminal, {}, terminal.master.get());
