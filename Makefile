@@ -31,7 +31,7 @@ guest: build
 run: all
 	@bench/demo.sh
 
-check: format unit sanitized vm-tests
+check: format unit tidy sanitized vm-tests
 	@tests/summary.sh build/test-results
 
 unit: all
