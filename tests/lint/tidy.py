@@ -28,7 +28,7 @@ def without_root(text):
 
 
 @functools.cache
-def digest(path):
+def digest(path, mtime_ns):
     return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
 
 
@@ -59,7 +59,7 @@ class Source:
         """The hash of all that clang-tidy's answer depends on."""
         parts = [common, self.path, *self.arguments]
         for path in sorted(included):
-            parts += [path, digest(path)]
+            parts += [path, digest(path, os.stat(path).st_mtime_ns)]
         return hashlib.sha256("\0".join(map(without_root, parts)).encode()).hexdigest()
 
     def findings(self):
@@ -74,12 +74,13 @@ class Source:
 
 def check(source, included, common):
     # A file that has never been compiled is always looked at: what it includes is not known.
-    stamp = CACHE / source.key(included, common) if included else None
-    if stamp and stamp.exists():
+    key = source.key(included, common) if included else None
+    if key and (CACHE / key).exists():
         return ""
     findings = source.findings()
-    if stamp and not findings:
-        stamp.touch()
+    # Somebody may have edited a file meanwhile.
+    if key and not findings and source.key(included, common) == key:
+        (CACHE / key).touch()
     return findings
 
 
