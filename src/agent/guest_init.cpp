@@ -79,8 +79,8 @@ void SetLimits() {
   // The agent has up to seven descriptors for each process. The hard limit is what containers may ask for.
   constexpr rlimit kFiles{65536, 1048576};
   if (::setrlimit(RLIMIT_NOFILE, &kFiles) < 0) log::Error("cannot set the limit of open files: {}", ErrnoText(errno));
-  auto adjusted = WriteFile("/proc/self/oom_score_adj", "-1000");
-  if (!adjusted) log::Error("{}", adjusted.error().message());
+  // oom_score_adj stays 0: the OOM killer never takes PID 1, and a child that inherited -1000 could not be killed at a
+  // limit of memory that it does not fit into, but would try for ever.
 }
 
 void SetHostname() {

@@ -33,6 +33,8 @@ Result<UniqueFd> MakeNamespace(int type, const std::string& name, const std::str
   // Ignored, it makes the kernel reap this process's children.
   ::signal(SIGCHLD, SIG_IGN);
   ::prctl(PR_SET_NAME, "pause");
+  // With it would go every process of the pod.
+  (void)WriteFile("/proc/self/oom_score_adj", "-1000");
   ::syscall(SYS_close_range, 0U, ~0U, 0U);
   for (;;) ::pause();
 }

@@ -196,11 +196,13 @@ TEST(ParseSpec, WarnsOfWhatTheHostDecides) {
   spec["process"]["apparmorProfile"] = "docker-default";
   spec["process"]["selinuxLabel"] = "";
   spec["linux"]["mountLabel"] = "system_u";
+  spec["linux"]["resources"]["cpu"] = {{"cpus", "0-1"}, {"mems", ""}};
   std::vector<std::string> warnings;
   ASSERT_TRUE(ParseSpec(spec.dump(), &warnings));
-  ASSERT_EQ(warnings.size(), 2U);
+  ASSERT_EQ(warnings.size(), 3U);
   EXPECT_TRUE(warnings[0].starts_with("config.json: process.apparmorProfile: ignored"));
-  EXPECT_TRUE(warnings[1].starts_with("config.json: linux.mountLabel: ignored"));
+  EXPECT_TRUE(warnings[1].starts_with("config.json: linux.resources.cpu.cpus: ignored"));
+  EXPECT_TRUE(warnings[2].starts_with("config.json: linux.mountLabel: ignored"));
 }
 
 TEST(ParseSpec, IgnoresUnknownFieldsAndNull) {

@@ -75,6 +75,11 @@ Result<> ValidateNamespaces(const grpc::Spec& spec) {
                   i, entry.type(), entry.path());
     }
   }
+  for (const auto& [field, name] : {std::pair{"hostname", &spec.hostname()}, {"domainname", &spec.domainname()}}) {
+    constexpr size_t kMaxName = 64;  // the kernel's __NEW_UTS_LEN
+    if (name->size() <= kMaxName) continue;
+    return Fail(Code::kInvalidArgument, "{}: {} bytes, and at most {} are allowed", field, name->size(), kMaxName);
+  }
   if (!spec.hostname().empty() && !HasNamespace(spec, "uts")) {
     return Fail(Code::kInvalidArgument, "hostname: cannot be set without a uts namespace in linux.namespaces");
   }
@@ -137,13 +142,36 @@ Result<> ValidateSysctl(const grpc::Spec& spec, const std::string& key) {
   return {};
 }
 
+// The path without ".", ".." and empty parts, by its letters only, as runc and path.Clean of Go do it.
+std::string Clean(std::string_view path) {
+  std::string clean;
+  while (!path.empty()) {
+    const size_t slash = std::min(path.find('/'), path.size());
+    const std::string_view part = path.substr(0, slash);
+    path.remove_prefix(std::min(slash + 1, path.size()));
+    if (part.empty() || part == ".") continue;
+    if (part == "..") {
+      clean.resize(clean.empty() ? 0 : clean.rfind('/'));
+    } else {
+      clean += fmt::format("/{}", part);
+    }
+  }
+  return clean.empty() ? "/" : clean;
+}
+
 Result<> ValidateMounts(grpc::Spec& spec, std::vector<std::string>* warnings) {
   for (int i = 0; i < spec.mounts_size(); ++i) {
     grpc::Mount& mount = *spec.mutable_mounts(i);
     if (!mount.destination().starts_with('/')) {
       Warn(warnings, fmt::format("mounts[{}].destination: \"{}\" is not absolute, and taken as \"/{}\"", i,
                                  mount.destination(), mount.destination()));
-      mount.set_destination("/" + mount.destination());
+    }
+    mount.set_destination(Clean(mount.destination()));
+    if (mount.destination() == "/") {
+      return Fail(Code::kInvalidArgument, "mounts[{}].destination: \"/\" is the root itself, which root.path says", i);
+    }
+    if (mount.type().empty() && !Contains(mount.options(), "bind") && !Contains(mount.options(), "rbind")) {
+      return Fail(Code::kInvalidArgument, "mounts[{}].type: missing, and neither bind nor rbind is in the options", i);
     }
     for (const std::string& option : mount.options()) {
       const std::string_view name = std::string_view(option).substr(0, option.find('='));

@@ -7,6 +7,15 @@ namespace kata::oci {
 namespace {
 
 constexpr int64_t kUnlimited = -1;
+// The agent's part of a container's start fits into a quarter of it; a program that has less for its pages only waits
+// for them, without end.
+constexpr int64_t kLeastMemory = 1 << 20;
+
+Result<> CheckLeastMemory(int64_t limit, std::string_view prefix, std::string_view name) {
+  if (limit >= kLeastMemory) return {};
+  return Fail(Code::kInvalidArgument, "{}{}: {} bytes are too few to run anything: at least {} are needed", prefix,
+              name, limit, kLeastMemory);
+}
 
 Result<> ValidateMemory(const grpc::LinuxMemory& memory, std::string_view prefix) {
   const auto at_least_unlimited = [&](int64_t value, std::string_view name) -> Result<> {
@@ -28,7 +37,8 @@ Result<> ValidateMemory(const grpc::LinuxMemory& memory, std::string_view prefix
   if (memory.swappiness() > 100) {
     return Fail(Code::kInvalidArgument, "{}memory.swappiness: {} is more than 100", prefix, memory.swappiness());
   }
-  return {};
+  const bool limited = memory.limit() > 0;
+  return limited ? CheckLeastMemory(memory.limit(), prefix, "memory.limit") : Result<>();
 }
 
 // "0-3,7": the list format of cpuset(7).
@@ -129,9 +139,14 @@ Result<> ValidateResources(const grpc::LinuxResources& resources, std::string_vi
   }
   // Each becomes the name of a file in the guest's cgroup.
   for (const auto& [name, value] : resources.unified()) {
-    if (name.find('.') != std::string::npos && name.find('/') == std::string::npos && name[0] != '.') continue;
-    return Fail(Code::kInvalidArgument, "{}unified[\"{}\"]: no name of a cgroup file such as memory.high", prefix,
-                name);
+    if (name.find('.') == std::string::npos || name.find('/') != std::string::npos || name[0] == '.') {
+      return Fail(Code::kInvalidArgument, "{}unified[\"{}\"]: no name of a cgroup file such as memory.high", prefix,
+                  name);
+    }
+    int64_t bytes = 0;
+    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), bytes);
+    const bool plain = error == std::errc() && end == value.data() + value.size();
+    if (name == "memory.max" && plain) TRY(CheckLeastMemory(bytes, prefix, "unified[\"memory.max\"]"));
   }
   return {};
 }

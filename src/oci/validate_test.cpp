@@ -156,6 +156,40 @@ TEST(Validate, TakesARelativeDestinationFromTheRootWithAWarning) {
   EXPECT_TRUE(warnings[0].starts_with("mounts[0].destination: "));
 }
 
+TEST(Validate, CleansDestinationsByTheirLetters) {
+  for (const auto& [written, clean] : {std::pair{"/dl/../dm", "/dm"}, {"/../../x/", "/x"}, {"a//./b/../c", "/a/c"}}) {
+    grpc::Spec spec = Default();
+    spec.mutable_mounts(0)->set_destination(written);
+    ASSERT_TRUE(Validate(spec)) << written;
+    EXPECT_EQ(spec.mounts(0).destination(), clean) << written;
+  }
+  for (const char* root : {"/", "/a/..", ".", "//"}) {
+    ExpectFault("mounts[2].destination: \"/\" is the root",
+                [&](grpc::Spec& spec) { spec.mutable_mounts(2)->set_destination(root); });
+  }
+}
+
+TEST(Validate, OnlyABindNeedsNoType) {
+  ExpectFault("mounts[1].type: missing", [](grpc::Spec& spec) { spec.mutable_mounts(1)->clear_type(); });
+  for (const char* option : {"bind", "rbind"}) {
+    EXPECT_EQ(ErrorAfter([&](grpc::Spec& spec) {
+                spec.mutable_mounts(1)->clear_type();
+                spec.mutable_mounts(1)->add_options(option);
+              }),
+              "");
+  }
+}
+
+TEST(Validate, NamesFitIntoTheKernels) {
+  EXPECT_EQ(ErrorAfter([](grpc::Spec& spec) {
+              spec.set_hostname(std::string(64, 'h'));
+              spec.set_domainname(std::string(64, 'd'));
+            }),
+            "");
+  ExpectFault("hostname: 65 bytes", [](grpc::Spec& spec) { spec.set_hostname(std::string(65, 'h')); });
+  ExpectFault("domainname: 65 bytes", [](grpc::Spec& spec) { spec.set_domainname(std::string(65, 'd')); });
+}
+
 TEST(Validate, ChecksMountsHooksDevicesAndPaths) {
   ExpectFault("mounts[1].options: ",
               [](grpc::Spec& spec) { spec.mutable_mounts(1)->add_options("idmap=uids=0-1-10"); });
@@ -191,6 +225,16 @@ TEST(Validate, ChecksResources) {
     resources.mutable_memory()->set_limit(100);
     resources.mutable_memory()->set_swap(99);
   });
+  fault("memory.limit: 4096 bytes", [](auto& resources) { resources.mutable_memory()->set_limit(4096); });
+  fault("memory.limit: ", [](auto& resources) { resources.mutable_memory()->set_limit((1 << 20) - 1); });
+  fault("unified[\"memory.max\"]: 65536 bytes",
+        [](auto& resources) { (*resources.mutable_unified())["memory.max"] = "65536"; });
+  fault("unified[\"memory.max\"]: 0 bytes",
+        [](auto& resources) { (*resources.mutable_unified())["memory.max"] = "0"; });
+  EXPECT_EQ(ErrorAfter([](grpc::Spec& spec) {
+              spec.mutable_linux()->mutable_resources()->mutable_memory()->set_limit(1 << 20);
+            }),
+            "");
   fault("cpu.period: ", [](auto& resources) { resources.mutable_cpu()->set_period(999); });
   fault("cpu.quota: ", [](auto& resources) { resources.mutable_cpu()->set_quota(999); });
   for (const char* list : {"a", "1-", "3-1", "1,,2", "1,", "-1", "1-2-3", " 1"}) {

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/files.h"
+#include "base/log.h"
 #include "oci/parse.h"
 #include "oci/validate.h"
 #include "protocol/shim.pb.h"
@@ -78,7 +79,9 @@ Result<std::string> ReadResources(const UpdateOptions& options) {
 Result<int> Update(const Globals& globals, const UpdateOptions& options) {
   const Record record = TRY(FindContainer(globals.root, options.id));
   const std::string json = TRY(ReadResources(options));
-  TRY(oci::ValidateResources(TRY(oci::ParseResources(json))));
+  std::vector<std::string> warnings;
+  TRY(oci::ValidateResources(TRY(oci::ParseResources(json, &warnings))));
+  for (const std::string& warning : warnings) log::Warn("{}", warning);
   if (record.status() == sandbox::Status::kStopped) return Fail(Code::kFailedPrecondition, "container not running");
   Task task = TRY(Task::Connect(record.directory.get()));
   containerd::task::v2::UpdateTaskRequest request;

@@ -67,6 +67,7 @@ asio::awaitable<void> Machine::Boot(std::shared_ptr<Machine> self, VmSize size, 
 asio::awaitable<Result<>> Machine::BootSteps(VmSize size, grpc::CreateSandboxRequest request) {
   auto self = shared_from_this();
   auto began = Timing::Clock::now();
+  size_ = size;
   hypervisor::VmSpec spec;
   spec.id = parts_.id;
   spec.vcpus = size.vcpus;

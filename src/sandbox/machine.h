@@ -58,6 +58,8 @@ class Machine : public std::enable_shared_from_this<Machine> {
   std::chrono::milliseconds Scaled(std::chrono::milliseconds time) const { return time * parts_.timeout_scale; }
   std::chrono::milliseconds CreateTimeout() const;
   Timing& timing() { return timing_; }
+  // Valid from Boot on.
+  const VmSize& size() const { return size_; }
 
   // Fails the machine: the cause is sought for a moment, the VM is killed, failed() happens.
   void Fault(std::string why);
@@ -79,6 +81,7 @@ class Machine : public std::enable_shared_from_this<Machine> {
   hypervisor::Virtiofsd virtiofsd_;
   std::shared_ptr<AgentClient> agent_;
   Timing timing_;
+  VmSize size_;
   Event settled_;  // booted, or failed
   Event failed_;
   Event cause_known_;

@@ -23,8 +23,12 @@ struct VmSize {
   bool operator==(const VmSize&) const = default;
 };
 
-// Base + limit, rounded up, within the configuration's maxima and the host: memory = default_memory + memory.limit,
-// vCPUs = default_vcpus + cpu.quota / cpu.period. A limit that is missing, 0 or negative adds nothing.
+// What the resources leave a container: bytes (memory.limit) and processors (cpu.quota / cpu.period), 0 where there is
+// no limit. What unified says in memory.max and cpu.max counts in their place, as it does in the guest.
+int64_t MemoryLimit(const grpc::LinuxResources& resources);
+double CpuLimit(const grpc::LinuxResources& resources);
+
+// Base + limits, rounded up, within the configuration's maxima and the host.
 VmSize SizeVm(const config::HypervisorConfig& config, const grpc::LinuxResources& resources, const Host& host);
 
 }  // namespace kata::sandbox

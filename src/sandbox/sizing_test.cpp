@@ -51,6 +51,28 @@ TEST(Sizing, TheConfigurationsMaximaHold) {
   EXPECT_EQ(SizeVm(config, resources, kHost), (VmSize{2, 3000}));
 }
 
+TEST(Sizing, UnifiedCountsInPlaceOfTheOthers) {
+  const auto size = [](const char* memory_max, const char* cpu_max) {
+    config::HypervisorConfig config;
+    config.default_vcpus = 1;
+    config.default_memory = 256;
+    grpc::LinuxResources resources;
+    resources.mutable_memory()->set_limit(16 * kMib);
+    resources.mutable_cpu()->set_quota(100000);
+    resources.mutable_cpu()->set_period(50000);
+    if (memory_max != nullptr) (*resources.mutable_unified())["memory.max"] = memory_max;
+    if (cpu_max != nullptr) (*resources.mutable_unified())["cpu.max"] = cpu_max;
+    return SizeVm(config, resources, kHost);
+  };
+  EXPECT_EQ(size(nullptr, nullptr), (VmSize{3, 272}));
+  EXPECT_EQ(size("134217728", "300000 100000"), (VmSize{4, 384}));
+  EXPECT_EQ(size("1G", "200000"), (VmSize{5, 1280}));  // the period that the other field set
+  EXPECT_EQ(size("max", "max 100000"), (VmSize{1, 256}));
+  EXPECT_EQ(size("9223372036854775807G", "9223372036854775807 1"), (VmSize{8, 16384}));
+  // The guest's kernel refuses it.
+  EXPECT_EQ(size("much", "-5"), (VmSize{1, 256}));
+}
+
 TEST(Sizing, ThisHostIsSomething) {
   EXPECT_GE(ThisHost().cpus, 1U);
   EXPECT_GT(ThisHost().memory_mib, 64U);

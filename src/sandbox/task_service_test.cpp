@@ -370,6 +370,13 @@ TEST_F(TaskServiceTest, UpdateIsCheckedAndPassedOn) {
   request.mutable_resources()->set_value(R"({"memory":{"limit":1048576}})");
   EXPECT_TRUE(Call<wkt::Empty>("Update", request));
   EXPECT_TRUE(AgentWasTold("UpdateContainer c1"));
+  // The machine of these tests has 64 MiB.
+  request.mutable_resources()->set_value(R"({"memory":{"limit":67108864}})");
+  EXPECT_TRUE(Call<wkt::Empty>("Update", request));
+  request.mutable_resources()->set_value(R"({"memory":{"limit":67108865}})");
+  EXPECT_FAILS(Call<wkt::Empty>("Update", request), Code::kInvalidArgument, "64 MiB");
+  request.mutable_resources()->set_value(R"({"memory":{"limit":-1}})");
+  EXPECT_TRUE(Call<wkt::Empty>("Update", request));
   request.mutable_resources()->set_value("{\"memory\":{\"limit\":\"much\"}}");
   EXPECT_FAILS(Call<wkt::Empty>("Update", request), Code::kInvalidArgument, "limit");
 }

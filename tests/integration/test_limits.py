@@ -2,6 +2,7 @@
 """Limits of a container and the size of the machine around it."""
 import os
 import re
+import subprocess
 
 import harness
 from harness import Case, SharedCase
@@ -28,6 +29,40 @@ class LimitsTest(Case):
         self.assertNotIn("all started", result.out)
         self.assertRegex(result.err, "can't fork")
 
+    @harness.kata_only
+    def test_too_little_memory_for_any_process(self):
+        """Refused at once; runc leaves it to the kernel, whose answers differ."""
+        for limits in ({"memory": {"limit": 4096}}, {"memory": {"limit": MIB - 1}}, {"unified": {"memory.max": "65536"}}):
+            with self.subTest(limits):
+                c = self.container("/bin/true")
+                c.linux["resources"].update(limits)
+                self.assert_run(c.run(), 1, "", r"linux\.resources\..*memory.*1048576")
+        self.assert_nothing_left()
+
+    @harness.kata_only
+    def test_too_little_memory_for_the_init(self):
+        """Above the least limit, but less than the tmpfs that the init fills."""
+        c = self.container("/bin/true")
+        c.linux["resources"]["memory"] = {"limit": MIB}
+        (c.rootfs / "big").mkdir()
+        (c.rootfs / "big" / "file").write_bytes(b"x" * 4 * MIB)
+        c.mount("tmpfs", "/big", "tmpcopyup", type="tmpfs")
+        self.assert_run(c.run(), 1, "", f"linux\\.resources\\.memory\\.limit: {MIB} bytes are too few")
+        self.assert_nothing_left()
+
+    @harness.kata_only
+    def test_a_little_memory_is_enough(self):
+        """What the agent's stages take is below the least limit that is accepted."""
+        c = self.container("/bin/true")
+        c.linux["resources"]["memory"] = {"limit": MIB}
+        self.assert_run(c.create())
+        self.assertEqual(c.status(), "created")
+
+    def test_what_cgroup_v2_has_not_is_ignored(self):
+        c = self.sh("echo up")
+        c.linux["resources"]["memory"] = {"swappiness": 5, "disableOOMKiller": True, "kernelTCP": 100 * MIB}
+        self.assert_run(c.run(), 0, "up\n")
+
     def test_rlimits(self):
         c = self.sh("cat /proc/self/limits")
         c.process["rlimits"] = [
@@ -45,6 +80,16 @@ class LimitsTest(Case):
         c.process["oomScoreAdj"] = 500
         c.linux["sysctl"] = {"net.core.somaxconn": "1234", "kernel.msgmax": "4321"}
         self.assert_run(c.run(), 0, "500\n500\n1234\n4321\n")
+
+    def test_a_sysctl_of_the_network_in_a_user_namespace(self):
+        """Podman adds this one by itself. Its groups are the container's."""
+        c = self.sh("cat /proc/sys/net/ipv4/ping_group_range /proc/sys/net/core/somaxconn")
+        c.namespace("user")
+        for kind in ("uidMappings", "gidMappings"):
+            c.linux[kind] = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+        subprocess.run(["chown", "-R", "100000:100000", c.bundle], check=True)
+        c.linux["sysctl"] = {"net.ipv4.ping_group_range": "0 7", "net.core.somaxconn": "1234"}
+        self.assert_run(c.run(), 0, "0\t7\n1234\n")
 
     def test_a_sysctl_of_the_host_is_refused(self):
         """Without a namespace of its own it would be somebody else's."""
@@ -111,6 +156,11 @@ class GuestTest(SharedCase):
         self.assert_run(self.shared.exec("/bin/cat", "/sys/fs/cgroup/pids.max"), 0, "55\n")
         self.assert_run(self.shared.exec("/bin/cat", "/sys/fs/cgroup/memory.max"), 0, f"{270 * MIB}\n")
         self.assert_run(self.shared_world.runtime("update", "--pids-limit", "77", "--memory", "256M", self.shared.id))
+        more = self.shared_world.runtime("update", "--memory", "100G", self.shared.id)
+        self.assert_run(more, 1, err=f"memory.limit: .* {2048 + 256} MiB of the container's virtual machine")
+
+    def test_only_the_networks_own_interfaces(self):
+        self.assert_run(self.shared.exec("/bin/ls", "/sys/class/net"), 0, "lo\n")
 
 
 if __name__ == "__main__":

@@ -17,12 +17,16 @@ tl::unexpected<Error> NotInV2(std::string_view field) {
   return Fail(Code::kUnimplemented, "linux.resources.{}: cgroup v2, which the guest uses, has no such limit", field);
 }
 
+// What engines ask for whatever the host's cgroups are; runc ignores it, too.
+void Ignore(bool asked, std::string_view field) {
+  if (asked) log::Warn("linux.resources.{} is ignored: cgroup v2, which the guest uses, has no such limit", field);
+}
+
 Result<> AddMemory(const grpc::LinuxMemory& memory, Limits* limits) {
-  if (memory.swappiness() != 0) return NotInV2("memory.swappiness");
-  if (memory.disableoomkiller()) return NotInV2("memory.disableOOMKiller");
-  // runc has ignored this one since kernels do; Docker may still send it.
-  if (memory.kernel() > 0) log::Warn("linux.resources.memory.kernel is ignored: the kernel has no such limit any more");
-  if (memory.kerneltcp() > 0) return NotInV2("memory.kernelTCP");
+  Ignore(memory.swappiness() != 0, "memory.swappiness");
+  Ignore(memory.disableoomkiller(), "memory.disableOOMKiller");
+  Ignore(memory.kernel() > 0, "memory.kernel");
+  Ignore(memory.kerneltcp() > 0, "memory.kernelTCP");
 
   int64_t swap = memory.swap();
   if (swap == 0 && memory.limit() == -1) swap = -1;  // as cgroup v1: no limit of memory is none of swap
@@ -79,7 +83,7 @@ void AddThrottle(const Devices& devices, const char* key, const char* field, Lim
 }
 
 Result<> AddIo(const grpc::LinuxBlockIO& io, Limits* limits) {
-  if (io.leafweight() != 0) return NotInV2("blockIO.leafWeight");
+  Ignore(io.leafweight() != 0, "blockIO.leafWeight");
   if (io.weight() != 0) {
     if (io.weight() < 10 || io.weight() > 1000) {
       return Fail(Code::kInvalidArgument, "linux.resources.blockIO.weight: {} is not between 10 and 1000", io.weight());
@@ -89,7 +93,9 @@ Result<> AddIo(const grpc::LinuxBlockIO& io, Limits* limits) {
   }
   int index = 0;
   for (const auto& device : io.weightdevice()) {
-    if (device.leafweight() != 0) return NotInV2(fmt::format("blockIO.weightDevice[{}].leafWeight", index));
+    Ignore(device.leafweight() != 0, "blockIO.weightDevice.leafWeight");
+    // One that has a leafWeight only.
+    if (device.weight() == 0) continue;
     limits->push_back({"io.bfq.weight", fmt::format("{}:{} {}", device.major(), device.minor(), device.weight()),
                        fmt::format("blockIO.weightDevice[{}]", index++), "io.weight",
                        fmt::format("{}:{} {}", device.major(), device.minor(), IoWeight(device.weight()))});

@@ -68,12 +68,20 @@ TEST(CgroupLimits, MemoryThatContradictsItselfNamesTheField) {
   EXPECT_THAT(Refusal(resources), HasSubstr("linux.resources.memory.swap"));
   memory->set_limit(2000);
   EXPECT_THAT(Refusal(resources), HasSubstr("linux.resources.memory.swap"));
-  memory->Clear();
+}
+
+TEST(CgroupLimits, WhatOnlyVersion1HadIsLeftOut) {
+  grpc::LinuxResources resources;
+  auto* memory = resources.mutable_memory();
   memory->set_swappiness(60);
-  EXPECT_THAT(Refusal(resources), HasSubstr("linux.resources.memory.swappiness"));
-  memory->Clear();
   memory->set_disableoomkiller(true);
-  EXPECT_THAT(Refusal(resources), HasSubstr("linux.resources.memory.disableOOMKiller"));
+  memory->set_kernel(1000);
+  memory->set_kerneltcp(1000);
+  memory->set_limit(2000);
+  auto* io = resources.mutable_blockio();
+  io->set_leafweight(100);
+  io->add_weightdevice()->set_leafweight(100);
+  EXPECT_THAT(Writes(resources), ElementsAre("memory.max=2000"));
 }
 
 TEST(CgroupLimits, Cpu) {

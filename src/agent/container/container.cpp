@@ -117,6 +117,7 @@ struct Container::Impl {
   std::string id;
   Cgroup cgroup;
   std::vector<ProtectedDevice> protected_devices;
+  std::chrono::seconds ready_limit{};
   UniqueFd device_program;
   UniqueFd seccomp;
   std::array<UniqueFd, kRoles> pins;
@@ -137,6 +138,19 @@ struct Container::Impl {
 
   Result<> SetLimits(const grpc::LinuxResources& resources) {
     return ApplyLimits(cgroup, TRY(TranslateResources(resources)));
+  }
+
+  // The error of a launch, put better where the limit of memory is behind it.
+  Error Explain(Error error) const {
+    const bool starved =
+        error.sys() == ENOMEM || error.code() == Code::kAborted || error.code() == Code::kDeadlineExceeded;
+    if (!starved || cgroup.ReadKey("memory.events", "max").value_or(0) == 0) return error;
+    std::string limit = cgroup.Read("memory.max").value_or("");
+    while (limit.ends_with('\n')) limit.pop_back();
+    return {Code::kResourceExhausted,
+            fmt::format("linux.resources.memory.limit: {} bytes are too few for the process to be made: {}", limit,
+                        error.message()),
+            ENOMEM};
   }
 
   Plan NewPlan(const ProcessIo& io) const {
@@ -174,6 +188,7 @@ asio::awaitable<Result<std::unique_ptr<Container>>> Container::Create(asio::any_
   auto impl = std::make_shared<Impl>();
   impl->executor = executor;
   impl->id = options.id;
+  impl->ready_limit = options.ready_limit;
   impl->capabilities = CapabilitiesOf(options.spec.process());
   impl->protected_devices = WithRootDevice(std::move(options.protected_devices));
   if (options.spec.linux().has_personality()) impl->personality = options.spec.linux().personality();
@@ -207,7 +222,9 @@ asio::awaitable<Result<>> Container::Impl::Build(std::shared_ptr<Impl> impl, Con
       std::any_of(namespaces.begin(), namespaces.end(), [](const auto& one) { return one.type() == "user"; });
   const grpc::Process process = options.spec.process();
   plan.spec = std::move(options.spec);
-  CO_TRY_ASSIGN(impl->launch, co_await Launch::Start(impl->executor, std::move(plan), fds));
+  auto launch = co_await Launch::Start(impl->executor, std::move(plan), fds, impl->ready_limit);
+  if (!launch) co_return tl::unexpected<Error>(impl->Explain(std::move(launch).error()));
+  impl->launch = *std::move(launch);
   const StartedProcess& started = impl->launch->process();
   CO_TRY(ApplyAttributes(started.pid, started.pidfd.get(), process));
   CO_TRY(PinNamespaces(started, user, &impl->pins));
@@ -247,7 +264,9 @@ asio::awaitable<Result<StartedProcess>> Container::Exec(grpc::Process process, P
   if (process.has_capabilities()) plan.capabilities = CapabilitiesOf(process);
   if (impl->personality) *plan.spec.mutable_linux()->mutable_personality() = *impl->personality;
   *plan.spec.mutable_process() = process;
-  CO_TRY_ASSIGN(auto launch, co_await Launch::Start(impl->executor, std::move(plan), fds));
+  auto started = co_await Launch::Start(impl->executor, std::move(plan), fds, impl->ready_limit);
+  if (!started) co_return tl::unexpected<Error>(impl->Explain(std::move(started).error()));
+  const std::unique_ptr<Launch> launch = *std::move(started);
   CO_TRY(ApplyAttributes(launch->process().pid, launch->process().pidfd.get(), process));
   CO_TRY(co_await launch->Go());
   co_return std::move(launch->process());

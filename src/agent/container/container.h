@@ -6,6 +6,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
@@ -52,6 +53,9 @@ struct ContainerOptions {
   std::string cgroup_mount = "/sys/fs/cgroup";  // where cgroup2 is mounted
   // The guest's root device is always protected; these are too (the agent's own channel, for example).
   std::vector<ProtectedDevice> protected_devices;
+  // How long a process may take until it is ready. Longer than anything that works takes, and shorter than the host
+  // waits for an emulated guest.
+  std::chrono::seconds ready_limit{120};
 };
 
 // From CreateContainer to RemoveContainer. Each call either does all of it or leaves nothing.

@@ -121,6 +121,17 @@ TEST_F(ContainerTest, TmpfsCopiesUp) {
   EXPECT_FALSE(fs::exists(root_ + "/data/new"));
 }
 
+TEST_F(ContainerTest, ATmpfsHasTheModeOfTheImagesFolderOrItsOwn) {
+  ASSERT_EQ(chmod((root_ + "/data").c_str(), 0750), 0);
+  grpc::Spec spec = Spec("stat -c %a /data /new/deep /asked");
+  AddMount(&spec, "/data", "tmpfs", "tmpfs", {});
+  AddMount(&spec, "/new/deep", "tmpfs", "tmpfs", {});
+  AddMount(&spec, "/asked", "tmpfs", "tmpfs", {"mode=700"});
+  const Outcome outcome = Run(spec);
+  ASSERT_FALSE(outcome.error) << outcome.error->message();
+  EXPECT_EQ(outcome.out, "750\n1777\n700\n");
+}
+
 TEST_F(ContainerTest, ABadMountNamesItselfAndWhy) {
   grpc::Spec spec = Spec("true");
   AddMount(&spec, "/x", "tmpfs", "tmpfs", {"size=banana"});

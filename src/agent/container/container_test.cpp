@@ -8,9 +8,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <filesystem>
 #include <fstream>
 
+#include "agent/container/cgroup.h"
 #include "agent/container/container_fixture.h"
 #include "base/files.h"
 
@@ -18,10 +21,20 @@ namespace kata::agent {
 namespace {
 
 namespace fs = std::filesystem;
+
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 using testing::SizeIs;
+
+// Kills the first process that comes into the cgroup.
+asio::awaitable<void> KillTheFirst(asio::any_io_executor executor, std::string group) {
+  const auto events = Open(group + "/cgroup.events", O_RDONLY);
+  // To have read it arms its poll.
+  EXPECT_THAT(ReadAll(events->get()).value_or(""), HasSubstr("populated 0"));
+  EXPECT_TRUE(co_await WaitChanged(executor, events->get(), std::chrono::seconds(60)));
+  EXPECT_TRUE(WriteFile(group + "/cgroup.kill", "1"));
+}
 
 TEST_F(ContainerTest, RunsACommandAndTellsItsStatus) {
   const Outcome outcome = Run(Spec("echo hello; exit 7"));
@@ -235,6 +248,32 @@ TEST_F(ContainerTest, ACgroupInUseIsRefused) {
   EXPECT_EQ(second.error().code(), Code::kAlreadyExists);
   EXPECT_THAT(*first->Pids(), SizeIs(1));
   Destroy(*first);
+}
+
+// What is born into a frozen cgroup stands for whatever hangs.
+TEST_F(ContainerTest, AnInitThatHangsIsGivenUpAndKilled) {
+  for (const grpc::Spec& spec : {Spec("true"), UserSpec("true")}) {
+    ContainerOptions options = Options(spec);
+    options.ready_limit = std::chrono::seconds(1);
+    const std::string group = cgroup_mount_ + "/" + options.id;
+    ASSERT_TRUE(fs::create_directory(group));
+    ASSERT_TRUE(WriteFile(group + "/cgroup.freeze", "1"));
+    const Outcome outcome = Run(std::move(options));
+    ASSERT_TRUE(outcome.error);
+    EXPECT_EQ(outcome.error->code(), Code::kDeadlineExceeded) << outcome.error->message();
+    EXPECT_FALSE(fs::exists(group));
+  }
+}
+
+TEST_F(ContainerTest, AnInitThatIsKilledSaysSo) {
+  auto options = Options(Spec("true"));
+  const std::string group = cgroup_mount_ + "/" + options.id;
+  ASSERT_TRUE(fs::create_directory(group));
+  ASSERT_TRUE(WriteFile(group + "/cgroup.freeze", "1"));
+  asio::co_spawn(executor(), KillTheFirst(executor(), group), asio::detached);
+  const Outcome outcome = Run(std::move(options));
+  ASSERT_TRUE(outcome.error);
+  EXPECT_EQ(outcome.error->code(), Code::kAborted) << outcome.error->message();
 }
 
 TEST_F(ContainerTest, ALimitWithoutItsControllerNamesTheField) {

@@ -86,8 +86,9 @@ std::string StateJson(const grpc::Spec& spec, const std::string& id, pid_t pid) 
   }
   const std::string& root = spec.root().path();
   const std::string bundle = root.substr(0, root.rfind('/'));
-  return fmt::format(R"({{"ociVersion":{},"id":{},"status":"created","pid":{},"bundle":{},"annotations":{{{}}}}})",
-                     Quote(spec.version()), Quote(id), pid, Quote(bundle), annotations);
+  if (!annotations.empty()) annotations = R"(,"annotations":{)" + annotations + "}";
+  return fmt::format(R"({{"ociVersion":{},"id":{},"status":"created","pid":{},"bundle":{}{}}})", Quote(spec.version()),
+                     Quote(id), pid, Quote(bundle), annotations);
 }
 
 Result<> RunStartContainerHooks(const grpc::Spec& spec, const std::string& id) {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "agent/container/init.h"
+#include "agent/container/sysctl.h"
 
 namespace kata::agent {
 
@@ -44,6 +45,7 @@ Result<> RunCreate(Plan plan) {
   context.plan = std::move(plan);
   TRY(PrepareContainer(context));
   TRY(JoinShared(context.plan));
+  TRY(ApplySysctls(context.plan.spec.linux(), true));
   if (HasNamespace(context.plan.spec, "user")) TRY(EnterUserNamespace(context));
   TRY(BecomeRootOfUserNamespace(context.plan));
   if (setsid() < 0) return FailErrno("cannot start a session");

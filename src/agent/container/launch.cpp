@@ -10,6 +10,7 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <cstdlib>
 #include <cstring>
@@ -44,30 +45,34 @@ Result<Child> ForkInside(int pid_namespace, ForkOptions options, const std::func
 struct Launch::Socket {
   explicit Socket(const asio::any_io_executor& executor) : descriptor(executor) {}
   asio::posix::stream_descriptor descriptor;
+  bool late = false;
 };
 
-Launch::Launch(asio::any_io_executor executor) : socket_(std::make_unique<Socket>(executor)) {}
+Launch::Launch(asio::any_io_executor executor) : socket_(std::make_shared<Socket>(executor)) {}
 
 Launch::~Launch() {
-  // Stage 2 ends by itself when its socket closes; this is for one that hangs in a system call.
-  const bool released = !socket_->descriptor.is_open();
-  if (!released && process_.pidfd) syscall(SYS_pidfd_send_signal, process_.pidfd.get(), SIGKILL, nullptr, 0);
+  // Stages end by themselves when their socket closes; this is for one that hangs in a system call.
+  if (!socket_->descriptor.is_open()) return;
+  for (const UniqueFd* stage : {&stage1_, &process_.pidfd}) {
+    if (stage->valid()) syscall(SYS_pidfd_send_signal, stage->get(), SIGKILL, nullptr, 0);
+  }
 }
 
 asio::awaitable<Result<Packet>> Launch::Receive() {
   while (true) {
     auto packet = ReceivePacket(socket_->descriptor.native_handle(), MSG_DONTWAIT);
     if (packet || packet.error().sys() != EAGAIN) co_return packet;
+    if (socket_->late) co_return Fail(Code::kDeadlineExceeded, "the container's init does not become ready");
     auto [error] = co_await socket_->descriptor.async_wait(asio::posix::stream_descriptor::wait_read,
                                                            asio::as_tuple(asio::use_awaitable));
-    if (error) co_return FailWith(error.value(), "cannot wait for the container's init");
+    if (error && !socket_->late) co_return FailWith(error.value(), "cannot wait for the container's init");
   }
 }
 
 asio::awaitable<Result<>> Launch::AwaitReady() {
   while (true) {
     CO_TRY_ASSIGN(Packet packet, co_await Receive());
-    if (packet.end) co_return Fail(Code::kInternal, "the container's init ended before it was ready");
+    if (packet.end) co_return Fail(Code::kAborted, "the container's init ended before it was ready");
     switch (packet.what) {
       case Say::kStarted: {
         int32_t pid = -1;
@@ -90,7 +95,8 @@ asio::awaitable<Result<>> Launch::AwaitReady() {
 }
 
 asio::awaitable<Result<std::unique_ptr<Launch>>> Launch::Start(asio::any_io_executor executor, Plan plan,
-                                                               std::array<int, kRoles> fds) {
+                                                               std::array<int, kRoles> fds,
+                                                               std::chrono::seconds limit) {
   std::array<int, 2> ends{};
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
     co_return FailErrno("cannot make a socket pair");
@@ -114,16 +120,25 @@ asio::awaitable<Result<std::unique_ptr<Launch>>> Launch::Start(asio::any_io_exec
   {
     auto body = [&plan] { RunStages(std::move(plan)); };
     CO_TRY_ASSIGN(Child child, ForkInside(fds[kPidNamespace], std::move(options), body));
-    if (!staged) {
-      launch->process_.pidfd.Reset(fcntl(child.pidfd(), F_DUPFD_CLOEXEC, 0));
-      if (!launch->process_.pidfd) co_return FailErrno("cannot duplicate a descriptor");
-      launch->process_.pid = child.pid();
-    }
+    UniqueFd& pidfd = staged ? launch->stage1_ : launch->process_.pidfd;
+    pidfd.Reset(fcntl(child.pidfd(), F_DUPFD_CLOEXEC, 0));
+    if (!pidfd) co_return FailErrno("cannot duplicate a descriptor");
+    if (!staged) launch->process_.pid = child.pid();
     // The reaper collects it, as it does every child.
     child.Disown();
   }
   theirs.Reset();
-  CO_TRY(co_await launch->AwaitReady());
+  asio::steady_timer timer(executor, limit);
+  timer.async_wait([socket = launch->socket_](boost::system::error_code error) {
+    if (error) return;
+    socket->late = true;
+    socket->descriptor.cancel(error);
+  });
+  auto ready = co_await launch->AwaitReady();
+  timer.cancel();
+  // The timer may have fired together with the last packet.
+  launch->socket_->late = false;
+  CO_TRY(std::move(ready));
   co_return launch;
 }
 

@@ -8,6 +8,7 @@
 #include <array>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <chrono>
 #include <memory>
 
 #include "agent/container/container.h"
@@ -20,9 +21,11 @@ namespace kata::agent {
 // A container process that has not executed its command yet. Destroyed before Go has succeeded, it kills the process.
 class Launch {
  public:
-  // Starts the stages and returns when the process is ready. The descriptors by role stay the caller's.
+  // Starts the stages and returns when the process is ready. The descriptors by role stay the caller's. kAborted: it
+  // was killed; kDeadlineExceeded: it is not ready after limit.
   static asio::awaitable<Result<std::unique_ptr<Launch>>> Start(asio::any_io_executor executor, Plan plan,
-                                                                std::array<int, kRoles> fds);
+                                                                std::array<int, kRoles> fds,
+                                                                std::chrono::seconds limit);
   ~Launch();
 
   StartedProcess& process() { return process_; }
@@ -35,7 +38,8 @@ class Launch {
   asio::awaitable<Result<>> AwaitReady();
 
   struct Socket;
-  std::unique_ptr<Socket> socket_;
+  std::shared_ptr<Socket> socket_;
+  UniqueFd stage1_;  // pidfd of a stage 1 that is not the process itself
   StartedProcess process_;
 };
 

@@ -69,15 +69,17 @@ Result<UniqueFd> MountPoint(const grpc::Mount& mount, bool is_file, int root) {
   return target;
 }
 
-// A tmpfs takes over the mode of the folder that it covers, and with tmpcopyup what is in there.
-Result<> FillTmpfs(const MountOptions& options, int tree, int target) {
+// A tmpfs takes over the mode of the folder that it covers, if that is the image's, and with tmpcopyup what is in
+// there.
+Result<> FillTmpfs(const MountOptions& options, int tree, int target, bool covers) {
   struct stat covered {};
   if (fstat(target, &covered) != 0) return FailErrno("cannot look at the mount point");
   const bool has_mode = std::any_of(options.data.begin(), options.data.end(),
                                     [](const std::string& option) { return option.starts_with("mode="); });
   const UniqueFd folder(openat(tree, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!folder) return FailErrno("cannot open the new tmpfs");
-  if (!has_mode && fchmod(folder.get(), covered.st_mode & 07777U) != 0) return FailErrno("cannot set the tmpfs's mode");
+  if (covers && !has_mode && fchmod(folder.get(), covered.st_mode & 07777U) != 0)
+    return FailErrno("cannot set the tmpfs's mode");
   if (!options.copy_up) return {};
   const UniqueFd source(openat(target, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!source) return FailErrno("tmpcopyup: cannot open the folder");
@@ -108,8 +110,10 @@ Result<> MakeOne(const grpc::Mount& mount, PreparedMount& prepared, int root) {
   const bool made_here = !prepared.tree;
   if (made_here) prepared.tree = TRY(MakeTree(mount, options));
   const int tree = prepared.tree.get();
+  const bool is_tmpfs = made_here && mount.type() == "tmpfs";
+  const bool covers = is_tmpfs && OpenInRoot(root, mount.destination(), O_PATH | O_DIRECTORY).has_value();
   const UniqueFd target = TRY(Context(MountPoint(mount, prepared.is_file, root), "the mount point"));
-  if (made_here && mount.type() == "tmpfs") TRY(FillTmpfs(options, tree, target.get()));
+  if (is_tmpfs) TRY(FillTmpfs(options, tree, target.get(), covers));
   if ((options.set | options.clear) != 0) TRY(SetMountAttributes(tree, false, options.set, options.clear));
   if ((options.recursive_set | options.recursive_clear) != 0) {
     TRY(SetMountAttributes(tree, true, options.recursive_set, options.recursive_clear));

@@ -72,6 +72,20 @@ TEST(Sysctl, Names) {
   }
 }
 
+TEST(Sysctl, GroupsOfTheContainerAreTheGuestsOwn) {
+  grpc::Linux linux;
+  EXPECT_EQ(*GuestGroups("0 100", linux), "0 100");
+  for (const auto& [inside, outside, size] : {std::array{0U, 100000U, 10U}, {10U, 1000U, 1U}}) {
+    auto* mapping = linux.add_gidmappings();
+    mapping->set_containerid(inside);
+    mapping->set_hostid(outside);
+    mapping->set_size(size);
+  }
+  EXPECT_EQ(*GuestGroups("0 9", linux), "100000 100009");
+  EXPECT_EQ(*GuestGroups(" 10\t10\n", linux), "1000 1000");
+  for (const char* bad : {"0 11", "0 2147483647", "x", "0 -1"}) EXPECT_FALSE(GuestGroups(bad, linux)) << bad;
+}
+
 TEST(Hooks, StateIsJson) {
   grpc::Spec spec;
   spec.set_version("1.0.2");
@@ -80,6 +94,9 @@ TEST(Hooks, StateIsJson) {
   EXPECT_EQ(StateJson(spec, "c1", 1),
             R"({"ociVersion":"1.0.2","id":"c1","status":"created","pid":1,"bundle":"/run/c1",)"
             R"("annotations":{"a\"b":"line\u000abreak\\"}})");
+  spec.clear_annotations();
+  EXPECT_EQ(StateJson(spec, "c1", 1),
+            R"({"ociVersion":"1.0.2","id":"c1","status":"created","pid":1,"bundle":"/run/c1"})");
 }
 
 TEST(Plan, ErrorsKeepTheirKind) {

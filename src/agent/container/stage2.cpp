@@ -68,7 +68,7 @@ Result<> MakeContainer(StageContext& context) {
   TRY(MakeDevices(spec, root));
   TRY(MakeConsole(context, root));
   TRY(Context(MakeDirsInRoot(root, spec.process().cwd(), 0755), "process.cwd: cannot make {}", spec.process().cwd()));
-  TRY(ApplySysctls(spec.linux()));
+  TRY(ApplySysctls(spec.linux(), false));
   TRY(MakePathsReadonly(spec.linux(), root));
   TRY(MaskPaths(spec.linux(), root));
   TRY(PivotInto(root));

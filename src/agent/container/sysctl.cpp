@@ -5,6 +5,9 @@
 #include <linux/magic.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <charconv>
+
 #include "agent/container/mount_api.h"
 #include "base/files.h"
 
@@ -30,12 +33,36 @@ Result<std::string> SysctlPath(std::string_view name) {
   return path;
 }
 
-Result<> ApplySysctls(const grpc::Linux& linux) {
-  if (linux.sysctl().empty()) return {};
-  const UniqueFd folder = TRY(Open("/proc/sys", O_PATH | O_DIRECTORY));
-  if (!IsOnFilesystem(folder.get(), PROC_SUPER_MAGIC)) return Fail(Code::kInternal, "/proc/sys is no procfs");
-  for (const auto& [name, value] : linux.sysctl()) {
+Result<std::string> GuestGroups(std::string_view value, const grpc::Linux& linux) {
+  if (linux.gidmappings().empty()) return std::string(value);
+  std::string groups;
+  while (true) {
+    value.remove_prefix(std::min(value.find_first_not_of(" \t\n"), value.size()));
+    if (value.empty()) return groups;
+    uint32_t group = 0;
+    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), group);
+    if (error != std::errc()) return Fail(Code::kInvalidArgument, "\"{}\" is no group number", value);
+    value.remove_prefix(static_cast<size_t>(end - value.data()));
+    const auto& all = linux.gidmappings();
+    const auto mapping = std::find_if(all.begin(), all.end(), [group](const auto& one) {
+      return group >= one.containerid() && group - one.containerid() < one.size();
+    });
+    if (mapping == all.end()) return Fail(Code::kInvalidArgument, "group {} is not in linux.gidMappings", group);
+    groups += fmt::format("{}{}", groups.empty() ? "" : " ", group - mapping->containerid() + mapping->hostid());
+  }
+}
+
+Result<> ApplySysctls(const grpc::Linux& linux, bool network) {
+  UniqueFd folder;
+  for (const auto& [name, wanted] : linux.sysctl()) {
     const std::string path = TRY(SysctlPath(name));
+    if (path.starts_with("net/") != network) continue;
+    if (!folder) folder = TRY(Open("/proc/sys", O_PATH | O_DIRECTORY));
+    if (!IsOnFilesystem(folder.get(), PROC_SUPER_MAGIC)) return Fail(Code::kInternal, "/proc/sys is no procfs");
+    std::string value = wanted;
+    if (path == "net/ipv4/ping_group_range") {
+      value = TRY(Context(GuestGroups(wanted, linux), "linux.sysctl[\"{}\"]", name));
+    }
     const UniqueFd file = TRY(Context(OpenBeneath(folder.get(), path, O_WRONLY), "linux.sysctl[\"{}\"]", name));
     if (write(file.get(), value.data(), value.size()) != static_cast<ssize_t>(value.size())) {
       return FailErrno("linux.sysctl[\"{}\"]: cannot set it to \"{}\"", name, value);

@@ -143,9 +143,10 @@ Result<std::string> KernelCommandLine(const config::Config& config, const VmSpec
   if (!config.hypervisor.enable_debug && !config.agent.enable_debug) words.emplace_back("quiet");
   // panic=-1: a panic is a reboot at once, and a reboot is QEMU's end (-no-reboot). reboot=t: by triple fault, which
   // every machine understands. rcu_expedited: mounts and namespaces wait for grace periods. noreplace-smp: patching
-  // lock prefixes out takes longer than it saves.
-  for (const char* word : {"console=hvc0", "earlyprintk=serial,ttyS0,115200", "reboot=t", "panic=-1",
-                           "cgroup_no_v1=all", "random.trust_cpu=on", "rcupdate.rcu_expedited=1", "noreplace-smp"}) {
+  // lock prefixes out takes longer than it saves. numdummies=0: no interface dummy0 from the start.
+  for (const char* word :
+       {"console=hvc0", "earlyprintk=serial,ttyS0,115200", "reboot=t", "panic=-1", "cgroup_no_v1=all",
+        "random.trust_cpu=on", "rcupdate.rcu_expedited=1", "noreplace-smp", "dummy.numdummies=0"}) {
     words.emplace_back(word);
   }
   if (config.agent.kernel_modules.empty()) words.emplace_back("nomodule");
