@@ -64,7 +64,7 @@ class Hypervisor {
   virtual std::vector<pid_t> Pids() const = 0;
 };
 
-// How guests can run on this machine; one log line says which and why (docs/architecture.md, table of acceleration).
+// How guests can run on this machine; one log line says which and why (docs/hypervisor.md).
 enum class Accel { kKvm, kTcg };
 struct AccelChoice {
   Accel accel = Accel::kTcg;

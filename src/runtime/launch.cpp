@@ -34,14 +34,16 @@ Result<Child> StartStandin(const StandinOptions& options, int directory) {
   return standin;
 }
 
-Result<config::Loaded> LoadConfig(const std::string& config_path) {
+config::LoadOptions LoadOptionsOf(const std::string& config_path) {
   config::LoadOptions options;
   options.explicit_path = config_path;
   if (const char* file = getenv("KATA_CONF_FILE"); file != nullptr) options.env_path = file;
   std::error_code error;
   options.executable = std::filesystem::read_symlink("/proc/self/exe", error).string();
-  return config::Load(options);
+  return options;
 }
+
+Result<config::Loaded> LoadConfig(const std::string& config_path) { return config::Load(LoadOptionsOf(config_path)); }
 
 Result<UniqueFd> NewNetworkNamespace() {
   constexpr char kOwn[] = "/proc/self/ns/net";

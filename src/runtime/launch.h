@@ -26,6 +26,9 @@ struct StandinOptions {
 // Starts it with a connection to the sandbox process of this folder, over which it hands its stdio over.
 Result<Child> StartStandin(const StandinOptions& options, int directory);
 
+// Where to look for the configuration.
+config::LoadOptions LoadOptionsOf(const std::string& config_path);
+
 // The configuration that --config, KATA_CONF_FILE or the usual folders name.
 Result<config::Loaded> LoadConfig(const std::string& config_path);
 
