@@ -80,9 +80,9 @@ Result<std::string> FindExecutable(const std::string& name) {
   _exit(127);
 }
 
-// The one place where close-on-exec is cleared: for the first so many of fds, which become the child's 0, 1, 2 and so on.
-// First everything moves above the target numbers, so that no dup3 below can overwrite a descriptor that is still to be
-// moved.
+// The one place where close-on-exec is cleared: for the first so many of fds, which become the child's 0, 1, 2 and so
+// on. First everything moves above the target numbers, so that no dup3 below can overwrite a descriptor that is still
+// to be moved.
 bool PublishDescriptors(std::vector<int>& fds, int inherited) {
   const auto count = static_cast<int>(fds.size());
   for (int& fd : fds) {

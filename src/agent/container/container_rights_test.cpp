@@ -243,7 +243,7 @@ TEST_F(ContainerTest, AUserNamespaceHasTerminalsAndExecs) {
 }
 
 TEST_F(ContainerTest, AUserNamespaceCannotUncoverTheGuest) {
-  grpc::Spec spec = UserSpec("umount -l / 2>&1; umount -l /proc 2>&1; ls /usr /work 2>&1");
+  grpc::Spec spec = UserSpec("umount -l / 2>&1; umount -l /proc 2>&1; ls /usr /var 2>&1");
   for (auto* set : {spec.mutable_process()->mutable_capabilities()->mutable_bounding(),
                     spec.mutable_process()->mutable_capabilities()->mutable_effective(),
                     spec.mutable_process()->mutable_capabilities()->mutable_permitted()}) {

@@ -36,8 +36,9 @@ TEST_F(ContainerTest, NothingOfTheGuestIsLeft) {
 
 TEST_F(ContainerTest, WithoutACgroupNamespaceItsOwnCgroupIsShown) {
   // As Podman asks for on a host with cgroup version 1.
-  grpc::Spec spec = Spec("cat /sys/fs/cgroup/cgroup.procs | wc -l; ls /sys/fs/cgroup/cgroup.subtree_control; "
-                         "mkdir /sys/fs/cgroup/x 2>&1; grep ' /sys/fs/cgroup ' /proc/self/mountinfo");
+  grpc::Spec spec = Spec(
+      "cat /sys/fs/cgroup/cgroup.procs | wc -l; ls /sys/fs/cgroup/cgroup.subtree_control; "
+      "mkdir /sys/fs/cgroup/x 2>&1; grep ' /sys/fs/cgroup ' /proc/self/mountinfo");
   auto* namespaces = spec.mutable_linux()->mutable_namespaces();
   for (int i = namespaces->size() - 1; i >= 0; --i) {
     if (namespaces->Get(i).type() == "cgroup") namespaces->DeleteSubrange(i, 1);
@@ -45,7 +46,8 @@ TEST_F(ContainerTest, WithoutACgroupNamespaceItsOwnCgroupIsShown) {
   AddMount(&spec, "/sys/fs/cgroup", "cgroup", "cgroup", {"rprivate", "nosuid", "noexec", "nodev", "relatime", "ro"});
   const Outcome outcome = Run(spec);
   ASSERT_FALSE(outcome.error) << outcome.error->message();
-  EXPECT_THAT(outcome.out, testing::ContainsRegex("^[1-9][0-9]*\n/sys/fs/cgroup/cgroup.subtree_control\nmkdir.*Read-only"));
+  EXPECT_THAT(outcome.out,
+              testing::ContainsRegex("^[1-9][0-9]*\n/sys/fs/cgroup/cgroup.subtree_control\nmkdir.*Read-only"));
   EXPECT_THAT(outcome.out, testing::ContainsRegex(" ro,nosuid,nodev,noexec,relatime - cgroup2 "));
 }
 

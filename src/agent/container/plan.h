@@ -43,7 +43,7 @@ struct Plan {
   uint32_t columns = 0;
   CapabilitySets capabilities;
   std::string id;
-  grpc::Spec spec;               // of an exec: only Process
+  grpc::Spec spec;                // of an exec: only Process
   std::array<int, kRoles> fds{};  // the stages' numbers, -1: none
 
   int fd(Role role) const { return fds[role]; }

@@ -10,8 +10,8 @@
 #include <charconv>
 #include <optional>
 
-#include "agent/storage/mount_options.h"
 #include "agent/storage/storage.h"
+#include "agent/storage/storage_options.h"
 #include "base/files.h"
 
 namespace kata::agent {
@@ -24,7 +24,7 @@ std::vector<std::string> Options(const grpc::Storage& storage) {
 
 // Mounts a file system of its own at the storage's mount point.
 Result<> MountNew(const GuestDir& root, const grpc::Storage& storage, const std::string& fstype,
-                  const MountOptions& options) {
+                  const StorageOptions& options) {
   const auto target = TRY(root.MakeDirs(storage.mount_point(), 0755));
   if (::mount(storage.source().c_str(), FdPath(target.get()).c_str(), fstype.c_str(), options.flags,
               options.data.c_str()) < 0) {
@@ -54,12 +54,12 @@ Result<> ApplyGroup(const GuestDir& root, const grpc::Storage& storage) {
 
 Result<> MakeVirtioFs(const GuestDir& root, const grpc::Storage& storage) {
   TRY(NoGroup(storage));
-  return MountNew(root, storage, "virtiofs", ParseMountOptions(Options(storage)));
+  return MountNew(root, storage, "virtiofs", ParseStorageOptions(Options(storage)));
 }
 
 Result<> Make9p(const GuestDir& root, const grpc::Storage& storage) {
   TRY(NoGroup(storage));
-  auto options = ParseMountOptions(Options(storage));
+  auto options = ParseStorageOptions(Options(storage));
   for (const char* needed : {"trans=virtio", "version=9p2000.L"}) {
     const std::string_view word(needed);
     if (options.data.find(word.substr(0, word.find('=') + 1)) != std::string::npos) continue;
@@ -128,7 +128,7 @@ Result<> MakeEphemeral(const GuestDir& root, const grpc::Storage& storage) {
                 fstype);
   }
   if (fstype == "hugetlbfs") TRY(GrowHugePages(storage));
-  TRY(MountNew(root, storage, fstype, ParseMountOptions(Options(storage))));
+  TRY(MountNew(root, storage, fstype, ParseStorageOptions(Options(storage))));
   auto grouped = ApplyGroup(root, storage);
   if (!grouped) (void)Unmount(TRY(root.Find(storage.mount_point(), false)));
   return grouped;
@@ -163,7 +163,7 @@ Result<> MakeBind(const GuestDir& root, const grpc::Storage& storage) {
   } else {
     TRY(OpenBeneath(place.parent.get(), place.name, O_RDONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644));
   }
-  const auto options = ParseMountOptions(Options(storage));
+  const auto options = ParseStorageOptions(Options(storage));
   if (!options.data.empty()) {
     return Fail(Code::kInvalidArgument, "storage {}: a bind mount has no option \"{}\"", storage.mount_point(),
                 options.data);

@@ -10,7 +10,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "agent/storage/mount_options.h"
+#include "agent/storage/storage_options.h"
 #include "agent/storage/temp_dir_test.h"
 #include "base/files.h"
 
@@ -182,8 +182,8 @@ TEST_F(StorageTest, FailuresNameDriverAndPlace) {
   EXPECT_EQ(table_.Add(group).error().code(), Code::kUnimplemented);
 }
 
-TEST(MountOptionsTest, SplitsFlagsAndData) {
-  const auto parsed = ParseMountOptions({"ro", "nosuid", "rw", "size=1M", "rslave", "mode=700", ""});
+TEST(StorageOptionsTest, SplitsFlagsAndData) {
+  const auto parsed = ParseStorageOptions({"ro", "nosuid", "rw", "size=1M", "rslave", "mode=700", ""});
   EXPECT_EQ(parsed.flags, static_cast<unsigned long>(MS_NOSUID));
   EXPECT_EQ(parsed.propagation, static_cast<unsigned long>(MS_SLAVE | MS_REC));
   EXPECT_EQ(parsed.data, "size=1M,mode=700");

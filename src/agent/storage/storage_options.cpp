@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/storage/mount_options.h"
+#include "agent/storage/storage_options.h"
 
 #include <sys/mount.h>
 
@@ -60,8 +60,8 @@ const Word* Find(const std::array<Word, N>& words, std::string_view name) {
 
 }  // namespace
 
-MountOptions ParseMountOptions(const std::vector<std::string>& options) {
-  MountOptions parsed;
+StorageOptions ParseStorageOptions(const std::vector<std::string>& options) {
+  StorageOptions parsed;
   for (const std::string& option : options) {
     if (const Word* word = Find(kWords, option)) {
       parsed.flags = (parsed.flags & ~word->clear) | word->set;

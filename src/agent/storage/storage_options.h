@@ -8,12 +8,13 @@
 
 namespace kata::agent {
 
-struct MountOptions {
+// Of a Storage of the protocol; container/mount_options.h has those of a container's mounts.
+struct StorageOptions {
   unsigned long flags = 0;        // MS_RDONLY and so on
   unsigned long propagation = 0;  // MS_PRIVATE and so on, possibly with MS_REC; 0: not asked for
   std::string data;               // what is left, joined by commas
 };
 
-MountOptions ParseMountOptions(const std::vector<std::string>& options);
+StorageOptions ParseStorageOptions(const std::vector<std::string>& options);
 
 }  // namespace kata::agent
