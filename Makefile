@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 # make        the executables in build/bin and the guest's files in build/guest
 # make run    everything that is needed, then a container in a virtual machine of its own
-# make check  every test
+# make check  every test: format, unit, sanitized, vm-tests
 # make bench  the figures of docs/SPECIFICATION.md
 # make install [DESTDIR=] [PREFIX=/usr]
+#
+# Parts: make build (executables), guest (kernel and initrd), unit (unit tests), sanitized (unit tests with sanitizers),
+# vm-tests (tests that boot virtual machines), format and tidy (clang-format, clang-tidy), clean.
 
 SHELL := /bin/bash
 PREFIX ?= /usr
 # Another compiler cache or more jobs: make CMAKE_FLAGS=... NINJA_FLAGS=...
 CMAKE_FLAGS ?=
 NINJA_FLAGS ?=
+# Options of guest/kernel/build.sh: make KERNEL_FLAGS="--fragment my.conf"
+KERNEL_FLAGS ?=
 
 .PHONY: all deps build guest run check unit sanitized vm-tests format tidy bench install clean
 
@@ -25,7 +30,7 @@ build: deps build/build.ninja
 	cmake --build --preset release -- $(NINJA_FLAGS)
 
 guest: build
-	@guest/kernel/build.sh --output build/guest
+	@guest/kernel/build.sh --output build/guest $(KERNEL_FLAGS)
 	@guest/initrd/build.sh --agent build/bin/kata-agent --output build/guest/kata-containers-initrd.img
 
 run: all
