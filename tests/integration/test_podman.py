@@ -37,7 +37,8 @@ class PodmanTest(Case):
     def run_podman(cls, *arguments, **options):
         argv = cls.argv(*arguments)
         stdin = options.pop("stdin", subprocess.DEVNULL)
-        done = subprocess.run(argv, stdin=stdin, capture_output=True, timeout=harness.TIMEOUT * 2, **options)
+        # conmon leaves files (one is called oom) in the folder that Podman was called in.
+        done = subprocess.run(argv, stdin=stdin, capture_output=True, timeout=harness.TIMEOUT * 2, cwd=cls.store.tmp, **options)
         return harness.Result(argv, done.returncode, done.stdout, done.stderr.decode(errors="replace"))
 
     def podman(self, *arguments, **options):
@@ -71,7 +72,9 @@ class PodmanTest(Case):
         self.assert_run(self.podman("exec", "kata-one", "/etc/passwd"), 126)
         self.assert_run(self.podman("exec", "--user", "1000", "--workdir", "/tmp", "kata-one", "sh", "-c", "id -u; pwd"), 0, "1000\n/tmp\n")
         self.assertIn("running", self.podman("inspect", "--format", "{{.State.Status}}", "kata-one").out)
-        self.assertIn("while", self.podman("top", "kata-one", "args").out)
+        # With options of ps Podman runs ps in the container; with descriptors it would read the host's /proc.
+        top = self.assert_run(self.podman("top", "kata-one", "-o", "pid,args"))
+        self.assertRegex(top.out, r"(?m)^ *1 sh -c echo started; .*while")
         self.assert_run(self.podman("stop", "--time", "60", "kata-one"))
         self.assert_run(self.podman("wait", "kata-one"), 0, "9\n")
         self.assert_run(self.podman("logs", "kata-one"), 0, "started\nstopping\n")
@@ -101,7 +104,7 @@ class PodmanTest(Case):
         terminal = Terminal(30, 95)
         self.addCleanup(terminal.close)
         argv = self.argv(*self.run_flags("--rm", "--interactive", "--tty"), IMAGE, "sh")
-        child = subprocess.Popen(argv, env=dict(os.environ, TERM="xterm"), **terminal.options())
+        child = subprocess.Popen(argv, env=dict(os.environ, TERM="xterm"), cwd=self.store.tmp, **terminal.options())
         terminal.expect(b"# ")
         terminal.type(b"until [ \"$(stty size)\" = '30 95' ]; do sleep 0.1; done; echo si''ze ok\n")
         terminal.expect(b"size ok\r\n")
@@ -110,7 +113,7 @@ class PodmanTest(Case):
 
     def test_standard_input(self):
         argv = self.argv(*self.run_flags("--rm", "--interactive"), IMAGE, "wc", "-c")
-        done = subprocess.run(argv, input=bytes(1000000), capture_output=True, timeout=harness.TIMEOUT)
+        done = subprocess.run(argv, input=bytes(1000000), capture_output=True, cwd=self.store.tmp, timeout=harness.TIMEOUT)
         self.assertEqual((done.returncode, done.stdout), (0, b"1000000\n"), done.stderr)
 
 
