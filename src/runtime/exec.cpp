@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// `exec`: another process in a running container, with a stand-in of its own.
 #include <fcntl.h>
 #include <sys/random.h>
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// --version and --show-default-config-paths.
 #include "runtime/launch.h"
 #include "runtime/output.h"
 #include "runtime/verbs.h"
