@@ -2,6 +2,7 @@
 // kata-agent: PID 1 of the guest, which makes containers there for the host.
 #include <malloc.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
@@ -92,6 +93,8 @@ asio::awaitable<void> EndWithSandbox(Sandbox& sandbox) {
 
 int AgentMain() {
   TuneMemory();
+  // Containers' processes begin as copies of this one, and their first moments are nobody's to look into either.
+  ::prctl(PR_SET_DUMPABLE, 0);
   log::AddField("source", "agent");
   if (::getpid() == 1) SetUpGuest();
   ::signal(SIGPIPE, SIG_IGN);

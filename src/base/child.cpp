@@ -112,9 +112,10 @@ void DieWith(pid_t parent) {
 }
 
 // clone3 and not fork: the pidfd comes with the child, so its number cannot be recycled in between.
-pid_t CloneWithPidfd(int* pidfd) {
+pid_t CloneWithPidfd(int* pidfd, int cgroup = -1) {
   clone_args args{};
-  args.flags = CLONE_PIDFD;
+  args.flags = CLONE_PIDFD | (cgroup >= 0 ? CLONE_INTO_CGROUP : 0);
+  args.cgroup = static_cast<uint64_t>(cgroup);
   args.pidfd = reinterpret_cast<uint64_t>(pidfd);
   args.exit_signal = SIGCHLD;
   return static_cast<pid_t>(syscall(SYS_clone3, &args, sizeof args));
@@ -246,17 +247,17 @@ Result<Child> Spawn(const Command& command) {
   return child;
 }
 
-Result<Child> Fork(std::vector<int> fds, const std::function<void()>& body) {
+Result<Child> Fork(ForkOptions options, const std::function<void()>& body) {
   const UniqueFd null = TRY(OpenNull());
-  std::replace(fds.begin(), fds.end(), -1, null.get());
+  std::replace(options.fds.begin(), options.fds.end(), -1, null.get());
   const pid_t parent = getpid();
   int pidfd = -1;
-  const pid_t pid = CloneWithPidfd(&pidfd);
+  const pid_t pid = CloneWithPidfd(&pidfd, options.cgroup);
   if (pid < 0) return FailErrno("cannot make a process: clone3");
   if (pid > 0) return Child(pid, UniqueFd(pidfd));
   ResetSignals();
-  DieWith(parent);
-  if (PublishDescriptors(fds, 3)) body();
+  if (options.die_with_parent) DieWith(parent);
+  if (PublishDescriptors(options.fds, 3)) body();
   _exit(1);
 }
 

@@ -83,9 +83,15 @@ class Child {
 // Between fork and exec nothing is allocated.
 Result<Child> Spawn(const Command& command);
 
-// Starts a child that runs body in a copy of this process, and exits with 1 if body returns. This process must have one
-// thread: then body may allocate. The child's descriptors are fds by their order (-1: /dev/null), close-on-exec from 3
-// on; all others are closed, signals are as by default, and it dies with this process.
-Result<Child> Fork(std::vector<int> fds, const std::function<void()>& body);
+// How a copy of this process begins.
+struct ForkOptions {
+  std::vector<int> fds;  // its descriptors by number (-1: /dev/null), close-on-exec from 3 on; no others are left
+  int cgroup = -1;       // a folder of cgroup2 to be born into (CLONE_INTO_CGROUP)
+  bool die_with_parent = true;  // PR_SET_PDEATHSIG SIGKILL
+};
+
+// Starts a child that runs body in a copy of this process, with signals as by default, and exits with 1 if body
+// returns. This process must have one thread: then body may allocate.
+Result<Child> Fork(ForkOptions options, const std::function<void()>& body);
 
 }  // namespace kata

@@ -95,7 +95,7 @@ TEST(Fork, ChildHasOnlyItsDescriptorsAndMayAllocate) {
   UniqueFd write_end(ends[1]);
   const UniqueFd leak = Open("/dev/zero", O_RDONLY).value();
   signal(SIGUSR1, SIG_IGN);
-  auto child = Fork({-1, write_end.get(), -1, leak.get(), write_end.get()}, [] {
+  auto child = Fork({.fds = {-1, write_end.get(), -1, leak.get(), write_end.get()}}, [] {
     std::string text;
     for (int fd = 0; fd < 64; ++fd) {
       const int flags = fcntl(fd, F_GETFD);

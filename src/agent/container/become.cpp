@@ -113,8 +113,7 @@ Result<> DropPrivileges(const Plan& plan, bool* entered) {
 
 }  // namespace
 
-Result<> BecomeProcess(StageContext& context) {
-  const Plan& plan = context.plan;
+Result<> BecomeProcess(const Plan& plan) {
   const grpc::Process& process = plan.spec.process();
   {
     const UniqueFd root = TRY(Open("/", O_PATH | O_DIRECTORY));

@@ -5,6 +5,7 @@
 // Stage 1 is a child of the agent in the guest's namespaces. It leaves the guest's mounts, joins what is shared, clones
 // stage 2 into the cgroup and the new namespaces as a child of the agent (CLONE_PARENT), maps its users, and exits.
 // Stage 2 makes the container from inside, says that it is ready, waits for the word to go, and executes the command.
+// An exec begins with stage 2, which joins the container.
 #pragma once
 
 #include <string>
@@ -39,6 +40,6 @@ Result<StageContext> RunStage1(Plan plan);
 Result<> MakeContainer(StageContext& context);
 
 // The second half, for create and exec: users, capabilities, limits, and the command. Returns only to fail.
-Result<> BecomeProcess(StageContext& context);
+Result<> BecomeProcess(const Plan& plan);
 
 }  // namespace kata::agent

@@ -14,8 +14,8 @@ namespace {
 // Stage 2 of an exec: the container's namespaces, all but the one for pids, which a clone had to enter. The user
 // namespace comes last: before it, this process has every right over the others.
 Result<> JoinContainer(const Plan& plan) {
-  for (const Role role :
-       {kIpcNamespace, kUtsNamespace, kNetNamespace, kCgroupNamespace, kMountNamespace, kUserNamespace}) {
+  for (const Role role : {kTimeNamespace, kIpcNamespace, kUtsNamespace, kNetNamespace, kCgroupNamespace,
+                          kMountNamespace, kUserNamespace}) {
     if (plan.fd(role) >= 0 && setns(plan.fd(role), 0) != 0)
       return FailErrno("cannot join a namespace of the container");
   }
@@ -33,17 +33,23 @@ Result<> BecomeRootOfUserNamespace(const Plan& plan) {
   return {};
 }
 
-Result<> Run(Plan plan) {
+Result<> RunExec(Plan plan) {
+  TRY(JoinContainer(plan));
+  TRY(BecomeRootOfUserNamespace(plan));
+  if (setsid() < 0) return FailErrno("cannot start a session");
+  return BecomeProcess(plan);
+}
+
+Result<> RunCreate(Plan plan) {
   StageContext context = TRY(RunStage1(std::move(plan)));
   // From here on in stage 2.
   char byte = 0;
   if (read(context.mapped.get(), &byte, 1) != 1) _exit(1);
   context.mapped.Reset();
-  if (context.plan.exec) TRY(JoinContainer(context.plan));
   TRY(BecomeRootOfUserNamespace(context.plan));
   if (setsid() < 0) return FailErrno("cannot start a session");
-  if (!context.plan.exec) TRY(MakeContainer(context));
-  return BecomeProcess(context);
+  TRY(MakeContainer(context));
+  return BecomeProcess(context.plan);
 }
 
 }  // namespace
@@ -55,7 +61,7 @@ void RunStages(Plan plan) {
   if (prctl(PR_SET_DUMPABLE, 0) != 0) {
     result = FailErrno("cannot become undumpable");
   } else {
-    result = Run(std::move(plan));
+    result = plan.exec ? RunExec(std::move(plan)) : RunCreate(std::move(plan));
   }
   (void)SendPacket(kStatusFd, Say::kError, PackError(result.error()));
   _exit(1);

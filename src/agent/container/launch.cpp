@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/container/launch.h"
 
+#include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -9,12 +11,38 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <cstdlib>
 #include <cstring>
 
 #include "agent/container/init.h"
 #include "base/child.h"
+#include "base/files.h"
+#include "base/log.h"
 
 namespace kata::agent {
+
+namespace {
+
+// An exec has no need of stage 1: the agent itself goes into the container's pid namespace for the moment of the clone.
+// That is the one for its children only, and it has one thread, so nobody else is moved.
+Result<UniqueFd> ForkInside(std::vector<int> numbers, Plan& plan, const std::array<int, kRoles>& fds, pid_t* pid) {
+  const UniqueFd home = TRY(Open("/proc/self/ns/pid", O_RDONLY));
+  if (setns(fds[kPidNamespace], CLONE_NEWPID) != 0) return FailErrno("cannot join the container's pid namespace");
+  auto child = Fork({.fds = std::move(numbers), .cgroup = fds[kCgroup], .die_with_parent = false},
+                    [&plan] { RunStages(std::move(plan)); });
+  if (setns(home.get(), CLONE_NEWPID) != 0) {
+    // All that is started from now on would be the container's.
+    log::Error("cannot leave a container's pid namespace: {}", strerror(errno));
+    std::abort();
+  }
+  if (!child) return tl::unexpected<Error>(std::move(child).error());
+  UniqueFd pidfd(fcntl(child->pidfd(), F_DUPFD_CLOEXEC, 0));
+  if (!pidfd) return FailErrno("cannot duplicate a descriptor");
+  *pid = child->Disown();
+  return pidfd;
+}
+
+}  // namespace
 
 struct Launch::Socket {
   explicit Socket(const asio::any_io_executor& executor) : descriptor(executor) {}
@@ -79,8 +107,10 @@ asio::awaitable<Result<std::unique_ptr<Launch>>> Launch::Start(asio::any_io_exec
     plan.fds[role] = fds[role] < 0 ? -1 : static_cast<int>(numbers.size());
     if (fds[role] >= 0) numbers.push_back(fds[role]);
   }
-  {
-    CO_TRY_ASSIGN(Child stage1, Fork(std::move(numbers), [&plan] { RunStages(std::move(plan)); }));
+  if (plan.exec) {
+    CO_TRY_ASSIGN(launch->process_.pidfd, ForkInside(std::move(numbers), plan, fds, &launch->process_.pid));
+  } else {
+    CO_TRY_ASSIGN(Child stage1, Fork({.fds = std::move(numbers)}, [&plan] { RunStages(std::move(plan)); }));
     // The reaper collects it, as it does every child.
     stage1.Disown();
   }

@@ -35,7 +35,6 @@ constexpr Kind kNew[] = {{"pid", kPidNamespace, CLONE_NEWPID},
 
 uint64_t CloneFlags(const Plan& plan) {
   uint64_t flags = CLONE_PARENT | CLONE_PIDFD | CLONE_INTO_CGROUP;
-  if (plan.exec) return flags;
   for (const Kind& kind : kNew) {
     if (MakesNamespace(plan, kind.type, kind.joined)) flags |= kind.flag;
   }
@@ -44,12 +43,10 @@ uint64_t CloneFlags(const Plan& plan) {
   return flags;
 }
 
-// What a clone has to be born into. At create also the pod's, since what is joined later would not be there for a new
-// user namespace's eyes; an exec joins the rest in stage 2.
-Result<> JoinFirst(const Plan& plan) {
-  std::vector<Role> roles = {kPidNamespace, kTimeNamespace};
-  if (!plan.exec) roles.insert(roles.end(), {kIpcNamespace, kUtsNamespace, kNetNamespace});
-  for (const Role role : roles) {
+// What the clone has to be born into: its pid namespace, and the others of the pod, since what is joined later would
+// not be there for a new user namespace's eyes.
+Result<> JoinShared(const Plan& plan) {
+  for (const Role role : {kPidNamespace, kTimeNamespace, kIpcNamespace, kUtsNamespace, kNetNamespace}) {
     if (plan.fd(role) >= 0 && setns(plan.fd(role), 0) != 0) return FailErrno("linux.namespaces: cannot join one");
   }
   return {};
@@ -98,8 +95,8 @@ bool MakesNamespace(const Plan& plan, const std::string& type, Role joined) {
 Result<StageContext> RunStage1(Plan plan) {
   StageContext context;
   context.plan = std::move(plan);
-  if (!context.plan.exec) TRY(PrepareContainer(context));
-  TRY(JoinFirst(context.plan));
+  TRY(PrepareContainer(context));
+  TRY(JoinShared(context.plan));
 
   std::array<int, 2> ends{};
   if (pipe2(ends.data(), O_CLOEXEC) != 0) return FailErrno("cannot make a pipe");
