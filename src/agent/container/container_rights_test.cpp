@@ -243,7 +243,7 @@ TEST_F(ContainerTest, AUserNamespaceHasTerminalsAndExecs) {
 }
 
 TEST_F(ContainerTest, AUserNamespaceCannotUncoverTheGuest) {
-  ASSERT_TRUE(WriteFileAtomic(AT_FDCWD, folder_ + "/marker", "the guest's", 0644));
+  std::ofstream(folder_ + "/marker") << "the guest's";
   grpc::Spec spec = UserSpec("umount -l / 2>&1; umount -l /proc 2>&1; cat " + folder_ + "/marker 2>&1; ls /");
   for (auto* set : {spec.mutable_process()->mutable_capabilities()->mutable_bounding(),
                     spec.mutable_process()->mutable_capabilities()->mutable_effective(),

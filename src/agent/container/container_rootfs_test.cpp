@@ -52,7 +52,7 @@ TEST_F(ContainerTest, WithoutACgroupNamespaceItsOwnCgroupIsShown) {
 }
 
 TEST_F(ContainerTest, TheRootCannotBeUnmountedToShowTheGuest) {
-  ASSERT_TRUE(WriteFileAtomic(AT_FDCWD, folder_ + "/marker", "the guest's", 0644));
+  std::ofstream(folder_ + "/marker") << "the guest's";
   grpc::Spec spec = Spec("umount -l / 2>/dev/null; cat " + folder_ + "/marker 2>&1; echo went on");
   for (auto* set : {spec.mutable_process()->mutable_capabilities()->mutable_bounding(),
                     spec.mutable_process()->mutable_capabilities()->mutable_effective(),
