@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # make        the executables in build/bin and the guest's files in build/guest
 # make run    everything that is needed, then a container in a virtual machine of its own
-# make check  every test: format, unit, sanitized, vm-tests
+# make check  every test: format, unit, tidy, sanitized, vm-tests
 # make bench  the figures of docs/SPECIFICATION.md
 # make install [DESTDIR=] [PREFIX=/usr]
 #
@@ -36,7 +36,7 @@ guest: build
 run: all
 	@bench/demo.sh
 
-check: format unit sanitized vm-tests
+check: format unit tidy sanitized vm-tests
 	@tests/summary.sh build/test-results
 
 unit: all

@@ -94,23 +94,6 @@ void SetHostname() {
 
 }  // namespace
 
-Result<> EnableControllers(const std::string& mount) {
-  const auto text = TRY(ReadFile(mount + "/cgroup.controllers", 4096));
-  std::string_view rest = text;
-  Result<> first;
-  while (!rest.empty()) {
-    const size_t start = std::min(rest.find_first_not_of(" \n"), rest.size());
-    rest.remove_prefix(start);
-    const std::string_view name = rest.substr(0, rest.find_first_of(" \n"));
-    rest.remove_prefix(name.size());
-    if (name.empty()) continue;
-    // One at a time: one that cannot be had must not take the others with it.
-    auto enabled = WriteFile(mount + "/cgroup.subtree_control", fmt::format("+{}", name));
-    if (!enabled && first) first = Context(std::move(enabled), "controller {}", name);
-  }
-  return first;
-}
-
 void SetUpGuest() {
   ::umask(0);
   MountAll();
@@ -118,8 +101,6 @@ void SetUpGuest() {
   ::umask(022);
   SetLimits();
   SetHostname();
-  auto controllers = EnableControllers("/sys/fs/cgroup");
-  if (!controllers) log::Error("{}", controllers.error().message());
   auto loopback = SetUpLoopback();
   if (!loopback) log::Error("cannot set up loopback: {}", loopback.error().message());
 }

@@ -164,7 +164,7 @@ std::optional<std::string> FindSerialPort(const std::string& ports, const std::s
   auto entries = ListDir(folder->get());
   if (!entries) return std::nullopt;
   for (const std::string& entry : *entries) {
-    auto text = ReadFile(ports + "/" + entry + "/name", 256);
+    auto text = ReadFile(fmt::format("{}/{}/name", ports, entry), 256);
     if (!text) continue;
     while (!text->empty() && text->back() == '\n') text->pop_back();
     if (*text == name) return "/dev/" + entry;

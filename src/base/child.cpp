@@ -105,16 +105,10 @@ void ResetSignals() {
   sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
-void DieWith(pid_t parent) {
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  // The parent may have died before: then nobody would send it.
-  if (getppid() != parent) _exit(127);
-}
-
 // clone3 and not fork: the pidfd comes with the child, so its number cannot be recycled in between.
-pid_t CloneWithPidfd(int* pidfd, int cgroup = -1) {
+pid_t CloneWithPidfd(int* pidfd, uint64_t flags = 0, int cgroup = -1) {
   clone_args args{};
-  args.flags = CLONE_PIDFD | (cgroup >= 0 ? CLONE_INTO_CGROUP : 0);
+  args.flags = CLONE_PIDFD | flags | (cgroup >= 0 ? CLONE_INTO_CGROUP : 0);
   args.cgroup = static_cast<uint64_t>(cgroup);
   args.pidfd = reinterpret_cast<uint64_t>(pidfd);
   args.exit_signal = SIGCHLD;
@@ -140,8 +134,11 @@ pid_t CloneWithPidfd(int* pidfd, int cgroup = -1) {
       GiveUp(error_fd, kCredentials);
     }
   }
-  // After the credentials: changing them clears it.
-  if (command.die_with_parent) DieWith(prepared.parent);
+  if (command.die_with_parent) {
+    // After the credentials: changing them clears it. The parent may have died before: then nobody would send it.
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != prepared.parent) _exit(127);
+  }
   execve(prepared.path.c_str(), prepared.argv.data(), prepared.env.empty() ? environ : prepared.env.data());
   GiveUp(error_fd, kExec);
 }
@@ -250,13 +247,11 @@ Result<Child> Spawn(const Command& command) {
 Result<Child> Fork(ForkOptions options, const std::function<void()>& body) {
   const UniqueFd null = TRY(OpenNull());
   std::replace(options.fds.begin(), options.fds.end(), -1, null.get());
-  const pid_t parent = getpid();
   int pidfd = -1;
-  const pid_t pid = CloneWithPidfd(&pidfd, options.cgroup);
+  const pid_t pid = CloneWithPidfd(&pidfd, options.flags, options.cgroup);
   if (pid < 0) return FailErrno("cannot make a process: clone3");
   if (pid > 0) return Child(pid, UniqueFd(pidfd));
   ResetSignals();
-  if (options.die_with_parent) DieWith(parent);
   if (PublishDescriptors(options.fds, 3)) body();
   _exit(1);
 }

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -87,7 +88,7 @@ Result<Child> Spawn(const Command& command);
 struct ForkOptions {
   std::vector<int> fds;  // its descriptors by number (-1: /dev/null), close-on-exec from 3 on; no others are left
   int cgroup = -1;       // a folder of cgroup2 to be born into (CLONE_INTO_CGROUP)
-  bool die_with_parent = true;  // PR_SET_PDEATHSIG SIGKILL
+  uint64_t flags = 0;    // clone(2)'s CLONE_NEW..., for namespaces of its own
 };
 
 // Starts a child that runs body in a copy of this process, with signals as by default, and exits with 1 if body

@@ -8,7 +8,7 @@ namespace {
 using A = AgentConfig;
 using R = RuntimeConfig;
 
-constexpr int64_t kHourMs = 3600 * 1000;
+constexpr int64_t kHourMs = int64_t{3600} * 1000;
 
 // "name option option...".
 Result<> KernelModule(const std::string& text) {

@@ -67,7 +67,7 @@ Result<std::vector<std::string>> DropIns(const std::string& file) {
   if (!opened) return tl::unexpected<Error>(opened.error());
   std::vector<std::string> files;
   for (const std::string& name : TRY(ListDir(opened->get()))) {
-    if (name.ends_with(".toml") && !name.starts_with('.')) files.push_back(folder + "/" + name);
+    if (name.ends_with(".toml") && !name.starts_with('.')) files.push_back(fmt::format("{}/{}", folder, name));
   }
   return files;
 }

@@ -27,6 +27,12 @@ std::string Shown(std::string_view text, size_t limit) {
   return shown;
 }
 
+// A value that asks for no more than a field that is not there: {}, [], "", false or 0.
+bool SaysNothing(const json& value) {
+  if (value.is_string()) return value.get_ref<const std::string&>().empty();
+  return (value.is_structured() && value.empty()) || value == false || value == 0;
+}
+
 std::string Describe(const json& value) {
   if (value.is_object()) return "an object";
   if (value.is_array()) return "an array";
@@ -281,16 +287,14 @@ void JsonObject::EachPair(const char* key, const std::function<void(const std::s
 
 void JsonObject::Refuse(const char* key, std::string_view why) const {
   const json* value = Find(key);
-  if (value != nullptr && !(value->is_structured() && value->empty()) && *value != "" && *value != false &&
-      *value != 0) {
+  if (value != nullptr && !SaysNothing(*value)) {
     SetError(Code::kUnimplemented, PathOf(key), why);
   }
 }
 
 void JsonObject::WarnIf(const char* key, std::string_view why) const {
   const json* value = Find(key);
-  if (value != nullptr && !(value->is_structured() && value->empty()) && *value != "" && *value != false &&
-      *value != 0) {
+  if (value != nullptr && !SaysNothing(*value)) {
     diagnosis_.warnings.push_back(fmt::format("{}: {}", PathOf(key), why));
   }
 }

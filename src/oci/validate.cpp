@@ -118,7 +118,7 @@ Result<> ValidateSysctl(const grpc::Spec& spec, const std::string& key) {
     for (char& c : name) c = c == '/' ? '.' : c == '.' ? '/' : c;
   }
   if (name.empty() || name.front() == '.' || name.back() == '.' || name.find("..") != std::string::npos ||
-      name.find("/") == 0 || name.find("//") != std::string::npos) {
+      name.starts_with('/') || name.find("//") != std::string::npos) {
     return Fail(Code::kInvalidArgument, "linux.sysctl[\"{}\"]: no name of a sysctl", key);
   }
   if (name == "kernel.hostname") {

@@ -94,6 +94,7 @@ std::vector<std::string> MakeHostCgroups(const CgroupPlan& plan) {
 
 std::vector<std::string> ProcsFiles(const std::vector<std::string>& leaves) {
   std::vector<std::string> files;
+  files.reserve(leaves.size());
   for (const std::string& leaf : leaves) files.push_back(leaf + "/cgroup.procs");
   return files;
 }

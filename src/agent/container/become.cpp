@@ -88,6 +88,7 @@ std::vector<std::string> Environment(const grpc::Process& process) {
 template <typename Strings>
 std::vector<char*> Pointers(const Strings& strings) {
   std::vector<char*> pointers;
+  pointers.reserve(strings.size() + 1);
   for (const std::string& text : strings) pointers.push_back(const_cast<char*>(text.c_str()));
   pointers.push_back(nullptr);
   return pointers;

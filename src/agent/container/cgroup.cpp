@@ -37,17 +37,30 @@ Result<> WriteAt(int dirfd, const std::string& file, std::string_view data) {
   return {};
 }
 
+std::vector<std::string_view> Words(std::string_view text) {
+  std::vector<std::string_view> words;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find_first_of(" \n"), text.size());
+    if (end > 0) words.push_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return words;
+}
+
 // A controller that cannot be enabled (a cgroup with processes of its own, for one) is missing below; a limit that
 // needs it then says so.
 void EnableControllers(int dirfd) {
-  const auto controllers = ReadAt(dirfd, "cgroup.controllers");
-  if (!controllers) return;
-  std::string_view rest = *controllers;
-  while (!rest.empty()) {
-    const size_t end = std::min(rest.find_first_of(" \n"), rest.size());
-    if (end > 0) (void)WriteAt(dirfd, "cgroup.subtree_control", fmt::format("+{}", rest.substr(0, end)));
-    rest.remove_prefix(std::min(end + 1, rest.size()));
+  const auto has = ReadAt(dirfd, "cgroup.controllers");
+  const auto enabled = ReadAt(dirfd, "cgroup.subtree_control");
+  if (!has || !enabled) return;
+  const std::vector<std::string_view> done = Words(*enabled);
+  std::string missing;
+  for (const std::string_view name : Words(*has)) {
+    if (std::find(done.begin(), done.end(), name) == done.end()) missing += fmt::format("+{} ", name);
   }
+  if (missing.empty() || WriteAt(dirfd, "cgroup.subtree_control", missing)) return;
+  // One that cannot be had must not take the others with it.
+  for (const std::string_view name : Words(missing)) (void)WriteAt(dirfd, "cgroup.subtree_control", name);
 }
 
 std::string FirstFolder(int dirfd) {

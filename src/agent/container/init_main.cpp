@@ -41,11 +41,11 @@ Result<> RunExec(Plan plan) {
 }
 
 Result<> RunCreate(Plan plan) {
-  StageContext context = TRY(RunStage1(std::move(plan)));
-  // From here on in stage 2.
-  char byte = 0;
-  if (read(context.mapped.get(), &byte, 1) != 1) _exit(1);
-  context.mapped.Reset();
+  StageContext context;
+  context.plan = std::move(plan);
+  TRY(PrepareContainer(context));
+  TRY(JoinShared(context.plan));
+  if (HasNamespace(context.plan.spec, "user")) TRY(EnterUserNamespace(context));
   TRY(BecomeRootOfUserNamespace(context.plan));
   if (setsid() < 0) return FailErrno("cannot start a session");
   TRY(MakeContainer(context));

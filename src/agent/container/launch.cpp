@@ -23,23 +23,20 @@ namespace kata::agent {
 
 namespace {
 
-// An exec has no need of stage 1: the agent itself goes into the container's pid namespace for the moment of the clone.
-// That is the one for its children only, and it has one thread, so nobody else is moved.
-Result<UniqueFd> ForkInside(std::vector<int> numbers, Plan& plan, const std::array<int, kRoles>& fds, pid_t* pid) {
+// The pid namespace that is to be joined is entered by the agent itself for the moment of the clone: only a parent can
+// choose it. It is the one for children only, and the agent has one thread, so nobody else is moved.
+Result<Child> ForkInside(int pid_namespace, ForkOptions options, const std::function<void()>& body) {
+  if (pid_namespace < 0) return Fork(std::move(options), body);
   const UniqueFd home = TRY(Open("/proc/self/ns/pid", O_RDONLY));
-  if (setns(fds[kPidNamespace], CLONE_NEWPID) != 0) return FailErrno("cannot join the container's pid namespace");
-  auto child = Fork({.fds = std::move(numbers), .cgroup = fds[kCgroup], .die_with_parent = false},
-                    [&plan] { RunStages(std::move(plan)); });
+  if (setns(pid_namespace, CLONE_NEWPID) != 0) return FailErrno("linux.namespaces: cannot join the pid namespace");
+  auto child = Fork(std::move(options), body);
   if (setns(home.get(), CLONE_NEWPID) != 0) {
     // All that is started from now on would be the container's.
-    log::Error("cannot leave a container's pid namespace: {}", strerror(errno));
+    log::Error("cannot leave a container's pid namespace: {}", ErrnoText(errno));
     std::abort();
   }
-  if (!child) return tl::unexpected<Error>(std::move(child).error());
-  UniqueFd pidfd(fcntl(child->pidfd(), F_DUPFD_CLOEXEC, 0));
-  if (!pidfd) return FailErrno("cannot duplicate a descriptor");
-  *pid = child->Disown();
-  return pidfd;
+  // ENOMEM is what a pid namespace without its init says.
+  return Context(std::move(child), "linux.namespaces: inside the pid namespace");
 }
 
 }  // namespace
@@ -107,12 +104,23 @@ asio::awaitable<Result<std::unique_ptr<Launch>>> Launch::Start(asio::any_io_exec
     plan.fds[role] = fds[role] < 0 ? -1 : static_cast<int>(numbers.size());
     if (fds[role] >= 0) numbers.push_back(fds[role]);
   }
-  if (plan.exec) {
-    CO_TRY_ASSIGN(launch->process_.pidfd, ForkInside(std::move(numbers), plan, fds, &launch->process_.pid));
-  } else {
-    CO_TRY_ASSIGN(Child stage1, Fork({.fds = std::move(numbers)}, [&plan] { RunStages(std::move(plan)); }));
+  ForkOptions options{.fds = std::move(numbers)};
+  // With a user namespace the process that the agent forks is stage 1 only.
+  const bool staged = !plan.exec && HasNamespace(plan.spec, "user");
+  if (!staged) {
+    options.cgroup = fds[kCgroup];
+    if (!plan.exec) options.flags = NewNamespaces(plan);
+  }
+  {
+    auto body = [&plan] { RunStages(std::move(plan)); };
+    CO_TRY_ASSIGN(Child child, ForkInside(fds[kPidNamespace], std::move(options), body));
+    if (!staged) {
+      launch->process_.pidfd.Reset(fcntl(child.pidfd(), F_DUPFD_CLOEXEC, 0));
+      if (!launch->process_.pidfd) co_return FailErrno("cannot duplicate a descriptor");
+      launch->process_.pid = child.pid();
+    }
     // The reaper collects it, as it does every child.
-    stage1.Disown();
+    child.Disown();
   }
   theirs.Reset();
   CO_TRY(co_await launch->AwaitReady());

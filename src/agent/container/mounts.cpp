@@ -146,6 +146,7 @@ Result<PreparedMount> PrepareOne(const grpc::Mount& mount, const std::string& cg
 Result<std::vector<PreparedMount>> PrepareMounts(const grpc::Spec& spec, const std::string& cgroup,
                                                  bool own_cgroup_namespace) {
   std::vector<PreparedMount> all;
+  all.reserve(spec.mounts_size());
   for (int i = 0; i < spec.mounts_size(); ++i) {
     all.push_back(TRY(Context(PrepareOne(spec.mounts(i), cgroup, own_cgroup_namespace), "mounts[{}] (\"{}\" at {})", i,
                               spec.mounts(i).source(), spec.mounts(i).destination())));

@@ -33,25 +33,6 @@ constexpr Kind kNew[] = {{"pid", kPidNamespace, CLONE_NEWPID},
                          {"time", kTimeNamespace, CLONE_NEWTIME},
                          {"user", kUserNamespace, CLONE_NEWUSER}};
 
-uint64_t CloneFlags(const Plan& plan) {
-  uint64_t flags = CLONE_PARENT | CLONE_PIDFD | CLONE_INTO_CGROUP;
-  for (const Kind& kind : kNew) {
-    if (MakesNamespace(plan, kind.type, kind.joined)) flags |= kind.flag;
-  }
-  // The mounts have to belong to the container's users, so that its root can mount.
-  if ((flags & CLONE_NEWUSER) != 0) flags |= CLONE_NEWNS;
-  return flags;
-}
-
-// What the clone has to be born into: its pid namespace, and the others of the pod, since what is joined later would
-// not be there for a new user namespace's eyes.
-Result<> JoinShared(const Plan& plan) {
-  for (const Role role : {kPidNamespace, kTimeNamespace, kIpcNamespace, kUtsNamespace, kNetNamespace}) {
-    if (plan.fd(role) >= 0 && setns(plan.fd(role), 0) != 0) return FailErrno("linux.namespaces: cannot join one");
-  }
-  return {};
-}
-
 template <typename Mappings>
 Result<> WriteMap(pid_t pid, const char* file, const char* field, const Mappings& mappings) {
   if (mappings.empty()) return Fail(Code::kInvalidArgument, "{}: a user namespace needs it", field);
@@ -69,6 +50,33 @@ Result<std::string> PathOf(int fd) {
   return std::string(path.data(), static_cast<size_t>(length));
 }
 
+}  // namespace
+
+bool HasNamespace(const grpc::Spec& spec, const std::string& type) {
+  const auto& all = spec.linux().namespaces();
+  return std::any_of(all.begin(), all.end(), [&type](const auto& one) { return one.type() == type; });
+}
+
+bool MakesNamespace(const Plan& plan, const std::string& type, Role joined) {
+  return HasNamespace(plan.spec, type) && plan.fd(joined) < 0;
+}
+
+uint64_t NewNamespaces(const Plan& plan) {
+  uint64_t flags = 0;
+  for (const Kind& kind : kNew) {
+    if (MakesNamespace(plan, kind.type, kind.joined)) flags |= kind.flag;
+  }
+  return flags;
+}
+
+// The pid namespace has been joined by the agent.
+Result<> JoinShared(const Plan& plan) {
+  for (const Role role : {kTimeNamespace, kIpcNamespace, kUtsNamespace, kNetNamespace}) {
+    if (plan.fd(role) >= 0 && setns(plan.fd(role), 0) != 0) return FailErrno("linux.namespaces: cannot join one");
+  }
+  return {};
+}
+
 Result<> PrepareContainer(StageContext& context) {
   const grpc::Spec& spec = context.plan.spec;
   // Its descriptor shows the mount of the namespace that is left below, and only mounts of one's own can be cloned.
@@ -81,31 +89,16 @@ Result<> PrepareContainer(StageContext& context) {
   return EnterBase();
 }
 
-}  // namespace
-
-bool HasNamespace(const grpc::Spec& spec, const std::string& type) {
-  const auto& all = spec.linux().namespaces();
-  return std::any_of(all.begin(), all.end(), [&type](const auto& one) { return one.type() == type; });
-}
-
-bool MakesNamespace(const Plan& plan, const std::string& type, Role joined) {
-  return HasNamespace(plan.spec, type) && plan.fd(joined) < 0;
-}
-
-Result<StageContext> RunStage1(Plan plan) {
-  StageContext context;
-  context.plan = std::move(plan);
-  TRY(PrepareContainer(context));
-  TRY(JoinShared(context.plan));
-
+Result<> EnterUserNamespace(StageContext& context) {
   std::array<int, 2> ends{};
   if (pipe2(ends.data(), O_CLOEXEC) != 0) return FailErrno("cannot make a pipe");
-  context.mapped.Reset(ends[0]);
-  UniqueFd mapped(ends[1]);
+  const UniqueFd mapped_read(ends[0]);
+  UniqueFd mapped_write(ends[1]);
 
   int pidfd = -1;
   clone_args args{};
-  args.flags = CloneFlags(context.plan);
+  // The mounts have to belong to the container's users, so that its root can mount.
+  args.flags = CLONE_PARENT | CLONE_PIDFD | CLONE_INTO_CGROUP | CLONE_NEWNS | NewNamespaces(context.plan);
   args.pidfd = reinterpret_cast<uint64_t>(&pidfd);
   args.cgroup = static_cast<uint64_t>(context.plan.fd(kCgroup));
   const auto pid = static_cast<pid_t>(syscall(SYS_clone3, &args, sizeof args));
@@ -113,16 +106,20 @@ Result<StageContext> RunStage1(Plan plan) {
     // ENOMEM is what a pid namespace without its init says.
     return FailErrno("linux.namespaces: cannot make the container's process (clone3, flags {:#x})", args.flags);
   }
-  if (pid == 0) return context;
+  if (pid == 0) {
+    char byte = 0;
+    // The end of the pipe: stage 1 has failed, and said so.
+    mapped_write.Reset();
+    if (read(mapped_read.get(), &byte, 1) != 1) _exit(1);
+    return {};
+  }
 
   const UniqueFd process(pidfd);
-  if ((args.flags & CLONE_NEWUSER) != 0) {
-    TRY(WriteMap(pid, "uid_map", "linux.uidMappings", context.plan.spec.linux().uidmappings()));
-    TRY(WriteMap(pid, "gid_map", "linux.gidMappings", context.plan.spec.linux().gidmappings()));
-  }
+  TRY(WriteMap(pid, "uid_map", "linux.uidMappings", context.plan.spec.linux().uidmappings()));
+  TRY(WriteMap(pid, "gid_map", "linux.gidMappings", context.plan.spec.linux().gidmappings()));
   const int32_t number = pid;
   TRY(SendPacket(kStatusFd, Say::kStarted, {reinterpret_cast<const char*>(&number), sizeof number}, process.get()));
-  if (write(mapped.get(), "1", 1) != 1) return FailErrno("cannot release stage 2");
+  if (write(mapped_write.get(), "1", 1) != 1) return FailErrno("cannot release stage 2");
   _exit(0);
 }
 

@@ -6,12 +6,16 @@
 #include <netlink/cache.h>
 #include <netlink/route/addr.h>
 #include <netlink/route/link.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstring>
 
 #include "agent/network/netlink.h"
+#include "base/unique_fd.h"
 
 namespace kata::agent {
 
@@ -226,10 +230,15 @@ Result<std::vector<grpc::NetworkStats>> InterfaceStats() {
   return all;
 }
 
+// Without netlink, which takes much longer to get going; the kernel gives the addresses by itself.
 Result<> SetUpLoopback() {
-  const auto socket = TRY(netlink::Connect());
-  const auto link = TRY(netlink::LinkByName(socket.get(), "lo"));
-  return SetUp(socket.get(), link.get(), true);
+  const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ifreq request{};
+  std::strcpy(request.ifr_name, "lo");
+  if (!socket || ::ioctl(socket.get(), SIOCGIFFLAGS, &request) < 0) return FailErrno("cannot look at lo");
+  request.ifr_flags = static_cast<short>(request.ifr_flags | IFF_UP);
+  if (::ioctl(socket.get(), SIOCSIFFLAGS, &request) < 0) return FailErrno("cannot set lo up");
+  return {};
 }
 
 }  // namespace kata::agent

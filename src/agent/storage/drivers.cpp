@@ -190,6 +190,7 @@ const StorageDriver* FindStorageDriver(std::string_view name) {
 
 std::vector<std::string> StorageDrivers() {
   std::vector<std::string> names;
+  names.reserve(kDrivers.size());
   for (const StorageDriver& driver : kDrivers) names.emplace_back(driver.name);
   return names;
 }

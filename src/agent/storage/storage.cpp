@@ -100,6 +100,7 @@ Result<> StorageTable::ReleaseAll() {
   }
   std::sort(ordered.begin(), ordered.end());
   std::vector<std::string> names;
+  names.reserve(ordered.size());
   for (auto& [order, name] : ordered) names.push_back(std::move(name));
   return Release(names);
 }

@@ -53,6 +53,7 @@ class FdList {
   }
   std::vector<int> Numbers() const {
     std::vector<int> numbers;
+    numbers.reserve(fds_.size());
     for (const UniqueFd& fd : fds_) numbers.push_back(fd.get());
     return numbers;
   }
