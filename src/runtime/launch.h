@@ -21,6 +21,7 @@ struct StandinOptions {
   std::vector<std::string> cgroups;  // folders to enter
   int network_namespace = -1;        // -1: the caller's
   const Pty* pty = nullptr;          // its terminal; null: the caller's own stdio
+  bool own_mounts = false;           // a mount namespace of its own, for ShowContainer
 };
 
 // Starts it with a connection to the sandbox process of this folder, over which it hands its stdio over.
