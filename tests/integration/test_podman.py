@@ -83,6 +83,36 @@ class PodmanTest(Case):
         self.assert_run(self.podman("wait", "kata-one"), 0, "137\n")
         self.assert_run(self.podman("rm", "kata-one"))
 
+    def test_copies_go_to_the_container(self):
+        # Podman copies through the mount namespace of the container's process on the host: the host's own must not be it.
+        inside, volume, outside = (self.world.tmp / name for name in ("inside", "volume", "outside"))
+        volume.mkdir()
+        outside.mkdir()
+        inside.write_text("from the host\n")
+        self.assert_run(self.podman(*self.run_flags("--detach", "--name", "kata-copy", "--volume", f"{volume}:/data"), IMAGE,
+                                    "sh", "-c", "mkdir /made; echo made >/made/file; echo up; sleep 1000"))  # fmt: skip
+        self.await_logs("kata-copy", "up\n")
+        self.assert_run(self.podman("cp", inside, "kata-copy:/made/copy"))
+        self.assert_run(self.podman("cp", inside, "kata-copy:/data/copy"))
+        self.assert_run(self.podman("exec", "kata-copy", "cat", "/made/copy", "/data/copy"), 0, "from the host\n" * 2)
+        self.assertEqual((volume / "copy").read_text(), "from the host\n")
+        self.assert_run(self.podman("cp", "kata-copy:/made/file", outside / "file"))
+        self.assertEqual((outside / "file").read_text(), "made\n")
+        # A folder of the host's and not of the container's is not there, to write to or to read from.
+        self.assertNotEqual(self.podman("cp", inside, f"kata-copy:{outside}/escaped").status, 0)
+        self.assertFalse((outside / "escaped").exists())
+        self.assertNotEqual(self.podman("cp", f"kata-copy:{inside}", outside / "leaked").status, 0)
+        self.assertFalse((outside / "leaked").exists())
+        # Where Podman itself looks at processes, it does not take the host's for the container's.
+        self.assertNotIn("podman", self.podman("top", "kata-copy", "args").out)
+
+    def await_logs(self, name, text):
+        follow = subprocess.Popen(self.argv("logs", "--follow", name), stdout=subprocess.PIPE)
+        self.assertEqual(follow.stdout.read(len(text)).decode(), text)
+        follow.kill()
+        follow.wait()
+        follow.stdout.close()
+
     def test_pause(self):
         self.assert_run(self.podman(*self.run_flags("--detach", "--name", "kata-two"), IMAGE, "sleep", "1000"))
         self.assert_run(self.podman("pause", "kata-two"))
