@@ -23,7 +23,6 @@ find_library(KATA_PROTOBUF_LITE libprotobuf-lite.a REQUIRED)
 find_package(GTest REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(SECCOMP REQUIRED libseccomp)
-pkg_check_modules(CAP REQUIRED libcap)
 pkg_check_modules(NL REQUIRED libnl-3.0 libnl-route-3.0)
 
 add_library(kata_flags INTERFACE)
@@ -46,7 +45,7 @@ target_compile_options(kata_guest_flags INTERFACE -Wall -Wextra -Werror -Wno-mis
   -Os -ffunction-sections -fdata-sections -fno-strict-aliasing -fstack-protector-strong)
 target_compile_definitions(kata_guest_flags INTERFACE
   _FILE_OFFSET_BITS=64 KATA_VERSION="${PROJECT_VERSION}"
-  BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_SEPARATE_COMPILATION KATA_GUEST
+  BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_SEPARATE_COMPILATION
   FMT_STATIC_THOUSANDS_SEPARATOR=',')  # so that fmt does without locales
 target_include_directories(kata_guest_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)
 target_include_directories(kata_guest_flags SYSTEM INTERFACE /usr/include/libnl3)
@@ -74,7 +73,7 @@ function(kata_shared_library name)
   target_link_libraries(${name}_guest PUBLIC kata_guest_flags kata_fmt_guest)
 endfunction()
 
-# kata_test(NAME sources... [LIBS libraries...]): unit tests NAME, run by ctest one GoogleTest case each.
+# kata_test(NAME sources... [LIBS libraries...]): unit tests NAME, one executable and one ctest.
 function(kata_test name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "LIBS")
   add_executable(${name} ${arg_UNPARSED_ARGUMENTS})

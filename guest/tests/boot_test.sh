@@ -16,9 +16,12 @@ cc -static -Os -s -Wall -Wextra -Werror -o "$work/probe" "$here/probe.c"
 cc -o "$work/tsc_khz" "$here/tsc_khz.c"
 truncate -s 16M "$work/disk"
 
-# What guest/kernel/README.md recommends for a guest without hardware virtualization.
-recommended="console=hvc0 quiet nomodule panic=1 net.ifnames=0 noreplace-smp rcupdate.rcu_expedited=1 mitigations=off"
-recommended+=" tsc=reliable tsc_early_khz=$("$work/tsc_khz") lapic_timer_khz=1000000"
+# What guest/kernel/README.md recommends for a guest without hardware virtualization, and src/hypervisor/qemu/argv.cpp uses.
+recommended="quiet console=hvc0 earlyprintk=serial,ttyS0,115200 reboot=t panic=-1 cgroup_no_v1=all random.trust_cpu=on"
+recommended+=" rcupdate.rcu_expedited=1 noreplace-smp nomodule tsc=reliable no_timer_check lapic_timer_khz=1000000"
+recommended+=" tsc_early_khz=$("$work/tsc_khz")"
+q35=(-M "q35,smbus=off,sata=off,usb=off,vmport=off,hpet=off,graphics=off,i8042=off" -bios qboot.rom)
+microvm=(-M "microvm,acpi=off,x-option-roms=off" -global virtio-mmio.force-legacy=false)
 
 boot() { # NAME KERNEL BUS COMPRESSION COMMAND-LINE MACHINE-ARGUMENT...
     local name=$1 kernel=$2 bus=$3 compression=$4 append=$5
@@ -33,7 +36,7 @@ boot() { # NAME KERNEL BUS COMPRESSION COMMAND-LINE MACHINE-ARGUMENT...
     )
     # The network card has no boot ROM to run, and needs no file of one.
     [[ $bus == pci ]] && devices=("${devices[@]/virtio-net-pci/virtio-net-pci,romfile=}")
-    timeout 120 qemu-system-x86_64 -accel tcg -cpu max -m 256M -nodefaults -no-user-config -no-reboot -display none \
+    timeout 120 qemu-system-x86_64 -accel tcg,thread=multi,tb-size=128 -cpu max -m 256M -nodefaults -no-user-config -no-reboot -display none \
         "$@" -kernel "$kernels/$kernel" -initrd "$work/initrd" "${devices[@]}" \
         -append "$append" </dev/null >"$work/console" 2>&1 ||
         printf 'QEMU ended with status %d\n' $? >>"$work/console"
@@ -46,12 +49,12 @@ boot() { # NAME KERNEL BUS COMPRESSION COMMAND-LINE MACHINE-ARGUMENT...
     fi
 }
 
-plain="console=hvc0 nomodule panic=1 net.ifnames=0"
+plain="console=hvc0 nomodule panic=-1"
 boot "q35, ELF" vmlinux pci zstd "$plain" -M q35
 boot "q35, bzImage" bzImage pci none "$plain" -M q35
-boot "q35, ELF, as recommended" vmlinux pci none "$recommended" -M q35 -bios qboot.rom
-boot "q35, ELF, as recommended, two processors" vmlinux pci gzip "$recommended" -M q35 -bios qboot.rom -smp 2
+boot "q35, ELF, as recommended" vmlinux pci none "$recommended" "${q35[@]}"
+boot "q35, ELF, as recommended, two processors" vmlinux pci gzip "$recommended" "${q35[@]}" -smp 2
 # Not with the plain command line: on a busy host this machine's clock cannot be measured.
-boot "microvm, ELF, as recommended" vmlinux device zstd "$recommended" -M microvm
+boot "microvm, ELF, as recommended" vmlinux device zstd "$recommended" "${microvm[@]}"
 
 exit $((failures > 0))

@@ -85,8 +85,8 @@ class Sandbox {
   bool destroyed_ = false;
 };
 
-// kInvalidArgument unless id is a name that may become part of a path: letters, digits and "_.-" only, at most 255
-// bytes.
+// kInvalidArgument unless id is a name that may become part of a path: letters, digits and "_.-+" only, at most
+// 255 bytes.
 Result<> CheckId(std::string_view what, std::string_view id);
 
 }  // namespace kata::agent

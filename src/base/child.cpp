@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -42,7 +43,7 @@ const char* NameOf(Step step) {
     case kDescriptors:
       return "cannot pass its descriptors";
     case kNamespace:
-      return "cannot join a namespace";
+      return "cannot enter a namespace";
     case kDirectory:
       return "cannot change the working directory";
     case kCredentials:
@@ -121,6 +122,10 @@ pid_t CloneWithPidfd(int* pidfd, uint64_t flags = 0, int cgroup = -1) {
   ResetSignals();
   for (const int ns : command.join_namespaces) {
     if (setns(ns, 0) != 0) GiveUp(error_fd, kNamespace);
+  }
+  if (command.new_mount_namespace &&
+      (unshare(CLONE_NEWNS) != 0 || mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0)) {
+    GiveUp(error_fd, kNamespace);
   }
   if (command.working_directory >= 0 && fchdir(command.working_directory) != 0) GiveUp(error_fd, kDirectory);
   const int last = static_cast<int>(prepared.fds.size()) - 1;

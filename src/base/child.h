@@ -45,6 +45,7 @@ struct Command {
   bool die_with_parent = true;             // PR_SET_PDEATHSIG SIGKILL, set after the credentials, which clear it
   bool new_session = false;                // setsid(2)
   std::vector<int> join_namespaces;        // setns(2) into each, before the credentials
+  bool new_mount_namespace = false;        // unshare(2), a slave of the parent's
   int working_directory = -1;              // fchdir(2) to it
 };
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// RemoveTree of files.h: takes a folder away with all that is in it, and follows no link on the way.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>

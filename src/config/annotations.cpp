@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// A pod's annotations: the gate, and their texts as values of keys.
 #include <algorithm>
 #include <charconv>
 #include <optional>

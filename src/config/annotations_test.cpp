@@ -102,7 +102,7 @@ TEST(ApplyAnnotations, NeverTakesArgumentsOrHostPathsFromAPod) {
   for (const char* name :
        {"hypervisor.virtio_fs_extra_args", "hypervisor.machine_accelerators", "hypervisor.seccomp_sandbox",
         "hypervisor.valid_hypervisor_paths", "hypervisor.enable_annotations", "hypervisor.accel",
-        "runtime.sandbox_bind_mounts", "agent.debug_console_enabled"}) {
+        "runtime.sandbox_bind_mounts", "agent.enable_debug"}) {
     Config config = Allowing({".*"});
     const Config before = config;
     EXPECT_NE(Apply(config, name, "true").find("can be set in the configuration file only"), std::string::npos) << name;

@@ -31,15 +31,13 @@ struct HypervisorConfig {
   std::string kernel_params;                    // appended to the kernel's command line
   std::vector<std::string> enable_annotations;  // regular expressions of annotation base names; empty: none is allowed
   std::string seccomp_sandbox = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";  // -sandbox
-  double default_vcpus = 1;             // may be a fraction; negative: all the processors of the host
-  uint32_t default_maxvcpus = 0;        // 0: as many as the host has
-  uint32_t default_memory = 2048;       // MiB
-  uint64_t default_maxmemory = 0;       // MiB; 0: as much as the host has
-  std::string shared_fs = "virtio-fs";  // virtio-fs or none
+  double default_vcpus = 1;        // may be a fraction; negative: all the processors of the host
+  uint32_t default_maxvcpus = 0;   // 0: as many as the host has
+  uint32_t default_memory = 2048;  // MiB
+  uint64_t default_maxmemory = 0;  // MiB; 0: as much as the host has
   std::string virtio_fs_daemon = "/usr/lib/qemu/virtiofsd";
   std::vector<std::string> valid_virtio_fs_daemon_paths;  // globs; empty: only virtio_fs_daemon itself
   std::string virtio_fs_cache = "auto";                   // never, metadata, auto or always
-  uint32_t virtio_fs_cache_size = 0;                      // MiB of DAX window; 0: none
   uint32_t virtio_fs_queue_size = 1024;                   // a power of two
   std::vector<std::string> virtio_fs_extra_args = {"--thread-pool-size=1", "-o", "announce_submounts"};
   bool enable_mem_prealloc = false;
@@ -57,15 +55,13 @@ struct HypervisorConfig {
 struct AgentConfig {
   bool enable_debug = false;
   std::string log_level = "info";
-  // How long one attempt to connect may take (dial_timeout_ms), and all of them together until the agent has answered
-  // (reconnect_timeout_ms, or dial_timeout in seconds). Multiply by TimeoutScale.
-  uint32_t dial_timeout_ms = 10;
+  uint32_t dial_timeout_ms = 10;  // the pause between two attempts to connect, with vsock
+  // Until the agent has answered (also dial_timeout, in seconds). Multiply by TimeoutScale.
   uint32_t reconnect_timeout_ms = 10000;
   uint32_t create_container_timeout = 30;  // seconds; also a key of [runtime]
   uint32_t health_check_request_timeout_ms = 5000;
   uint32_t container_pipe_size = 0;         // bytes; 0: the kernel's default
-  std::vector<std::string> kernel_modules;  // each "name option option..."
-  bool debug_console_enabled = false;
+  std::vector<std::string> kernel_modules;  // each "name option option..."; must be built into the guest's kernel
 
   bool operator==(const AgentConfig&) const = default;
 };
@@ -74,15 +70,7 @@ struct AgentConfig {
 struct RuntimeConfig {
   bool enable_debug = false;
   std::string log_level = "info";
-  std::string internetworking_model = "tcfilter";  // tcfilter, macvtap, l3forwarding or none
   bool disable_guest_seccomp = false;  // unlike Kata, where the container's seccomp filter is off by default
-  bool sandbox_cgroup_only = true;
-  bool static_sandbox_resource_mgmt = true;
-  bool disable_new_netns = false;
-  std::vector<std::string> sandbox_bind_mounts;  // host paths, each with ":ro" or ":rw" at the end, or neither
-  std::vector<std::string> experimental;
-  std::string dan_conf = "/run/kata-containers/dans";
-  std::string emptydir_mode = "shared-fs";  // shared-fs, block-encrypted or block-plain
   // No key: where kata-standin was found, see LoadOptions::executable.
   std::string standin_path = "/usr/libexec/kata-containers/kata-standin";
 
@@ -105,10 +93,14 @@ struct LoadOptions {
                                            "/usr/share/defaults/kata-containers/configuration.toml",
                                            "/opt/kata/share/defaults/kata-containers/configuration.toml"};
   // The running kata-runtime, absolute. The built-in defaults follow it: kata-standin beside it, or in
-  // ../libexec/kata-containers; and in a build folder ../guest/vmlinux and ../guest/kata-containers-initrd.img. Keys of
+  // ../libexec/kata-containers; kernel and initrd of ../guest (a build folder), or of ../share/kata-containers. Keys of
   // a configuration file go first.
   std::string executable;
 };
+
+// Where Load looks for a configuration file that nobody has named: search_paths, then the share/defaults of the
+// installation that the executable belongs to.
+std::vector<std::string> SearchPaths(const LoadOptions& options);
 
 struct Loaded {
   Config config;
@@ -120,7 +112,7 @@ struct Loaded {
 // wins. Errors name file, line and key: kNotFound (a file that was named does not exist), kInvalidArgument.
 Result<Loaded> Load(const LoadOptions& options);
 
-// Reads one text over what config holds, as a file called name: for tests and `check`. Returns warnings.
+// Reads one text over what config holds, as a file called name: for tests. Returns warnings.
 Result<std::vector<std::string>> ApplyText(Config& config, const std::string& text, const std::string& name);
 
 // Applies io.katacontainers.config.{hypervisor,runtime,agent}.* of a pod; other annotations are left alone. The gate is

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+// The keys of [hypervisor.qemu], used and not used yet.
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <regex>
 
 #include "config/rules.h"
+#include "config/virtiofsd_arguments.h"
 
 namespace kata::config {
 namespace {
@@ -42,26 +43,6 @@ Result<> RegularExpression(const std::string& text) {
   }
 }
 
-// Arguments of virtiofsd, but for those that would end its confinement or move its files and sockets.
-Result<> DaemonArgument(const std::string& text) {
-  constexpr std::array<std::string_view, 12> kOurs = {
-      "sandbox",    "seccomp", "modcaps",   "socket-path", "socket-group",       "fd",
-      "shared-dir", "source",  "daemonize", "cache",       "print-capabilities", "allow_root"};
-  TRY(Printable(text));
-  std::string_view rest = text;
-  if (rest.starts_with("-o")) rest.remove_prefix(2);
-  while (rest.starts_with('-') || rest.starts_with(' ')) rest.remove_prefix(1);
-  while (!rest.empty()) {
-    const std::string_view option = rest.substr(0, rest.find(','));
-    const std::string_view name = option.substr(0, option.find_first_of("= "));
-    if (std::find(kOurs.begin(), kOurs.end(), name) != kOurs.end()) {
-      return Fail(Code::kInvalidArgument, "{} cannot be changed, found {}", name, Shown(text));
-    }
-    rest.remove_prefix(std::min(rest.size(), option.size() + 1));
-  }
-  return {};
-}
-
 Key Vcpus() {
   return Key{.name = "default_vcpus", .type = Type::kNumber, .set = [](Config& config, const Value& value) -> Result<> {
                const double number = std::get<double>(value);
@@ -88,6 +69,15 @@ Key QueueSize() {
   return key;
 }
 
+Key ExtraArguments() {
+  Key key = List("virtio_fs_extra_args", &H::virtio_fs_extra_args, Printable);
+  key.set = [stored = key.set](Config& config, const Value& value) -> Result<> {
+    TRY(VirtiofsdArguments(std::get<std::vector<std::string>>(value)));
+    return stored(config, value);
+  };
+  return key;
+}
+
 Key WithPodCheck(Key key, std::function<Result<>(const Config&, const std::string&)> check) {
   key.check_pod = std::move(check);
   return key;
@@ -107,12 +97,7 @@ Key KernelParams() {
 }
 
 // To run unprotected what was meant to be protected from the host would be worse than not to run it.
-Key ConfidentialGuest() {
-  return Key{.name = "confidential_guest", .type = Type::kBool, .set = [](Config&, const Value& value) -> Result<> {
-               if (!std::get<bool>(value)) return {};
-               return Fail(Code::kUnimplemented, "confidential guests are not supported yet");
-             }};
-}
+Key ConfidentialGuest() { return MustBeFalse("confidential_guest", "confidential guests are not supported yet"); }
 
 Key Named(Key key, std::string annotation) {
   key.annotation = std::move(annotation);
@@ -142,17 +127,16 @@ std::vector<Key> UsedKeys() {
         Named(Integer("default_maxvcpus", &H::default_maxvcpus, 0, kMaxVcpus), "default_max_vcpus"),
         Integer("default_memory", &H::default_memory, 32, kMaxMemoryMib),
         Integer("default_maxmemory", &H::default_maxmemory, 0, kMaxMemoryMib),
-        Text("shared_fs", &H::shared_fs, OneOf({"virtio-fs", "none"})),
+        MustBe("shared_fs", "virtio-fs", "nothing else carries a container's files yet"),
         WithPodCheck(Text("virtio_fs_daemon", &H::virtio_fs_daemon, AbsolutePath),
                      [](const Config& config, const std::string& path) {
                        return CoveredBy(config.hypervisor.valid_virtio_fs_daemon_paths,
                                         config.hypervisor.virtio_fs_daemon, "valid_virtio_fs_daemon_paths", path);
                      }),
         List("valid_virtio_fs_daemon_paths", &H::valid_virtio_fs_daemon_paths, AbsolutePath),
-        Text("virtio_fs_cache", &H::virtio_fs_cache, OneOf({"never", "metadata", "auto", "always"})),
-        Integer("virtio_fs_cache_size", &H::virtio_fs_cache_size, 0, 1 << 20), QueueSize(),
-        List("virtio_fs_extra_args", &H::virtio_fs_extra_args, DaemonArgument),
-        Bool("enable_mem_prealloc", &H::enable_mem_prealloc), Bool("enable_hugepages", &H::enable_hugepages),
+        Text("virtio_fs_cache", &H::virtio_fs_cache, OneOf({"never", "metadata", "auto", "always"})), QueueSize(),
+        ExtraArguments(), Bool("enable_mem_prealloc", &H::enable_mem_prealloc),
+        Bool("enable_hugepages", &H::enable_hugepages),
         WithPodCheck(Text("entropy_source", &H::entropy_source, AbsolutePath),
                      [](const Config& config, const std::string& path) {
                        return CoveredBy(config.hypervisor.valid_entropy_sources, config.hypervisor.entropy_source,
@@ -193,6 +177,7 @@ constexpr const char* kUnused[] = {
     "enable_numa",
     "numa_mapping",
     "virtio_fs_is_dax",
+    "virtio_fs_cache_size",
     "msize_9p",
     "disable_block_device_use",
     "block_device_driver",

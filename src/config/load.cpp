@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+// Finds and reads the files, and the defaults that lie beside the executable.
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <memory>
 
@@ -36,8 +38,10 @@ void FollowExecutable(Config& config, const std::string& executable) {
   const std::string bin = FolderOf(executable);
   FirstThatExists(config.runtime.standin_path,
                   {bin + "/kata-standin", bin + "/../libexec/kata-containers/kata-standin"});
-  FirstThatExists(config.hypervisor.kernel, {bin + "/../guest/vmlinux"});
-  FirstThatExists(config.hypervisor.initrd, {bin + "/../guest/kata-containers-initrd.img"});
+  const std::string share = bin + "/../share/kata-containers";
+  FirstThatExists(config.hypervisor.kernel, {bin + "/../guest/vmlinux", share + "/vmlinux.container"});
+  FirstThatExists(config.hypervisor.initrd,
+                  {bin + "/../guest/kata-containers-initrd.img", share + "/kata-containers-initrd.img"});
 }
 
 // The file to read, or "" when there is none. kNotFound when one that was named is missing.
@@ -48,7 +52,7 @@ Result<std::string> ChooseFile(const LoadOptions& options) {
   };
   if (!options.explicit_path.empty()) return named(options.explicit_path, "--config");
   if (!options.env_path.empty()) return named(options.env_path, "KATA_CONF_FILE");
-  for (const std::string& path : options.search_paths) {
+  for (const std::string& path : SearchPaths(options)) {
     if (Exists(path)) return path;
   }
   return std::string();
@@ -69,6 +73,15 @@ Result<std::vector<std::string>> DropIns(const std::string& file) {
 }
 
 }  // namespace
+
+std::vector<std::string> SearchPaths(const LoadOptions& options) {
+  std::vector<std::string> paths = options.search_paths;
+  if (options.executable.empty()) return paths;
+  const std::string prefix = FolderOf(FolderOf(options.executable));
+  std::string own = prefix + "/share/defaults/kata-containers/configuration.toml";
+  if (std::find(paths.begin(), paths.end(), own) == paths.end()) paths.push_back(std::move(own));
+  return paths;
+}
 
 Result<Loaded> Load(const LoadOptions& options) {
   Loaded loaded;

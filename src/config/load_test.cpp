@@ -108,6 +108,22 @@ TEST_F(LoadTest, FollowsTheExecutableOfABuildFolder) {
   EXPECT_EQ(loaded->config.hypervisor.initrd, initrd);
 }
 
+TEST_F(LoadTest, FollowsTheExecutableOfAnInstallation) {
+  options_.executable = Write("local/bin/kata-runtime", "");
+  const std::string kernel = Write("local/share/kata-containers/vmlinux.container", "");
+  const std::string initrd = Write("local/share/kata-containers/kata-containers-initrd.img", "");
+  const std::string own = Memory("local/share/defaults/kata-containers/configuration.toml", 105);
+  Result<Loaded> loaded = Load(options_);
+  ASSERT_TRUE(loaded);
+  EXPECT_EQ(loaded->files, std::vector<std::string>{own});
+  EXPECT_EQ(loaded->config.hypervisor.kernel, kernel);
+  EXPECT_EQ(loaded->config.hypervisor.initrd, initrd);
+  EXPECT_EQ(loaded->config.hypervisor.default_memory, 105U);
+  // The administrator's own goes first.
+  Memory("etc/configuration.toml", 106);
+  EXPECT_EQ(LoadedMemory(), 106U);
+}
+
 TEST_F(LoadTest, FindsTheStandinInLibexec) {
   options_.executable = Write("opt/bin/kata-runtime", "");
   const std::string standin = Write("opt/libexec/kata-containers/kata-standin", "");

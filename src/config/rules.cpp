@@ -66,4 +66,22 @@ Result<> InFolderOf(const std::string& own, const std::string& path) {
               own.empty() ? "of which there is none" : folder);
 }
 
+Key MustBeFalse(std::string name, std::string why) {
+  return Key{.name = std::move(name),
+             .type = Type::kBool,
+             .set = [why = std::move(why)](Config&, const Value& value) -> Result<> {
+               if (!std::get<bool>(value)) return {};
+               return Fail(Code::kUnimplemented, "cannot be true: {}", why);
+             }};
+}
+
+Key MustBe(std::string name, std::string only, std::string why) {
+  return Key{.name = std::move(name),
+             .type = Type::kString,
+             .set = [only = std::move(only), why = std::move(why)](Config&, const Value& value) -> Result<> {
+               if (std::get<std::string>(value) == only) return {};
+               return Fail(Code::kUnimplemented, "expected \"{}\", found {}: {}", only, Shown(value), why);
+             }};
+}
+
 }  // namespace kata::config

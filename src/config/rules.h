@@ -85,7 +85,12 @@ Key List(std::string name, std::vector<std::string> Part::*member, TextRule rule
              .pod = pod};
 }
 
-// Known, and not used yet.
+// Known, and refused where ignoring it would give another machine than was asked for: the value must be the only one
+// that there is here. why ends the message.
+Key MustBeFalse(std::string name, std::string why);
+Key MustBe(std::string name, std::string only, std::string why);
+
+// Known, and not used yet: a warning names it.
 inline Key Unused(std::string name) { return Key{.name = std::move(name)}; }
 
 }  // namespace kata::config

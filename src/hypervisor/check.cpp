@@ -126,17 +126,12 @@ std::vector<CheckItem> CheckHost(const config::Config& config) {
   AddAcceleration(config, items);
   items.push_back(Program("QEMU", settings.path, "--version",
                           "install Debian's package qemu-system-x86, or set path in [hypervisor.qemu]"));
-  if (settings.shared_fs == "virtio-fs") {
-    items.push_back(
-        Program("virtiofsd", settings.virtio_fs_daemon, "--version",
-                "install Debian's package qemu-system-common, or set virtio_fs_daemon in [hypervisor.qemu]"));
-  }
+  items.push_back(Program("virtiofsd", settings.virtio_fs_daemon, "--version",
+                          "install Debian's package qemu-system-common, or set virtio_fs_daemon in [hypervisor.qemu]"));
   items.push_back(GuestFile("kernel", settings.kernel));
   items.push_back(GuestFile("initrd", settings.initrd));
   items.push_back(Device("/dev/vhost-vsock", "the agent is reached by vsock",
                          "the agent is reached by a virtio-serial port; modprobe vhost_vsock for vsock"));
-  items.push_back(
-      Device("/dev/net/tun", "guests can have a network", "modprobe tun; without it guests have no network"));
   items.push_back(Namespaces());
   AddKernelFeatures(items);
   items.push_back(Cgroups());

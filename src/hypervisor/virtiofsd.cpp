@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "base/files.h"
+#include "config/virtiofsd_arguments.h"
 #include "hypervisor/capped_log.h"
 
 namespace kata::hypervisor {
@@ -28,60 +29,6 @@ constexpr char kSocketName[] = "virtiofsd.sock";
 constexpr std::string_view kXattrMap =
     "xattrmap=/ok/all/user./user.//ok/all/security.capability/security.capability/"
     "/ok/all/system.posix_acl_/system.posix_acl_//unsupported/all///";
-
-// Options of -o that an administrator may set: they tune, and open nothing. Those that end in '=' take a value.
-constexpr std::array<std::string_view, 18> kHarmless = {
-    "announce_submounts", "flock",       "no_flock",       "posix_lock",      "no_posix_lock",      "writeback",
-    "no_writeback",       "readdirplus", "no_readdirplus", "allow_direct_io", "no_allow_direct_io", "killpriv_v2",
-    "no_killpriv_v2",     "posix_acl",   "no_posix_acl",   "timeout=",        "max_idle_threads=",  "log_level="};
-
-bool IsNumber(std::string_view text) {
-  return !text.empty() && text.size() <= 9 && text.find_first_not_of("0123456789") == std::string_view::npos;
-}
-
-bool IsHarmless(std::string_view option) {
-  return std::any_of(kHarmless.begin(), kHarmless.end(), [option](std::string_view known) {
-    return known.back() == '=' ? option.substr(0, known.size()) == known && option.size() > known.size()
-                               : option == known;
-  });
-}
-
-tl::unexpected<Error> Refuse(std::string_view argument) {
-  return Fail(Code::kInvalidArgument,
-              "virtio_fs_extra_args: {} is not accepted; known are --thread-pool-size=NUMBER, and -o with {}", argument,
-              fmt::join(kHarmless, ", "));
-}
-
-Result<> AddOptions(std::string_view list, std::vector<std::string>& argv) {
-  while (!list.empty()) {
-    const size_t comma = std::min(list.find(','), list.size());
-    const std::string_view option = list.substr(0, comma);
-    if (!IsHarmless(option)) return Refuse(option);
-    argv.emplace_back("-o");
-    argv.emplace_back(option);
-    list.remove_prefix(std::min(comma + 1, list.size()));
-  }
-  return {};
-}
-
-Result<> AddExtra(const std::vector<std::string>& extra, std::vector<std::string>& argv) {
-  constexpr std::string_view kPool = "--thread-pool-size=";
-  for (size_t i = 0; i < extra.size(); ++i) {
-    const std::string_view word = extra[i];
-    if (word.substr(0, kPool.size()) == kPool && IsNumber(word.substr(kPool.size()))) {
-      argv.emplace_back(word);
-    } else if (word == "-o" && i + 1 < extra.size()) {
-      TRY(AddOptions(extra[++i], argv));
-    } else if (word == "--announce-submounts") {  // as the newer virtiofsd spells it
-      TRY(AddOptions("announce_submounts", argv));
-    } else if (word.empty() || word.front() != '-') {
-      TRY(AddOptions(word, argv));
-    } else {
-      return Refuse(word);
-    }
-  }
-  return {};
-}
 
 // The configuration's names of cache modes are the newer virtiofsd's.
 Result<std::string_view> CacheMode(const std::string& name) {
@@ -136,7 +83,8 @@ pid_t InnerProcess(pid_t outer) {
 Result<std::vector<std::string>> VirtiofsdArgv(const config::HypervisorConfig& config, const std::string& shared_dir,
                                                int listen_fd, uint64_t max_files) {
   std::vector<std::string> argv = {config.virtio_fs_daemon, "-f"};
-  TRY(AddExtra(config.virtio_fs_extra_args, argv));
+  for (std::string& word : TRY(config::VirtiofsdArguments(config.virtio_fs_extra_args)))
+    argv.push_back(std::move(word));
   // After the extra ones: the last word counts.
   for (std::string option : {fmt::format("cache={}", TRY(CacheMode(config.virtio_fs_cache))), std::string(kXattrMap),
                              std::string("sandbox=namespace"), "source=" + Escaped(shared_dir)}) {

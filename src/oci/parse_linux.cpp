@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Reads "linux" of a config.json.
 #include "oci/sections.h"
 
 namespace kata::oci {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Reads "process" of a config.json, or a process.json.
 #include "oci/sections.h"
 
 namespace kata::oci {

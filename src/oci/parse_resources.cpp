@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Reads "linux.resources" of a config.json, or a file of `update`.
 #include "oci/sections.h"
 
 namespace kata::oci {

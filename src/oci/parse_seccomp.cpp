@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Reads "linux.seccomp" of a config.json.
 #include "oci/sections.h"
 
 namespace kata::oci {

@@ -42,7 +42,8 @@ Result<> ValidateVersion(const std::string& version) {
   return {};
 }
 
-// Containers of a pod name the namespaces that they share; the pod's guest has its own in their place.
+// Containers of a pod name the namespaces that they share; the guest has its own in their place. Each container still
+// has a guest to itself (docs/kata-runtime.md, "Not yet").
 bool IsOfPod(const grpc::Spec& spec) {
   constexpr std::array kTypes = {"io.kubernetes.cri.container-type"sv, "io.kubernetes.cri-o.ContainerType"sv,
                                  "io.katacontainers.pkg.oci.container_type"sv};
@@ -71,7 +72,7 @@ Result<> ValidateNamespaces(const grpc::Spec& spec) {
     if (entry.type() != "network" && !IsOfPod(spec)) {
       return Fail(Code::kUnimplemented,
                   "linux.namespaces[{}].path: a container in its own virtual machine cannot join the {} namespace {}; "
-                  "leave the path out, or make the containers one pod",
+                  "leave the path out",
                   i, entry.type(), entry.path());
     }
   }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Checks "process" of a spec.
 #include <algorithm>
 #include <array>
 #include <set>

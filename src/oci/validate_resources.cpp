@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Checks "linux.resources" of a spec.
 #include <charconv>
 
 #include "oci/validate.h"

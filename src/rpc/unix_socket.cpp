@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Unix sockets below a directory: listening, connecting, and serving each peer that may connect.
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>

@@ -101,8 +101,10 @@ tl::expected<VerbOptions, Failure> ParseVerb(const Verb& verb, const std::vector
     return fail(fmt::format("flag provided but not defined: {}", *option));
   }
   if (rest.size() < verb.least || rest.size() > verb.most) {
-    return fail(fmt::format("kata-runtime: \"{}\" requires {} {} argument(s)", verb.name,
-                            verb.least == verb.most ? "exactly" : "a minimum of", verb.least));
+    const bool few = rest.size() < verb.least;
+    const char* how = verb.least == verb.most ? "exactly" : few ? "a minimum of" : "a maximum of";
+    return fail(
+        fmt::format("kata-runtime: \"{}\" requires {} {} argument(s)", verb.name, how, few ? verb.least : verb.most));
   }
   if (parsed.preserve_fds > 0) {
     return fail("--preserve-fds is not supported: descriptors of the host mean nothing in a virtual machine");

@@ -142,7 +142,8 @@ struct UsageError {
   int exit_status = 1;  // runc's: 3 for an unknown command
 };
 
-// Understands the arguments after the program's name, with runc's rules: options of a verb stand before its arguments.
+// Understands the arguments after the program's name. A verb's options stand anywhere after it; those of exec and ps
+// only before the container, since what follows belongs to the command (Verb::command_follows).
 tl::expected<Invocation, UsageError> ParseArguments(const std::vector<std::string>& arguments);
 
 }  // namespace kata::runtime

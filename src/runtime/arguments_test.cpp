@@ -176,6 +176,7 @@ TEST(Arguments, WrongOnesAreExplainedWithTheUsage) {
   EXPECT_EQ(Fails({"state"}).message, "kata-runtime: \"state\" requires exactly 1 argument(s)");
   EXPECT_EQ(Fails({"state", "a", "b"}).message, "kata-runtime: \"state\" requires exactly 1 argument(s)");
   EXPECT_EQ(Fails({"kill"}).message, "kata-runtime: \"kill\" requires a minimum of 1 argument(s)");
+  EXPECT_EQ(Fails({"kill", "a", "9", "b"}).message, "kata-runtime: \"kill\" requires a maximum of 2 argument(s)");
   EXPECT_THAT(Fails({"create", "--pid-file"}).message, HasSubstr("--pid-file"));
   EXPECT_THAT(Fails({"--log-format", "xml", "list"}).message, HasSubstr("invalid log-format: xml"));
 }
@@ -189,9 +190,19 @@ TEST(Arguments, Help) {
 }
 
 TEST(Arguments, Version) {
-  Parse<VersionOptions>({"--version"});
-  Parse<VersionOptions>({"-v"});
-  Parse<ConfigPathsOptions>({"--show-default-config-paths"});
+  // Before the verb they count instead of it, whatever follows.
+  for (const std::vector<std::string>& arguments :
+       std::vector<std::vector<std::string>>{{"--version"}, {"-v"}, {"--debug", "-v"}, {"-v", "state", "c1"}}) {
+    const auto invocation = ParseArguments(arguments);
+    ASSERT_TRUE(invocation) << invocation.error().message;
+    EXPECT_TRUE(std::holds_alternative<VersionOptions>(invocation->options));
+    EXPECT_EQ(invocation->verb, "");
+  }
+  const auto paths = ParseArguments({"--show-default-config-paths"});
+  ASSERT_TRUE(paths) << paths.error().message;
+  EXPECT_TRUE(std::holds_alternative<ConfigPathsOptions>(paths->options));
+  // After a verb they are options of the verb, which has none of these names.
+  EXPECT_EQ(Fails({"state", "--version", "c1"}).message, "flag provided but not defined: --version");
 }
 
 }  // namespace

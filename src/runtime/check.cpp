@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// `check`: the facts of hypervisor/check.h, for people.
 #include "hypervisor/check.h"
 
 #include "base/log.h"

@@ -2,6 +2,7 @@
 #include "runtime/create.h"
 
 #include <fcntl.h>
+#include <poll.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -16,6 +17,7 @@
 #include "runtime/destroy.h"
 #include "runtime/hooks.h"
 #include "runtime/launch.h"
+#include "runtime/standin_view.h"
 #include "runtime/task.h"
 #include "runtime/terminal.h"
 #include "runtime/verbs.h"
@@ -92,6 +94,8 @@ class Creation {
     TRY(LaunchStandin());
     TRY(RunCreateHooks());
     TRY(CallCreate());
+    TRY(CheckStandin());
+    TRY(ShowContainer(standin_.pid(), bundle_));
     if (pty_) TRY(SendToConsoleSocket(options_.console_socket, *pty_));
     if (!options_.pid_file.empty()) TRY(WritePidFile(options_.pid_file, standin_.pid()));
     Record record{.id = options_.id, .directory = std::move(directory_), .state = {}};
@@ -140,7 +144,8 @@ class Creation {
                                  .exec_id = "",
                                  .cgroups = cgroups_,
                                  .network_namespace = network_.get(),
-                                 .pty = pty_ ? &*pty_ : nullptr},
+                                 .pty = pty_ ? &*pty_ : nullptr,
+                                 .own_mounts = true},
                                 directory_.get()));
     state_.standin.pid = standin_.pid();
     return {};
@@ -173,6 +178,14 @@ class Creation {
     auto created = task->Call<containerd::task::v2::CreateTaskResponse>("Create", request, {}, &interrupts_);
     if (!created) return tl::unexpected(ExplainStartFailure(std::move(created).error(), directory_.get()));
     return {};
+  }
+
+  // Engines know the container by this pid: one that is gone would be a container that nobody can ever end.
+  Result<> CheckStandin() {
+    pollfd ended{standin_.pidfd(), POLLIN, 0};
+    if (poll(&ended, 1, 0) == 0) return {};
+    const ExitStatus status = TRY(standin_.Wait());
+    return Fail(Code::kAborted, "the stand-in {} while the container was made", status.Describe());
   }
 
   void CleanUp() {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// `delete`: a container that has stopped, or with --force any.
 #include "runtime/destroy.h"
 #include "runtime/verbs.h"
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// `features`: what is supported, as the runtime-spec's features JSON.
 #include <nlohmann/json.hpp>
 
 #include "runtime/output.h"

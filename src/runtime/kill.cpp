@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// `kill`: a signal for the container's process, or for all of them.
 #include "oci/signal.h"
 #include "protocol/shim.pb.h"
 #include "runtime/store.h"

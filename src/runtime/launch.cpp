@@ -28,20 +28,26 @@ Result<Child> StartStandin(const StandinOptions& options, int directory) {
   command.extra_fds = {connection.get()};
   command.die_with_parent = false;  // it lives as long as the process that it stands for
   command.new_session = true;       // a Ctrl-C on the caller's terminal reaches the process once, through the caller
+  command.new_mount_namespace = options.own_mounts;
+  // Its first folder would keep a file system busy for as long as the container lives.
+  const UniqueFd root = TRY(Open("/", O_PATH | O_DIRECTORY));
+  command.working_directory = root.get();
   if (options.network_namespace >= 0) command.join_namespaces = {options.network_namespace};
   Child standin = TRY(Spawn(command));
   EnterCgroups(options.cgroups, standin.pid());
   return standin;
 }
 
-Result<config::Loaded> LoadConfig(const std::string& config_path) {
+config::LoadOptions LoadOptionsOf(const std::string& config_path) {
   config::LoadOptions options;
   options.explicit_path = config_path;
   if (const char* file = getenv("KATA_CONF_FILE"); file != nullptr) options.env_path = file;
   std::error_code error;
   options.executable = std::filesystem::read_symlink("/proc/self/exe", error).string();
-  return config::Load(options);
+  return options;
 }
+
+Result<config::Loaded> LoadConfig(const std::string& config_path) { return config::Load(LoadOptionsOf(config_path)); }
 
 Result<UniqueFd> NewNetworkNamespace() {
   constexpr char kOwn[] = "/proc/self/ns/net";

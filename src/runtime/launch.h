@@ -21,10 +21,14 @@ struct StandinOptions {
   std::vector<std::string> cgroups;  // folders to enter
   int network_namespace = -1;        // -1: the caller's
   const Pty* pty = nullptr;          // its terminal; null: the caller's own stdio
+  bool own_mounts = false;           // a mount namespace of its own, for ShowContainer
 };
 
 // Starts it with a connection to the sandbox process of this folder, over which it hands its stdio over.
 Result<Child> StartStandin(const StandinOptions& options, int directory);
+
+// Where to look for the configuration.
+config::LoadOptions LoadOptionsOf(const std::string& config_path);
 
 // The configuration that --config, KATA_CONF_FILE or the usual folders name.
 Result<config::Loaded> LoadConfig(const std::string& config_path);

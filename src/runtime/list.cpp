@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// `list`: all containers of the root folder.
 #include "runtime/output.h"
 #include "runtime/report_state.h"
 #include "runtime/verbs.h"

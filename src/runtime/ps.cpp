@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// `ps`: the guest's processes of a container, as the agent lists them.
 #include <nlohmann/json.hpp>
 
 #include "protocol/shim.pb.h"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// `resume`: continues all processes of a paused container.
 #include "protocol/shim.pb.h"
 #include "runtime/store.h"
 #include "runtime/task.h"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// `run`: create, start, wait in the foreground, delete.
 #include <poll.h>
 #include <signal.h>
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// `spec`: writes a config.json to start from.
 #include <fcntl.h>
 
 #include "base/files.h"

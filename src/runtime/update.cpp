@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// `update`: new limits for a running container, from options or a file.
 #include <unistd.h>
 
 #include <charconv>

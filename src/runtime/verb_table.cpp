@@ -51,9 +51,9 @@ void DeclareUpdate(CLI::App& verb, Parsed& parsed) {
   verb.add_option("--cpu-rt-runtime", options.cpu_rt_runtime, "microseconds in each period");
   verb.add_option("--cpuset-cpus", options.cpuset_cpus, "list of processors");
   verb.add_option("--cpuset-mems", options.cpuset_mems, "list of memory nodes");
-  verb.add_option("--memory", options.memory, "bytes");
-  verb.add_option("--memory-reservation", options.memory_reservation, "bytes");
-  verb.add_option("--memory-swap", options.memory_swap, "bytes of memory and swap; -1: no limit");
+  verb.add_option("--memory", options.memory, "bytes, or with a unit: 512M");
+  verb.add_option("--memory-reservation", options.memory_reservation, "bytes, or with a unit");
+  verb.add_option("--memory-swap", options.memory_swap, "memory and swap, bytes or with a unit; -1: no limit");
   verb.add_option("--pids-limit", options.pids_limit, "processes and threads");
   verb.add_option("--l3-cache-schema", parsed.ignored_text, "accepted; not for virtual machines");
   verb.add_option("--mem-bw-schema", parsed.ignored_text, "accepted; not for virtual machines");
@@ -158,11 +158,13 @@ const std::vector<Verb>& Verbs() {
          verb.add_flag("-q,--quiet", parsed.list.quiet, "only their ids");
        },
        FinishList},
-      {"ps", "list the processes in a container", "CONTAINER [PS-OPTION...]", 1, SIZE_MAX, true,
+      {"ps", "list the processes in a container; options of ps are accepted and have no effect",
+       "CONTAINER [PS-OPTION...]", 1, SIZE_MAX, true,
        [](CLI::App& verb, Parsed& parsed) { verb.add_option("-f,--format", parsed.format, "table or json"); },
        FinishPs},
       {"pause", "stop all processes in a container", kContainer, 1, 1, false, DeclareNothing, FinishId<PauseOptions>},
-      {"resume", "let them go on", kContainer, 1, 1, false, DeclareNothing, FinishId<ResumeOptions>},
+      {"resume", "continue all processes of a paused container", kContainer, 1, 1, false, DeclareNothing,
+       FinishId<ResumeOptions>},
       {"update", "change a container's limits", kContainer, 1, 1, false, DeclareUpdate, FinishUpdate},
       {"spec", "write a config.json to start from", "", 0, 0, false,
        [](CLI::App& verb, Parsed& parsed) {

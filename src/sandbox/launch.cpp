@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Starts the sandbox process, and waits until it is ready; its command line, there and back.
 #include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>

@@ -97,11 +97,13 @@ Result<config::Config> LoadConfig(const SandboxOptions& options, const oci::Bund
   for (const std::string& warning : TRY(config::ApplyAnnotations(loaded.config, bundle.annotations))) {
     log::Warn("{}", warning);
   }
-  if (loaded.config.hypervisor.shared_fs != "virtio-fs") {
-    return Fail(Code::kUnimplemented, "shared_fs = \"{}\": a container's rootfs needs \"virtio-fs\"",
-                loaded.config.hypervisor.shared_fs);
-  }
   return std::move(loaded.config);
+}
+
+log::Level LogLevelOf(const config::RuntimeConfig& config) {
+  if (config.enable_debug || config.log_level == "trace") return log::Level::kDebug;
+  if (config.log_level == "critical") return log::Level::kError;
+  return log::LevelFromName(config.log_level).value_or(log::Level::kInfo);
 }
 
 Result<> Prepare(const std::vector<std::string>& arguments, Plan& plan) {
@@ -114,7 +116,7 @@ Result<> Prepare(const std::vector<std::string>& arguments, Plan& plan) {
   if (chdir("/") != 0) return FailErrno("cannot change to /");
   plan.bundle = TRY(oci::LoadBundle(plan.options.bundle));
   plan.config = TRY(LoadConfig(plan.options, plan.bundle));
-  if (plan.config.runtime.enable_debug) log::SetLevel(log::Level::kDebug);
+  if (!plan.options.debug) log::SetLevel(LogLevelOf(plan.config.runtime));
   plan.accel = TRY(hypervisor::ChooseAccel(plan.config.hypervisor.accel));
   TRY(EnterPrivateMountNamespace());
   plan.directory = TRY(ReopenDirectory(plan.directory.get()));

@@ -46,7 +46,8 @@ struct SandboxParts {
   std::function<void()> on_created;  // called once, after the first container
 };
 
-// The state machine of the containers is TaskService's; this keeps them, and ends when they have ended.
+// Keeps the machine and the containers, and ends when all of them have ended. Which call is allowed in which state of a
+// container is TaskService's matter.
 class Sandbox : public std::enable_shared_from_this<Sandbox> {
  public:
   Sandbox(const asio::any_io_executor& executor, SandboxParts parts);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// state.json: State as JSON and back, every member checked, since a file may be damaged.
 #include <limits>
 #include <nlohmann/json.hpp>
 

@@ -93,6 +93,27 @@ class CommandLineKilledTest(FaultCase):
             self.assert_nothing_left(c)
             self.assertTrue((c.rootfs / "bin/busybox").exists())
 
+    def stand_in(self, c):
+        for folder in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                words = (folder / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if words[0].endswith(b"kata-standin") and c.id.encode() in words:
+                return int(folder.name)
+        return None
+
+    def test_the_stand_in_is_killed_during_create(self):
+        c = self.container("/bin/sleep", "1000")
+        c.write()
+        child = self.world.popen("create", "--bundle", c.bundle, c.id, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        harness.wait_for(lambda: self.stand_in(c) is not None, "there is a stand-in")
+        os.kill(self.stand_in(c), signal.SIGKILL)
+        _, err = child.communicate(timeout=SOON)
+        self.assertNotEqual(child.returncode, 0)
+        self.assertIn(b"stand-in", err)
+        self.assert_nothing_left(c)
+
     def test_create_is_interrupted(self):
         for number in (signal.SIGINT, signal.SIGTERM):
             c = self.container("/bin/sleep", "1000")

@@ -37,7 +37,8 @@ class PodmanTest(Case):
     def run_podman(cls, *arguments, **options):
         argv = cls.argv(*arguments)
         stdin = options.pop("stdin", subprocess.DEVNULL)
-        done = subprocess.run(argv, stdin=stdin, capture_output=True, timeout=harness.TIMEOUT * 2, **options)
+        # conmon leaves files (one is called oom) in the folder that Podman was called in.
+        done = subprocess.run(argv, stdin=stdin, capture_output=True, timeout=harness.TIMEOUT * 2, cwd=cls.store.tmp, **options)
         return harness.Result(argv, done.returncode, done.stdout, done.stderr.decode(errors="replace"))
 
     def podman(self, *arguments, **options):
@@ -71,7 +72,9 @@ class PodmanTest(Case):
         self.assert_run(self.podman("exec", "kata-one", "/etc/passwd"), 126)
         self.assert_run(self.podman("exec", "--user", "1000", "--workdir", "/tmp", "kata-one", "sh", "-c", "id -u; pwd"), 0, "1000\n/tmp\n")
         self.assertIn("running", self.podman("inspect", "--format", "{{.State.Status}}", "kata-one").out)
-        self.assertIn("while", self.podman("top", "kata-one", "args").out)
+        # With options of ps Podman runs ps in the container; with descriptors it would read the host's /proc.
+        top = self.assert_run(self.podman("top", "kata-one", "-o", "pid,args"))
+        self.assertRegex(top.out, r"(?m)^ *1 sh -c echo started; .*while")
         self.assert_run(self.podman("stop", "--time", "60", "kata-one"))
         self.assert_run(self.podman("wait", "kata-one"), 0, "9\n")
         self.assert_run(self.podman("logs", "kata-one"), 0, "started\nstopping\n")
@@ -79,6 +82,36 @@ class PodmanTest(Case):
         self.assert_run(self.podman("kill", "kata-one"))
         self.assert_run(self.podman("wait", "kata-one"), 0, "137\n")
         self.assert_run(self.podman("rm", "kata-one"))
+
+    def test_copies_go_to_the_container(self):
+        # Podman copies through the mount namespace of the container's process on the host: the host's own must not be it.
+        inside, volume, outside = (self.world.tmp / name for name in ("inside", "volume", "outside"))
+        volume.mkdir()
+        outside.mkdir()
+        inside.write_text("from the host\n")
+        self.assert_run(self.podman(*self.run_flags("--detach", "--name", "kata-copy", "--volume", f"{volume}:/data"), IMAGE,
+                                    "sh", "-c", "mkdir /made; echo made >/made/file; echo up; sleep 1000"))  # fmt: skip
+        self.await_logs("kata-copy", "up\n")
+        self.assert_run(self.podman("cp", inside, "kata-copy:/made/copy"))
+        self.assert_run(self.podman("cp", inside, "kata-copy:/data/copy"))
+        self.assert_run(self.podman("exec", "kata-copy", "cat", "/made/copy", "/data/copy"), 0, "from the host\n" * 2)
+        self.assertEqual((volume / "copy").read_text(), "from the host\n")
+        self.assert_run(self.podman("cp", "kata-copy:/made/file", outside / "file"))
+        self.assertEqual((outside / "file").read_text(), "made\n")
+        # A folder of the host's and not of the container's is not there, to write to or to read from.
+        self.assertNotEqual(self.podman("cp", inside, f"kata-copy:{outside}/escaped").status, 0)
+        self.assertFalse((outside / "escaped").exists())
+        self.assertNotEqual(self.podman("cp", f"kata-copy:{inside}", outside / "leaked").status, 0)
+        self.assertFalse((outside / "leaked").exists())
+        # Where Podman itself looks at processes, it does not take the host's for the container's.
+        self.assertNotIn("podman", self.podman("top", "kata-copy", "args").out)
+
+    def await_logs(self, name, text):
+        follow = subprocess.Popen(self.argv("logs", "--follow", name), stdout=subprocess.PIPE)
+        self.assertEqual(follow.stdout.read(len(text)).decode(), text)
+        follow.kill()
+        follow.wait()
+        follow.stdout.close()
 
     def test_pause(self):
         self.assert_run(self.podman(*self.run_flags("--detach", "--name", "kata-two"), IMAGE, "sleep", "1000"))
@@ -101,7 +134,7 @@ class PodmanTest(Case):
         terminal = Terminal(30, 95)
         self.addCleanup(terminal.close)
         argv = self.argv(*self.run_flags("--rm", "--interactive", "--tty"), IMAGE, "sh")
-        child = subprocess.Popen(argv, env=dict(os.environ, TERM="xterm"), **terminal.options())
+        child = subprocess.Popen(argv, env=dict(os.environ, TERM="xterm"), cwd=self.store.tmp, **terminal.options())
         terminal.expect(b"# ")
         terminal.type(b"until [ \"$(stty size)\" = '30 95' ]; do sleep 0.1; done; echo si''ze ok\n")
         terminal.expect(b"size ok\r\n")
@@ -110,7 +143,7 @@ class PodmanTest(Case):
 
     def test_standard_input(self):
         argv = self.argv(*self.run_flags("--rm", "--interactive"), IMAGE, "wc", "-c")
-        done = subprocess.run(argv, input=bytes(1000000), capture_output=True, timeout=harness.TIMEOUT)
+        done = subprocess.run(argv, input=bytes(1000000), capture_output=True, cwd=self.store.tmp, timeout=harness.TIMEOUT)
         self.assertEqual((done.returncode, done.stdout), (0, b"1000000\n"), done.stderr)
 
 

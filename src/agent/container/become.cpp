@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// The second half of stage 2, for create and exec: from a process in the container to the container's command.
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/close_range.h>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// What linux.cgroupsPath, in either of its forms, is called in the guest.
 #include <algorithm>
 
 #include "agent/container/cgroup.h"

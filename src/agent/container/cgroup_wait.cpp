@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Waiting until a cgroup is empty or frozen, and killing all that is in it.
 #include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>

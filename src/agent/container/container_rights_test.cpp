@@ -243,7 +243,8 @@ TEST_F(ContainerTest, AUserNamespaceHasTerminalsAndExecs) {
 }
 
 TEST_F(ContainerTest, AUserNamespaceCannotUncoverTheGuest) {
-  grpc::Spec spec = UserSpec("umount -l / 2>&1; umount -l /proc 2>&1; ls /usr /var 2>&1");
+  std::ofstream(folder_ + "/marker") << "the guest's";
+  grpc::Spec spec = UserSpec("umount -l / 2>&1; umount -l /proc 2>&1; cat " + folder_ + "/marker 2>&1; ls /");
   for (auto* set : {spec.mutable_process()->mutable_capabilities()->mutable_bounding(),
                     spec.mutable_process()->mutable_capabilities()->mutable_effective(),
                     spec.mutable_process()->mutable_capabilities()->mutable_permitted()}) {
@@ -252,7 +253,8 @@ TEST_F(ContainerTest, AUserNamespaceCannotUncoverTheGuest) {
   const Outcome outcome = Run(spec);
   ASSERT_FALSE(outcome.error) << outcome.error->message();
   EXPECT_THAT(outcome.out, HasSubstr("can't unmount /"));
-  EXPECT_THAT(outcome.out, testing::Not(HasSubstr("share")));
+  EXPECT_THAT(outcome.out, HasSubstr("marker': No such file"));
+  EXPECT_THAT(outcome.out, HasSubstr("proc"));  // ls has listed something
 }
 
 TEST_F(ContainerTest, AUserNamespaceWithoutRootIsAnErrorThatNamesTheField) {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Copies what an image has below a mount point into the tmpfs that is to cover it.
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/sendfile.h>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Where a fork of the agent becomes a container process: the order of the two stages.
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Stage 1 of init.h: out of the guest's mounts, into the namespaces, and the clone that is stage 2.
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <sched.h>

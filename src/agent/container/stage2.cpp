@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Stage 2 of init.h, its first half at create: hostname, mounts, devices, masks, and the new root.
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>

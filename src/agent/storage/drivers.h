@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One storage driver each: how a Storage message becomes a file system at its mount point.
+// The storage drivers: each makes a Storage message into a file system, or a folder, at its mount point.
 #pragma once
 
 #include <string_view>

@@ -12,7 +12,7 @@
 
 namespace kata::agent {
 
-// The names of the drivers, for GetGuestDetails: virtio-fs, ephemeral, local, bind, 9p.
+// The names of the drivers (drivers.cpp), for GetGuestDetails.
 std::vector<std::string> StorageDrivers();
 
 // What is mounted for sandbox and containers.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The agent's transport (docs/architecture.md): vhost-vsock where the host has it, else a virtio-serial port.
+// The agent's transport (docs/hypervisor.md): vhost-vsock where the host has it, else a virtio-serial port.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>

@@ -143,13 +143,13 @@ Result<std::string> KernelCommandLine(const config::Config& config, const VmSpec
   if (!config.hypervisor.enable_debug && !config.agent.enable_debug) words.emplace_back("quiet");
   // panic=-1: a panic is a reboot at once, and a reboot is QEMU's end (-no-reboot). reboot=t: by triple fault, which
   // every machine understands. rcu_expedited: mounts and namespaces wait for grace periods. noreplace-smp: patching
-  // lock prefixes out takes longer than it saves. numdummies=0: no interface dummy0 from the start.
+  // lock prefixes out takes longer than it saves. numdummies=0: no interface dummy0 from the start. nomodule: all that
+  // the guest needs is built in.
   for (const char* word :
        {"console=hvc0", "earlyprintk=serial,ttyS0,115200", "reboot=t", "panic=-1", "cgroup_no_v1=all",
-        "random.trust_cpu=on", "rcupdate.rcu_expedited=1", "noreplace-smp", "dummy.numdummies=0"}) {
+        "random.trust_cpu=on", "rcupdate.rcu_expedited=1", "noreplace-smp", "dummy.numdummies=0", "nomodule"}) {
     words.emplace_back(word);
   }
-  if (config.agent.kernel_modules.empty()) words.emplace_back("nomodule");
   if (accel == Accel::kTcg) {
     // An emulated guest would measure its timers for a quarter of its boot, and get them wrong on a busy host
     // (guest/kernel/README.md). With kvm it is told by kvmclock.
@@ -157,7 +157,6 @@ Result<std::string> KernelCommandLine(const config::Config& config, const VmSpec
     if (tsc_khz != 0) words.push_back(fmt::format("tsc_early_khz={}", tsc_khz));
   }
   words.push_back("agent.log=" + (config.agent.enable_debug ? "debug" : config.agent.log_level));
-  if (config.agent.debug_console_enabled) words.emplace_back("agent.debug_console");
   if (config.agent.container_pipe_size > 0) {
     words.push_back(fmt::format("agent.container_pipe_size={}", config.agent.container_pipe_size));
   }

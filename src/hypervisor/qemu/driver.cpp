@@ -72,7 +72,11 @@ struct Driver::Machine : std::enable_shared_from_this<Machine> {
         exit_watch(executor),
         ended(executor) {
     ended.expires_at(asio::steady_timer::time_point::max());
-    console->OnLine([](std::string_view line) { log::Debug("console: {}", line); });
+    console->OnLine([this](std::string_view line) {
+      log::Debug("console: {}", line);
+      if (!agent_began && line.find("kata-agent") != std::string_view::npos)
+        agent_began = std::chrono::steady_clock::now();
+    });
   }
 
   Result<> Spawn(VmSpec spec);
@@ -85,6 +89,7 @@ struct Driver::Machine : std::enable_shared_from_this<Machine> {
   TscMeter tsc;
   Accel accel = Accel::kTcg;
   std::shared_ptr<Console> console;
+  std::optional<std::chrono::steady_clock::time_point> agent_began;
   std::shared_ptr<Qmp> qmp;
   AgentLink agent;
   CappedLog messages{UniqueFd()};
@@ -248,6 +253,8 @@ void Driver::Kill() {
 }
 
 std::string Driver::ConsoleTail() const { return machine_->console->Tail(); }
+
+std::optional<std::chrono::steady_clock::time_point> Driver::AgentBegan() const { return machine_->agent_began; }
 
 void Driver::ServeConsole(UniqueFd listener) { machine_->console->Serve(std::move(listener)); }
 

@@ -20,6 +20,7 @@ class Driver : public Hypervisor {
   asio::awaitable<VmExit> Wait() override;
   void Kill() override;
   std::string ConsoleTail() const override;
+  std::optional<std::chrono::steady_clock::time_point> AgentBegan() const override;
   void ServeConsole(UniqueFd listener) override;
   std::vector<pid_t> Pids() const override;
 

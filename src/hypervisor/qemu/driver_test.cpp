@@ -33,7 +33,7 @@ using ::testing::Not;
 constexpr uid_t kUser = 1880000000 + 77;
 
 std::string GuestDir() {
-  const char* directory = getenv("KATA_TEST_GUEST_DIR");
+  const char* directory = getenv("KATA_TEST_GUEST");
   return directory != nullptr ? directory : KATA_GUEST_DIR;
 }
 

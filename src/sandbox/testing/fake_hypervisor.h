@@ -49,6 +49,7 @@ class FakeHypervisor : public hypervisor::Hypervisor {
     vm_->exited.Happen();
   }
   std::string ConsoleTail() const override { return "last words of the guest"; }
+  std::optional<std::chrono::steady_clock::time_point> AgentBegan() const override { return std::nullopt; }
   void ServeConsole(UniqueFd) override {}
   std::vector<pid_t> Pids() const override { return {}; }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// The keys of [agent.kata] and [runtime].
 #include "config/rules.h"
 
 namespace kata::config {
@@ -9,7 +10,7 @@ using R = RuntimeConfig;
 
 constexpr int64_t kHourMs = int64_t{3600} * 1000;
 
-// "name option option...", for modprobe in the guest.
+// "name option option...".
 Result<> KernelModule(const std::string& text) {
   TRY(Printable(text));
   constexpr std::string_view kName = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
@@ -18,11 +19,15 @@ Result<> KernelModule(const std::string& text) {
   return Fail(Code::kInvalidArgument, "expected \"NAME OPTION...\", found {}", Shown(text));
 }
 
-// "/host/path", "/host/path:ro" or "/host/path:rw".
-Result<> BindMount(const std::string& text) {
-  std::string path = text;
-  if (path.ends_with(":ro") || path.ends_with(":rw")) path.resize(path.size() - 3);
-  return AbsolutePath(path);
+// Its mounts would be missing in the guest.
+Key SandboxBindMounts() {
+  return Key{.name = "sandbox_bind_mounts",
+             .type = Type::kList,
+             .set = [](Config&, const Value& value) -> Result<> {
+               if (std::get<std::vector<std::string>>(value).empty()) return {};
+               return Fail(Code::kUnimplemented, "folders that every guest gets are not supported yet");
+             },
+             .pod = FromPod::kNever};
 }
 
 // Kata's seconds, kept in the milliseconds of its newer key.
@@ -50,7 +55,7 @@ std::vector<Key> AgentKeys() {
       Integer("health_check_request_timeout_ms", &A::health_check_request_timeout_ms, 1, kHourMs),
       Integer("container_pipe_size", &A::container_pipe_size, 0, 16 << 20, FromPod::kFree),
       List("kernel_modules", &A::kernel_modules, KernelModule, FromPod::kGated),
-      Bool("debug_console_enabled", &A::debug_console_enabled, FromPod::kNever),
+      MustBeFalse("debug_console_enabled", "the agent has no shell for the guest's console"),
   };
   for (const char* name : {"enable_tracing", "cdh_api_timeout", "cdh_api_timeout_ms", "launch_process_timeout",
                            "visible_cdi_devices", "server_port", "log_port", "passfd_listener_port", "policy"}) {
@@ -63,23 +68,36 @@ std::vector<Key> RuntimeKeys() {
   std::vector<Key> keys = {
       Bool("enable_debug", &R::enable_debug, FromPod::kNever),
       Text("log_level", &R::log_level, LogLevel, FromPod::kNever),
-      Text("internetworking_model", &R::internetworking_model, OneOf({"tcfilter", "macvtap", "l3forwarding", "none"})),
       Bool("disable_guest_seccomp", &R::disable_guest_seccomp),
-      Bool("sandbox_cgroup_only", &R::sandbox_cgroup_only),
-      Bool("static_sandbox_resource_mgmt", &R::static_sandbox_resource_mgmt),
-      Bool("disable_new_netns", &R::disable_new_netns),
-      // A pod that named host paths here would have them in its guest.
-      List("sandbox_bind_mounts", &R::sandbox_bind_mounts, BindMount),
-      List("experimental", &R::experimental, Printable),
-      Text("dan_conf", &R::dan_conf, AbsolutePath, FromPod::kNever),
-      Text("emptydir_mode", &R::emptydir_mode, OneOf({"shared-fs", "block-encrypted", "block-plain"})),
+      MustBeFalse("disable_new_netns", "a guest in the host's network namespace is not supported"),
+      SandboxBindMounts(),
+      MustBe("emptydir_mode", "shared-fs", "volumes on block devices are not supported yet"),
       Integer("create_container_timeout", &A::create_container_timeout, 1, 86400, FromPod::kFree),
   };
-  for (const char* name :
-       {"name", "hypervisor_name", "agent_name", "enable_vcpus_pinning", "guest_selinux_label", "enable_tracing",
-        "jaeger_endpoint", "jaeger_user", "jaeger_password", "vfio_mode", "disable_guest_empty_dir", "enable_pprof",
-        "kubelet_root_dir", "pod_resource_api_sock", "keep_abnormal", "use_passfd_io", "passfd_listener_port",
-        "shared_mounts", "experimental_force_guest_pull"}) {
+  for (const char* name : {"name",
+                           "hypervisor_name",
+                           "agent_name",
+                           "enable_vcpus_pinning",
+                           "guest_selinux_label",
+                           "enable_tracing",
+                           "jaeger_endpoint",
+                           "jaeger_user",
+                           "jaeger_password",
+                           "vfio_mode",
+                           "disable_guest_empty_dir",
+                           "enable_pprof",
+                           "kubelet_root_dir",
+                           "pod_resource_api_sock",
+                           "keep_abnormal",
+                           "use_passfd_io",
+                           "passfd_listener_port",
+                           "shared_mounts",
+                           "experimental_force_guest_pull",
+                           "internetworking_model",
+                           "sandbox_cgroup_only",
+                           "static_sandbox_resource_mgmt",
+                           "experimental",
+                           "dan_conf"}) {
     keys.push_back(Unused(name));
   }
   return keys;

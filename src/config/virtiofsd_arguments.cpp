@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/virtiofsd_arguments.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "config/key.h"
+
+namespace kata::config {
+namespace {
+
+// Options of -o that an administrator may set: they tune, and open nothing. Those that end in '=' take a value.
+constexpr std::array<std::string_view, 18> kHarmless = {
+    "announce_submounts", "flock",       "no_flock",       "posix_lock",      "no_posix_lock",      "writeback",
+    "no_writeback",       "readdirplus", "no_readdirplus", "allow_direct_io", "no_allow_direct_io", "killpriv_v2",
+    "no_killpriv_v2",     "posix_acl",   "no_posix_acl",   "timeout=",        "max_idle_threads=",  "log_level="};
+
+bool IsNumber(std::string_view text) {
+  return !text.empty() && text.size() <= 9 && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+bool IsHarmless(std::string_view option) {
+  return std::any_of(kHarmless.begin(), kHarmless.end(), [option](std::string_view known) {
+    return known.back() == '=' ? option.substr(0, known.size()) == known && option.size() > known.size()
+                               : option == known;
+  });
+}
+
+tl::unexpected<Error> Refuse(std::string_view argument) {
+  return Fail(Code::kInvalidArgument, "{} is not accepted; known are --thread-pool-size=NUMBER, and -o with {}",
+              Shown(std::string(argument)), fmt::join(kHarmless, ", "));
+}
+
+Result<> AddOptions(std::string_view list, std::vector<std::string>& argv) {
+  while (!list.empty()) {
+    const size_t comma = std::min(list.find(','), list.size());
+    const std::string_view option = list.substr(0, comma);
+    if (!IsHarmless(option)) return Refuse(option);
+    argv.emplace_back("-o");
+    argv.emplace_back(option);
+    list.remove_prefix(std::min(comma + 1, list.size()));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> VirtiofsdArguments(const std::vector<std::string>& extra) {
+  constexpr std::string_view kPool = "--thread-pool-size=";
+  std::vector<std::string> argv;
+  for (size_t i = 0; i < extra.size(); ++i) {
+    const std::string_view word = extra[i];
+    if (word.substr(0, kPool.size()) == kPool && IsNumber(word.substr(kPool.size()))) {
+      argv.emplace_back(word);
+    } else if (word == "-o" && i + 1 < extra.size()) {
+      TRY(AddOptions(extra[++i], argv));
+    } else if (word == "--announce-submounts") {  // as the newer virtiofsd spells it
+      TRY(AddOptions("announce_submounts", argv));
+    } else if (word.empty() || word.front() != '-') {
+      TRY(AddOptions(word, argv));
+    } else {
+      return Refuse(word);
+    }
+  }
+  return argv;
+}
+
+}  // namespace kata::config
