@@ -115,7 +115,7 @@ Result<> SetOomScore(pid_t pid, int pidfd, int64_t score) {
   }
   const UniqueFd file = TRY(Open(fmt::format("/proc/{}/oom_score_adj", pid), O_WRONLY));
   pollfd ended{pidfd, POLLIN, 0};
-  if (poll(&ended, 1, 0) != 0) return Fail(Code::kAborted, "the process has ended");
+  if (poll(&ended, 1, 0) > 0) return Fail(Code::kAborted, "the process has ended");
   // Always: what was inherited from the agent is the choice of whoever started that.
   const std::string text = fmt::format("{}", score);
   if (write(file.get(), text.data(), text.size()) < 0) return FailErrno("process.oomScoreAdj: cannot set {}", score);

@@ -68,7 +68,8 @@ std::vector<ProtectedDevice> WithRootDevice(std::vector<ProtectedDevice> devices
 
 bool HasEnded(int pidfd) {
   pollfd ended{pidfd, POLLIN, 0};
-  return poll(&ended, 1, 0) != 0;
+  // -1: a signal has come (SIGCHLD, for one), and nothing else.
+  return poll(&ended, 1, 0) > 0;
 }
 
 CapabilitySets CapabilitiesOf(const grpc::Process& process) {

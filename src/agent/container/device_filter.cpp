@@ -160,7 +160,11 @@ Result<UniqueFd> AttachDeviceFilter(int cgroup, const std::vector<bpf_insn>& fil
   load.insns = reinterpret_cast<uint64_t>(filter.data());
   load.insn_cnt = static_cast<uint32_t>(filter.size());
   load.license = reinterpret_cast<uint64_t>(kLicense);
-  UniqueFd program(Bpf(BPF_PROG_LOAD, &load));
+  UniqueFd program;
+  do {
+    program.Reset(Bpf(BPF_PROG_LOAD, &load));
+    // The verifier gives up at any signal, such as the SIGCHLD of another container.
+  } while (!program && errno == EAGAIN);
   if (!program) return FailErrno("linux.resources.devices: cannot load the device filter (BPF_PROG_LOAD)");
   bpf_attr attach{};
   attach.target_fd = static_cast<uint32_t>(cgroup);
