@@ -19,6 +19,7 @@ class Driver : public Hypervisor {
   asio::awaitable<Result<UniqueFd>> ConnectAgent() override;
   asio::awaitable<VmExit> Wait() override;
   void Kill() override;
+  void BootEnded() override;
   std::string ConsoleTail() const override;
   void ServeConsole(UniqueFd listener) override;
   std::vector<pid_t> Pids() const override;
