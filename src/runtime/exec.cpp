@@ -7,6 +7,7 @@
 
 #include "base/files.h"
 #include "base/log.h"
+#include "config/config.h"
 #include "protocol/shim.pb.h"
 #include "runtime/cgroup.h"
 #include "runtime/create.h"
@@ -64,9 +65,12 @@ class Execution {
 
   Result<int> Run(const Globals& globals) {
     process_ = TRY(MakeExecProcess(options_, TRY(ReadSpecCopy(record_.directory.get()))));
+    for (const std::string& warning : process_.warnings) log::Warn("{}", warning);
     TRY(CheckTerminal(options_, process_.terminal));
+    TRY(CheckPidFile(options_.pid_file));
     id_ = TRY(NewExecId());
-    Child standin = TRY(LaunchStandin(TRY(LoadConfig(globals.config_path)).config.runtime.standin_path));
+    const config::LoadOptions options = config::OptionsOfProcess(globals.config_path);
+    Child standin = TRY(LaunchStandin(TRY(config::Load(options)).config.runtime.standin_path));
     Task task = TRY(Task::Connect(record_.directory.get()));
     TRY(CallExec(task, standin.pid()));
     Foreground foreground{.container = record_.id, .exec_id = id_, .terminal = -1};
@@ -78,7 +82,7 @@ class Execution {
     }
     TRY(CallStart(task));
     if (pty_) TRY(SendToConsoleSocket(options_.console_socket, *pty_));
-    if (!options_.pid_file.empty()) TRY(WritePidFile(options_.pid_file, standin.pid()));
+    TRY(WritePidFile(options_.pid_file, standin.pid()));
     if (options_.detach) {
       standin.Disown();
       return 0;
@@ -108,7 +112,8 @@ class Execution {
     request.set_id(record_.id);
     request.set_exec_id(id_);
     request.set_terminal(process_.terminal);
-    const std::string stdio = sandbox::StandinStdio(standin);
+    const bool foreground = process_.terminal && !options_.detach;
+    const std::string stdio = sandbox::StandinStdio(standin, foreground ? getpid() : 0);
     request.set_stdin(stdio);
     request.set_stdout(stdio);
     request.set_stderr(stdio);
