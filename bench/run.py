@@ -67,8 +67,7 @@ def runtimes(state):
 def make_bundle(folder, arguments, own_pids=True):
     """A bundle with the busybox rootfs beside it; the spec is kata-runtime's default one with other arguments."""
     folder.mkdir()
-    text = subprocess.run([str(ROOT / "build/bin/kata-runtime"), "spec"], cwd=folder, check=True, capture_output=True)
-    assert text.returncode == 0
+    subprocess.run([str(ROOT / "build/bin/kata-runtime"), "spec"], cwd=folder, check=True)
     spec = json.loads((folder / "config.json").read_text())
     spec["process"].update(args=arguments, terminal=False)
     spec["root"]["path"] = str(folder.parent / "rootfs")
@@ -78,10 +77,10 @@ def make_bundle(folder, arguments, own_pids=True):
     return str(folder)
 
 
-def first_output(runtime, bundle, name):
+def first_output(runtime, bundle, name, *flags):
     """Seconds from the call of `run` to its first byte on standard output, or to its end when it prints nothing."""
     start = time.perf_counter()
-    process = runtime.popen("run", "--bundle", bundle, name, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    process = runtime.popen("run", *flags, "--bundle", bundle, name, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     process.stdout.read(1)
     elapsed = time.perf_counter() - start
     process.stdout.read()
@@ -110,19 +109,6 @@ def pss_kib(pid):
     return 0
 
 
-def process_tree_of(marks):
-    """(name, pid) of each process whose command line has all of the marks."""
-    found = []
-    for entry in pathlib.Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        with contextlib.suppress(OSError):
-            words = (entry / "cmdline").read_bytes().split(b"\0")
-            if all(any(mark in word for word in words) for mark in marks):
-                found.append((pathlib.Path(words[0].decode()).name, int(entry.name)))
-    return found
-
-
 def measure(runtime, bundles, rounds):
     row = {"run true": [], "run echo": [], "exec true": [], "state": [], "delete": []}
     for i in range(rounds):
@@ -138,24 +124,45 @@ def measure(runtime, bundles, rounds):
     return {key: milliseconds(samples) for key, samples in row.items()}
 
 
+NOT_OURS = ("vmm", "kernel")
+
+
 def kata_phases(runtime, bundle, rounds):
-    phases = {}
+    """Medians of a start's phases; what is left between the call and the first output is the command line's own."""
+    samples = {}
     for i in range(rounds):
         name = f"bench-phases-{i}"
-        runtime.call("run", "--keep", "--bundle", bundle, name)
+        total = first_output(runtime, bundle, name, "--keep") * 1000
         state = json.loads(pathlib.Path(runtime.command[2], name, "state.json").read_text())
-        for phase, microseconds in state["timing"].items():
-            phases.setdefault(phase, []).append(microseconds / 1e6)
+        phases = {phase: microseconds / 1000 for phase, microseconds in state["timing"].items()}
+        phases["runtime, and the program itself"] = total - sum(phases.values())
+        phases["all"] = total
+        phases["all but vmm and kernel"] = total - sum(phases[phase] for phase in NOT_OURS)
+        for phase, value in phases.items():
+            samples.setdefault(phase, []).append(value)
         runtime.call("delete", name)
-    return {phase: milliseconds(samples) for phase, samples in phases.items()}
+    return {phase: statistics.median(values) for phase, values in samples.items()}
+
+
+def kata_exec(runtime, bundle, rounds):
+    """An exec of /bin/true, and how much of it the program takes where a shell in the container starts it."""
+    repeat = 20
+    loop = "for i in {}; do /bin/busybox true; done".format(" ".join(map(str, range(repeat))))
+    alone, many, none = [], [], []
+    with sleeping(runtime, bundle, "bench-exec"):
+        for _ in range(rounds):
+            alone.append(runtime.call("exec", "bench-exec", "/bin/true"))
+            many.append(runtime.call("exec", "bench-exec", "/bin/sh", "-c", loop))
+            none.append(runtime.call("exec", "bench-exec", "/bin/sh", "-c", ":"))
+    program = (milliseconds(many) - milliseconds(none)) / repeat
+    return {"exec true": milliseconds(alone), "the program itself": program, "all but the program": milliseconds(alone) - program}
 
 
 def kata_memory(runtime, bundle):
     """PSS of each host process of one idle container, and the agent's memory as the guest counts it, in KiB."""
     with sleeping(runtime, bundle, "bench-memory"):
         state = json.loads(pathlib.Path(runtime.command[2], "bench-memory", "state.json").read_text())
-        pids = {pid for _, pid in process_tree_of([b"bench-memory"])}
-        pids |= {value for key, value in state.items() if key.endswith("pid") and isinstance(value, int) and value > 0}
+        pids = {process["pid"] for process in [state["sandbox"], state["standin"], *state["helpers"]]}
         rows = {}
         frontier = set(pids)
         while frontier:  # and their children, such as virtiofsd's inner process
@@ -167,7 +174,7 @@ def kata_memory(runtime, bundle):
                 frontier |= {int(c) for c in children} - pids
                 pids |= {int(c) for c in children}
         # This bundle shares the guest's process namespace, so that process 1 is the agent.
-        out = runtime.popen("exec", "bench-memory", "/bin/cat", "/proc/1/smaps_rollup", stdout=subprocess.PIPE)
+        out = runtime.popen("exec", "--cap", "CAP_SYS_PTRACE", "bench-memory", "/bin/cat", "/proc/1/smaps_rollup", stdout=subprocess.PIPE)
         for line in out.communicate()[0].decode().splitlines():
             if line.startswith(("Rss:", "Anonymous:")):
                 rows["agent, " + line.split(":")[0].lower()] = int(line.split()[1])
@@ -204,7 +211,8 @@ def main():
         if chosen[0].name == "kata":
             phases = kata_phases(chosen[0], bundles["echo"], options.rounds)
             table("Phases of kata-runtime run, median milliseconds", ["phase", "ms"], phases.items())
-            table("Memory of one sleeping container, KiB", ["process", "PSS"], kata_memory(chosen[0], bundles["agent"]).items())
+            table("One exec, median milliseconds", ["", "ms"], kata_exec(chosen[0], bundles["sleep"], options.rounds).items())
+            table("Memory of one sleeping container", ["process", "PSS, KiB"], kata_memory(chosen[0], bundles["agent"]).items())
 
 
 main()

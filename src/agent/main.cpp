@@ -96,6 +96,8 @@ int AgentMain() {
   // Containers' processes begin as copies of this one, and their first moments are nobody's to look into either.
   ::prctl(PR_SET_DUMPABLE, 0);
   log::AddField("source", "agent");
+  // The first word of the guest, on the console that the kernel has opened: the host takes its time.
+  log::Info("kata-agent {} begins", KATA_VERSION);
   if (::getpid() == 1) SetUpGuest();
   ::signal(SIGPIPE, SIG_IGN);
   const Options options = ReadOptions();
@@ -111,7 +113,7 @@ int AgentMain() {
   AddServices(table, sandbox);
   asio::co_spawn(context, Run(sandbox, table), asio::detached);
   asio::co_spawn(context, EndWithSandbox(sandbox), asio::detached);
-  log::Info("kata-agent {} is ready", KATA_VERSION);
+  log::Debug("kata-agent is ready");
   for (;;) {
     // One call that runs out of memory ends itself; PID 1 goes on.
     try {

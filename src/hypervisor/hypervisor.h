@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -61,6 +62,8 @@ class Hypervisor {
   virtual void BootEnded() = 0;
   // The last lines of the guest's console, printable, at most a few KiB.
   virtual std::string ConsoleTail() const = 0;
+  // When the agent's first line came on the guest's console: the kernel has booted then.
+  virtual std::optional<std::chrono::steady_clock::time_point> AgentBegan() const = 0;
   // Serves what the console prints to each connection of a listening socket.
   virtual void ServeConsole(UniqueFd listener) = 0;
   // Process ids of the VMM, for cgroups and measurements.

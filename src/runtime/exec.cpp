@@ -2,6 +2,7 @@
 // `exec`: another process in a running container, with a stand-in of its own.
 #include <fcntl.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include <optional>
 
@@ -71,6 +72,7 @@ class Execution {
     id_ = TRY(NewExecId());
     const config::LoadOptions options = config::OptionsOfProcess(globals.config_path);
     Child standin = TRY(LaunchStandin(TRY(config::Load(options)).config.runtime.standin_path));
+    Child mover = TRY(MoveToCgroups(standin.pid()));
     Task task = TRY(Task::Connect(record_.directory.get()));
     TRY(CallExec(task, standin.pid()));
     Foreground foreground{.container = record_.id, .exec_id = id_, .terminal = -1};
@@ -81,6 +83,7 @@ class Execution {
       raw.emplace(TRY(RawTerminal::Enter(foreground.terminal)));
     }
     TRY(CallStart(task));
+    if (mover.running()) TRY(mover.Wait());
     if (pty_) TRY(SendToConsoleSocket(options_.console_socket, *pty_));
     TRY(WritePidFile(options_.pid_file, standin.pid()));
     if (options_.detach) {
@@ -96,15 +99,24 @@ class Execution {
     if (!options_.console_socket.empty()) pty_ = TRY(OpenPty(process_.rows, process_.columns));
     const pid_t container = record_.state.standin.pid;
     const UniqueFd network = TRY(Open(fmt::format("/proc/{}/ns/net", container), O_RDONLY));
-    auto cgroups = CgroupsOf(container);
-    if (!cgroups) log::Warn("the process stays in the caller's cgroups: {}", cgroups.error().message());
     return StartStandin({.program = std::move(program),
                          .container = record_.id,
                          .exec_id = id_,
-                         .cgroups = cgroups ? std::move(*cgroups) : std::vector<std::string>(),
+                         .cgroups = {},
                          .network_namespace = network.get(),
                          .pty = pty_ ? &*pty_ : nullptr},
                         record_.directory.get());
+  }
+
+  // With cgroup version 1 a move may wait for all processors of the host; meanwhile the guest does its part.
+  Result<Child> MoveToCgroups(pid_t standin) {
+    auto cgroups = CgroupsOf(record_.state.standin.pid);
+    if (!cgroups) log::Warn("the process stays in the caller's cgroups: {}", cgroups.error().message());
+    if (!cgroups) return Child();
+    return Fork({.fds = {-1, -1, STDERR_FILENO}}, [&cgroups, standin] {
+      EnterCgroups(*cgroups, standin);
+      _exit(0);
+    });
   }
 
   Result<> CallExec(Task& task, pid_t standin) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sandbox/machine.h"
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -107,8 +108,12 @@ asio::awaitable<Result<>> Machine::GreetAgent(grpc::CreateSandboxRequest request
     answered.Happen();
   });
   auto checked = co_await agent_->Check(boot_timeout);
-  timing_.Record(Phase::kBoot, began);
-  began = Timing::Clock::now();
+  // A guest that has printed nothing: the agent's share is not known, and counts as the kernel's.
+  auto now = Timing::Clock::now();
+  auto init = std::clamp(parts_.hypervisor->AgentBegan().value_or(now), began, now);
+  timing_.Record(Phase::kKernel, began, init);
+  timing_.Record(Phase::kAgent, init, now);
+  began = now;
   // Awaited in any case, since it writes to this frame; without an agent it fails as soon as the VM is killed.
   if (!checked) Fault("the agent cannot be reached: " + checked.error().message());
   co_await answered.Wait();

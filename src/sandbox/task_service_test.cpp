@@ -58,7 +58,7 @@ TEST_F(TaskServiceTest, ALifeFromCreateToEnd) {
   EXPECT_EQ(state.exit_status, 3);
   EXPECT_FALSE(state.exited_at.empty());
   EXPECT_TRUE(state.failure.empty());
-  for (const char* phase : {"vmm", "boot", "sandbox", "container", "start"}) {
+  for (const char* phase : {"vmm", "kernel", "agent", "sandbox", "container", "start"}) {
     EXPECT_TRUE(state.timing.contains(phase)) << phase;
   }
 }

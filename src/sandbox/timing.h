@@ -15,14 +15,15 @@ enum class Phase {
   kConfig,     // reading configuration and bundle
   kVirtiofsd,  // until virtiofsd's socket is connected
   kVmm,        // until the VMM has accepted its configuration
-  kBoot,       // from there until the agent answers: firmware, kernel, agent
+  kKernel,     // from there until the guest's init prints its first line: firmware and kernel
+  kAgent,      // from there until the agent answers
   kSandbox,    // CreateSandbox, after the agent's first answer
   kContainer,  // CreateContainer
   kStart,      // StartContainer
 };
 
 inline const char* PhaseName(Phase phase) {
-  static constexpr const char* kNames[] = {"config", "virtiofsd", "vmm", "boot", "sandbox", "container", "start"};
+  static constexpr const char* kNames[] = {"config", "virtiofsd", "vmm", "kernel", "agent", "sandbox", "container", "start"};
   return kNames[static_cast<int>(phase)];
 }
 
@@ -30,9 +31,9 @@ class Timing {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // Notes that the phase began then and ends now.
-  void Record(Phase phase, Clock::time_point began) {
-    int64_t took = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - began).count();
+  // Notes that the phase began and ended then.
+  void Record(Phase phase, Clock::time_point began, Clock::time_point ended = Clock::now()) {
+    int64_t took = std::chrono::duration_cast<std::chrono::microseconds>(ended - began).count();
     microseconds_[PhaseName(phase)] = took;
     log::Debug("phase {} took {} us", PhaseName(phase), took);
   }

@@ -91,6 +91,7 @@ struct Driver::Machine : std::enable_shared_from_this<Machine> {
   TscMeter tsc;
   Accel accel = Accel::kTcg;
   std::shared_ptr<Console> console;
+  std::optional<std::chrono::steady_clock::time_point> agent_began;
   std::shared_ptr<Qmp> qmp;
   AgentLink agent;
   UniqueFd shared_fs;  // virtiofsd's socket, held until QEMU has started, to see who is late
@@ -169,6 +170,7 @@ asio::awaitable<void> Driver::Machine::WatchExit(std::shared_ptr<Machine> self) 
 
 void Driver::Machine::OnConsoleLine(std::string_view line) {
   log::Debug("console: {}", line);
+  if (!agent_began && line.find("kata-agent") != std::string_view::npos) agent_began = std::chrono::steady_clock::now();
   if (!booting || panicked || line.find(kPanicMark) == std::string_view::npos) return;
   panicked = true;
   asio::co_spawn(executor, EndAfterPanic(shared_from_this()), asio::detached);
@@ -291,6 +293,8 @@ void Driver::Kill() {
 void Driver::BootEnded() { machine_->booting = false; }
 
 std::string Driver::ConsoleTail() const { return machine_->console->Tail(); }
+
+std::optional<std::chrono::steady_clock::time_point> Driver::AgentBegan() const { return machine_->agent_began; }
 
 void Driver::ServeConsole(UniqueFd listener) { machine_->console->Serve(std::move(listener)); }
 
