@@ -209,6 +209,12 @@ pid_t Child::Disown() {
   return std::exchange(pid_, -1);
 }
 
+Result<UniqueFd> OpenPidfd(pid_t pid) {
+  UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  if (!pidfd) return FailErrno("cannot watch process {}", pid);
+  return pidfd;
+}
+
 Result<Child> Spawn(const Command& command) {
   if (command.argv.empty()) return Fail(Code::kInvalidArgument, "cannot start a program without a name");
   const std::string& name = command.path.empty() ? command.argv.front() : command.path;

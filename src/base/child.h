@@ -81,6 +81,9 @@ class Child {
   UniqueFd pidfd_;
 };
 
+// A descriptor of any process that becomes readable at its end (pidfd_open(2)). kNotFound: there is none with this pid.
+Result<UniqueFd> OpenPidfd(pid_t pid);
+
 // Starts a child. An exec that fails is this call's error (with exec's errno), not a child that ends with 127.
 // Between fork and exec nothing is allocated.
 Result<Child> Spawn(const Command& command);

@@ -110,6 +110,19 @@ TEST(Fork, ChildHasOnlyItsDescriptorsAndMayAllocate) {
   EXPECT_EQ(child->Wait()->code, 1);
 }
 
+TEST(OpenPidfd, TellsOfTheEnd) {
+  auto child = Spawn({.argv = {"sleep", "1000"}});
+  ASSERT_TRUE(child);
+  const pid_t pid = child->pid();
+  const auto pidfd = OpenPidfd(pid);
+  ASSERT_TRUE(pidfd) << pidfd.error().message();
+  pollfd ended = {pidfd->get(), POLLIN, 0};
+  EXPECT_EQ(poll(&ended, 1, 0), 0);
+  child->End();
+  EXPECT_EQ(poll(&ended, 1, -1), 1);
+  EXPECT_EQ(OpenPidfd(pid).error().code(), Code::kNotFound);
+}
+
 TEST(Child, DestructorKillsAndReaps) {
   pid_t pid = 0;
   {

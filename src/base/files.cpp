@@ -9,7 +9,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <climits>
 #include <memory>
 
 #include "base/path_walk.h"
@@ -49,6 +51,27 @@ Result<std::string> CheckedPath(std::string_view path) {
 void DisableOpenat2ForTest(bool disabled) { openat2_disabled = disabled; }
 
 std::string FdPath(int fd) { return fmt::format("/proc/self/fd/{}", fd); }
+
+Result<std::string> PathOfFd(int fd) {
+  std::array<char, PATH_MAX> path{};
+  const ssize_t length = readlink(FdPath(fd).c_str(), path.data(), path.size());
+  if (length < 0) return FailErrno("cannot read where a descriptor is");
+  return std::string(path.data(), static_cast<size_t>(length));
+}
+
+std::string UnescapeMountinfo(std::string_view text) {
+  const auto digit = [text](size_t at) { return at < text.size() && text[at] >= '0' && text[at] <= '7'; };
+  std::string plain;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\\' && digit(i + 1) && digit(i + 2) && digit(i + 3)) {
+      plain += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
+      i += 3;
+    } else {
+      plain += text[i];
+    }
+  }
+  return plain;
+}
 
 Result<std::string> ReadAll(int fd, size_t limit) {
   std::string data;

@@ -43,6 +43,10 @@ Result<UniqueFd> MakeFileInRoot(int rootfd, std::string_view path, mode_t mode);
 
 // "/proc/self/fd/N": hands a descriptor to a system call that only takes paths.
 std::string FdPath(int fd);
+// Where a descriptor is, as this process's mount namespace and root see it now.
+Result<std::string> PathOfFd(int fd);
+// A path of /proc/PID/mountinfo as it is: there a space, tab, newline and backslash are three octal digits each.
+std::string UnescapeMountinfo(std::string_view text);
 
 // Removes dirfd/name and all below it without following links and without ever entering a mount point: one found there
 // is kFailedPrecondition, and stays untouched. What does not exist is success.

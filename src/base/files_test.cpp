@@ -9,6 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <filesystem>
+
 namespace kata {
 namespace {
 
@@ -112,6 +114,23 @@ TEST(RemoveTree, LeavesLinkTargetsAndMountsAlone) {
   EXPECT_EQ(WEXITSTATUS(status), 0);
   EXPECT_TRUE(RemoveTree(path));
   EXPECT_TRUE(RemoveTree(path)) << "what is gone is gone";
+}
+
+TEST(PathOfFd, FollowsARename) {
+  std::string path = ::testing::TempDir() + "path_XXXXXX";
+  ASSERT_NE(mkdtemp(path.data()), nullptr);
+  const auto folder = Open(path, O_PATH | O_DIRECTORY);
+  ASSERT_TRUE(folder);
+  ASSERT_EQ(rename(path.c_str(), (path + "-later").c_str()), 0);
+  EXPECT_EQ(PathOfFd(folder->get()).value(), std::filesystem::canonical(path + "-later").string());
+  EXPECT_EQ(rmdir((path + "-later").c_str()), 0);
+  EXPECT_EQ(PathOfFd(-1).error().code(), Code::kNotFound);
+}
+
+TEST(UnescapeMountinfo, KnowsOctalDigitsAndNothingElse) {
+  EXPECT_EQ(UnescapeMountinfo(R"(/a\040b\011c\134)"), "/a b\tc\\");
+  EXPECT_EQ(UnescapeMountinfo(R"(\04 \8 \xyz \)"), R"(\04 \8 \xyz \)");
+  EXPECT_EQ(UnescapeMountinfo(""), "");
 }
 
 TEST(ReadAll, StopsAtTheLimit) { EXPECT_EQ(ReadFile("/dev/zero", 1000).error().code(), Code::kOutOfRange); }

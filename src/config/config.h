@@ -96,11 +96,18 @@ struct LoadOptions {
   // ../libexec/kata-containers; kernel and initrd of ../guest (a build folder), or of ../share/kata-containers. Keys of
   // a configuration file go first.
   std::string executable;
+
+  // The file that somebody named; empty when nobody did.
+  const std::string& named_file() const { return explicit_path.empty() ? env_path : explicit_path; }
 };
 
 // Where Load looks for a configuration file that nobody has named: search_paths, then the share/defaults of the
 // installation that the executable belongs to.
 std::vector<std::string> SearchPaths(const LoadOptions& options);
+
+// What counts for the running program: config_path is what --config gave (empty: nothing), the rest comes from the
+// environment and /proc/self/exe. Paths are absolute, so that they mean the same in another folder.
+LoadOptions OptionsOfProcess(const std::string& config_path);
 
 struct Loaded {
   Config config;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <memory>
 
 #include "base/files.h"
@@ -19,6 +20,12 @@ constexpr size_t kMaxFileBytes = 1U << 20U;
 std::string FolderOf(const std::string& path) {
   const size_t slash = path.rfind('/');
   return slash == std::string::npos ? "." : path.substr(0, slash);
+}
+
+std::string Absolute(const std::string& path) {
+  std::error_code error;
+  const std::string absolute = path.empty() ? "" : std::filesystem::absolute(path, error).string();
+  return error ? path : absolute;
 }
 
 bool Exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
@@ -81,6 +88,16 @@ std::vector<std::string> SearchPaths(const LoadOptions& options) {
   std::string own = prefix + "/share/defaults/kata-containers/configuration.toml";
   if (std::find(paths.begin(), paths.end(), own) == paths.end()) paths.push_back(std::move(own));
   return paths;
+}
+
+LoadOptions OptionsOfProcess(const std::string& config_path) {
+  const char* file = ::getenv("KATA_CONF_FILE");
+  LoadOptions options;
+  options.explicit_path = Absolute(config_path);
+  options.env_path = Absolute(file != nullptr ? file : "");
+  std::error_code error;
+  options.executable = std::filesystem::read_symlink("/proc/self/exe", error).string();
+  return options;
 }
 
 Result<Loaded> Load(const LoadOptions& options) {

@@ -68,6 +68,22 @@ TEST_F(LoadTest, FailsWhenANamedFileIsMissing) {
   EXPECT_FALSE(Load(options_));
 }
 
+TEST_F(LoadTest, APathOfTheEnvironmentMeansTheSameInAnotherFolder) {
+  Memory("relative.toml", 105);
+  const fs::path before = fs::current_path();
+  fs::current_path(path_);
+  ::setenv("KATA_CONF_FILE", "relative.toml", 1);
+  options_ = OptionsOfProcess("");
+  const LoadOptions explicit_one = OptionsOfProcess("explicit.toml");
+  ::unsetenv("KATA_CONF_FILE");
+  EXPECT_EQ(OptionsOfProcess("").named_file(), "");
+  fs::current_path(before);
+  EXPECT_EQ(options_.named_file(), (path_ / "relative.toml").string());
+  EXPECT_EQ(LoadedMemory(), 105U);
+  EXPECT_EQ(explicit_one.named_file(), (path_ / "explicit.toml").string());
+  EXPECT_EQ(options_.executable, fs::read_symlink("/proc/self/exe").string());
+}
+
 TEST_F(LoadTest, MergesDropInsInTheOrderOfTheirNames) {
   Write("etc/configuration.toml", "[hypervisor.qemu]\ndefault_memory = 100\nkernel_params = \"base\"\n");
   Memory("etc/config.d/20-b.toml", 102);

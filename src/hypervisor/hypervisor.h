@@ -57,6 +57,9 @@ class Hypervisor {
   virtual asio::awaitable<VmExit> Wait() = 0;
   // Ends the VMM now (SIGKILL); Wait's awaiters then return.
   virtual void Kill() = 0;
+  // The guest is up. Until then a kernel that says on its console that it panicked is ended; from now on containers may
+  // write there, and what it says proves nothing.
+  virtual void BootEnded() = 0;
   // The last lines of the guest's console, printable, at most a few KiB.
   virtual std::string ConsoleTail() const = 0;
   // When the agent's first line came on the guest's console: the kernel has booted then.

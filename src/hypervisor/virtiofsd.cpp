@@ -147,10 +147,10 @@ void Virtiofsd::End() {
   // host.
   const pid_t inner = InnerProcess(process.pid());
   if (inner > 0) {
-    const UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, inner, 0)));
+    const auto pidfd = OpenPidfd(inner);
     // Asked again, because a pid may have been given to a stranger before it was opened.
     if (pidfd && InnerProcess(process.pid()) == inner) {
-      syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0);
+      syscall(SYS_pidfd_send_signal, pidfd->get(), SIGKILL, nullptr, 0);
       pollfd ended = {process.pidfd(), POLLIN, 0};
       poll(&ended, 1, 1000);
     }

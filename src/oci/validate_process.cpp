@@ -91,7 +91,23 @@ void NormalizeCapabilities(grpc::LinuxCapabilities& capabilities, std::vector<st
   DropUnknown(capabilities.mutable_permitted(), unknown);
   DropUnknown(capabilities.mutable_ambient(), unknown);
   if (warnings == nullptr || unknown.empty()) return;
-  warnings->push_back(fmt::format("{}capabilities: unknown and ignored: {}", prefix, fmt::join(unknown, ", ")));
+  warnings->push_back(fmt::format("{}capabilities: ignoring unknown or unavailable capabilities: [{}]", prefix,
+                                  fmt::join(unknown, " ")));
+}
+
+// In runc's words.
+Result<> ValidateEnvironment(const grpc::Process& process, std::string_view prefix) {
+  for (int i = 0; i < process.env_size(); ++i) {
+    const size_t equals = process.env(i).find('=');
+    if (equals == std::string::npos) {
+      return Fail(Code::kInvalidArgument, "{}env[{}]: invalid environment variable: \"{}\"", prefix, i, process.env(i));
+    }
+    if (equals == 0) {
+      return Fail(Code::kInvalidArgument, "{}env[{}]: environment variable name can't be empty: \"{}\"", prefix, i,
+                  process.env(i));
+    }
+  }
+  return {};
 }
 
 Result<> ValidateRlimits(const grpc::Process& process, std::string_view prefix) {
@@ -167,6 +183,7 @@ Result<> ValidateProcess(grpc::Process& process, std::vector<std::string>* warni
     return Fail(Code::kInvalidArgument, "{}user.umask: {} is more than 511 (octal 777)", prefix,
                 process.user().umask());
   }
+  TRY(ValidateEnvironment(process, prefix));
   TRY(ValidateRlimits(process, prefix));
   if (process.has_scheduler()) TRY(ValidateScheduler(process.scheduler(), prefix));
   if (process.has_iopriority()) TRY(ValidateIoPriority(process.iopriority(), prefix));

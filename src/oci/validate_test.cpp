@@ -80,6 +80,17 @@ TEST(Validate, ChecksTheProcess) {
               [](grpc::Spec& spec) { spec.mutable_process()->mutable_scheduler()->set_policy("FIFO"); });
 }
 
+TEST(Validate, ChecksTheEnvironment) {
+  ExpectFault("process.env[2]: invalid environment variable: \"NOEQ\"", [](grpc::Spec& spec) {
+    spec.mutable_process()->clear_env();
+    for (const char* variable : {"A=b", "EMPTY=", "NOEQ"}) spec.mutable_process()->add_env(variable);
+  });
+  ExpectFault("process.env[0]: environment variable name can't be empty: \"=x\"", [](grpc::Spec& spec) {
+    spec.mutable_process()->clear_env();
+    spec.mutable_process()->add_env("=x");
+  });
+}
+
 TEST(Validate, DropsUnknownCapabilitiesWithAWarning) {
   grpc::Spec spec = Default();
   spec.mutable_process()->mutable_capabilities()->add_bounding("CAP_FLY");
@@ -87,7 +98,7 @@ TEST(Validate, DropsUnknownCapabilitiesWithAWarning) {
   std::vector<std::string> warnings;
   ASSERT_TRUE(Validate(spec, &warnings));
   ASSERT_EQ(warnings.size(), 1U);
-  EXPECT_EQ(warnings[0], "process.capabilities: unknown and ignored: CAP_FLY");
+  EXPECT_EQ(warnings[0], "process.capabilities: ignoring unknown or unavailable capabilities: [CAP_FLY]");
   EXPECT_EQ(spec.process().capabilities().bounding_size(), 3);
   EXPECT_EQ(spec.process().capabilities().ambient_size(), 3);
 }

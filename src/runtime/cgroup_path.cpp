@@ -21,20 +21,6 @@ std::vector<std::string> Split(std::string_view text, char separator) {
   }
 }
 
-// mountinfo writes space, tab, newline and backslash as \ooo.
-std::string Unescape(std::string_view text) {
-  std::string plain;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\\' && i + 3 < text.size()) {
-      plain += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
-      i += 3;
-    } else {
-      plain += text[i];
-    }
-  }
-  return plain;
-}
-
 // "user-1000-app.slice" lies in "user-1000.slice", which lies in "user.slice" (systemd.slice(5)).
 Result<std::string> ExpandSlice(const std::string& slice) {
   constexpr std::string_view kSuffix = ".slice";
@@ -81,7 +67,8 @@ std::vector<Hierarchy> ParseHierarchies(std::string_view mountinfo) {
     const std::vector<std::string> fields = Split(line, ' ');
     const auto dash = std::find(fields.begin(), fields.end(), "-");
     if (fields.size() < 10 || fields.end() - dash < 4) continue;
-    Hierarchy hierarchy{.mount_point = Unescape(fields[4]), .root = Unescape(fields[3]), .controllers = {}};
+    Hierarchy hierarchy{
+        .mount_point = UnescapeMountinfo(fields[4]), .root = UnescapeMountinfo(fields[3]), .controllers = {}};
     hierarchy.unified = dash[1] == "cgroup2";
     if (!hierarchy.unified && dash[1] != "cgroup") continue;
     if (!hierarchy.unified) {

@@ -3,14 +3,14 @@
 #include "hypervisor/check.h"
 
 #include "base/log.h"
-#include "runtime/launch.h"
+#include "config/config.h"
 #include "runtime/output.h"
 #include "runtime/verbs.h"
 
 namespace kata::runtime {
 
 Result<int> Check(const Globals& globals, const CheckOptions&) {
-  const config::Loaded loaded = TRY(LoadConfig(globals.config_path));
+  const config::Loaded loaded = TRY(config::Load(config::OptionsOfProcess(globals.config_path)));
   for (const std::string& warning : loaded.warnings) log::Warn("{}", warning);
   std::string text;
   for (const std::string& file : loaded.files) text += fmt::format("ok    configuration: {}\n", file);

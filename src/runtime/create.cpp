@@ -5,11 +5,11 @@
 #include <poll.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <optional>
 
 #include "base/files.h"
 #include "base/log.h"
+#include "config/config.h"
 #include "oci/bundle.h"
 #include "oci/parse.h"
 #include "protocol/shim.pb.h"
@@ -30,6 +30,9 @@ namespace {
 // The sandbox process opens its sockets before it does anything that takes time; a busy machine may still be slow.
 constexpr std::chrono::milliseconds kReadyTime{30000};
 constexpr size_t kShownLog = 2048;
+// How long the truth about a failure is waited for: this often, with a pause in milliseconds.
+constexpr int kFailureTries = 100;
+constexpr int kFailurePause = 10;
 
 Result<> CheckTerminal(const grpc::Spec& spec, const CreateOptions& options, bool detached) {
   const bool terminal = spec.process().terminal();
@@ -67,7 +70,10 @@ class Creation {
     bundle_ = TRY(oci::LoadBundle(options_.bundle));
     for (const std::string& warning : bundle_.warnings) log::Warn("{}", warning);
     TRY(CheckTerminal(bundle_.spec, options_, detached_));
-    config::Loaded loaded = TRY(LoadConfig(globals_.config_path));
+    TRY(CheckPidFile(options_.pid_file));
+    const config::LoadOptions load = config::OptionsOfProcess(globals_.config_path);
+    config::Loaded loaded = TRY(config::Load(load));
+    config_path_ = load.named_file();
     for (const std::string& warning : loaded.warnings) log::Warn("{}", warning);
     standin_program_ = std::move(loaded.config.runtime.standin_path);
     const std::string cgroup =
@@ -97,7 +103,7 @@ class Creation {
     TRY(CheckStandin());
     TRY(ShowContainer(standin_.pid(), bundle_));
     if (pty_) TRY(SendToConsoleSocket(options_.console_socket, *pty_));
-    if (!options_.pid_file.empty()) TRY(WritePidFile(options_.pid_file, standin_.pid()));
+    TRY(WritePidFile(options_.pid_file, standin_.pid()));
     Record record{.id = options_.id, .directory = std::move(directory_), .state = {}};
     record.state = TRY(sandbox::LoadState(record.directory.get()));
     sandbox_.Disown();
@@ -123,10 +129,7 @@ class Creation {
     sandbox::SandboxOptions options;
     options.id = options_.id;
     options.bundle = bundle_.path;
-    if (!globals_.config_path.empty()) {
-      std::error_code error;
-      options.config_path = std::filesystem::absolute(globals_.config_path, error).string();
-    }
+    options.config_path = config_path_;
     options.cgroup_procs = ProcsFiles(cgroups_);
     options.cgroup_paths = plan_.missing;
     options.debug = globals_.debug;
@@ -171,7 +174,8 @@ class Creation {
     request.set_id(options_.id);
     request.set_bundle(bundle_.path);
     request.set_terminal(bundle_.spec.process().terminal());
-    const std::string stdio = sandbox::StandinStdio(standin_.pid());
+    const bool foreground = bundle_.spec.process().terminal() && !detached_;
+    const std::string stdio = sandbox::StandinStdio(standin_.pid(), foreground ? getpid() : 0);
     request.set_stdin(stdio);
     request.set_stdout(stdio);
     request.set_stderr(stdio);
@@ -204,6 +208,7 @@ class Creation {
   const Interrupts& interrupts_;
 
   oci::Bundle bundle_;
+  std::string config_path_;  // the file that somebody named; empty: the usual places
   std::string standin_program_;
   CgroupPlan plan_;
   std::vector<std::string> cgroups_;
@@ -229,17 +234,32 @@ std::string LogTail(int directory) {
 
 }  // namespace
 
+std::string SandboxFailure(int directory) {
+  for (int tries = kFailureTries; tries > 0; --tries) {
+    const auto state = sandbox::LoadState(directory);
+    if (!state) return "";
+    if (!state->failure.empty()) return state->failure;
+    if (state->status == sandbox::Status::kStopped) return "";
+    if (!sandbox::IsAlive(state->sandbox)) {
+      const std::string tail = LogTail(directory);
+      return "the sandbox process ended unexpectedly" + (tail.empty() ? "" : "; the end of its log:\n" + tail);
+    }
+    poll(nullptr, 0, kFailurePause);
+  }
+  return "";
+}
+
 Error ExplainStartFailure(Error error, int directory) {
   if (error.code() == Code::kUnavailable) {
-    const auto state = sandbox::LoadState(directory);
-    if (state && !state->failure.empty()) return Error(Code::kUnavailable, state->failure);
-    const std::string tail = LogTail(directory);
-    return Error(Code::kUnavailable, fmt::format("the sandbox process ended unexpectedly{}{}",
-                                                 tail.empty() ? "" : "; the end of its log:\n", tail));
+    std::string failure = SandboxFailure(directory);
+    return failure.empty() ? error : Error(Code::kUnavailable, std::move(failure));
   }
-  const size_t exec = error.message().find("exec: \"");
-  if (exec == std::string::npos) return error;
-  return Error(error.code(), "unable to start container process: " + error.message().substr(exec), error.sys());
+  for (const char* runcs : {"exec: \"", "chdir to cwd ("}) {
+    const size_t at = error.message().find(runcs);
+    if (at == std::string::npos) continue;
+    return Error(error.code(), "unable to start container process: " + error.message().substr(at), error.sys());
+  }
+  return error;
 }
 
 Result<Created> CreateContainer(const Globals& globals, const CreateOptions& options, bool detached,

@@ -23,9 +23,13 @@ struct Created {
 Result<Created> CreateContainer(const Globals& globals, const CreateOptions& options, bool detached,
                                 const Interrupts& interrupts);
 
+// Why the sandbox failed, or the end of its log when it could not say so itself; empty when it did not fail. The record
+// is waited for, a second at most: others learn of a failure sooner.
+std::string SandboxFailure(int directory);
+
 // What failed, in the words by which engines know a missing or forbidden command:
-// "unable to start container process: exec: "foo": executable file not found in $PATH". When the sandbox process has
-// gone, why it did, or the end of its log.
+// "unable to start container process: exec: "foo": executable file not found in $PATH". When the sandbox has
+// failed, SandboxFailure.
 Error ExplainStartFailure(Error error, int directory);
 
 }  // namespace kata::runtime

@@ -10,12 +10,14 @@
 
 #include <chrono>
 
+#include "base/child.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "oci/parse.h"
 #include "protocol/shim.pb.h"
 #include "runtime/cgroup.h"
 #include "runtime/hooks.h"
+#include "runtime/recover.h"
 #include "runtime/task.h"
 
 namespace kata::runtime {
@@ -37,14 +39,14 @@ bool AwaitEnd(int pidfd, milliseconds time) {
 // Ends exactly this process. Once its pidfd is open and its start time is right, the pid cannot be another's.
 void EndProcess(const sandbox::ProcessRef& process, milliseconds patience) {
   if (process.pid <= 0) return;
-  const UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, process.pid, 0)));
+  const auto pidfd = OpenPidfd(process.pid);
   if (!pidfd || !sandbox::IsAlive(process)) return;
-  if (patience.count() > 0 && AwaitEnd(pidfd.get(), patience)) return;
-  if (syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0) != 0) {
+  if (patience.count() > 0 && AwaitEnd(pidfd->get(), patience)) return;
+  if (syscall(SYS_pidfd_send_signal, pidfd->get(), SIGKILL, nullptr, 0) != 0) {
     log::Warn("cannot kill process {}: {}", process.pid, ErrnoText(errno));
     return;
   }
-  if (!AwaitEnd(pidfd.get(), kKillTime)) log::Warn("process {} does not end although it was killed", process.pid);
+  if (!AwaitEnd(pidfd->get(), kKillTime)) log::Warn("process {} does not end although it was killed", process.pid);
 }
 
 void EndSandbox(const Record& record) {
@@ -100,6 +102,7 @@ Result<> Destroy(const std::string& root, Record record) {
   TRY(Lock(root, record));
   // Read again: the sandbox process may have started helpers since.
   if (auto state = sandbox::LoadState(record.directory.get())) record.state = std::move(*state);
+  if (record.state.sandbox.pid <= 0) RecoverState(record.id, record.directory.get(), record.state);
   EndSandbox(record);
   RunPoststop(record);
   RemoveCgroups(record.state.cgroup_paths);

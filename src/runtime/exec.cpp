@@ -8,6 +8,7 @@
 
 #include "base/files.h"
 #include "base/log.h"
+#include "config/config.h"
 #include "protocol/shim.pb.h"
 #include "runtime/cgroup.h"
 #include "runtime/create.h"
@@ -65,9 +66,12 @@ class Execution {
 
   Result<int> Run(const Globals& globals) {
     process_ = TRY(MakeExecProcess(options_, TRY(ReadSpecCopy(record_.directory.get()))));
+    for (const std::string& warning : process_.warnings) log::Warn("{}", warning);
     TRY(CheckTerminal(options_, process_.terminal));
+    TRY(CheckPidFile(options_.pid_file));
     id_ = TRY(NewExecId());
-    Child standin = TRY(LaunchStandin(TRY(LoadConfig(globals.config_path)).config.runtime.standin_path));
+    const config::LoadOptions options = config::OptionsOfProcess(globals.config_path);
+    Child standin = TRY(LaunchStandin(TRY(config::Load(options)).config.runtime.standin_path));
     Child mover = TRY(MoveToCgroups(standin.pid()));
     Task task = TRY(Task::Connect(record_.directory.get()));
     TRY(CallExec(task, standin.pid()));
@@ -81,7 +85,7 @@ class Execution {
     TRY(CallStart(task));
     if (mover.running()) TRY(mover.Wait());
     if (pty_) TRY(SendToConsoleSocket(options_.console_socket, *pty_));
-    if (!options_.pid_file.empty()) TRY(WritePidFile(options_.pid_file, standin.pid()));
+    TRY(WritePidFile(options_.pid_file, standin.pid()));
     if (options_.detach) {
       standin.Disown();
       return 0;
@@ -120,7 +124,8 @@ class Execution {
     request.set_id(record_.id);
     request.set_exec_id(id_);
     request.set_terminal(process_.terminal);
-    const std::string stdio = sandbox::StandinStdio(standin);
+    const bool foreground = process_.terminal && !options_.detach;
+    const std::string stdio = sandbox::StandinStdio(standin, foreground ? getpid() : 0);
     request.set_stdin(stdio);
     request.set_stdout(stdio);
     request.set_stderr(stdio);

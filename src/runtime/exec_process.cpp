@@ -6,6 +6,7 @@
 
 #include "base/files.h"
 #include "oci/parse.h"
+#include "oci/validate.h"
 
 namespace kata::runtime {
 namespace {
@@ -71,8 +72,9 @@ Result<ExecProcess> MakeExecProcess(const ExecOptions& options, const std::strin
   } else {
     result.json = TRY(FromOptions(options, container_spec)).dump(-1, ' ', false, Json::error_handler_t::replace);
   }
-  const grpc::Process process = TRY(oci::ParseProcess(result.json, nullptr, name));
+  grpc::Process process = TRY(oci::ParseProcess(result.json, nullptr, name));
   if (process.args().empty()) return Fail(Code::kInvalidArgument, "process args cannot be empty");
+  TRY(oci::ValidateProcess(process, &result.warnings));
   result.terminal = process.terminal();
   result.rows = process.consolesize().height();
   result.columns = process.consolesize().width();

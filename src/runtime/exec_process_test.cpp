@@ -75,6 +75,23 @@ TEST(ExecProcess, WrongUsers) {
   }
 }
 
+TEST(ExecProcess, UnknownCapabilitiesAreAWarning) {
+  ExecOptions options{.id = "c1", .args = {"id"}};
+  options.capabilities = {"CAP_BOGUS", "cap_chown"};
+  auto process = MakeExecProcess(options, kSpec);
+  ASSERT_TRUE(process) << process.error().message();
+  ASSERT_EQ(process->warnings.size(), 1U);
+  EXPECT_THAT(process->warnings[0], HasSubstr("ignoring unknown or unavailable capabilities: [CAP_BOGUS cap_chown]"));
+}
+
+TEST(ExecProcess, VariablesNeedAValue) {
+  ExecOptions options{.id = "c1", .args = {"id"}};
+  options.env = {"NOEQ"};
+  auto process = MakeExecProcess(options, kSpec);
+  ASSERT_FALSE(process);
+  EXPECT_THAT(process.error().message(), HasSubstr("invalid environment variable: \"NOEQ\""));
+}
+
 TEST(ExecProcess, NeedsACommand) {
   auto process = MakeExecProcess({.id = "c1"}, kSpec);
   ASSERT_FALSE(process);

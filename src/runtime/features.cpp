@@ -54,6 +54,22 @@ Json Capabilities() {
           "CAP_CHECKPOINT_RESTORE"};
 }
 
+// What the agent takes (agent/container/mount_options.cpp) beside the words of a file system's own.
+Json MountOptions() {
+  return {"async",        "atime",       "bind",        "defaults",       "dev",
+          "diratime",     "dirsync",     "exec",        "lazytime",       "loud",
+          "mand",         "noatime",     "nodev",       "nodiratime",     "noexec",
+          "nolazytime",   "nomand",      "norelatime",  "nostrictatime",  "nosuid",
+          "nosymfollow",  "private",     "ratime",      "rbind",          "rdev",
+          "rdiratime",    "relatime",    "rexec",       "rnoatime",       "rnodev",
+          "rnodiratime",  "rnoexec",     "rnorelatime", "rnostrictatime", "rnosuid",
+          "rnosymfollow", "ro",          "rprivate",    "rrelatime",      "rro",
+          "rrw",          "rshared",     "rslave",      "rstrictatime",   "rsuid",
+          "rsymfollow",   "runbindable", "rw",          "shared",         "silent",
+          "slave",        "strictatime", "suid",        "symfollow",      "sync",
+          "tmpcopyup",    "unbindable"};
+}
+
 Json Seccomp() {
   Json json;
   json["enabled"] = true;
@@ -90,12 +106,7 @@ Result<int> Features(const Globals&, const FeaturesOptions&) {
   json["ociVersionMin"] = "1.0.0";
   json["ociVersionMax"] = "1.1.0";
   json["hooks"] = {"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"};
-  json["mountOptions"] = {
-      "async",      "atime",      "bind",   "defaults",    "dev",           "diratime", "dirsync",     "exec",
-      "iversion",   "lazytime",   "loud",   "mand",        "noatime",       "nodev",    "nodiratime",  "noexec",
-      "noiversion", "nolazytime", "nomand", "norelatime",  "nostrictatime", "nosuid",   "private",     "rbind",
-      "relatime",   "remount",    "ro",     "rprivate",    "rshared",       "rslave",   "runbindable", "rw",
-      "shared",     "silent",     "slave",  "strictatime", "suid",          "sync",     "unbindable"};
+  json["mountOptions"] = MountOptions();
   json["linux"] = Linux();
   json["annotations"] = {{"io.katacontainers.version", KATA_VERSION}};
   return Print(json.dump(4) + "\n");

@@ -15,7 +15,8 @@ constexpr std::chrono::milliseconds kKillTime{10000};
 
 Result<int> Kill(const Globals& globals, const KillOptions& options) {
   const Record record = TRY(FindContainer(globals.root, options.id));
-  const auto signal = oci::ParseSignal(options.signal);
+  // 0 is no signal but the question whether there is somebody to get one.
+  const auto signal = options.signal == "0" ? Result<int>(0) : oci::ParseSignal(options.signal);
   if (!signal) return Fail(Code::kInvalidArgument, "unknown signal \"{}\"", options.signal);
   if (record.status() == sandbox::Status::kStopped) {
     // Engines end what may be left of a container with --all; that nothing is left is what they want.

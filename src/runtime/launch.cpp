@@ -3,8 +3,7 @@
 
 #include <fcntl.h>
 #include <sched.h>
-
-#include <filesystem>
+#include <sys/stat.h>
 
 #include "base/files.h"
 #include "runtime/cgroup.h"
@@ -38,17 +37,6 @@ Result<Child> StartStandin(const StandinOptions& options, int directory) {
   return standin;
 }
 
-config::LoadOptions LoadOptionsOf(const std::string& config_path) {
-  config::LoadOptions options;
-  options.explicit_path = config_path;
-  if (const char* file = getenv("KATA_CONF_FILE"); file != nullptr) options.env_path = file;
-  std::error_code error;
-  options.executable = std::filesystem::read_symlink("/proc/self/exe", error).string();
-  return options;
-}
-
-Result<config::Loaded> LoadConfig(const std::string& config_path) { return config::Load(LoadOptionsOf(config_path)); }
-
 Result<UniqueFd> NewNetworkNamespace() {
   constexpr char kOwn[] = "/proc/self/ns/net";
   const UniqueFd own = TRY(Open(kOwn, O_RDONLY));
@@ -58,7 +46,15 @@ Result<UniqueFd> NewNetworkNamespace() {
   return fresh;
 }
 
+Result<> CheckPidFile(const std::string& path) {
+  struct stat info {};
+  if (path.empty() || lstat(path.c_str(), &info) != 0 || S_ISREG(info.st_mode)) return {};
+  return Fail(Code::kInvalidArgument, "pid file {}: there is something that is no regular file", path);
+}
+
 Result<> WritePidFile(const std::string& path, pid_t pid) {
+  if (path.empty()) return {};
+  TRY(CheckPidFile(path));
   const size_t slash = path.rfind('/');
   const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
   const UniqueFd directory = TRY(Context(Open(folder, O_PATH | O_DIRECTORY), "pid file {}", path));

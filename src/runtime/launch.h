@@ -8,7 +8,6 @@
 #include "base/child.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
-#include "config/config.h"
 #include "runtime/terminal.h"
 
 namespace kata::runtime {
@@ -27,16 +26,13 @@ struct StandinOptions {
 // Starts it with a connection to the sandbox process of this folder, over which it hands its stdio over.
 Result<Child> StartStandin(const StandinOptions& options, int directory);
 
-// Where to look for the configuration.
-config::LoadOptions LoadOptionsOf(const std::string& config_path);
-
-// The configuration that --config, KATA_CONF_FILE or the usual folders name.
-Result<config::Loaded> LoadConfig(const std::string& config_path);
-
 // A descriptor of a new network namespace, that lives as long as somebody holds it.
 Result<UniqueFd> NewNetworkNamespace();
 
-// Writes a pid as runc does, whole or not at all.
+// Writes a pid as runc does, whole or not at all: the file is replaced. kInvalidArgument where that would take away
+// something that is no regular file, such as a device; CheckPidFile finds it out before anything has been started. An
+// empty path is no file, and right.
+Result<> CheckPidFile(const std::string& path);
 Result<> WritePidFile(const std::string& path, pid_t pid);
 
 }  // namespace kata::runtime

@@ -9,7 +9,10 @@ namespace kata::runtime {
 
 Result<int> Pause(const Globals& globals, const PauseOptions& options) {
   const Record record = TRY(FindContainer(globals.root, options.id));
-  if (record.status() != sandbox::Status::kRunning) return Fail(Code::kFailedPrecondition, "container not running");
+  const sandbox::Status status = record.status();
+  if (status != sandbox::Status::kRunning && status != sandbox::Status::kCreated) {
+    return Fail(Code::kFailedPrecondition, "container not running");
+  }
   Task task = TRY(Task::Connect(record.directory.get()));
   containerd::task::v2::PauseRequest request;
   request.set_id(options.id);

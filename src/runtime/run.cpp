@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // `run`: create, start, wait in the foreground, delete.
-#include <poll.h>
 #include <signal.h>
 
 #include <optional>
@@ -18,9 +17,6 @@ namespace {
 
 // The status of a container whose sandbox failed: it did not end by itself, and never successfully.
 constexpr int kSandboxFailed = 128 + SIGKILL;
-// How long the truth about a failure is waited for: this often, with a pause in milliseconds.
-constexpr int kFailureTries = 100;
-constexpr int kFailurePause = 10;
 
 Result<int> StartAndWait(Created& created, const Interrupts& interrupts) {
   Task task = TRY(Task::Connect(created.record.directory.get()));
@@ -36,23 +32,9 @@ Result<int> StartAndWait(Created& created, const Interrupts& interrupts) {
   return AwaitEnd(created.standin, task, foreground, signals);
 }
 
-// Why the sandbox failed; empty when the container was killed and nothing failed.
-std::string SandboxFailure(const Record& record) {
-  // The stand-in learns of a death sooner than anybody else: the record, or the process's end, may come a moment later.
-  for (int tries = kFailureTries; tries > 0; --tries) {
-    const auto state = sandbox::LoadState(record.directory.get());
-    if (!state) return "";
-    if (!state->failure.empty()) return state->failure;
-    if (state->status == sandbox::Status::kStopped) return "";
-    if (!sandbox::IsAlive(state->sandbox)) return "the sandbox process ended unexpectedly";
-    poll(nullptr, 0, kFailurePause);
-  }
-  return "";
-}
-
 Result<int> RunToEnd(const Globals& globals, const RunOptions& options, Created created, const Interrupts& interrupts) {
   auto status = StartAndWait(created, interrupts);
-  const std::string failure = status && *status == kSandboxFailed ? SandboxFailure(created.record) : "";
+  const std::string failure = status && *status == kSandboxFailed ? SandboxFailure(created.record.directory.get()) : "";
   created.standin.End();
   if (!options.keep || !status) {
     if (auto gone = Destroy(globals.root, std::move(created.record)); !gone && gone.error().code() != Code::kNotFound) {

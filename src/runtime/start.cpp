@@ -40,8 +40,9 @@ Result<> CheckCreated(sandbox::Status status) {
       return Fail(Code::kFailedPrecondition, "cannot start a container that has stopped");
     case sandbox::Status::kCreating:
       return Fail(Code::kFailedPrecondition, "cannot start a container that is still being created");
-    case sandbox::Status::kRunning:
     case sandbox::Status::kPaused:
+      return Fail(Code::kFailedPrecondition, "cannot start a container in the paused state");
+    case sandbox::Status::kRunning:
       break;
   }
   return Fail(Code::kFailedPrecondition, "cannot start an already running container");

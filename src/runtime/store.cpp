@@ -67,6 +67,14 @@ Result<Record> FindContainer(const std::string& root, const std::string& id) {
   return record;
 }
 
+Result<Record> FindFolder(const std::string& root, const std::string& id) {
+  Record record;
+  record.id = id;
+  record.directory = TRY(OpenDirectory(root, id));
+  record.state.id = id;
+  return record;
+}
+
 Result<std::vector<Record>> ListContainers(const std::string& root) {
   std::vector<Record> records;
   auto parent = OpenRoot(root);

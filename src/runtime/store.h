@@ -35,6 +35,9 @@ Result<UniqueFd> OpenDirectory(const std::string& root, const std::string& id);
 // (its fields but id are empty then).
 Result<Record> FindContainer(const std::string& root, const std::string& id);
 
+// Opens ROOT/ID and does not read its state, for one that is damaged: as a container that is creating.
+Result<Record> FindFolder(const std::string& root, const std::string& id);
+
 // All containers, sorted by id; what cannot be read is skipped with a warning. A missing root has none.
 Result<std::vector<Record>> ListContainers(const std::string& root);
 

@@ -14,7 +14,9 @@
 
 #include "base/child.h"
 #include "base/files.h"
+#include "rpc/server.h"
 #include "runtime/destroy.h"
+#include "sandbox/task_client.h"
 
 namespace kata::runtime {
 namespace {
@@ -130,6 +132,20 @@ TEST_F(Store, DestroyKillsNoStrangerWithTheSamePid) {
   Make("c1", state);
   ASSERT_TRUE(Destroy(root_, *FindContainer(root_, "c1")));
   EXPECT_TRUE(sandbox::IdentifyProcess(stranger->pid()));
+}
+
+TEST_F(Store, DestroyWithoutAUsableRecordSparesAStrangerAtTheSocket) {
+  for (const char* text : {"", "garbage"}) {
+    auto directory = ClaimDirectory(root_, "c1");
+    ASSERT_TRUE(directory);
+    if (*text != '\0') std::ofstream(root_ + "/c1/state.json") << text;
+    // This process listens there, and is no sandbox process.
+    auto listener = rpc::ListenUnix(directory->get(), sandbox::kTaskSocket);
+    ASSERT_TRUE(listener) << listener.error().message();
+    auto gone = Destroy(root_, *FindFolder(root_, "c1"));
+    EXPECT_TRUE(gone) << gone.error().message();
+    EXPECT_FALSE(std::filesystem::exists(root_ + "/c1"));
+  }
 }
 
 TEST_F(Store, OfTwoDeletesOneWins) {

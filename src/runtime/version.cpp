@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // --version and --show-default-config-paths.
-#include "runtime/launch.h"
+#include "config/config.h"
 #include "runtime/output.h"
 #include "runtime/verbs.h"
 
@@ -12,7 +12,7 @@ Result<int> Version(const Globals&, const VersionOptions&) {
 
 Result<int> ConfigPaths(const Globals&, const ConfigPathsOptions&) {
   std::string paths;
-  for (const std::string& path : config::SearchPaths(LoadOptionsOf(""))) paths += path + "\n";
+  for (const std::string& path : config::SearchPaths(config::OptionsOfProcess(""))) paths += path + "\n";
   return Print(paths);
 }
 

@@ -25,7 +25,8 @@ asio::awaitable<Result<Reply>> AgentClient::Call(const char* service, std::strin
   auto self = shared_from_this();
   auto reply = co_await client_->Call<Reply>(service, method, request, timeout);
   if (!reply && reply.error().code() == Code::kDeadlineExceeded && timeout != rpc::kNoTimeout) {
-    on_fault_(fmt::format("the agent did not answer {} within {} ms", method, timeout.count()));
+    on_fault_(fmt::format("the virtual machine does not answer: its agent did not answer {} within {} ms", method,
+                          timeout.count()));
   }
   co_return reply;
 }

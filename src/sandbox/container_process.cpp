@@ -4,8 +4,10 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <ctime>
 
 #include "base/log.h"
@@ -45,7 +47,18 @@ std::shared_ptr<ContainerProcess> ContainerProcess::Create(const asio::any_io_ex
     };
     process->setup_.standin->Attach(std::move(handlers));
   }
+  if (process->setup_.foreground) {
+    process->foreground_.assign(process->setup_.foreground.Release());
+    asio::co_spawn(executor, WatchForeground(process), asio::detached);
+  }
   return process;
+}
+
+asio::awaitable<void> ContainerProcess::WatchForeground(std::shared_ptr<ContainerProcess> self) {
+  auto [error] = co_await self->foreground_.async_wait(asio::posix::descriptor_base::wait_read,
+                                                       asio::as_tuple(asio::use_awaitable));
+  // As when runc dies, which has the terminal's master.
+  if (!error) self->setup_.stdio->HangUp();
 }
 
 AgentProcess ContainerProcess::agent_process() const {
@@ -86,6 +99,8 @@ void ContainerProcess::End(int status) {
   exit_status_ = status;
   clock_gettime(CLOCK_REALTIME, &exited_at_);
   setup_.stdio->Stop();
+  boost::system::error_code ignored;
+  foreground_.close(ignored);
   if (setup_.on_end) setup_.on_end(*this);
   if (setup_.standin) setup_.standin->SendExit(status);
   ended_.Happen();

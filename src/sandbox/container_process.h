@@ -4,6 +4,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -32,6 +33,7 @@ class ContainerProcess : public std::enable_shared_from_this<ContainerProcess> {
     bool terminal = false;
     std::shared_ptr<Standin> standin;  // null: none
     std::shared_ptr<Stdio> stdio;
+    UniqueFd foreground;  // pidfd of the one that passes the terminal on; its end hangs up. Not valid: nobody does
     // Called once, when the process has ended and its output is written, before anybody else learns of it.
     std::function<void(ContainerProcess&)> on_end;
   };
@@ -65,8 +67,9 @@ class ContainerProcess : public std::enable_shared_from_this<ContainerProcess> {
 
  private:
   ContainerProcess(const asio::any_io_executor& executor, Setup setup)
-      : executor_(executor), setup_(std::move(setup)), ended_(executor) {}
+      : executor_(executor), setup_(std::move(setup)), foreground_(executor), ended_(executor) {}
   static asio::awaitable<void> WaitForEnd(std::shared_ptr<ContainerProcess> self);
+  static asio::awaitable<void> WatchForeground(std::shared_ptr<ContainerProcess> self);
   void SignalFromStandin(int signal);
   void Send(int signal);
 
@@ -75,6 +78,7 @@ class ContainerProcess : public std::enable_shared_from_this<ContainerProcess> {
   std::shared_ptr<AgentClient> agent_;  // set by Follow
   std::vector<int> pending_signals_;    // what came before
   std::optional<std::pair<uint32_t, uint32_t>> pending_size_;
+  asio::posix::stream_descriptor foreground_;
   bool begun_ = false;
   Status status_ = Status::kCreated;
   int exit_status_ = 0;

@@ -83,6 +83,12 @@ TEST_F(FaultTest, TheConnectionBreaks) {
   EXPECT_THAT(Stored().failure, HasSubstr("last words of the guest"));
 }
 
+TEST_F(FaultTest, WhatTheConsoleSaysCountsOnlyWhileTheGuestBoots) {
+  EXPECT_FALSE(vm_->boot_ended);
+  FakeStandin standin = Running();
+  EXPECT_TRUE(vm_->boot_ended);
+}
+
 TEST_F(FaultTest, VirtiofsdDies) {
   virtiofsd_script_ = "exec sleep 1000";
   FakeStandin standin = Running();
@@ -140,6 +146,7 @@ TEST_F(FaultTest, TheGuestNeverAnswers) {
   EXPECT_EQ(created.error().code(), Code::kUnavailable);
   EXPECT_THAT(created.error().message(), HasSubstr("did not answer"));
   EXPECT_THAT(created.error().message(), HasSubstr("last words of the guest"));
+  EXPECT_FALSE(vm_->boot_ended);
   RunUntilEnd();
   EXPECT_FALSE(*ended_);
 }
@@ -148,7 +155,7 @@ TEST_F(FaultTest, TheGuestHangsLater) {
   agent_config_.health_check_request_timeout_ms = 50;
   FakeStandin standin = Running();
   agent_.answers = false;
-  ExpectFailure(standin, "did not answer Check");
+  ExpectFailure(standin, "the virtual machine does not answer: its agent did not answer Check");
 }
 
 TEST_F(FaultTest, TheKernelPanicsWhileItBoots) {

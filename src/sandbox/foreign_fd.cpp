@@ -2,6 +2,7 @@
 #include "sandbox/foreign_fd.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -51,7 +52,8 @@ Result<std::shared_ptr<ForeignFd>> ForeignFd::Open(const asio::any_io_executor& 
     if (errno != EPERM) return FailErrno("cannot wait for a descriptor of the stdio");
     kind = Kind::kDirect;
   }
-  std::shared_ptr<ForeignFd> foreign(new ForeignFd(std::move(fd), kind));
+  const bool terminal = isatty(fd.get()) == 1;
+  std::shared_ptr<ForeignFd> foreign(new ForeignFd(std::move(fd), kind, terminal));
   if (kind != Kind::kDirect) foreign->poll_.emplace(executor, poll.Release());
   return foreign;
 }
@@ -110,6 +112,12 @@ asio::awaitable<Result<>> ForeignFd::Write(std::string data, Progress progress) 
     }
   }
   co_return Result<>();
+}
+
+bool ForeignFd::HungUp() const {
+  if (!terminal_) return false;
+  pollfd state{.fd = fd_.get(), .events = 0, .revents = 0};
+  return ::poll(&state, 1, 0) == 1 && (state.revents & POLLHUP) != 0;
 }
 
 void ForeignFd::Cancel() {

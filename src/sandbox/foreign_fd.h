@@ -34,6 +34,8 @@ class ForeignFd : public std::enable_shared_from_this<ForeignFd> {
   // All of data. kUnavailable when nobody can read it any more (EPIPE, a terminal that was hung up); kCancelled after
   // Cancel, when a part may have been written.
   asio::awaitable<Result<>> Write(std::string data, Progress progress);
+  // It is a terminal whose other side has gone. The end of a file, or what Ctrl-D means, is no such thing.
+  bool HungUp() const;
   // Wakes Read and Write, now and for ever.
   void Cancel();
 
@@ -46,11 +48,12 @@ class ForeignFd : public std::enable_shared_from_this<ForeignFd> {
     kDirect,  // cannot be waited for and does not block for long: files, /dev/null
   };
 
-  ForeignFd(UniqueFd fd, Kind kind) : fd_(std::move(fd)), kind_(kind) {}
+  ForeignFd(UniqueFd fd, Kind kind, bool terminal) : fd_(std::move(fd)), kind_(kind), terminal_(terminal) {}
   asio::awaitable<Result<>> WaitReady();
 
   UniqueFd fd_;
   Kind kind_;
+  bool terminal_;  // when it was given: after a hang-up isatty(3) says no
   // An epoll instance with fd_ in it: the loop waits for this one, because Asio makes what it waits for non-blocking.
   std::optional<asio::posix::stream_descriptor> poll_;
   bool cancelled_ = false;

@@ -189,9 +189,19 @@ TEST_F(ForeignFdTest, ATerminalThatIsHungUpEnds) {
   UniqueFd own_slave(slave);
   auto reader = Give(slave, Direction::kRead);
   auto writer = Give(slave, Direction::kWrite);
+  EXPECT_FALSE(reader->HungUp());
   own_master.Reset();
   EXPECT_EQ(*Await(reader->Read(10)), "");
+  EXPECT_TRUE(reader->HungUp());
   EXPECT_EQ(Write(writer, "x").error().code(), Code::kUnavailable);
+}
+
+TEST_F(ForeignFdTest, TheEndOfAPipeIsNoHangUp) {
+  auto pipe = Pipe();
+  auto reader = Give(pipe.first.get(), Direction::kRead);
+  pipe.second.Reset();
+  EXPECT_EQ(*Await(reader->Read(10)), "");
+  EXPECT_FALSE(reader->HungUp());
 }
 
 TEST_F(ForeignFdTest, CancelEndsARead) {

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <climits>
 
 #include "base/files.h"
 #include "base/log.h"
@@ -81,13 +80,6 @@ Result<bool> IsGuestsOwn(int source, const std::string& real_path) {
   }
 }
 
-Result<std::string> RealPath(int fd) {
-  char path[PATH_MAX];
-  ssize_t length = readlink(FdPath(fd).c_str(), path, sizeof(path));
-  if (length < 0) return FailErrno("cannot read {}", FdPath(fd));
-  return std::string(path, static_cast<size_t>(length));
-}
-
 // Shared memory is the guest's: through a shared folder it could be neither mapped coherently nor be fast. Of the
 // host's mount the size is kept.
 Result<> MakeShm(grpc::Mount& mount, int source) {
@@ -105,7 +97,7 @@ Result<> ShareMount(SharedFiles& shared, const std::string& name, const std::str
                     SharedNames& names) {
   std::string path = SourcePath(mount, bundle);
   UniqueFd source = TRY(Open(path, O_PATH | O_CLOEXEC));
-  std::string real_path = TRY(RealPath(source.get()));
+  std::string real_path = TRY(PathOfFd(source.get()));
   if (mount.destination() == "/dev/shm") return MakeShm(mount, source.get());
   if (TRY(IsGuestsOwn(source.get(), real_path))) {
     mount.set_source(real_path);

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sandbox/machine.h"
 
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <optional>
 
+#include "base/child.h"
 #include "base/log.h"
 
 namespace kata::sandbox {
@@ -58,6 +56,7 @@ asio::awaitable<void> Machine::Boot(std::shared_ptr<Machine> self, VmSize size, 
   auto booted = co_await self->BootSteps(size, std::move(request));
   if (booted) {
     self->booted_ = true;
+    self->parts_.hypervisor->BootEnded();
     self->settled_.Happen();
     asio::co_spawn(self->executor_, CheckHealth(self), asio::detached);
   } else {
@@ -180,9 +179,9 @@ asio::awaitable<void> Machine::WatchVm(std::shared_ptr<Machine> self) {
 
 asio::awaitable<void> Machine::WatchVirtiofsd(std::shared_ptr<Machine> self) {
   // One of its own: Asio makes what it waits for non-blocking, and then waitid(2) would not wait.
-  UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, self->virtiofsd_.process.pid(), 0)));
-  if (!pidfd) co_return self->Fault("cannot watch virtiofsd: " + ErrnoText(errno));
-  asio::posix::stream_descriptor descriptor(self->executor_, pidfd.Release());
+  auto pidfd = OpenPidfd(self->virtiofsd_.process.pid());
+  if (!pidfd) co_return self->Fault("virtiofsd: " + pidfd.error().message());
+  asio::posix::stream_descriptor descriptor(self->executor_, pidfd->Release());
   co_await descriptor.async_wait(asio::posix::descriptor_base::wait_read, asio::as_tuple(asio::use_awaitable));
   self->virtiofsd_exited_.Happen();
   if (self->stopped_.happened()) co_return;

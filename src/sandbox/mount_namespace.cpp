@@ -17,20 +17,6 @@ bool IsSameOrBelow(std::string_view path, std::string_view above) {
   return path.starts_with(above) && (path.size() == above.size() || path[above.size()] == '/');
 }
 
-// proc_pid_mountinfo(5): space, tab, newline and backslash are written as three octal digits.
-std::string Unescape(std::string_view text) {
-  std::string plain;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\\' && i + 3 < text.size()) {
-      plain += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
-      i += 3;
-    } else {
-      plain += text[i];
-    }
-  }
-  return plain;
-}
-
 // The fifth field of each line: the mount points, those above before those below.
 std::vector<std::string> MountPoints(std::string_view mountinfo) {
   std::vector<std::string> points;
@@ -38,7 +24,7 @@ std::vector<std::string> MountPoints(std::string_view mountinfo) {
     std::string_view line = mountinfo.substr(0, mountinfo.find('\n'));
     mountinfo.remove_prefix(std::min(mountinfo.size(), line.size() + 1));
     for (int field = 0; field < 4; ++field) line.remove_prefix(std::min(line.size(), line.find(' ') + 1));
-    points.push_back(Unescape(line.substr(0, line.find(' '))));
+    points.push_back(UnescapeMountinfo(line.substr(0, line.find(' '))));
   }
   return points;
 }

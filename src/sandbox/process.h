@@ -19,7 +19,7 @@ inline constexpr char kSandboxVerb[] = "sandbox-process";
 struct SandboxOptions {
   std::string id;
   std::string bundle;                     // absolute path
-  std::string config_path;                // as --config gave it; empty: the usual search
+  std::string config_path;                // absolute, the file that somebody named; empty: the usual search
   std::vector<std::string> cgroup_procs;  // cgroup.procs files; it joins them before it starts anything
   std::vector<std::string> cgroup_paths;  // recorded in the state, for delete
   bool debug = false;                     // log level of sandbox.log

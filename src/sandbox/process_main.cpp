@@ -12,9 +12,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/signal_set.hpp>
-#include <climits>
 #include <cstdlib>
-#include <filesystem>
 
 #include "base/files.h"
 #include "base/log.h"
@@ -54,9 +52,7 @@ Result<UniqueFd> TakeInherited(int fd) {
 // A descriptor keeps the mount namespace that it was opened in, and nothing can be mounted there from this one. So the
 // same folder again, by its path, and the very same.
 Result<UniqueFd> ReopenDirectory(int directory) {
-  std::error_code error;
-  const std::string path = std::filesystem::read_symlink(FdPath(directory), error).string();
-  if (error) return Fail(Code::kUnknown, "the sandbox's folder has no path: {}", error.message());
+  const std::string path = TRY(PathOfFd(directory));
   UniqueFd again = TRY(Open(path, O_PATH | O_DIRECTORY));
   struct stat before {
   }, now{};
@@ -86,13 +82,7 @@ Result<> JoinCgroups(const SandboxOptions& options) {
 }
 
 Result<config::Config> LoadConfig(const SandboxOptions& options, const oci::Bundle& bundle) {
-  config::LoadOptions load;
-  load.explicit_path = options.config_path;
-  if (const char* path = getenv("KATA_CONF_FILE")) load.env_path = path;
-  char executable[PATH_MAX];
-  ssize_t length = readlink("/proc/self/exe", executable, sizeof(executable));
-  if (length > 0) load.executable.assign(executable, static_cast<size_t>(length));
-  config::Loaded loaded = TRY(config::Load(load));
+  config::Loaded loaded = TRY(config::Load(config::OptionsOfProcess(options.config_path)));
   // The file's own warnings were shown by whoever started this process.
   for (const std::string& warning : TRY(config::ApplyAnnotations(loaded.config, bundle.annotations))) {
     log::Warn("{}", warning);

@@ -8,8 +8,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <climits>
-
 #include "base/files.h"
 
 namespace kata::sandbox {
@@ -36,19 +34,12 @@ Result<UniqueFd> CloneTree(int source, bool recursive) {
   return tree;
 }
 
-Result<std::string> PathOf(int fd) {
-  char path[PATH_MAX];
-  ssize_t length = readlink(FdPath(fd).c_str(), path, sizeof(path));
-  if (length < 0) return FailErrno("cannot read {}", FdPath(fd));
-  return std::string(path, static_cast<size_t>(length));
-}
-
 }  // namespace
 
 Result<SharedFiles> SharedFiles::Create(int directory) {
   if (mkdirat(directory, kSharedName, 0700) != 0 && errno != EEXIST) return FailErrno("cannot make {}/", kSharedName);
   UniqueFd below = TRY(OpenBeneath(directory, kSharedName, O_PATH | O_DIRECTORY | O_CLOEXEC));
-  std::string path = TRY(PathOf(below.get()));
+  std::string path = TRY(PathOfFd(below.get()));
   // Only mount points live in it.
   if (mount("kata-shared", FdPath(below.get()).c_str(), "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=16m") != 0) {
     return FailErrno("cannot mount a tmpfs at {}", path);

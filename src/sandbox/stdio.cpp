@@ -3,6 +3,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <utility>
 
 #include "base/log.h"
 
@@ -34,6 +35,7 @@ void Stdio::Start(std::shared_ptr<AgentClient> agent, AgentProcess process) {
     asio::co_spawn(executor_, PumpOutput(shared_from_this(), OutputStream::kStderr, stderr_), asio::detached);
   }
   asio::co_spawn(executor_, PumpInput(shared_from_this()), asio::detached);
+  if (hung_up_) asio::co_spawn(executor_, CloseTerminal(shared_from_this()), asio::detached);
 }
 
 asio::awaitable<void> Stdio::PumpOutput(std::shared_ptr<Stdio> self, OutputStream stream,
@@ -68,9 +70,15 @@ asio::awaitable<void> Stdio::PumpInput(std::shared_ptr<Stdio> self) {
     auto copied = co_await CopyInput(self);
     if (!copied) log::Debug("stdin of {} ends early: {}", self->process_.exec, copied.error().message());
   }
-  // A terminal has no end of stdin that could be closed without hanging up. That the process may be gone by now, and
-  // the agent know nothing of it, is fine.
-  if (!self->stopped_ && !self->terminal_) (void)co_await self->agent_->CloseStdin(self->process_);
+  if (self->stopped_) co_return;
+  if (self->terminal_) {
+    // A terminal has no end of stdin that could be closed without hanging up. A process that prints nothing would never
+    // notice that its reader has gone.
+    if (self->stdin_ && self->stdin_->HungUp()) self->HangUp();
+    co_return;
+  }
+  // That the process may be gone by now, and the agent know nothing of it, is fine.
+  (void)co_await self->agent_->CloseStdin(self->process_);
 }
 
 asio::awaitable<Result<>> Stdio::CopyInput(std::shared_ptr<Stdio> self) {
@@ -102,6 +110,16 @@ void Stdio::Stop() {
   for (const auto& foreign : {stdin_, stdout_, stderr_}) {
     if (foreign) foreign->Cancel();
   }
+}
+
+void Stdio::HangUp() {
+  if (!terminal_ || stopped_ || std::exchange(hung_up_, true)) return;
+  if (agent_) asio::co_spawn(executor_, CloseTerminal(shared_from_this()), asio::detached);
+}
+
+asio::awaitable<void> Stdio::CloseTerminal(std::shared_ptr<Stdio> self) {
+  // The agent's side of it is the master: with that closed, the kernel does the rest.
+  (void)co_await self->agent_->CloseOutput(self->process_, OutputStream::kStdout);
 }
 
 void Stdio::CloseStdin() {

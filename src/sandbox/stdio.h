@@ -23,7 +23,7 @@ using StdioFds = std::array<UniqueFd, 3>;
 inline constexpr std::chrono::milliseconds kStalledReader{5000};
 
 // Pulls output a chunk at a time and pushes input a chunk at a time: memory is bounded, and a slow reader blocks its
-// own stream only. With a terminal there is no stderr.
+// own stream only. With a terminal there is no stderr; when the caller's terminal is hung up, so is the guest's.
 class Stdio : public std::enable_shared_from_this<Stdio> {
  public:
   static Result<std::shared_ptr<Stdio>> Create(const asio::any_io_executor& executor, StdioFds fds, bool terminal);
@@ -34,6 +34,9 @@ class Stdio : public std::enable_shared_from_this<Stdio> {
   asio::awaitable<void> Drain(std::chrono::milliseconds stalled);
   // Gives the pumps up, with what they hold.
   void Stop();
+  // Hangs the guest's terminal up, now or when the process exists: its session gets SIGHUP, reads get the end. Nothing
+  // without a terminal.
+  void HangUp();
   // Ends stdin, as the end of its file would.
   void CloseStdin();
 
@@ -46,6 +49,7 @@ class Stdio : public std::enable_shared_from_this<Stdio> {
                                               std::shared_ptr<ForeignFd> sink);
   static asio::awaitable<void> PumpInput(std::shared_ptr<Stdio> self);
   static asio::awaitable<Result<>> CopyInput(std::shared_ptr<Stdio> self);
+  static asio::awaitable<void> CloseTerminal(std::shared_ptr<Stdio> self);
 
   asio::any_io_executor executor_;
   bool terminal_;
@@ -58,6 +62,7 @@ class Stdio : public std::enable_shared_from_this<Stdio> {
   int outputs_ = 0;      // pumps that still run
   Event output_ended_;
   bool stopped_ = false;
+  bool hung_up_ = false;
 };
 
 }  // namespace kata::sandbox

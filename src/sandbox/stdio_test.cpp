@@ -2,6 +2,7 @@
 #include "sandbox/stdio.h"
 
 #include <gtest/gtest.h>
+#include <pty.h>
 
 #include "sandbox/testing/fake_agent.h"
 #include "sandbox/testing/run.h"
@@ -132,6 +133,42 @@ TEST_F(StdioTest, ATerminalsStdinIsNotClosed) {
   Await(stdio->Drain(testing::kHang));
   EXPECT_EQ(ReadAvailable(out.first.get()), "$ ");
   EXPECT_FALSE(process().stdin_closed);
+}
+
+TEST_F(StdioTest, ATerminalThatIsHungUpHangsTheGuestsUp) {
+  int master = -1;
+  int slave = -1;
+  ASSERT_EQ(openpty(&master, &slave, nullptr, nullptr, nullptr), 0);
+  UniqueFd own_master(master);
+  UniqueFd own_slave(slave);
+  auto stdio = Make({UniqueFd(dup(slave)), UniqueFd(dup(slave)), UniqueFd()}, true);
+  Start(stdio);
+  io_.poll();
+  EXPECT_FALSE(process().out_closed_by_host);
+  own_master.Reset();
+  // The process has printed nothing, so that no write could have found it out.
+  RunUntil([&] { return process().out_closed_by_host; });
+  EXPECT_FALSE(process().stdin_closed);
+}
+
+TEST_F(StdioTest, HangUpWaitsForTheProcess) {
+  auto in = Pipe();
+  auto stdio = Make({std::move(in.first), UniqueFd(), UniqueFd()}, true);
+  stdio->HangUp();
+  io_.poll();
+  EXPECT_FALSE(process().out_closed_by_host);
+  Start(stdio);
+  RunUntil([&] { return process().out_closed_by_host; });
+}
+
+TEST_F(StdioTest, WithoutATerminalNothingIsHungUp) {
+  auto in = Pipe();
+  auto stdio = Make({std::move(in.first), UniqueFd(), UniqueFd()});
+  Start(stdio);
+  stdio->HangUp();
+  in.second.Reset();
+  RunUntil([&] { return process().stdin_closed; });
+  EXPECT_FALSE(process().out_closed_by_host);
 }
 
 TEST_F(StdioTest, ALongStdinIsPassedOnWhole) {

@@ -11,7 +11,9 @@
 
 namespace kata::sandbox {
 
-std::string StandinStdio(pid_t standin) { return fmt::format("standin:{}", standin); }
+std::string StandinStdio(pid_t standin, pid_t foreground) {
+  return foreground > 0 ? fmt::format("standin:{}:{}", standin, foreground) : fmt::format("standin:{}", standin);
+}
 
 Result<std::shared_ptr<rpc::Client>> ConnectTask(const rpc::asio::any_io_executor& executor, int directory) {
   auto connection = rpc::ConnectUnix(directory, kTaskSocket);

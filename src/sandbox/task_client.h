@@ -30,7 +30,9 @@ inline constexpr char kProcessType[] = "types.containerd.io/opencontainers/runti
 inline constexpr char kResourcesType[] = "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources";
 
 // The value of stdin, stdout and stderr in Create and Exec: the descriptors are those of this stand-in's hello.
-std::string StandinStdio(pid_t standin);
+// foreground is the process that keeps a terminal for it, as a caller in the foreground does; when that process ends,
+// the terminal is hung up. 0: nobody.
+std::string StandinStdio(pid_t standin, pid_t foreground = 0);
 
 // Connects to the sandbox process. kUnavailable when none listens (any more).
 Result<std::shared_ptr<rpc::Client>> ConnectTask(const rpc::asio::any_io_executor& executor, int directory);

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <optional>
 
+#include "base/child.h"
 #include "base/log.h"
 #include "oci/parse.h"
 #include "oci/validate.h"
@@ -19,14 +20,28 @@ constexpr std::chrono::milliseconds kHelloTimeout{10000};
 // Of a process that got SIGKILL.
 constexpr std::chrono::milliseconds kKillTimeout{10000};
 
-std::optional<pid_t> ParseStandin(std::string_view text) {
-  constexpr std::string_view kPrefix = "standin:";
-  if (!text.starts_with(kPrefix)) return std::nullopt;
-  text.remove_prefix(kPrefix.size());
+std::optional<pid_t> ParsePid(std::string_view text) {
   pid_t pid = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), pid);
   if (error != std::errc() || end != text.data() + text.size() || pid <= 0) return std::nullopt;
   return pid;
+}
+
+// What StandinStdio gave.
+struct StdioName {
+  pid_t standin = 0;
+  pid_t foreground = 0;  // 0: none
+};
+
+std::optional<StdioName> ParseStdioName(std::string_view text) {
+  constexpr std::string_view kPrefix = "standin:";
+  if (!text.starts_with(kPrefix)) return std::nullopt;
+  text.remove_prefix(kPrefix.size());
+  size_t colon = text.find(':');
+  auto standin = ParsePid(text.substr(0, colon));
+  auto foreground = colon == std::string_view::npos ? std::optional<pid_t>(0) : ParsePid(text.substr(colon + 1));
+  if (!standin || !foreground) return std::nullopt;
+  return StdioName{.standin = *standin, .foreground = *foreground};
 }
 
 std::string ExecKey(const std::string& container, const std::string& exec) { return container + "/" + exec; }
@@ -39,16 +54,20 @@ asio::awaitable<Result<TaskService::Attached>> TaskService::Attach(std::string c
   Attached attached;
   StdioFds fds;
   if (!in.empty() || !out.empty() || !err.empty()) {
-    auto pid = ParseStandin(in);
-    if (!pid || out != in || err != in) {
+    auto name = ParseStdioName(in);
+    if (!name || out != in || err != in) {
       co_return Fail(Code::kInvalidArgument, "stdin, stdout and stderr must name one stand-in");
     }
+    if (terminal && name->foreground > 0) {
+      CO_TRY_ASSIGN(attached.foreground, OpenPidfd(name->foreground));
+    }
+    pid_t pid = name->standin;
     CO_TRY_ASSIGN(attached.standin,
-                  co_await sandbox_->standins().Claim(*pid, std::move(container), std::move(exec), kHelloTimeout));
+                  co_await sandbox_->standins().Claim(pid, std::move(container), std::move(exec), kHelloTimeout));
     fds = attached.standin->TakeStdio();
   }
   CO_TRY_ASSIGN(attached.stdio, Stdio::Create(sandbox_->executor(), std::move(fds), terminal));
-  co_return attached;
+  co_return std::move(attached);
 }
 
 asio::awaitable<Result<task::CreateTaskResponse>> TaskService::Create(task::CreateTaskRequest request) {
@@ -84,6 +103,7 @@ asio::awaitable<Result<task::CreateTaskResponse>> TaskService::CreateNamed(std::
                                                request.stderr()));
   setup.standin = attached.standin;
   setup.stdio = attached.stdio;
+  setup.foreground = std::move(attached.foreground);
   CO_TRY(co_await sandbox_->CreateContainer(container, std::move(bundle), std::move(setup)));
   task::CreateTaskResponse reply;
   reply.set_pid(static_cast<uint32_t>(container->init->pid()));
@@ -145,6 +165,7 @@ asio::awaitable<Result<wkt::Empty>> TaskService::Exec(task::ExecProcessRequest r
                                                request.stdout(), request.stderr()));
   setup.standin = attached.standin;
   setup.stdio = attached.stdio;
+  setup.foreground = std::move(attached.foreground);
   if (setup.standin) {
     // Nobody will ask for it again: its status has gone to the stand-in.
     std::weak_ptr<Container> weak = container;

@@ -57,6 +57,7 @@ class TaskService {
   struct Attached {
     std::shared_ptr<Standin> standin;
     std::shared_ptr<Stdio> stdio;
+    UniqueFd foreground;  // see ContainerProcess::Setup
   };
   asio::awaitable<Result<Attached>> Attach(std::string container, std::string exec, bool terminal, std::string in,
                                            std::string out, std::string err);

@@ -290,6 +290,28 @@ TEST_F(TaskServiceTest, AnExecWhoseStandInGoesBeforeTheStartIsForgotten) {
   EXPECT_FALSE(AgentWasTold("ExecProcess c1 e1"));
 }
 
+TEST_F(TaskServiceTest, TheTerminalGoesWithTheOneWhoKeepsItInTheForeground) {
+  WriteSpec(R"({"ociVersion":"1.0.2","process":{"terminal":true,"cwd":"/","args":["sh"],"user":{"uid":0,"gid":0}},)"
+            R"("root":{"path":"rootfs"},"linux":{"namespaces":[{"type":"mount"}]}})");
+  Begin();
+  auto caller = Spawn({.argv = {"sleep", "1000"}});
+  ASSERT_TRUE(caller);
+  FakeStandin standin = NewStandin();
+  auto request = CreateRequest(&standin);
+  for (std::string* name : {request.mutable_stdin(), request.mutable_stdout(), request.mutable_stderr()}) {
+    *name = StandinStdio(standin.pid, caller->pid());
+  }
+  auto created = Call<task::CreateTaskResponse>("Create", request);
+  ASSERT_TRUE(created) << created.error().message();
+  ASSERT_TRUE(Start());
+  io_.poll();
+  EXPECT_FALSE(agent_.process("c1", "c1").out_closed_by_host);
+  caller->End();
+  RunUntil([&] { return agent_.process("c1", "c1").out_closed_by_host; });
+  // What the process makes of it is its own affair.
+  EXPECT_EQ(GetState()->status(), types::RUNNING);
+}
+
 TEST_F(TaskServiceTest, SignalsAndSizesOfTheStandInAreKeptUntilTheProcessExists) {
   WriteSpec(R"({"ociVersion":"1.0.2","process":{"terminal":true,"cwd":"/","args":["sh"],"user":{"uid":0,"gid":0}},)"
             R"("root":{"path":"rootfs"},"linux":{"namespaces":[{"type":"mount"}]}})");

@@ -38,6 +38,20 @@ class TextTest(Case):
         self.assertIn("SCMP_ACT_ERRNO", linux["seccomp"]["actions"])
         self.assertRegex(features["ociVersionMin"], r"^1\.0")
 
+    @harness.kata_only
+    def test_every_mount_option_of_the_features_works(self):
+        features = json.loads(self.assert_run(self.world.runtime("features")).out)
+        self.assertLessEqual({"rro", "rnosuid", "rnodev", "nosymfollow", "tmpcopyup"}, set(features["mountOptions"]))
+        c = self.sh("grep -c ' /m/' /proc/self/mountinfo")
+        source = self.world.tmp / "source"
+        source.mkdir()
+        for option in features["mountOptions"]:
+            if option in ("bind", "rbind"):
+                c.mount(source, f"/m/{option}", option)
+            else:
+                c.mount("tmpfs", f"/m/{option}", option, type="tmpfs")
+        self.assert_run(c.run(), 0, f"{len(features['mountOptions'])}\n")
+
     def test_spec(self):
         folder = self.world.tmp / "bundle"
         folder.mkdir()

@@ -28,7 +28,18 @@ class FlagsTest(SharedCase):
 
     def test_cwd_that_is_not_there(self):
         result = self.shared.exec("/bin/pwd", flags=("--cwd", "/no/such/folder"))
-        self.assert_run(result, 255, "", "(?i)cwd.*/no/such/folder.*no such file or directory")
+        message = r'(?i)exec failed: unable to start container process: chdir to cwd \(\\?"/no/such/folder\\?"\).*no such file'
+        self.assert_run(result, 255, "", message)
+
+    def test_env_without_a_value(self):
+        for variable, message in (("NOEQ", "invalid environment variable: .*NOEQ"), ("=x", "name can't be empty")):
+            self.assert_run(self.shared.exec("/bin/true", flags=("--env", variable)), 255, "", message)
+        self.assert_run(self.shared.exec_sh("echo [$A]", flags=("--env", "A=")), 0, "[]\n")
+
+    def test_capabilities_that_nobody_knows(self):
+        for name in ("CAP_BOGUS", "cap_chown"):
+            result = self.shared.exec("/bin/true", flags=("--cap", name))
+            self.assert_run(result, 0, "", rf"ignoring unknown or unavailable capabilities: \[{name}\]")
 
     def test_user(self):
         self.assert_run(self.shared.exec_sh("id -u; id -g", flags=("--user", "1000:1001")), 0, "1000\n1001\n")

@@ -133,12 +133,47 @@ class CommandLineKilledTest(FaultCase):
 
 
 @harness.kata_only
+class LostRecordTest(FaultCase):
+    def test_delete_force_without_a_usable_record(self):
+        for spoil in (lambda path: path.unlink(), lambda path: path.write_text("garbage"),
+                      lambda path: (path.unlink(), path.mkdir())):  # fmt: skip
+            c = self.started()
+            victims = self.victims(c)
+            spoil(self.world.root / c.id / "state.json")
+            self.assertNotEqual(c.delete().status, 0, "it runs")
+            self.assert_run(c.delete("--force"))
+            self.assertEqual([pid for pid in victims.values() if harness.alive(pid)], [])
+            self.assert_nothing_left(c)
+
+    def test_when_the_sandbox_process_does_not_answer_or_has_gone(self):
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            c = self.started()
+            victims = self.victims(c)
+            os.kill(victims["sandbox process"], number)
+            if number == signal.SIGKILL:
+                self.assert_dead(victims.values())
+            (self.world.root / c.id / "state.json").unlink()
+            self.assert_run(self.world.runtime("delete", "--force", c.id, timeout=SOON))
+            self.assert_nothing_left(c)
+
+
+@harness.kata_only
 class StuckTest(FaultCase):
     def test_delete_force_of_a_running_container_is_quick(self):
         """One that waits for the process to react to SIGTERM would take ten seconds."""
         c = self.start(self.sh("trap '' TERM; while :; do sleep 1; done"))
         result = self.world.runtime("delete", "--force", c.id, timeout=9)
         self.assert_run(result)
+        self.assert_nothing_left()
+
+    def test_exec_in_a_vm_that_does_not_answer(self):
+        self.world.configure("[agent.kata]\nhealth_check_request_timeout_ms = 500\n")
+        c = self.started()
+        os.kill(self.victims(c)["VMM"], signal.SIGSTOP)
+        result = c.exec("/bin/true", timeout=SOON)
+        self.assert_run(result, 255, "", "virtual machine does not answer")
+        self.assertNotIn("ended unexpectedly", result.err)
+        self.assert_run(c.delete("--force"))
         self.assert_nothing_left()
 
     def test_delete_force_when_a_part_does_not_answer(self):
@@ -198,6 +233,19 @@ class StartTest(FaultCase):
         broken = faults.broken_program(self.world.tmp)
         self.fails(f'[hypervisor.qemu]\nvirtio_fs_daemon = "{broken}"\n', "this program is broken on purpose")
         self.fails('[hypervisor.qemu]\nvirtio_fs_daemon = "/no/such/daemon"\n', "/no/such/daemon")
+
+    def test_a_part_that_hangs_is_named(self):
+        sleeping = self.world.tmp / "sleeping"
+        sleeping.write_text("#!/bin/sh\nexec sleep 1000\n")
+        sleeping.chmod(0o755)
+        self.world.tmp.chmod(0o755)
+        self.fails(f'[hypervisor.qemu]\npath = "{sleeping}"\n', "QEMU does not answer: QEMU did not greet")
+        self.fails(f'[hypervisor.qemu]\nvirtio_fs_daemon = "{sleeping}"\n', "virtiofsd does not answer, and QEMU waits for it")
+
+    def test_a_kernel_that_stands_still_after_its_panic(self):
+        source = "int main(void) { return 3; }\n"
+        image = faults.initrd(self.world.tmp, source)
+        self.fails(f'[hypervisor.qemu]\ninitrd = "{image}"\nkernel_params = "panic=0"\n', "kernel panicked: Attempted to kill init")
 
     def test_an_agent_that_says_nothing(self):
         image = faults.lying_agent(self.world.tmp, "is silent")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """create, start, state, kill, delete, run, and what they say of one another."""
 import os
+import pathlib
 
 import harness
 from harness import Case
@@ -74,6 +75,28 @@ class LifecycleTest(Case):
         self.assert_run(c.kill("KILL"))
         c.wait_for("stopped")
         self.assert_run(c.delete())
+        self.assert_nothing_left()
+
+    def test_pause_of_a_created_container(self):
+        c = self.sh("exit 5")
+        self.assert_run(c.create())
+        self.assert_run(self.world.runtime("pause", c.id))
+        self.assertEqual(c.status(), "paused")
+        self.assert_run(c.kill("0"))
+        self.assert_run(c.start(), 1, err="cannot start a container in the paused state")
+        self.assert_run(self.world.runtime("resume", c.id))
+        self.assertEqual(c.status(), "created")
+        self.assert_run(c.start())
+        c.wait_for("stopped")
+        self.assert_run(c.delete())
+        self.assert_nothing_left()
+
+    @harness.kata_only
+    def test_a_pid_file_that_is_a_device(self):
+        for path in ("/dev/full", self.world.tmp):
+            c = self.container("/bin/true")
+            self.assert_run(c.run("--pid-file", path), 1, "", "pid file .* no regular file")
+        self.assertTrue(pathlib.Path("/dev/full").is_char_device())
         self.assert_nothing_left()
 
     def test_delete_force_of_what_is_not_there(self):

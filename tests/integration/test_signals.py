@@ -71,6 +71,18 @@ class KillTest(Case):
         self.assertNotEqual(result.status, 0, result)
         self.assertEqual(c.status(), "running")
 
+    def test_0_only_asks_whether_it_is_there(self):
+        c = self.container("/bin/sleep", "1000")
+        self.assert_run(c.create())
+        self.assert_run(c.kill("0"))
+        self.assertEqual(c.status(), "created")
+        self.assert_run(c.start())
+        self.assert_run(c.kill("0"))
+        self.assertEqual(c.status(), "running")
+        self.assert_run(c.kill("KILL"))
+        c.wait_for("stopped")
+        self.assert_run(c.kill("0"), 1, err="container not running")
+
     def test_init_is_not_killed_by_what_it_does_not_handle(self):
         c = self.start(self.sh("touch /ready; sleep 1000; true"))
         harness.wait_for((c.rootfs / "ready").exists, "it runs")

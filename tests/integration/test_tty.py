@@ -56,6 +56,18 @@ class ForegroundTest(Case):
         self.assertEqual(child.wait(harness.TIMEOUT), 8)
         self.assertTrue(self.terminal.is_restored())
 
+    def test_the_terminal_goes_with_the_runtime(self):
+        c = self.sh("trap 'echo hup >/hup' HUP; echo ready; while read line; do :; done; echo end >/end; exit 7")
+        c.process["terminal"] = True
+        child = c.popen_run(**self.terminal.options())
+        self.terminal.expect(b"ready\r\n")
+        child.kill()
+        child.wait()
+        c.wait_for("stopped")
+        self.assertEqual(((c.rootfs / "hup").exists(), (c.rootfs / "end").exists()), (True, True))
+        self.assert_run(c.delete())
+        self.assert_nothing_left()
+
     def test_terminal_without_one(self):
         c = self.container("/bin/true")
         c.process["terminal"] = True
@@ -85,6 +97,21 @@ class ConsoleSocketTest(Case):
         master.expect(b"got hello\r\n")
         c.wait_for("stopped")
         master.close()
+        self.assert_run(c.delete())
+        self.assert_nothing_left()
+
+    def test_the_engine_closes_the_terminal(self):
+        c = self.sh("trap 'echo hup >/hup' HUP; echo ready; while read line; do :; done; exit 4")
+        c.process["terminal"] = True
+        console = ConsoleSocket(self.world.tmp / "console.sock")
+        self.addCleanup(console.close)
+        self.assert_run(c.create("--console-socket", console.path))
+        master = console.receive()
+        self.assert_run(c.start())
+        master.expect(b"ready\r\n")
+        master.close()
+        c.wait_for("stopped")
+        self.assertTrue((c.rootfs / "hup").exists())
         self.assert_run(c.delete())
         self.assert_nothing_left()
 
@@ -128,6 +155,14 @@ class ExecTest(SharedCase):
         self.assertEqual(harness.status_of(child.wait(harness.TIMEOUT)), 129)
         self.assertTrue(self.terminal.is_restored())
         self.assertNotIn("sleep 999", self.shared.processes())
+
+    def test_the_terminal_goes_with_the_runtime(self):
+        child = self.exec_on_terminal("echo ready; exec sleep 994")
+        self.terminal.expect(b"ready\r\n")
+        harness.wait_for(lambda: "sleep 994" in self.shared.processes(), "sleep runs")
+        child.kill()
+        child.wait()
+        harness.wait_for(lambda: "sleep 994" not in self.shared.processes(), "sleep ends")
 
     def test_detached_exec_with_a_console_socket(self):
         console = ConsoleSocket(self.world.tmp / "console.sock")

@@ -42,10 +42,8 @@ bool MayCoverProc(std::string_view path) {
 
 // Where fd is, as a path inside the container's root.
 Result<std::string> PathInRoot(int fd) {
-  std::array<char, PATH_MAX> text{};
-  const ssize_t length = readlink(FdPath(fd).c_str(), text.data(), text.size());
-  if (length < 0) return FailErrno("cannot read where a descriptor is");
-  std::string_view path(text.data(), static_cast<size_t>(length));
+  const std::string real = TRY(PathOfFd(fd));
+  std::string_view path = real;
   if (!path.starts_with(kContainerRoot)) return Fail(Code::kPermissionDenied, "{} is outside of the root", path);
   path.remove_prefix(std::string_view(kContainerRoot).size());
   return std::string(path.empty() ? "/" : path);

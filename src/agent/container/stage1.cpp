@@ -43,13 +43,6 @@ Result<> WriteMap(pid_t pid, const char* file, const char* field, const Mappings
   return Context(WriteFile(fmt::format("/proc/{}/{}", pid, file), text), "{}", field);
 }
 
-Result<std::string> PathOf(int fd) {
-  std::array<char, PATH_MAX> path{};
-  const ssize_t length = readlink(FdPath(fd).c_str(), path.data(), path.size());
-  if (length < 0) return FailErrno("cannot read where a descriptor is");
-  return std::string(path.data(), static_cast<size_t>(length));
-}
-
 }  // namespace
 
 bool HasNamespace(const grpc::Spec& spec, const std::string& type) {
@@ -80,7 +73,7 @@ Result<> JoinShared(const Plan& plan) {
 Result<> PrepareContainer(StageContext& context) {
   const grpc::Spec& spec = context.plan.spec;
   // Its descriptor shows the mount of the namespace that is left below, and only mounts of one's own can be cloned.
-  const std::string cgroup = TRY(Context(PathOf(context.plan.fd(kCgroup)), "the container's cgroup"));
+  const std::string cgroup = TRY(Context(PathOfFd(context.plan.fd(kCgroup)), "the container's cgroup"));
   const bool own_cgroup = MakesNamespace(context.plan, "cgroup", kCgroupNamespace);
   TRY(LeaveMountNamespace());
   const UniqueFd root = TRY(Context(Open(spec.root().path(), O_PATH | O_DIRECTORY | O_NOFOLLOW), "root.path"));

@@ -2,9 +2,10 @@
 #include "hypervisor/qemu/driver.h"
 
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -30,8 +31,10 @@ namespace kata::hypervisor::qemu {
 namespace {
 
 constexpr auto kUse = asio::as_tuple(asio::use_awaitable);
-// QEMU reads its configuration and makes its devices in about 0.1 s.
+// QEMU reads its configuration and makes its devices in about 0.1 s. Not scaled: no guest runs before that.
 constexpr std::chrono::milliseconds kGreetingTimeout{10000};
+// A kernel that panics restarts at once, and QEMU ends with that, unless kernel_params say otherwise.
+constexpr std::chrono::milliseconds kPanicTime{1000};
 
 struct SocketPair {
   UniqueFd ours;
@@ -72,14 +75,13 @@ struct Driver::Machine : std::enable_shared_from_this<Machine> {
         exit_watch(executor),
         ended(executor) {
     ended.expires_at(asio::steady_timer::time_point::max());
-    console->OnLine([this](std::string_view line) {
-      log::Debug("console: {}", line);
-      if (!agent_began && line.find("kata-agent") != std::string_view::npos)
-        agent_began = std::chrono::steady_clock::now();
-    });
   }
 
   Result<> Spawn(VmSpec spec);
+  void OnConsoleLine(std::string_view line);
+  static asio::awaitable<void> EndAfterPanic(std::shared_ptr<Machine> self);
+  asio::awaitable<void> WaitForEnd(std::chrono::milliseconds time);
+  bool VirtiofsdIsSilent() const;
   static asio::awaitable<void> WatchExit(std::shared_ptr<Machine> self);
   void Ended();
   void Close();
@@ -92,11 +94,14 @@ struct Driver::Machine : std::enable_shared_from_this<Machine> {
   std::optional<std::chrono::steady_clock::time_point> agent_began;
   std::shared_ptr<Qmp> qmp;
   AgentLink agent;
+  UniqueFd shared_fs;  // virtiofsd's socket, held until QEMU has started, to see who is late
   CappedLog messages{UniqueFd()};
   Child process;
   asio::posix::stream_descriptor exit_watch;
   asio::steady_timer ended;  // never expires; cancelled when exit is set
   std::optional<VmExit> exit;
+  bool booting = true;
+  bool panicked = false;  // said so on the console while it was booting
 };
 
 Result<> Driver::Machine::Spawn(VmSpec spec) {
@@ -123,7 +128,10 @@ Result<> Driver::Machine::Spawn(VmSpec spec) {
   agent = TRY(PrepareAgentLink());
   inputs.guest_cid = agent.cid;
   (agent.vsock() ? inputs.vsock_fd : inputs.agent_fd) = fds.Add(std::move(agent.vmm_end));
-  if (spec.shared_fs_socket) inputs.shared_fs_fd = fds.Add(std::move(spec.shared_fs_socket));
+  if (spec.shared_fs_socket) {
+    shared_fs.Reset(fcntl(spec.shared_fs_socket.get(), F_DUPFD_CLOEXEC, 3));
+    inputs.shared_fs_fd = fds.Add(std::move(spec.shared_fs_socket));
+  }
   inputs.firmware = Firmware(settings);
 
   const std::string kernel_command_line = TRY(KernelCommandLine(config, spec, accel, tsc.Khz()));
@@ -144,9 +152,11 @@ Result<> Driver::Machine::Spawn(VmSpec spec) {
   process = *std::move(child);
 
   // Not a duplicate of the child's: the event loop makes what it watches non-blocking.
-  UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, process.pid(), 0)));
-  if (!pidfd) return FailErrno("cannot watch QEMU");
+  UniqueFd pidfd = TRY(Context(OpenPidfd(process.pid()), "QEMU"));
   exit_watch.assign(pidfd.Release());
+  console->OnLine([weak = weak_from_this()](std::string_view line) {
+    if (auto self = weak.lock()) self->OnConsoleLine(line);
+  });
   console->Attach(std::move(console_pair.ours));
   qmp = Qmp::Create(executor, std::move(qmp_pair.ours));
   asio::co_spawn(executor, WatchExit(shared_from_this()), asio::detached);
@@ -158,6 +168,37 @@ asio::awaitable<void> Driver::Machine::WatchExit(std::shared_ptr<Machine> self) 
   if (!error && !self->exit) self->Ended();
 }
 
+void Driver::Machine::OnConsoleLine(std::string_view line) {
+  log::Debug("console: {}", line);
+  if (!agent_began && line.find("kata-agent") != std::string_view::npos) agent_began = std::chrono::steady_clock::now();
+  if (!booting || panicked || line.find(kPanicMark) == std::string_view::npos) return;
+  panicked = true;
+  asio::co_spawn(executor, EndAfterPanic(shared_from_this()), asio::detached);
+}
+
+// A kernel that stands still after its panic (panic=0) would otherwise be waited for until the agent is overdue.
+asio::awaitable<void> Driver::Machine::EndAfterPanic(std::shared_ptr<Machine> self) {
+  co_await self->WaitForEnd(kPanicTime);
+  if (!self->exit && self->process.running()) std::ignore = self->process.Signal(SIGKILL);
+}
+
+// Returns at the end of QEMU, or when the time is over.
+asio::awaitable<void> Driver::Machine::WaitForEnd(std::chrono::milliseconds time) {
+  auto self = shared_from_this();
+  if (exit) co_return;
+  asio::steady_timer limit(executor, time);
+  limit.async_wait([self](const boost::system::error_code& error) {
+    if (!error) self->ended.cancel();
+  });
+  co_await ended.async_wait(kUse);
+}
+
+// QEMU's request for the shared file system still lies in the socket: nobody has taken it.
+bool Driver::Machine::VirtiofsdIsSilent() const {
+  int unread = 0;
+  return shared_fs.valid() && ioctl(shared_fs.get(), SIOCOUTQ, &unread) == 0 && unread > 0;
+}
+
 // QEMU has ended or is being killed: collects what it said before that, and wakes everyone who waits.
 void Driver::Machine::Ended() {
   const auto status = process.Wait();
@@ -166,7 +207,7 @@ void Driver::Machine::Ended() {
   ExitFacts facts;
   if (status) facts.status = *status;
   facts.shutdown_reason = qmp->shutdown_reason();
-  facts.guest_panicked = qmp->guest_panicked();
+  facts.guest_panicked = qmp->guest_panicked() || panicked;
   facts.console = console->Tail();
   facts.messages = messages.Tail();
   exit = DescribeExit(facts);
@@ -208,22 +249,19 @@ asio::awaitable<Result<>> Driver::StartMachine(std::shared_ptr<Machine> machine,
     machine->Close();
     co_return spawned;
   }
-  const auto timeout = kGreetingTimeout * TimeoutScale(machine->accel);
-  auto greeting = co_await machine->qmp->Negotiate(timeout);
+  auto greeting = co_await machine->qmp->Negotiate(kGreetingTimeout);
+  const bool no_virtiofsd = !greeting && machine->VirtiofsdIsSilent();
+  machine->shared_fs.Reset();
   if (greeting) co_return greeting;
   // When QEMU has closed the connection it is about to end by itself, and its own status is worth more than ours.
-  if (!machine->exit) {
-    asio::steady_timer grace(machine->executor, std::chrono::seconds(2));
-    grace.async_wait([machine](const boost::system::error_code& error) {
-      if (!error) machine->ended.cancel();
-    });
-    co_await machine->ended.async_wait(kUse);
-  }
+  if (greeting.error().code() == Code::kUnavailable) co_await machine->WaitForEnd(std::chrono::seconds(2));
   if (!machine->exit) {
     std::ignore = machine->process.Signal(SIGKILL);
     machine->Ended();
-    co_return Fail(greeting.error().code(), "QEMU does not answer: {}; {}", greeting.error().message(),
-                   machine->exit->reason);
+    const char* who = no_virtiofsd              ? "virtiofsd does not answer, and QEMU waits for it"
+                      : machine->qmp->greeted() ? "QEMU does not answer, or virtiofsd does not, which it waits for"
+                                                : "QEMU does not answer";
+    co_return Fail(greeting.error().code(), "{}: {}; {}", who, greeting.error().message(), machine->exit->reason);
   }
   co_return Fail(Code::kInternal, "QEMU could not start the VM: {}", machine->exit->reason);
 }
@@ -251,6 +289,8 @@ void Driver::Kill() {
   // WatchExit takes note of the end. An error means that it has ended already.
   if (machine_->process.running()) std::ignore = machine_->process.Signal(SIGKILL);
 }
+
+void Driver::BootEnded() { machine_->booting = false; }
 
 std::string Driver::ConsoleTail() const { return machine_->console->Tail(); }
 

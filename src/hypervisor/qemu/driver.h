@@ -19,6 +19,7 @@ class Driver : public Hypervisor {
   asio::awaitable<Result<UniqueFd>> ConnectAgent() override;
   asio::awaitable<VmExit> Wait() override;
   void Kill() override;
+  void BootEnded() override;
   std::string ConsoleTail() const override;
   std::optional<std::chrono::steady_clock::time_point> AgentBegan() const override;
   void ServeConsole(UniqueFd listener) override;

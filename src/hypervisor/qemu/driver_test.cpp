@@ -210,6 +210,13 @@ TEST_F(Vm, Panic) {
   EXPECT_THAT(exit.reason, HasSubstr("\n  init: panic"));
 }
 
+TEST_F(Vm, PanicThatStandsStill) {
+  VmSpec spec = Spec("panic");
+  spec.kernel_parameters.emplace_back("panic=0");
+  ASSERT_TRUE(Started(std::move(spec)));
+  EXPECT_THAT(Exit().reason, HasSubstr("the guest kernel panicked: Attempted to kill init!"));
+}
+
 TEST_F(Vm, PanicWithoutInit) {
   VmSpec spec = Spec("hang");
   spec.kernel_parameters.emplace_back("rdinit=/missing root=/dev/nothing");
@@ -282,6 +289,31 @@ TEST_F(Vm, VirtiofsdThatCannotServe) {
   EXPECT_THAT(started.error().message(), HasSubstr("vhost"));
   ASSERT_TRUE(daemon->process.Wait());
   EXPECT_THAT(daemon->LogTail(), HasSubstr("missing"));
+}
+
+TEST_F(Vm, VirtiofsdThatDoesNotAnswerIsNamed) {
+  int pair[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+  const UniqueFd never_read(pair[0]);
+  VmSpec spec = Spec("hang");
+  spec.shared_fs_socket = UniqueFd(pair[1]);
+  const auto started = Start(std::move(spec));
+  ASSERT_FALSE(started);
+  EXPECT_EQ(started.error().code(), Code::kDeadlineExceeded);
+  EXPECT_THAT(started.error().message(), HasSubstr("virtiofsd does not answer, and QEMU waits for it"));
+  EXPECT_TRUE(driver_->Pids().empty());
+}
+
+TEST_F(Vm, QemuThatDoesNotAnswer) {
+  config_.hypervisor.path = directory_ + "/sleeps";
+  std::ofstream(config_.hypervisor.path) << "#!/bin/sh\nexec sleep 1000\n";
+  ASSERT_EQ(chmod(config_.hypervisor.path.c_str(), 0755), 0);
+  ASSERT_EQ(chmod(directory_.c_str(), 0755), 0);
+  const auto started = Start("hang");
+  ASSERT_FALSE(started);
+  EXPECT_EQ(started.error().code(), Code::kDeadlineExceeded);
+  EXPECT_THAT(started.error().message(), HasSubstr("QEMU does not answer: QEMU did not greet within 10000 ms"));
+  EXPECT_TRUE(driver_->Pids().empty());
 }
 
 TEST_F(Vm, MissingKernel) {

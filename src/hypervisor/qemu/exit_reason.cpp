@@ -8,12 +8,11 @@ namespace {
 
 constexpr size_t kConsoleLimit = 2048;
 
-// The line in which a Linux kernel says that it panicked: what follows "Kernel panic - not syncing: ".
+// The rest of the line in which the kernel says that it panicked.
 std::string PanicMessage(std::string_view console) {
-  constexpr std::string_view kMark = "Kernel panic - not syncing: ";
-  const size_t start = console.find(kMark);
+  const size_t start = console.find(kPanicMark);
   if (start == std::string_view::npos) return {};
-  const std::string_view rest = console.substr(start + kMark.size());
+  const std::string_view rest = console.substr(start + kPanicMark.size());
   return std::string(rest.substr(0, rest.find('\n')));
 }
 

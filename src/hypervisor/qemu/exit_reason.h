@@ -3,16 +3,20 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "base/child.h"
 #include "hypervisor/hypervisor.h"
 
 namespace kata::hypervisor::qemu {
 
+// What a Linux kernel says on its console when it panics; the reason follows.
+inline constexpr std::string_view kPanicMark = "Kernel panic - not syncing: ";
+
 struct ExitFacts {
   ExitStatus status;            // QEMU's own
   std::string shutdown_reason;  // QMP's SHUTDOWN event, or empty
-  bool guest_panicked = false;  // QMP's GUEST_PANICKED event
+  bool guest_panicked = false;  // QMP's GUEST_PANICKED event, or the console while the guest was booting
   std::string console;          // the console's tail, printable
   std::string messages;         // QEMU's stderr, printable
 };

@@ -35,6 +35,8 @@ class Qmp : public std::enable_shared_from_this<Qmp> {
   asio::awaitable<Result<std::string>> Execute(std::string command, std::string arguments,
                                                std::chrono::milliseconds timeout);
 
+  // QEMU has said hello; after that it makes its devices, and only then it takes commands.
+  bool greeted() const { return greeted_; }
   // The reason of a SHUTDOWN event, such as "guest-shutdown", "guest-reset", "host-signal" (QAPI's ShutdownCause);
   // empty before it. And whether GUEST_PANICKED was seen.
   const std::string& shutdown_reason() const { return shutdown_reason_; }

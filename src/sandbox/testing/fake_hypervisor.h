@@ -19,6 +19,7 @@ struct FakeVm {
   Event exited;
   std::string exit_reason = "was told to";
   bool killed = false;
+  bool boot_ended = false;
   Result<> start_result;
   hypervisor::VmSpec spec;
   std::function<UniqueFd()> connect;  // the agent's channel
@@ -48,6 +49,7 @@ class FakeHypervisor : public hypervisor::Hypervisor {
     vm_->killed = true;
     vm_->exited.Happen();
   }
+  void BootEnded() override { vm_->boot_ended = true; }
   std::string ConsoleTail() const override { return "last words of the guest"; }
   std::optional<std::chrono::steady_clock::time_point> AgentBegan() const override { return std::nullopt; }
   void ServeConsole(UniqueFd) override {}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/launch.h"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "base/files.h"
+
+namespace kata::runtime {
+namespace {
+
+class PidFile : public testing::Test {
+ protected:
+  void SetUp() override { ASSERT_NE(mkdtemp(folder_.data()), nullptr); }
+  void TearDown() override { ASSERT_TRUE(RemoveTree(folder_)); }
+
+  std::string folder_ = "/tmp/kata-launch-XXXXXX";
+};
+
+TEST_F(PidFile, IsMadeOrReplaced) {
+  const std::string path = folder_ + "/pid";
+  for (const pid_t pid : {17, 4}) {
+    ASSERT_TRUE(CheckPidFile(path));
+    auto written = WritePidFile(path, pid);
+    ASSERT_TRUE(written) << written.error().message();
+    EXPECT_EQ(ReadFile(path).value(), std::to_string(pid));
+  }
+  EXPECT_TRUE(CheckPidFile(""));
+  EXPECT_TRUE(WritePidFile("", 17));
+}
+
+// A rename would put a regular file in the place of the device, for everybody on the host.
+TEST_F(PidFile, TakesThePlaceOfNothingElse) {
+  const std::string fifo = folder_ + "/fifo";
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  const std::string link = folder_ + "/link";
+  std::filesystem::create_symlink("/dev/null", link);
+  for (const std::string& path : {fifo, link, folder_}) {
+    const auto before = std::filesystem::symlink_status(path).type();
+    EXPECT_FALSE(CheckPidFile(path)) << path;
+    auto written = WritePidFile(path, 17);
+    ASSERT_FALSE(written) << path;
+    EXPECT_EQ(written.error().message(), "pid file " + path + ": there is something that is no regular file");
+    EXPECT_EQ(std::filesystem::symlink_status(path).type(), before);
+  }
+}
+
+}  // namespace
+}  // namespace kata::runtime

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/recover.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <vector>
+
+#include "base/files.h"
+#include "base/log.h"
+#include "oci/parse.h"
+#include "protocol/shim.pb.h"
+#include "rpc/server.h"
+#include "runtime/cgroup.h"
+#include "runtime/store.h"
+#include "runtime/task.h"
+#include "sandbox/process.h"
+#include "sandbox/task_client.h"
+
+namespace kata::runtime {
+namespace {
+
+constexpr std::chrono::milliseconds kAnswerTime{1000};
+
+// The process that listens at the folder's socket; it must be the caller's own.
+std::optional<pid_t> Listener(int directory) {
+  const auto connection = rpc::ConnectUnix(directory, sandbox::kTaskSocket);
+  if (!connection) return std::nullopt;
+  ucred peer{};
+  socklen_t length = sizeof peer;
+  if (getsockopt(connection->get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return std::nullopt;
+  if (peer.pid <= 0 || peer.uid != geteuid()) return std::nullopt;
+  return peer.pid;
+}
+
+// The command line of a process, when it is that of the sandbox process of this id.
+std::optional<sandbox::SandboxOptions> OptionsOf(pid_t pid, const std::string& id) {
+  const auto text = ReadFile(fmt::format("/proc/{}/cmdline", pid));
+  if (!text) return std::nullopt;
+  std::vector<std::string> words;
+  for (size_t at = 0; at < text->size();) {
+    words.emplace_back(text->c_str() + at);
+    at += words.back().size() + 1;
+  }
+  if (words.size() < 2 || words[1] != sandbox::kSandboxVerb) return std::nullopt;
+  auto options = sandbox::ParseSandboxArguments({words.begin() + 2, words.end()});
+  if (!options || options->id != id) return std::nullopt;
+  return *std::move(options);
+}
+
+// VMM and virtiofsd.
+std::vector<sandbox::ProcessRef> ChildrenOf(pid_t pid) {
+  std::vector<sandbox::ProcessRef> children;
+  const auto text = ReadFile(fmt::format("/proc/{0}/task/{0}/children", pid));
+  if (!text) return children;
+  const char* at = text->data();
+  const char* end = at + text->size();
+  while (at < end) {
+    pid_t child = 0;
+    at = std::from_chars(at, end, child).ptr + 1;  // behind each number stands a space
+    if (auto identified = sandbox::IdentifyProcess(child)) children.push_back(*identified);
+  }
+  return children;
+}
+
+sandbox::ProcessRef StandinOf(const std::string& id, int directory) {
+  auto task = Task::Connect(directory);
+  if (!task) return {};
+  containerd::task::v2::StateRequest request;
+  request.set_id(id);
+  const auto reply = task->Call<containerd::task::v2::StateResponse>("State", request, kAnswerTime);
+  if (!reply) return {};
+  return sandbox::IdentifyProcess(static_cast<pid_t>(reply->pid())).value_or(sandbox::ProcessRef());
+}
+
+std::vector<std::string> CgroupsOfSpec(const grpc::Spec& spec, const std::string& id) {
+  const std::string& wanted = spec.linux().cgroupspath();
+  // Its form tells whether `create` had --systemd-cgroup.
+  const bool systemd = !wanted.starts_with('/') && std::count(wanted.begin(), wanted.end(), ':') == 2;
+  const auto path = CgroupPath(wanted, id, systemd);
+  if (!path) return {};
+  auto plan = PlanHostCgroups(*path);
+  return plan ? std::move(plan->leaves) : std::vector<std::string>();
+}
+
+}  // namespace
+
+void RecoverState(const std::string& id, int directory, sandbox::State& state) {
+  state.id = id;
+  const auto text = ReadSpecCopy(directory);
+  auto spec = text ? oci::ParseSpec(*text) : Fail(Code::kNotFound, "");
+  if (spec && state.oci_version.empty()) state.oci_version = spec->version();
+
+  const std::optional<pid_t> pid = Listener(directory);
+  // Identified first: what is then seen in /proc is this very process's, or EndProcess will find it gone.
+  const auto process = pid ? sandbox::IdentifyProcess(*pid) : Fail(Code::kNotFound, "");
+  const auto options = process ? OptionsOf(*pid, id) : std::nullopt;
+  if (!options) {
+    if (spec && state.cgroup_paths.empty()) state.cgroup_paths = CgroupsOfSpec(*spec, id);
+    return;
+  }
+  log::Info("the record of {} says nothing of its sandbox process: it is process {}", id, *pid);
+  state.sandbox = *process;
+  state.helpers = ChildrenOf(*pid);
+  if (state.standin.pid <= 0) state.standin = StandinOf(id, directory);
+  if (state.bundle.empty()) state.bundle = options->bundle;
+  if (state.cgroup_paths.empty()) state.cgroup_paths = options->cgroup_paths;
+}
+
+}  // namespace kata::runtime
