@@ -22,14 +22,16 @@ bool Has(const grpc::Mount& mount, std::string_view option) {
   return std::find(mount.options().begin(), mount.options().end(), option) != mount.options().end();
 }
 
-Result<> ShowBind(const grpc::Mount& mount, const std::string& bundle, const std::string& target) {
+Result<> ShowBind(const grpc::Mount& mount, const std::string& bundle, int root, int place) {
   const std::string path = mount.source().starts_with('/') ? mount.source() : bundle + "/" + mount.source();
   const unsigned long recursive = Has(mount, "rbind") || !Has(mount, "bind") ? MS_REC : 0;
-  if (::mount(path.c_str(), target.c_str(), nullptr, MS_BIND | recursive, nullptr) != 0) {
+  if (::mount(path.c_str(), FdPath(place).c_str(), nullptr, MS_BIND | recursive, nullptr) != 0) {
     return FailErrno("cannot bind {}", path);
   }
   if (!Has(mount, "ro") && !Has(mount, "rro")) return {};
-  if (::mount(nullptr, target.c_str(), nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY, nullptr) != 0) {
+  // The descriptor is still of what lies beneath the bind.
+  const UniqueFd bound = TRY(OpenInRoot(root, mount.destination(), O_PATH));
+  if (::mount(nullptr, FdPath(bound.get()).c_str(), nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY, nullptr) != 0) {
     return FailErrno("cannot make {} read-only", path);
   }
   return {};
@@ -39,10 +41,11 @@ Result<> ShowMount(const grpc::Mount& mount, const std::string& bundle, int root
   // Where nothing is there is nothing to cover: it lies in a folder that only the guest has, such as its /dev.
   const auto place = OpenInRoot(root, mount.destination(), O_PATH);
   if (!place) return {};
-  const std::string target = FdPath(place->get());
-  if (mount.type() == "bind" || Has(mount, "bind") || Has(mount, "rbind")) return ShowBind(mount, bundle, target);
-  if (::mount("tmpfs", target.c_str(), "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k,mode=755") !=
-      0) {
+  if (mount.type() == "bind" || Has(mount, "bind") || Has(mount, "rbind")) {
+    return ShowBind(mount, bundle, root, place->get());
+  }
+  constexpr unsigned long kFlags = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
+  if (::mount("tmpfs", FdPath(place->get()).c_str(), "tmpfs", kFlags, "size=4k,mode=755") != 0) {
     return FailErrno("cannot cover it");
   }
   return {};
