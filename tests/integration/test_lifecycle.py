@@ -33,7 +33,7 @@ class LifecycleTest(Case):
         self.assert_run(c.kill("KILL"))
         c.wait_for("stopped")
         self.assertEqual(c.state()["pid"], 0)
-        self.assertFalse(harness.alive(pid))
+        harness.wait_for(lambda: not harness.alive(pid), "its stand-in has ended")
         self.assert_run(c.kill("KILL"), 1, err="container not running")
         self.assert_run(c.start(), 1, err="cannot start a container that has stopped")
         self.assert_run(c.delete())
