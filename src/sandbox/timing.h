@@ -23,7 +23,8 @@ enum class Phase {
 };
 
 inline const char* PhaseName(Phase phase) {
-  static constexpr const char* kNames[] = {"config", "virtiofsd", "vmm", "kernel", "agent", "sandbox", "container", "start"};
+  static constexpr const char* kNames[] = {"config", "virtiofsd", "vmm",       "kernel",
+                                           "agent",  "sandbox",   "container", "start"};
   return kNames[static_cast<int>(phase)];
 }
 

@@ -2,6 +2,7 @@
 """Files and folders of the host in a container, and the file systems that are made for it."""
 import os
 import subprocess
+import time
 
 import harness
 from harness import Case, SharedCase
@@ -40,6 +41,27 @@ class MountsTest(SharedCase):
         self.assertEqual(sorted(os.listdir(self.host / "rw")), ["new"])
         (self.host / "rw/later").write_text("later\n")
         self.assert_run(self.inside("cat /rw/later"), 0, "later\n")
+
+    def test_an_open_shows_what_the_host_has_written(self):
+        """The guest keeps pages of a file between two opens only while nobody has changed it: whatever its size and its
+        time of modification say."""
+        file = self.host / "deep/changing"
+
+        def write(text):
+            file.write_text(text)
+            os.utime(file, (1000, 1000))
+            self.assert_run(self.inside("cat /deep/changing"), 0, text)
+
+        for i in range(5):
+            write(f"quickly {i}\n")
+        # A file that has lain still for a while is one whose pages are kept.
+        harness.wait_for(lambda: time.time() - file.stat().st_ctime > 4, "its last change is some time ago")
+        for _ in range(2):
+            self.assert_run(self.inside("cat /deep/changing"), 0, "quickly 4\n")
+        for i in range(5, 8):
+            write(f"quickly {i}\n")
+        self.assert_run(self.inside("echo from the guest >/deep/changing; cat /deep/changing"), 0, "from the guest\n")
+        write("quickly 9\n")
 
     def test_bind_of_files(self):
         self.assert_run(self.inside("cat /etc/one /made/folders/two; echo more >>/etc/one"), 0, "one\ntwo\n")
