@@ -146,43 +146,11 @@ Result<UniqueFd> OpenInRoot(int rootfd, std::string_view path, int flags, mode_t
 }
 
 Result<UniqueFd> MakeDirsInRoot(int rootfd, std::string_view path, mode_t mode) {
-  constexpr int kFlags = O_PATH | O_DIRECTORY;
-  if (auto existing = OpenInRoot(rootfd, path, kFlags); existing || existing.error().sys() != ENOENT) return existing;
-  const size_t slash = path.find_last_not_of('/');
-  const std::string_view trimmed = path.substr(0, slash == std::string_view::npos ? 0 : slash + 1);
-  const size_t cut = trimmed.rfind('/');
-  const std::string_view parent = cut == std::string_view::npos ? "." : trimmed.substr(0, cut);
-  const std::string name(trimmed.substr(cut == std::string_view::npos ? 0 : cut + 1));
-  if (name.empty() || name == "." || name == "..")
-    return Fail(Code::kInvalidArgument, "cannot make the folder {}", path);
-  const auto parent_fd = TRY(MakeDirsInRoot(rootfd, parent.empty() ? "/" : parent, mode));
-  // The parent is a descriptor, so whatever is renamed meanwhile, the new folder is inside rootfd.
-  if (mkdirat(parent_fd.get(), name.c_str(), mode) != 0 && errno != EEXIST) return FailErrno("cannot make {}", path);
-  UniqueFd made(openat(parent_fd.get(), name.c_str(), kFlags | O_NOFOLLOW | O_CLOEXEC));
-  if (!made) return FailErrno("cannot make the folder {}: something else is in its place", path);
-  return made;
+  return MakeInRoot(rootfd, std::string(path), false, mode, mode);
 }
 
 Result<UniqueFd> MakeFileInRoot(int rootfd, std::string_view path, mode_t mode) {
-  auto existing = OpenInRoot(rootfd, path, O_PATH);
-  if (existing) {
-    struct stat info {};
-    if (fstat(existing->get(), &info) != 0) return FailErrno("cannot look at {}", path);
-    if (S_ISDIR(info.st_mode)) return FailWith(EISDIR, "cannot make the file {}", path);
-    return existing;
-  }
-  if (existing.error().sys() != ENOENT) return existing;
-  const size_t cut = path.rfind('/');
-  const std::string_view parent = cut == std::string_view::npos ? "." : path.substr(0, cut);
-  const std::string name(path.substr(cut == std::string_view::npos ? 0 : cut + 1));
-  if (name.empty() || name == "." || name == "..") return Fail(Code::kInvalidArgument, "cannot make the file {}", path);
-  const auto parent_fd = TRY(MakeDirsInRoot(rootfd, parent.empty() ? "/" : parent, 0755));
-  const UniqueFd made(
-      openat(parent_fd.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
-  if (!made) return FailErrno("cannot make the file {}", path);
-  UniqueFd handle(openat(parent_fd.get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
-  if (!handle) return FailErrno("cannot open the new file {}", path);
-  return handle;
+  return MakeInRoot(rootfd, std::string(path), true, mode, 0755);
 }
 
 Result<std::vector<std::string>> ListDir(int dirfd) {

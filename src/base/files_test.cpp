@@ -68,10 +68,17 @@ TEST_P(FilesTest, MakesFoldersAndFilesInsideTheRootEvenThroughLinks) {
   EXPECT_EQ(access((path_ + "/x/y/file").c_str(), F_OK), 0);
   EXPECT_EQ(MakeFileInRoot(root_.get(), "x/y", 0644).error().sys(), EISDIR);
   EXPECT_FALSE(MakeDirsInRoot(root_.get(), "dir/file", 0755));
-  // A link to nowhere is not made on the host behind the root's back.
+  // What a link to nowhere names is made inside the root, and not on the host behind its back.
   symlink("/kata-does-not-exist/deep", (path_ + "/dangling").c_str());
-  (void)MakeDirsInRoot(root_.get(), "dangling/x", 0755);
+  EXPECT_TRUE(MakeDirsInRoot(root_.get(), "dangling/x", 0755));
   EXPECT_NE(access("/kata-does-not-exist", F_OK), 0);
+  EXPECT_EQ(access((path_ + "/kata-does-not-exist/deep/x").c_str(), F_OK), 0);
+  symlink("../../../../run/kata-no/file", (path_ + "/dir/up").c_str());
+  EXPECT_TRUE(MakeFileInRoot(root_.get(), "dir/up", 0644));
+  EXPECT_EQ(access((path_ + "/run/kata-no/file").c_str(), F_OK), 0);
+  EXPECT_NE(access("/run/kata-no", F_OK), 0);
+  symlink("loop", (path_ + "/loop").c_str());
+  EXPECT_EQ(MakeDirsInRoot(root_.get(), "loop/x", 0755).error().sys(), ELOOP);
 }
 
 TEST_P(FilesTest, AtomicWriteReplaces) {

@@ -51,6 +51,49 @@ Result<bool> IsLink(int fd) {
   return S_ISLNK(info.st_mode);
 }
 
+// A walk that takes its root for "/".
+class InRoot {
+ public:
+  InRoot(int rootfd, const std::string& path) : rootfd_(rootfd), path_(path), parts_(Split(path)) {}
+
+  // The next name to look at; false at the end.
+  bool Next(std::string* name) {
+    while (!parts_.empty()) {
+      *name = parts_.front();
+      parts_.pop_front();
+      if (*name == "..") {
+        if (!trail_.empty()) trail_.pop_back();
+      } else if (*name != ".") {
+        return true;
+      }
+    }
+    return false;
+  }
+  bool last() const { return parts_.empty(); }
+  int at() const { return trail_.empty() ? rootfd_ : trail_.back().get(); }
+  void Enter(UniqueFd folder) { trail_.push_back(std::move(folder)); }
+
+  Result<> Follow(int link) {
+    if (++links_ > kMaxLinks) return FailWith(ELOOP, "{}", path_);
+    std::array<char, PATH_MAX> target{};
+    const ssize_t length = readlinkat(link, "", target.data(), target.size() - 1);
+    if (length <= 0) return FailErrno("cannot read a link of {}", path_);
+    const std::string text(target.data(), static_cast<size_t>(length));
+    if (text.front() == '/') trail_.clear();
+    const std::deque<std::string> more = Split(text);
+    parts_.insert(parts_.begin(), more.begin(), more.end());
+    return {};
+  }
+
+ private:
+  int rootfd_;
+  const std::string& path_;
+  std::deque<std::string> parts_;
+  // The folders from the root down to here. ".." goes back along it, and so never above the root, whatever is renamed.
+  std::vector<UniqueFd> trail_;
+  int links_ = 0;
+};
+
 }  // namespace
 
 Result<UniqueFd> WalkBeneath(int dirfd, const std::string& path, int flags, mode_t mode) {
@@ -73,39 +116,57 @@ Result<UniqueFd> WalkBeneath(int dirfd, const std::string& path, int flags, mode
 }
 
 Result<UniqueFd> WalkInRoot(int rootfd, const std::string& path, int flags, mode_t mode) {
-  std::deque<std::string> parts = Split(path);
-  // The folders from the root down to here. ".." goes back along it, and so never above the root, whatever is renamed.
-  std::vector<UniqueFd> trail;
-  int links = 0;
-  while (!parts.empty()) {
-    const std::string name = parts.front();
-    parts.pop_front();
-    if (name == ".") continue;
-    if (name == "..") {
-      if (!trail.empty()) trail.pop_back();
-      continue;
-    }
-    const int at = trail.empty() ? rootfd : trail.back().get();
-    auto step = OpenStep(at, name);
-    const bool last = parts.empty();
-    if (!step && last && step.error().sys() == ENOENT) return OpenLast(at, name, flags, mode);
+  InRoot walk(rootfd, path);
+  std::string name;
+  while (walk.Next(&name)) {
+    auto step = OpenStep(walk.at(), name);
+    if (!step && walk.last() && step.error().sys() == ENOENT) return OpenLast(walk.at(), name, flags, mode);
     UniqueFd next = TRY(std::move(step));
     if (TRY(IsLink(next.get()))) {
-      if (last && (flags & O_NOFOLLOW) != 0) return OpenLast(at, name, flags, mode);
-      if (++links > kMaxLinks) return FailWith(ELOOP, "{}", path);
-      std::array<char, PATH_MAX> target{};
-      const ssize_t length = readlinkat(next.get(), "", target.data(), target.size() - 1);
-      if (length < 0) return FailErrno("cannot read the link {}", name);
-      const std::string text(target.data(), static_cast<size_t>(length));
-      if (text.front() == '/') trail.clear();
-      std::deque<std::string> more = Split(text);
-      parts.insert(parts.begin(), more.begin(), more.end());
+      if (walk.last() && (flags & O_NOFOLLOW) != 0) return OpenLast(walk.at(), name, flags, mode);
+      TRY(walk.Follow(next.get()));
+    } else if (walk.last()) {
+      return OpenLast(walk.at(), name, flags, mode);
+    } else {
+      walk.Enter(std::move(next));
+    }
+  }
+  return OpenLast(walk.at(), ".", flags & ~(O_CREAT | O_EXCL), mode);
+}
+
+Result<UniqueFd> MakeInRoot(int rootfd, const std::string& path, bool is_file, mode_t mode, mode_t folder_mode) {
+  InRoot walk(rootfd, path);
+  std::string name;
+  while (walk.Next(&name)) {
+    const bool file_here = is_file && walk.last();
+    auto step = OpenStep(walk.at(), name);
+    if (!step && step.error().sys() == ENOENT) {
+      // Below a descriptor, so whatever is renamed meanwhile, what is new is inside rootfd.
+      if (file_here) {
+        const UniqueFd made(
+            openat(walk.at(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
+        if (!made && errno != EEXIST) return FailErrno("cannot make the file {}", path);
+      } else if (mkdirat(walk.at(), name.c_str(), folder_mode) != 0 && errno != EEXIST) {
+        return FailErrno("cannot make the folder {}", path);
+      }
+      step = OpenStep(walk.at(), name);
+    }
+    UniqueFd next = TRY(std::move(step));
+    struct stat info {};
+    if (fstat(next.get(), &info) != 0) return FailErrno("cannot look at {}", path);
+    if (S_ISLNK(info.st_mode)) {
+      TRY(walk.Follow(next.get()));
       continue;
     }
-    if (last) return OpenLast(at, name, flags, mode);
-    trail.push_back(std::move(next));
+    if (file_here && S_ISDIR(info.st_mode)) return FailWith(EISDIR, "cannot make the file {}", path);
+    if (!file_here && !S_ISDIR(info.st_mode)) {
+      return FailWith(ENOTDIR, "cannot make the folder {}: something else is in its place", path);
+    }
+    if (walk.last()) return next;
+    walk.Enter(std::move(next));
   }
-  return OpenLast(trail.empty() ? rootfd : trail.back().get(), ".", flags & ~(O_CREAT | O_EXCL), mode);
+  if (is_file) return FailWith(EISDIR, "cannot make the file {}", path);
+  return OpenLast(walk.at(), ".", O_PATH | O_DIRECTORY, 0);
 }
 
 }  // namespace kata

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The walks of OpenBeneath and OpenInRoot (files.h) by hand, one component at a time, for kernels without openat2.
+// Walks of paths by hand, one component at a time: OpenBeneath and OpenInRoot (files.h) on kernels without openat2, and
+// the one that makes what is missing.
 #pragma once
 
 #include <sys/types.h>
@@ -13,5 +14,8 @@ namespace kata {
 
 Result<UniqueFd> WalkBeneath(int dirfd, const std::string& path, int flags, mode_t mode);
 Result<UniqueFd> WalkInRoot(int rootfd, const std::string& path, int flags, mode_t mode);
+// Opens path O_PATH, a folder or anything else (is_file), and makes it and the folders above it where they are missing.
+// A link to nowhere is followed, and what it names is made inside rootfd.
+Result<UniqueFd> MakeInRoot(int rootfd, const std::string& path, bool is_file, mode_t mode, mode_t folder_mode);
 
 }  // namespace kata

@@ -143,6 +143,23 @@ class RootTest(Case):
         self.assert_run(c.run(), 1, err="missing.*[Nn]o such file or directory")
         self.assert_nothing_left()
 
+    def test_mount_points_that_are_links_to_nowhere(self):
+        """As /etc/resolv.conf is in images with systemd: what the link names is made, in the image."""
+        c = self.sh("cat /etc/resolv.conf /data/file; ls /var/lib/kata-data")
+        (c.rootfs / "etc/resolv.conf").symlink_to("../run/nowhere/stub-resolv.conf")
+        (c.rootfs / "data").symlink_to("/var/lib/kata-data")
+        for name in ("volume", "resolv.conf"):
+            path = self.world.tmp / name
+            if name == "volume":
+                path.mkdir()
+                (path / "file").write_text("of the volume\n")
+            else:
+                path.write_text("nameserver 192.0.2.53\n")
+        c.mount(self.world.tmp / "resolv.conf", "/etc/resolv.conf", "bind")
+        c.mount(self.world.tmp / "volume", "/data", "bind")
+        self.assert_run(c.run(), 0, "nameserver 192.0.2.53\nof the volume\nfile\n")
+        self.assertFalse(os.path.exists("/var/lib/kata-data"))
+
     def test_root_outside_the_bundle(self):
         c = self.sh("cat /which")
         c.rootfs.rename(self.world.tmp / "elsewhere")
