@@ -81,7 +81,7 @@ path = "/opt/qemu"
 default_vcpus = 2.5
 default_memory = 512
 enable_hugepages = true
-virtio_fs_extra_args = ["-o", "writeback"]
+virtio_fs_extra_args = ["-o", "no_flock"]
 accel = "tcg"
 [agent.kata]
 dial_timeout = 7
@@ -97,7 +97,7 @@ create_container_timeout = 99
   EXPECT_EQ(config.hypervisor.default_vcpus, 2.5);
   EXPECT_EQ(config.hypervisor.default_memory, 512U);
   EXPECT_TRUE(config.hypervisor.enable_hugepages);
-  EXPECT_EQ(config.hypervisor.virtio_fs_extra_args, (std::vector<std::string>{"-o", "writeback"}));
+  EXPECT_EQ(config.hypervisor.virtio_fs_extra_args, (std::vector<std::string>{"-o", "no_flock"}));
   EXPECT_EQ(config.hypervisor.accel, "tcg");
   EXPECT_EQ(config.agent.reconnect_timeout_ms, 7000U);
   EXPECT_EQ(config.agent.kernel_modules, (std::vector<std::string>{"e1000e a=1"}));
@@ -183,11 +183,12 @@ TEST(ApplyText, ChecksWhatMustFitTogether) {
 TEST(ApplyText, CannotTurnProtectionsOff) {
   for (const char* line :
        {"seccomp_sandbox = \"\"", "seccomp_sandbox = \"off\"", "seccomp_sandbox = \"on,spawn=allow,x=y\"",
-        "virtio_fs_extra_args = [\"--sandbox=none\"]", "virtio_fs_extra_args = [\"-o\", \"writeback,sandbox=chroot\"]",
-        "virtio_fs_extra_args = [\"-osandbox=none\"]", "virtio_fs_extra_args = [\"--seccomp\", \"none\"]",
-        "virtio_fs_extra_args = [\"--seccomp none\"]", "virtio_fs_extra_args = [\"-o\", \"modcaps=+sys_admin\"]",
-        "virtio_fs_extra_args = [\"--shared-dir=/\"]", "machine_accelerators = \"x,dumpdtb=/etc/passwd\"",
-        "cpu_features = \"a b\"", "confidential_guest = true", "kernel_params = \"a\\nb\""}) {
+        "virtio_fs_extra_args = [\"--sandbox=none\"]", "virtio_fs_extra_args = [\"-o\", \"writeback\"]",
+        "virtio_fs_extra_args = [\"-o\", \"no_flock,sandbox=chroot\"]", "virtio_fs_extra_args = [\"-osandbox=none\"]",
+        "virtio_fs_extra_args = [\"--seccomp\", \"none\"]", "virtio_fs_extra_args = [\"--seccomp none\"]",
+        "virtio_fs_extra_args = [\"-o\", \"modcaps=+sys_admin\"]", "virtio_fs_extra_args = [\"--shared-dir=/\"]",
+        "machine_accelerators = \"x,dumpdtb=/etc/passwd\"", "cpu_features = \"a b\"", "confidential_guest = true",
+        "kernel_params = \"a\\nb\""}) {
     EXPECT_TRUE(Hypervisor(line).starts_with("c.toml:2: hypervisor.qemu.")) << line << ": " << Hypervisor(line);
   }
   EXPECT_EQ(Hypervisor("seccomp_sandbox = \"on,spawn=allow\""), "");

@@ -2,7 +2,6 @@
 // `delete`: a container that has stopped, or with --force any.
 #include "base/log.h"
 #include "runtime/destroy.h"
-#include "runtime/recover.h"
 #include "runtime/verbs.h"
 
 namespace kata::runtime {
@@ -17,8 +16,6 @@ Result<int> Delete(const Globals& globals, const DeleteOptions& options) {
     if (options.force && record.error().code() == Code::kNotFound) return 0;
     return tl::unexpected(std::move(record).error());
   }
-  // Without it a container whose record was lost would pass for one that has stopped.
-  if (record->state.sandbox.pid <= 0) RecoverState(options.id, record->directory.get(), record->state);
   const sandbox::Status status = record->status();
   // One that was created but never started is ended too, as runc does.
   if (!options.force && status != sandbox::Status::kStopped && status != sandbox::Status::kCreated) {

@@ -66,14 +66,31 @@ std::vector<sandbox::ProcessRef> ChildrenOf(pid_t pid) {
   return children;
 }
 
-sandbox::ProcessRef StandinOf(const std::string& id, int directory) {
+sandbox::Status StatusOf(containerd::v1::types::Status status) {
+  switch (status) {
+    case containerd::v1::types::CREATED:
+      return sandbox::Status::kCreated;
+    case containerd::v1::types::RUNNING:
+      return sandbox::Status::kRunning;
+    case containerd::v1::types::PAUSED:
+    case containerd::v1::types::PAUSING:
+      return sandbox::Status::kPaused;
+    case containerd::v1::types::STOPPED:
+      return sandbox::Status::kStopped;
+    default:
+      return sandbox::Status::kCreating;
+  }
+}
+
+void AskSandbox(const std::string& id, int directory, sandbox::State& state) {
   auto task = Task::Connect(directory);
-  if (!task) return {};
+  if (!task) return;
   containerd::task::v2::StateRequest request;
   request.set_id(id);
   const auto reply = task->Call<containerd::task::v2::StateResponse>("State", request, kAnswerTime);
-  if (!reply) return {};
-  return sandbox::IdentifyProcess(static_cast<pid_t>(reply->pid())).value_or(sandbox::ProcessRef());
+  if (!reply) return;
+  state.status = StatusOf(reply->status());
+  if (auto standin = sandbox::IdentifyProcess(static_cast<pid_t>(reply->pid()))) state.standin = *standin;
 }
 
 std::vector<std::string> CgroupsOfSpec(const grpc::Spec& spec, const std::string& id) {
@@ -102,10 +119,10 @@ void RecoverState(const std::string& id, int directory, sandbox::State& state) {
     if (spec && state.cgroup_paths.empty()) state.cgroup_paths = CgroupsOfSpec(*spec, id);
     return;
   }
-  log::Info("the record of {} says nothing of its sandbox process: it is process {}", id, *pid);
+  log::Debug("the record of {} says nothing of its sandbox process: it is process {}", id, *pid);
   state.sandbox = *process;
   state.helpers = ChildrenOf(*pid);
-  if (state.standin.pid <= 0) state.standin = StandinOf(id, directory);
+  AskSandbox(id, directory, state);
   if (state.bundle.empty()) state.bundle = options->bundle;
   if (state.cgroup_paths.empty()) state.cgroup_paths = options->cgroup_paths;
 }

@@ -11,6 +11,7 @@
 
 #include "base/child.h"
 #include "base/files.h"
+#include "sandbox/guest_mounts.h"
 
 namespace kata::runtime {
 namespace {
@@ -18,17 +19,14 @@ namespace {
 constexpr int kReportFd = 3;
 constexpr int kNamespaceFd = 4;
 
-bool Has(const grpc::Mount& mount, std::string_view option) {
-  return std::find(mount.options().begin(), mount.options().end(), option) != mount.options().end();
-}
-
 Result<> ShowBind(const grpc::Mount& mount, const std::string& bundle, int root, int place) {
-  const std::string path = mount.source().starts_with('/') ? mount.source() : bundle + "/" + mount.source();
-  const unsigned long recursive = Has(mount, "rbind") || !Has(mount, "bind") ? MS_REC : 0;
+  const std::string path = sandbox::SourcePath(mount, bundle);
+  const auto& options = mount.options();
+  const unsigned long recursive = std::find(options.begin(), options.end(), "bind") == options.end() ? MS_REC : 0;
   if (::mount(path.c_str(), FdPath(place).c_str(), nullptr, MS_BIND | recursive, nullptr) != 0) {
     return FailErrno("cannot bind {}", path);
   }
-  if (!Has(mount, "ro") && !Has(mount, "rro")) return {};
+  if (sandbox::ReadOnlyOf(mount) == sandbox::ReadOnly::kNo) return {};
   // The descriptor is still of what lies beneath the bind.
   const UniqueFd bound = TRY(OpenInRoot(root, mount.destination(), O_PATH));
   if (::mount(nullptr, FdPath(bound.get()).c_str(), nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY, nullptr) != 0) {
@@ -41,9 +39,7 @@ Result<> ShowMount(const grpc::Mount& mount, const std::string& bundle, int root
   // Where nothing is there is nothing to cover: it lies in a folder that only the guest has, such as its /dev.
   const auto place = OpenInRoot(root, mount.destination(), O_PATH);
   if (!place) return {};
-  if (mount.type() == "bind" || Has(mount, "bind") || Has(mount, "rbind")) {
-    return ShowBind(mount, bundle, root, place->get());
-  }
+  if (sandbox::IsBind(mount)) return ShowBind(mount, bundle, root, place->get());
   constexpr unsigned long kFlags = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
   if (::mount("tmpfs", FdPath(place->get()).c_str(), "tmpfs", kFlags, "size=4k,mode=755") != 0) {
     return FailErrno("cannot cover it");

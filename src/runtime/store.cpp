@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "oci/parse.h"
 #include "oci/validate.h"
+#include "runtime/recover.h"
 
 namespace kata::runtime {
 namespace {
@@ -22,14 +23,6 @@ Result<> CheckId(const std::string& id) {
 }
 
 Result<UniqueFd> OpenRoot(const std::string& root) { return Open(root, O_RDONLY | O_DIRECTORY); }
-
-Result<sandbox::State> LoadOrCreating(int directory, const std::string& id) {
-  auto state = sandbox::LoadState(directory);
-  if (state || state.error().code() != Code::kNotFound) return state;
-  sandbox::State creating;
-  creating.id = id;
-  return creating;
-}
 
 }  // namespace
 
@@ -63,7 +56,9 @@ Result<Record> FindContainer(const std::string& root, const std::string& id) {
   Record record;
   record.id = id;
   record.directory = TRY(OpenDirectory(root, id));
-  record.state = TRY(Context(LoadOrCreating(record.directory.get(), id), "cannot read the state of {}", id));
+  auto state = sandbox::LoadState(record.directory.get());
+  if (!state && state.error().code() == Code::kNotFound) return FindFolder(root, id);
+  record.state = TRY(Context(std::move(state), "cannot read the state of {}", id));
   return record;
 }
 
@@ -71,7 +66,7 @@ Result<Record> FindFolder(const std::string& root, const std::string& id) {
   Record record;
   record.id = id;
   record.directory = TRY(OpenDirectory(root, id));
-  record.state.id = id;
+  RecoverState(id, record.directory.get(), record.state);
   return record;
 }
 

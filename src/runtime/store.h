@@ -31,11 +31,11 @@ Result<UniqueFd> ClaimDirectory(const std::string& root, const std::string& id);
 // Opens ROOT/ID. kNotFound: "container does not exist".
 Result<UniqueFd> OpenDirectory(const std::string& root, const std::string& id);
 
-// Opens ROOT/ID and reads its state. A folder whose maker died before it wrote one is a container that is creating
-// (its fields but id are empty then).
+// Opens ROOT/ID and reads its state; without one as FindFolder.
 Result<Record> FindContainer(const std::string& root, const std::string& id);
 
-// Opens ROOT/ID and does not read its state, for one that is damaged: as a container that is creating.
+// Opens ROOT/ID and does not read its state, which is damaged or missing, but finds out what it can (recover.h). A
+// folder whose maker died before it began is a container that is creating.
 Result<Record> FindFolder(const std::string& root, const std::string& id);
 
 // All containers, sorted by id; what cannot be read is skipped with a warning. A missing root has none.

@@ -23,25 +23,6 @@ bool HasOption(const grpc::Mount& mount, std::string_view option) {
   return std::find(mount.options().begin(), mount.options().end(), option) != mount.options().end();
 }
 
-bool IsBind(const grpc::Mount& mount) {
-  return mount.type() == "bind" || HasOption(mount, "bind") || HasOption(mount, "rbind");
-}
-
-std::string SourcePath(const grpc::Mount& mount, const std::string& bundle) {
-  return mount.source().starts_with('/') ? mount.source() : bundle + "/" + mount.source();
-}
-
-// The last ones win, as for mount(8).
-ReadOnly ReadOnlyOf(const grpc::Mount& mount) {
-  ReadOnly read_only = ReadOnly::kNo;
-  for (const std::string& option : mount.options()) {
-    if (option == "ro" && read_only == ReadOnly::kNo) read_only = ReadOnly::kTop;
-    if (option == "rro") read_only = ReadOnly::kRecursive;
-    if (option == "rw" || option == "rrw") read_only = ReadOnly::kNo;
-  }
-  return read_only;
-}
-
 // The end of the path in letters that need no care anywhere; it only serves people who look at mounts.
 std::string TameBasename(const std::string& path) {
   std::string name = path.substr(path.find_last_of('/') + 1).substr(0, kMaxBasename);
@@ -114,6 +95,25 @@ Result<> ShareMount(SharedFiles& shared, const std::string& name, const std::str
 }
 
 }  // namespace
+
+bool IsBind(const grpc::Mount& mount) {
+  return mount.type() == "bind" || HasOption(mount, "bind") || HasOption(mount, "rbind");
+}
+
+std::string SourcePath(const grpc::Mount& mount, const std::string& bundle) {
+  return mount.source().starts_with('/') ? mount.source() : bundle + "/" + mount.source();
+}
+
+// The last ones win, as for mount(8).
+ReadOnly ReadOnlyOf(const grpc::Mount& mount) {
+  ReadOnly read_only = ReadOnly::kNo;
+  for (const std::string& option : mount.options()) {
+    if (option == "ro" && read_only == ReadOnly::kNo) read_only = ReadOnly::kTop;
+    if (option == "rro") read_only = ReadOnly::kRecursive;
+    if (option == "rw" || option == "rrw") read_only = ReadOnly::kNo;
+  }
+  return read_only;
+}
 
 Result<> ShareWithGuest(SharedFiles& shared, const std::string& container, const std::string& bundle,
                         const std::string& rootfs, grpc::Spec& spec, SharedNames& names) {

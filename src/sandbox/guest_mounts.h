@@ -11,6 +11,12 @@
 
 namespace kata::sandbox {
 
+// How a mount of a spec is to be understood: whether it binds, where its source is on the host (a relative one is below
+// the bundle), and what of it is read-only.
+bool IsBind(const grpc::Mount& mount);
+std::string SourcePath(const grpc::Mount& mount, const std::string& bundle);
+ReadOnly ReadOnlyOf(const grpc::Mount& mount);
+
 // What has been shared for one container, to be undone in the reverse order.
 using SharedNames = std::vector<std::string>;
 

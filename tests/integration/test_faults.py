@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whatever breaks: an end in seconds, a clear error, a true status, and a delete that leaves nothing."""
+import json
 import os
 import pathlib
 import signal
@@ -140,6 +141,9 @@ class LostRecordTest(FaultCase):
             c = self.started()
             victims = self.victims(c)
             spoil(self.world.root / c.id / "state.json")
+            state = self.world.runtime("state", c.id)
+            if state.status == 0:
+                self.assertEqual(json.loads(state.out)["status"], "running")
             self.assertNotEqual(c.delete().status, 0, "it runs")
             self.assert_run(c.delete("--force"))
             self.assertEqual([pid for pid in victims.values() if harness.alive(pid)], [])

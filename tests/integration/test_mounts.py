@@ -146,7 +146,7 @@ class RootTest(Case):
     def test_mount_points_that_are_links_to_nowhere(self):
         """As /etc/resolv.conf is in images with systemd: what the link names is made, in the image."""
         c = self.sh("cat /etc/resolv.conf /data/file; ls /var/lib/kata-data")
-        (c.rootfs / "etc/resolv.conf").symlink_to("../run/nowhere/stub-resolv.conf")
+        (c.rootfs / "etc/resolv.conf").symlink_to("../run/nowhere/resolv.conf")
         (c.rootfs / "data").symlink_to("/var/lib/kata-data")
         for name in ("volume", "resolv.conf"):
             path = self.world.tmp / name
