@@ -61,6 +61,14 @@ Result<bool> IsGuestsOwn(int source, const std::string& real_path) {
   }
 }
 
+// Whether a bind gives the container the host's shared memory. A folder of a disk at that place is data, and is shared.
+Result<bool> IsHostShm(const grpc::Mount& mount, int source) {
+  struct statfs filesystem {};
+  if (mount.destination() != "/dev/shm") return false;
+  if (fstatfs(source, &filesystem) != 0) return FailErrno("cannot see its file system");
+  return filesystem.f_type == TMPFS_MAGIC;
+}
+
 // Shared memory is the guest's: through a shared folder it could be neither mapped coherently nor be fast. Of the
 // host's mount the size is kept.
 Result<> MakeShm(grpc::Mount& mount, int source) {
@@ -79,7 +87,7 @@ Result<> ShareMount(SharedFiles& shared, const std::string& name, const std::str
   std::string path = SourcePath(mount, bundle);
   UniqueFd source = TRY(Open(path, O_PATH | O_CLOEXEC));
   std::string real_path = TRY(PathOfFd(source.get()));
-  if (mount.destination() == "/dev/shm") return MakeShm(mount, source.get());
+  if (TRY(IsHostShm(mount, source.get()))) return MakeShm(mount, source.get());
   if (TRY(IsGuestsOwn(source.get(), real_path))) {
     mount.set_source(real_path);
     return {};

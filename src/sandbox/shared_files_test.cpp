@@ -171,14 +171,17 @@ grpc::Mount& AddMount(grpc::Spec& spec, const std::string& destination, const st
 TEST_F(SharedFilesTest, TheSpecIsRewrittenForTheGuest) {
   source_.Write("vol ume/data", "data");
   source_.Write("hosts", "127.0.0.1 me");
-  fs::create_directories(source_.path() + "/shm");
+  std::string shm = source_.path() + "/shm";
+  fs::create_directories(shm);
+  ASSERT_EQ(mount("t", shm.c_str(), "tmpfs", 0, nullptr), 0);
   grpc::Spec spec;
   AddMount(spec, "/proc", "proc", "proc", {"nosuid"});
   AddMount(spec, "/data", "bind", source_.path() + "/vol ume", {"rbind", "ro", "rprivate"});
   AddMount(spec, "/etc/hosts", "", "hosts", {"bind"});
-  AddMount(spec, "/dev/shm", "bind", source_.path() + "/shm", {"rbind", "rw"});
+  AddMount(spec, "/dev/shm", "bind", shm, {"rbind", "rw"});
   AddMount(spec, "/dev/zero2", "bind", "/dev/zero", {"bind"});
   AddMount(spec, "/hostproc", "bind", "/proc", {"rbind"});
+  AddMount(spec, "/dev/shm", "bind", source_.path() + "/vol ume", {"rbind"});
   TempFolderIn dev("/dev/kata-test-folder");
   AddMount(spec, "/dev/folder", "bind", dev.path, {"rbind"});
   SharedNames names;
@@ -194,12 +197,14 @@ TEST_F(SharedFilesTest, TheSpecIsRewrittenForTheGuest) {
   EXPECT_EQ(spec.mounts(3).source(), "shm");
   EXPECT_EQ(spec.mounts(4).source(), "/dev/zero");
   EXPECT_EQ(spec.mounts(5).source(), "/proc");
-  EXPECT_EQ(spec.mounts(6).source(), dev.path);
+  EXPECT_EQ(spec.mounts(6).source(), guest + "/c1-6-vol_ume");
+  EXPECT_EQ(spec.mounts(7).source(), dev.path);
   EXPECT_EQ(*ReadFile(Shared("c1-1-vol_ume/data")), "data");
   EXPECT_EQ(TryWrite(Shared("c1-1-vol_ume/new")), EROFS);
   EXPECT_EQ(*ReadFile(Shared("c1-2-hosts")), "127.0.0.1 me");
-  ASSERT_EQ(names.size(), 3U);
+  ASSERT_EQ(names.size(), 4U);
   for (const auto& name : names) EXPECT_TRUE(shared_->Remove(name)) << name;
+  umount2(shm.c_str(), MNT_DETACH);
 }
 
 TEST_F(SharedFilesTest, AMissingSourceNamesItsPlace) {
