@@ -69,8 +69,8 @@ TEST(State, WrongTypesAreErrorsThatNameTheField) {
     const char* to;
     const char* field;
   } const cases[] = {{"\"status\": \"running\"", "\"status\": \"dancing\"", "status"},
-                     {"\"pid\": 12", "\"pid\": -99999999999", "pid"},
-                     {"\"pid\": 12", "\"pid\": \"12\"", "pid"},
+                     {"\"pid\": 12,", "\"pid\": -99999999999,", "pid"},
+                     {"\"pid\": 12,", "\"pid\": \"12\",", "pid"},
                      {"\"owner\": 4294967294", "\"owner\": 4294967296", "owner"},
                      {"\"exitStatus\": 3", "\"exitStatus\": 1.5", "exitStatus"},
                      {"\"bundle\"", "\"bandle\"", "bundle"}};
