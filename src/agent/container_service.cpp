@@ -83,9 +83,8 @@ Result<ContainerOptions> Prepare(Sandbox& sandbox, ContainerEntry& entry, grpc::
   options.ipc_namespace = TRY(Duplicate(sandbox.namespaces().ipc));
   options.uts_namespace = TRY(Duplicate(sandbox.namespaces().uts));
   if (request.sandbox_pidns()) {
-    if (!sandbox.namespaces().pid) {
-      return Fail(Code::kFailedPrecondition, "sandbox_pidns: the sandbox was created without a pid namespace");
-    }
+    // The host learns only now whether the pod's containers share one.
+    TRY(NeedPidNamespace(sandbox.namespaces()));
     options.pid_namespace = TRY(Duplicate(sandbox.namespaces().pid));
     // The flag is an order; a namespace without a path would be one of the container's own.
     for (auto& wanted : *options.spec.mutable_linux()->mutable_namespaces()) {

@@ -59,5 +59,7 @@ Result<UniqueFd> ListenUnix(int dirfd, const std::string& name);
 asio::awaitable<void> ServeUnix(UniqueFd listener, const MethodTable& table);
 // Connects to the socket at dirfd/name. Works for paths longer than sun_path, by way of /proc/self/fd.
 Result<UniqueFd> ConnectUnix(int dirfd, const std::string& name);
+// The same for a trusted absolute path.
+Result<UniqueFd> ConnectUnixPath(const std::string& path);
 
 }  // namespace kata::rpc

@@ -14,6 +14,7 @@
 
 #include "base/files.h"
 #include "base/log.h"
+#include "oci/pod.h"
 #include "rpc/server.h"
 #include "sandbox/task_client.h"
 
@@ -43,6 +44,10 @@ Result<grpc::CreateSandboxRequest> SandboxRequest(const SandboxPlan& plan) {
   request.set_hostname(plan.bundle.spec.hostname());
   const auto dns = TRY(plan.mounts.OnHost([&] { return DnsOf(plan.bundle.spec, plan.bundle.path); }));
   for (const std::string& line : dns) request.add_dns(line);
+  if (plan.pod) {
+    *request.add_storages() =
+        TRY(plan.mounts.OnHost([&]() -> Result<grpc::Storage> { return PodShm(plan.bundle.spec, plan.bundle.path); }));
+  }
   grpc::Storage& storage = *request.add_storages();
   storage.set_driver("virtio-fs");
   storage.set_source(hypervisor::kSharedFsTag);
@@ -106,6 +111,7 @@ Result<std::shared_ptr<Sandbox>> StartSandbox(const asio::any_io_executor& execu
   parts.shared_files = TRY(SharedFiles::Create(plan.directory.get()));
   std::string shared_dir = parts.shared_files->path();
   auto machine = parts.machine = TRY(MakeMachine(executor, plan, shared_dir));
+  parts.pod = plan.pod;
   parts.guest_seccomp = !plan.config.runtime.disable_guest_seccomp;
   TRY(CompleteState(plan));
   parts.directory = plan.directory.get();
@@ -113,9 +119,12 @@ Result<std::shared_ptr<Sandbox>> StartSandbox(const asio::any_io_executor& execu
     if (auto dropped = DropHostMounts(shared_dir); !dropped) log::Warn("{}", dropped.error().message());
   };
   grpc::CreateSandboxRequest request = TRY(SandboxRequest(plan));
-  VmSize size = SizeVm(plan.config.hypervisor, plan.bundle.spec.linux().resources(), ThisHost());
+  // What the pod's containers will ask for, as far as their manager knows it now.
+  const grpc::LinuxResources resources =
+      plan.pod ? TRY(oci::PodResources(plan.bundle.annotations)) : plan.bundle.spec.linux().resources();
+  VmSize size = SizeVm(plan.config.hypervisor, resources, ThisHost());
   UniqueFd console = TRY(rpc::ListenUnix(plan.directory.get(), kConsoleSocket));
-  parts.mounts = std::move(plan.mounts);
+  parts.mounts = plan.mounts;
   parts.bundle = std::move(plan.bundle);
   parts.state = std::move(plan.state);
   machine->timing().Record(Phase::kConfig, plan.began);

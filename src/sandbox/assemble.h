@@ -24,6 +24,7 @@ struct SandboxPlan {
   config::Config config;
   oci::Bundle bundle;  // the first container's
   State state;         // the record so far
+  bool pod = false;    // more containers will come
   std::chrono::steady_clock::time_point began = std::chrono::steady_clock::now();
 };
 

@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <optional>
+#include <string_view>
 
 #include "base/files.h"
 #include "base/log.h"
@@ -18,6 +20,7 @@ namespace {
 
 constexpr size_t kMaxResolvConf = 64U << 10U;
 constexpr size_t kMaxBasename = 64;
+constexpr uint64_t kDefaultShm = 64U << 20U;
 
 bool HasOption(const grpc::Mount& mount, std::string_view option) {
   return std::find(mount.options().begin(), mount.options().end(), option) != mount.options().end();
@@ -71,32 +74,78 @@ Result<bool> IsHostShm(const grpc::Mount& mount, int source) {
 
 // Shared memory is the guest's: through a shared folder it could be neither mapped coherently nor be fast. Of the
 // host's mount the size is kept.
-Result<> MakeShm(grpc::Mount& mount, int source) {
-  struct statvfs filesystem {};
-  if (fstatvfs(source, &filesystem) != 0) return FailErrno("cannot see its size");
+void MakeShm(grpc::Mount& mount, uint64_t size) {
   mount.set_type("tmpfs");
   mount.set_source("shm");
   mount.clear_options();
   for (const char* option : {"nosuid", "noexec", "nodev", "mode=1777"}) mount.add_options(option);
-  mount.add_options(fmt::format("size={}", static_cast<uint64_t>(filesystem.f_blocks) * filesystem.f_frsize));
-  return {};
+  mount.add_options(fmt::format("size={}", size));
 }
 
 // What the source of a bind comes to.
 struct Source {
-  UniqueFd tree;      // to be shared
-  std::string guest;  // the guest's own file of this name; empty: share the tree
-  bool shm = false;   // the mount has become a tmpfs
+  UniqueFd tree;                         // to be shared
+  std::string guest;                     // the guest's own file of this name; empty: share the tree
+  std::optional<grpc::Storage> storage;  // to be made in the guest, at `guest`
+  bool done = false;                     // the mount says all
 };
 
+// The kubelet's names for volumes of this kind.
+constexpr std::string_view kEmptyDir = "/kubernetes.io~empty-dir/";
+constexpr char kGuestEphemeral[] = "/run/kata-containers/sandbox/ephemeral/";
+
+uint64_t SizeOf(int folder) {
+  struct statvfs filesystem {};
+  if (fstatvfs(folder, &filesystem) != 0) return 0;
+  return static_cast<uint64_t>(filesystem.f_blocks) * filesystem.f_frsize;
+}
+
+grpc::Storage MemoryStorage(const char* fstype, std::string mount_point, const std::vector<std::string>& options) {
+  grpc::Storage storage;
+  storage.set_driver("ephemeral");
+  storage.set_source(fstype);
+  storage.set_fstype(fstype);
+  storage.set_mount_point(std::move(mount_point));
+  for (const std::string& option : options) storage.add_options(option);
+  return storage;
+}
+
+// An emptyDir in memory: of the guest's memory, and the same for all containers of the pod.
+Result<std::optional<grpc::Storage>> MemoryVolume(int folder, const std::string& path) {
+  struct statfs filesystem {};
+  if (path.find(kEmptyDir) == std::string::npos) return std::nullopt;
+  if (fstatfs(folder, &filesystem) != 0) return FailErrno("cannot see its file system");
+  const std::string place = kGuestEphemeral + TameBasename(path);
+  if (filesystem.f_type == TMPFS_MAGIC) {
+    std::vector<std::string> options = {"mode=0777"};
+    if (const uint64_t size = SizeOf(folder); size > 0) options.push_back(fmt::format("size={}", size));
+    return MemoryStorage("tmpfs", place, options);
+  }
+  if (filesystem.f_type == HUGETLBFS_MAGIC) {
+    const std::vector<std::string> options = {fmt::format("pagesize={}", filesystem.f_bsize),
+                                              fmt::format("size={}", SizeOf(folder)), "mode=0777"};
+    return MemoryStorage("hugetlbfs", place, options);
+  }
+  return std::nullopt;
+}
+
 // On the host.
-Result<Source> LookAtSource(const std::string& path, grpc::Mount& mount) {
+Result<Source> LookAtSource(const std::string& path, bool pod, grpc::Mount& mount) {
   UniqueFd file = TRY(Open(path, O_PATH | O_CLOEXEC));
   std::string real_path = TRY(PathOfFd(file.get()));
   Source source;
   if (TRY(IsHostShm(mount, file.get()))) {
-    TRY(MakeShm(mount, file.get()));
-    source.shm = true;
+    if (pod) {
+      source.guest = kGuestShm;
+    } else {
+      MakeShm(mount, SizeOf(file.get()));
+      source.done = true;
+    }
+    return source;
+  }
+  if (pod) source.storage = TRY(MemoryVolume(file.get(), real_path));
+  if (source.storage) {
+    source.guest = source.storage->mount_point();
     return source;
   }
   if (TRY(IsGuestsOwn(file.get(), real_path))) {
@@ -111,11 +160,12 @@ Result<Source> LookAtSource(const std::string& path, grpc::Mount& mount) {
   return source;
 }
 
-Result<> ShareMount(SharedFiles& shared, const MountNamespaces& spaces, const std::string& name,
-                    const std::string& bundle, grpc::Mount& mount, SharedNames& names) {
-  std::string path = SourcePath(mount, bundle);
-  Source source = TRY(spaces.OnHost([&] { return LookAtSource(path, mount); }));
-  if (source.shm) return {};
+Result<> ShareMount(SharedFiles& shared, const MountNamespaces& spaces, const std::string& name, const HostFiles& files,
+                    grpc::Mount& mount, grpc::CreateContainerRequest& request, SharedNames& names) {
+  std::string path = SourcePath(mount, files.bundle);
+  Source source = TRY(spaces.OnHost([&] { return LookAtSource(path, files.pod, mount); }));
+  if (source.done) return {};
+  if (source.storage) *request.add_storages() = *std::move(source.storage);
   if (!source.guest.empty()) {
     mount.set_source(source.guest);
     return {};
@@ -153,7 +203,8 @@ ReadOnly ReadOnlyOf(const grpc::Mount& mount) {
 }
 
 Result<> ShareWithGuest(SharedFiles& shared, const MountNamespaces& spaces, const std::string& container,
-                        HostFiles files, grpc::Spec& spec, SharedNames& names) {
+                        HostFiles files, grpc::CreateContainerRequest& request, SharedNames& names) {
+  grpc::Spec& spec = *request.mutable_oci();
   UniqueFd root = std::move(files.rootfs_tree);
   if (!root) root = TRY(Context(spaces.OnHost([&] { return CloneFolder(files.rootfs); }), "root.path"));
   std::string root_name = container + "/rootfs";
@@ -164,9 +215,19 @@ Result<> ShareWithGuest(SharedFiles& shared, const MountNamespaces& spaces, cons
     grpc::Mount& mount = *spec.mutable_mounts(i);
     if (!IsBind(mount)) continue;
     std::string name = fmt::format("{}-{}-", container, i);
-    TRY(Context(ShareMount(shared, spaces, name, files.bundle, mount, names), "mounts[{}].source", i));
+    TRY(Context(ShareMount(shared, spaces, name, files, mount, request, names), "mounts[{}].source", i));
   }
   return {};
+}
+
+grpc::Storage PodShm(const grpc::Spec& spec, const std::string& bundle) {
+  uint64_t size = kDefaultShm;
+  for (const grpc::Mount& mount : spec.mounts()) {
+    if (mount.destination() != "/dev/shm" || !IsBind(mount)) continue;
+    const auto source = Open(SourcePath(mount, bundle), O_PATH | O_CLOEXEC);
+    if (source && SizeOf(source->get()) > 0) size = SizeOf(source->get());
+  }
+  return MemoryStorage("tmpfs", kGuestShm, {"nosuid", "noexec", "nodev", "mode=1777", fmt::format("size={}", size)});
 }
 
 Result<std::vector<std::string>> DnsOf(const grpc::Spec& spec, const std::string& bundle) {

@@ -37,24 +37,26 @@ std::vector<std::string> MountPoints(std::string_view mountinfo) {
 }  // namespace
 
 Result<MountNamespaces> MountNamespaces::EnterPrivate() {
-  MountNamespaces spaces;
-  spaces.host_ = TRY(Open(kOwnNamespace, O_RDONLY));
+  Spaces spaces;
+  spaces.host = TRY(Open(kOwnNamespace, O_RDONLY));
   if (unshare(CLONE_NEWNS) != 0) return FailErrno("cannot make a mount namespace for the sandbox (unshare)");
   // Without an effect on a private "/", whose mounts then neither come in nor go out.
   if (mount("none", "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) {
     return FailErrno("cannot cut the mounts of the sandbox off from the host's");
   }
-  spaces.own_ = TRY(Open(kOwnNamespace, O_RDONLY));
-  return spaces;
+  spaces.own = TRY(Open(kOwnNamespace, O_RDONLY));
+  MountNamespaces both;
+  both.spaces_ = std::make_shared<const Spaces>(std::move(spaces));
+  return both;
 }
 
 Result<> MountNamespaces::Enter(const UniqueFd& space) {
-  if (space && setns(space.get(), CLONE_NEWNS) != 0) return FailErrno("cannot enter a mount namespace");
+  if (setns(space.get(), CLONE_NEWNS) != 0) return FailErrno("cannot enter a mount namespace");
   return {};
 }
 
 void MountNamespaces::ComeBack() const {
-  auto back = Enter(own_);
+  auto back = Enter(spaces_->own);
   if (back) return;
   // Whatever were done next would be done to the host.
   log::Error("{}", back.error().message());

@@ -2,15 +2,16 @@
 // The mount namespace that a sandbox process lives in, and the host's, in which paths of the host mean something.
 #pragma once
 
+#include <memory>
 #include <string>
-#include <utility>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
 
 namespace kata::sandbox {
 
-// Both namespaces of a process with one thread. Default-constructed: the process has none of its own.
+// Both namespaces of a process with one thread; copies are the same. Default-constructed: the process has none of its
+// own.
 class MountNamespaces {
  public:
   // Moves this process into a mount namespace of its own. Mounts of the host come in, none goes out; where the host's
@@ -21,18 +22,22 @@ class MountNamespaces {
   // where mounts do not come in, and after DropHostMounts. The working directory and root are "/" afterwards.
   template <typename Function>
   auto OnHost(Function function) const -> decltype(function()) {
-    TRY(Enter(host_));
+    if (!spaces_) return function();
+    TRY(Enter(spaces_->host));
     auto result = function();
     ComeBack();
     return result;
   }
 
  private:
+  struct Spaces {
+    UniqueFd host;
+    UniqueFd own;
+  };
   static Result<> Enter(const UniqueFd& space);
   void ComeBack() const;
 
-  UniqueFd host_;
-  UniqueFd own_;
+  std::shared_ptr<const Spaces> spaces_;
 };
 
 // Detaches the mounts of the host from this process's own namespace, so that they can be unmounted on the host without

@@ -106,7 +106,8 @@ Result<bool> RunSandbox(Plan& plan) {
   UniqueFd task_listener = TRY(rpc::ListenUnix(plan.sandbox.directory.get(), kTaskSocket));
   UniqueFd standin_listener = TRY(ListenSeqpacket(plan.sandbox.directory.get(), kStandinSocket));
   auto sandbox = TRY(StartSandbox(executor, plan.sandbox));
-  TaskService service(sandbox, TaskDoor{.stdio = std::make_unique<StandinStdioSource>(executor, standins)});
+  TaskService service(sandbox,
+                      TaskDoor{.stdio = std::make_unique<StandinStdioSource>(executor, standins), .lists_guest = true});
 
   asio::signal_set signals(io, SIGTERM, SIGINT);
   signals.async_wait([&](boost::system::error_code error, int) {

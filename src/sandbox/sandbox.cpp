@@ -72,16 +72,23 @@ asio::awaitable<Result<>> Sandbox::CreateInGuest(Container& container, Container
   request.set_container_id(container.id);
   request.set_exec_id(container.id);
   grpc::Spec& spec = *request.mutable_oci();
-  spec = oci::GuestSpec(files.bundle.spec);
+  if (parts_.pod) {
+    oci::PodSpec pod = oci::GuestSpecOfPod(files.bundle.spec);
+    spec = std::move(pod.guest);
+    request.set_sandbox_pidns(pod.shares_pid);
+  } else {
+    spec = oci::GuestSpec(files.bundle.spec);
+  }
   if (!parts_.guest_seccomp) spec.mutable_linux()->clear_seccomp();
   spec.mutable_process()->set_terminal(terminal);
   // While the machine boots.
   if (parts_.shared_files) {
-    HostFiles host{.bundle = files.bundle.path, .rootfs = files.bundle.rootfs};
+    HostFiles host{.bundle = files.bundle.path, .rootfs = files.bundle.rootfs, .pod = parts_.pod};
     if (!files.rootfs.empty()) {
       CO_TRY_ASSIGN(host.rootfs_tree, MountRootfs(files.rootfs, host.rootfs, parts_.mounts));
     }
-    CO_TRY(ShareWithGuest(*parts_.shared_files, parts_.mounts, container.id, std::move(host), spec, container.shared));
+    CO_TRY(
+        ShareWithGuest(*parts_.shared_files, parts_.mounts, container.id, std::move(host), request, container.shared));
   }
   CO_TRY(co_await machine().Ready());
   auto began = Timing::Clock::now();

@@ -41,6 +41,7 @@ struct SandboxParts {
   std::optional<SharedFiles> shared_files;  // none: nothing is shared, for tests of what needs no files
   MountNamespaces mounts;
   std::optional<oci::Bundle> bundle;  // that of the first container, when it has been read already
+  bool pod = false;                   // its containers share namespaces and shared memory
   bool guest_seccomp = true;          // false: without the containers' seccomp filters
   State state;
   int directory = -1;                // of state.json; stays the caller's

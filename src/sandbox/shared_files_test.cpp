@@ -43,7 +43,11 @@ class SharedFilesTest : public ::testing::Test {
   }
   Result<> Share(grpc::Spec& spec, SharedNames& names) {
     HostFiles files{.bundle = source_.path(), .rootfs = source_.path() + "/rootfs"};
-    return ShareWithGuest(*shared_, MountNamespaces(), "c1", std::move(files), spec, names);
+    grpc::CreateContainerRequest request;
+    *request.mutable_oci() = spec;
+    auto done = ShareWithGuest(*shared_, MountNamespaces(), "c1", std::move(files), request, names);
+    spec = request.oci();
+    return done;
   }
   std::string Shared(const std::string& name) const { return shared_->path() + "/" + name; }
   static int TryWrite(const std::string& path) {

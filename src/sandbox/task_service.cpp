@@ -147,8 +147,11 @@ asio::awaitable<Result<task::PidsResponse>> TaskService::Pids(task::PidsRequest 
   task::PidsResponse reply;
   if (container->status() == Status::kStopped) co_return reply;
   reply.add_processes()->set_pid(static_cast<uint32_t>(container->init->pid()));
-  for (const auto& [id, exec] : container->execs) reply.add_processes()->set_pid(static_cast<uint32_t>(exec->pid()));
+  for (const auto& [id, exec] : container->execs) {
+    if (exec->has_standin()) reply.add_processes()->set_pid(static_cast<uint32_t>(exec->pid()));
+  }
 
+  if (!door_.lists_guest) co_return reply;
   CO_TRY_ASSIGN(std::string list, co_await sandbox_->machine().agent()->ListProcesses(container->id));
   auto rows = nlohmann::json::parse(list, nullptr, false);
   if (!rows.is_array()) co_return Fail(Code::kInternal, "the agent's list of processes is no JSON array");

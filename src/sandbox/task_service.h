@@ -24,6 +24,8 @@ namespace task = containerd::task::v2;
 struct TaskDoor {
   std::unique_ptr<StdioSource> stdio;
   TaskEventSink events;  // empty: nobody wants to know
+  // Whether Pids tells of the processes in the guest, with an Info of our own. containerd's clients know neither.
+  bool lists_guest = false;
 };
 
 // Errors: kNotFound, kAlreadyExists, kFailedPrecondition (the state does not allow it), kUnavailable (the sandbox has

@@ -75,7 +75,7 @@ class SandboxTest : public LoopTest {
     asio::co_spawn(io_, StandinServer::Serve(standins, *ListenSeqpacket(dir_.fd(), kStandinSocket)),
                    [](std::exception_ptr) {});
     sandbox_ = std::make_shared<Sandbox>(io_.get_executor(), std::move(parts));
-    TaskDoor door{.stdio = std::make_unique<StandinStdioSource>(io_.get_executor(), standins)};
+    TaskDoor door{.stdio = std::make_unique<StandinStdioSource>(io_.get_executor(), standins), .lists_guest = true};
     door.events = [this](TaskEvent event) { events_.push_back(std::move(event)); };
     service_ = std::make_unique<TaskService>(sandbox_, std::move(door));
     grpc::CreateSandboxRequest request;
