@@ -82,24 +82,53 @@ Result<> MakeShm(grpc::Mount& mount, int source) {
   return {};
 }
 
-Result<> ShareMount(SharedFiles& shared, const std::string& name, const std::string& bundle, grpc::Mount& mount,
-                    SharedNames& names) {
-  std::string path = SourcePath(mount, bundle);
-  UniqueFd source = TRY(Open(path, O_PATH | O_CLOEXEC));
-  std::string real_path = TRY(PathOfFd(source.get()));
-  if (TRY(IsHostShm(mount, source.get()))) return MakeShm(mount, source.get());
-  if (TRY(IsGuestsOwn(source.get(), real_path))) {
-    mount.set_source(real_path);
-    return {};
+// What the source of a bind comes to.
+struct Source {
+  UniqueFd tree;      // to be shared
+  std::string guest;  // the guest's own file of this name; empty: share the tree
+  bool shm = false;   // the mount has become a tmpfs
+};
+
+// On the host.
+Result<Source> LookAtSource(const std::string& path, grpc::Mount& mount) {
+  UniqueFd file = TRY(Open(path, O_PATH | O_CLOEXEC));
+  std::string real_path = TRY(PathOfFd(file.get()));
+  Source source;
+  if (TRY(IsHostShm(mount, file.get()))) {
+    TRY(MakeShm(mount, file.get()));
+    source.shm = true;
+    return source;
+  }
+  if (TRY(IsGuestsOwn(file.get(), real_path))) {
+    source.guest = real_path;
+    return source;
   }
   struct stat status {};
-  if (fstat(source.get(), &status) == 0 && S_ISSOCK(status.st_mode)) {
+  if (fstat(file.get(), &status) == 0 && S_ISSOCK(status.st_mode)) {
     log::Warn("{} is a socket: it is shared with the guest, but nothing there can connect to it", path);
   }
+  source.tree = TRY(CloneTree(file.get()));
+  return source;
+}
+
+Result<> ShareMount(SharedFiles& shared, const MountNamespaces& spaces, const std::string& name,
+                    const std::string& bundle, grpc::Mount& mount, SharedNames& names) {
+  std::string path = SourcePath(mount, bundle);
+  Source source = TRY(spaces.OnHost([&] { return LookAtSource(path, mount); }));
+  if (source.shm) return {};
+  if (!source.guest.empty()) {
+    mount.set_source(source.guest);
+    return {};
+  }
   std::string shared_name = name + TameBasename(path);
-  mount.set_source(TRY(shared.Add(source.get(), shared_name, ReadOnlyOf(mount))));
+  mount.set_source(TRY(shared.Add(std::move(source.tree), shared_name, ReadOnlyOf(mount))));
   names.push_back(shared_name);
   return {};
+}
+
+Result<UniqueFd> CloneFolder(const std::string& path) {
+  UniqueFd folder = TRY(Open(path, O_PATH | O_DIRECTORY | O_CLOEXEC));
+  return CloneTree(folder.get());
 }
 
 }  // namespace
@@ -123,18 +152,19 @@ ReadOnly ReadOnlyOf(const grpc::Mount& mount) {
   return read_only;
 }
 
-Result<> ShareWithGuest(SharedFiles& shared, const std::string& container, const std::string& bundle,
-                        const std::string& rootfs, grpc::Spec& spec, SharedNames& names) {
-  UniqueFd root = TRY(Context(Open(rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC), "root.path"));
+Result<> ShareWithGuest(SharedFiles& shared, const MountNamespaces& spaces, const std::string& container,
+                        HostFiles files, grpc::Spec& spec, SharedNames& names) {
+  UniqueFd root = std::move(files.rootfs_tree);
+  if (!root) root = TRY(Context(spaces.OnHost([&] { return CloneFolder(files.rootfs); }), "root.path"));
   std::string root_name = container + "/rootfs";
   // Writable also for root.readonly: the guest still has to make mount points in it, and then makes it read-only.
-  spec.mutable_root()->set_path(TRY(Context(shared.Add(root.get(), root_name, ReadOnly::kNo), "root.path")));
+  spec.mutable_root()->set_path(TRY(Context(shared.Add(std::move(root), root_name, ReadOnly::kNo), "root.path")));
   names.push_back(root_name);
   for (int i = 0; i < spec.mounts_size(); ++i) {
     grpc::Mount& mount = *spec.mutable_mounts(i);
     if (!IsBind(mount)) continue;
     std::string name = fmt::format("{}-{}-", container, i);
-    TRY(Context(ShareMount(shared, name, bundle, mount, names), "mounts[{}].source", i));
+    TRY(Context(ShareMount(shared, spaces, name, files.bundle, mount, names), "mounts[{}].source", i));
   }
   return {};
 }

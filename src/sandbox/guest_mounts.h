@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "protocol/oci.pb.h"
+#include "sandbox/mount_namespace.h"
 #include "sandbox/shared_files.h"
 
 namespace kata::sandbox {
@@ -20,11 +21,18 @@ ReadOnly ReadOnlyOf(const grpc::Mount& mount);
 // What has been shared for one container, to be undone in the reverse order.
 using SharedNames = std::vector<std::string>;
 
-// Shares the rootfs (absolute) and the bind mounts of the spec, whose relative sources are relative to the bundle, and
-// rewrites root.path and the mounts' sources to the guest's paths. names gets what was shared, also after an error,
-// whose message begins with the JSON path at fault ("mounts[2].source: ...").
-Result<> ShareWithGuest(SharedFiles& shared, const std::string& container, const std::string& bundle,
-                        const std::string& rootfs, grpc::Spec& spec, SharedNames& names);
+// Where a container's files are on the host.
+struct HostFiles {
+  std::string bundle;    // absolute; relative sources of mounts are relative to it
+  std::string rootfs;    // absolute
+  UniqueFd rootfs_tree;  // a detached tree in the place of rootfs; not valid: none
+};
+
+// Shares the rootfs and the bind mounts of the spec, and rewrites root.path and the mounts' sources to the guest's
+// paths. names gets what was shared, also after an error, whose message begins with the JSON path at fault
+// ("mounts[2].source: ...").
+Result<> ShareWithGuest(SharedFiles& shared, const MountNamespaces& spaces, const std::string& container,
+                        HostFiles files, grpc::Spec& spec, SharedNames& names);
 
 // The lines of the file that the spec binds to /etc/resolv.conf; none when it binds nothing there.
 Result<std::vector<std::string>> DnsOf(const grpc::Spec& spec, const std::string& bundle);

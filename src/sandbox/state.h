@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -34,6 +35,10 @@ struct ProcessRef {
 Result<ProcessRef> IdentifyProcess(pid_t pid);
 // Whether that very process still runs. A zombie does not: nobody may ever reap it.
 bool IsAlive(const ProcessRef& process);
+
+// Ends exactly this process and waits until it has gone; it has that long to go by itself. One that does not end is
+// logged.
+void EndProcess(const ProcessRef& process, std::chrono::milliseconds patience);
 
 // One container's record.
 struct State {
