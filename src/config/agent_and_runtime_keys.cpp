@@ -69,7 +69,9 @@ std::vector<Key> RuntimeKeys() {
       Bool("enable_debug", &R::enable_debug, FromPod::kNever),
       Text("log_level", &R::log_level, LogLevel, FromPod::kNever),
       Bool("disable_guest_seccomp", &R::disable_guest_seccomp),
-      MustBeFalse("disable_new_netns", "a guest in the host's network namespace is not supported"),
+      Text("internetworking_model", &R::internetworking_model, OneOf({"tcfilter", "macvtap", "none"})),
+      Bool("disable_new_netns", &R::disable_new_netns, FromPod::kNever),
+      Text("dan_conf", &R::dan_conf, AbsolutePathOrEmpty, FromPod::kNever),
       SandboxBindMounts(),
       MustBe("emptydir_mode", "shared-fs", "volumes on block devices are not supported yet"),
       Integer("create_container_timeout", &A::create_container_timeout, 1, 86400, FromPod::kFree),
@@ -93,11 +95,9 @@ std::vector<Key> RuntimeKeys() {
                            "passfd_listener_port",
                            "shared_mounts",
                            "experimental_force_guest_pull",
-                           "internetworking_model",
                            "sandbox_cgroup_only",
                            "static_sandbox_resource_mgmt",
-                           "experimental",
-                           "dan_conf"}) {
+                           "experimental"}) {
     keys.push_back(Unused(name));
   }
   return keys;

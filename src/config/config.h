@@ -46,7 +46,12 @@ struct HypervisorConfig {
   std::vector<std::string> valid_entropy_sources = {"/dev/urandom", "/dev/random"};
   bool enable_debug = false;
   bool reclaim_guest_freed_memory = false;
-  std::string accel = "auto";  // auto, kvm or tcg; ours
+  std::string accel = "auto";             // auto, kvm or tcg; ours
+  bool disable_vhost_net = false;         // true: QEMU's own virtio-net, also where the host has vhost-net
+  uint32_t network_queues = 0;            // pairs of queues of each NIC; 0: as many as vCPUs
+  uint64_t rx_rate_limiter_max_rate = 0;  // what the guest may receive, bits per second; 0: no limit
+  uint64_t tx_rate_limiter_max_rate = 0;  // what the guest may send
+  uint32_t pcie_root_port = 8;            // places for devices that come while the guest runs; not with microvm
 
   bool operator==(const HypervisorConfig&) const = default;
 };
@@ -70,6 +75,9 @@ struct AgentConfig {
 struct RuntimeConfig {
   bool enable_debug = false;
   std::string log_level = "info";
+  std::string internetworking_model = "tcfilter";      // tcfilter, macvtap or none
+  bool disable_new_netns = false;                      // true, with none only: the VMM stays in the host's network
+  std::string dan_conf = "/run/kata-containers/dans";  // folder of SANDBOX_ID.json: directly attached networks
   bool disable_guest_seccomp = false;  // unlike Kata, where the container's seccomp filter is off by default
   // No key: where kata-standin was found, see LoadOptions::executable.
   std::string standin_path = "/usr/libexec/kata-containers/kata-standin";

@@ -14,6 +14,8 @@ using H = HypervisorConfig;
 
 constexpr int64_t kMaxMemoryMib = int64_t{16} << 20U;  // 16 TiB
 constexpr int kMaxVcpus = 1024;
+constexpr int kMaxNetworkQueues = 64;                     // a NIC's descriptors travel in one message
+constexpr int64_t kMaxRate = int64_t{1000} * 1000000000;  // bits per second
 
 // qemu(1), -sandbox: it is never off, but an operator may relax a part of it.
 Result<> QemuSandbox(const std::string& text) {
@@ -146,6 +148,11 @@ std::vector<Key> UsedKeys() {
         Bool("enable_debug", &H::enable_debug, FromPod::kNever),
         Bool("reclaim_guest_freed_memory", &H::reclaim_guest_freed_memory),
         Text("accel", &H::accel, OneOf({"auto", "kvm", "tcg"}), FromPod::kNever), ConfidentialGuest(),
+        Bool("disable_vhost_net", &H::disable_vhost_net),
+        Integer("network_queues", &H::network_queues, 0, kMaxNetworkQueues),
+        Integer("rx_rate_limiter_max_rate", &H::rx_rate_limiter_max_rate, 0, kMaxRate),
+        Integer("tx_rate_limiter_max_rate", &H::tx_rate_limiter_max_rate, 0, kMaxRate),
+        Integer("pcie_root_port", &H::pcie_root_port, 0, 16),
   };
 }
 
@@ -197,10 +204,6 @@ constexpr const char* kUnused[] = {
     "net_rate_limiter_bw_one_time_burst",
     "net_rate_limiter_ops_max_rate",
     "net_rate_limiter_ops_one_time_burst",
-    "rx_rate_limiter_max_rate",
-    "tx_rate_limiter_max_rate",
-    "network_queues",
-    "disable_vhost_net",
     "enable_vhost_user_store",
     "vhost_user_store_path",
     "valid_vhost_user_store_paths",
@@ -209,7 +212,6 @@ constexpr const char* kUnused[] = {
     "enable_iommu_platform",
     "hot_plug_vfio",
     "cold_plug_vfio",
-    "pcie_root_port",
     "pcie_switch_port",
     "disable_image_nvdimm",
     "disable_nesting_checks",

@@ -90,6 +90,12 @@ Result<> CheckTogether(const Config& config) {
     return Fail(Code::kInvalidArgument, "hypervisor.qemu.default_vcpus: {} is more than default_maxvcpus, {}",
                 hypervisor.default_vcpus, hypervisor.default_maxvcpus);
   }
+  if (config.runtime.disable_new_netns && config.runtime.internetworking_model != "none") {
+    return Fail(
+        Code::kInvalidArgument,
+        "runtime.disable_new_netns: needs internetworking_model = \"none\": a guest that is connected to a pod's "
+        "network belongs into it");
+  }
   return {};
 }
 

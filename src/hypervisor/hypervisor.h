@@ -26,6 +26,14 @@ inline constexpr char kSharedFsTag[] = "kataShared";
 inline constexpr char kAgentPortName[] = "agent.channel.0";
 inline constexpr uint32_t kAgentVsockPort = 1024;
 
+// A virtio network card whose packets go through queues that the caller has opened.
+struct NetworkDevice {
+  std::string id;               // the caller's name for it: letters and digits
+  std::string mac;              // "02:00:0a:01:02:03"
+  std::vector<UniqueFd> taps;   // one for each pair of queues, of a tap or macvtap with IFF_VNET_HDR; at least one
+  std::vector<UniqueFd> vhost;  // /dev/vhost-net, as many as taps; empty: the VMM moves the packets itself
+};
+
 // One machine, as the sandbox wants it; everything else comes from the configuration.
 struct VmSpec {
   std::string id;  // the sandbox's id, for the name and the messages
@@ -33,7 +41,9 @@ struct VmSpec {
   uint64_t memory_mib = 0;
   uid_t uid = 0;  // the VMM's user and group, a number of this sandbox's own
   gid_t gid = 0;
-  UniqueFd shared_fs_socket;  // connected vhost-user socket of virtiofsd; not valid: no shared file system
+  UniqueFd shared_fs_socket;           // connected vhost-user socket of virtiofsd; not valid: no shared file system
+  std::vector<NetworkDevice> network;  // in the guest from the start
+  UniqueFd network_namespace;          // the VMM runs in it; not valid: in the caller's
   std::vector<std::string> kernel_parameters;  // for this sandbox, after the configuration's
 };
 
@@ -53,6 +63,12 @@ class Hypervisor {
   // A stream to the agent's ttRPC server. With virtio-serial there is one, and requests wait in it while the guest
   // boots.
   virtual asio::awaitable<Result<UniqueFd>> ConnectAgent() = 0;
+  // Plugs a network card into the running guest; it has accepted it some time after that. kUnimplemented: the machine
+  // has no places for that; kResourceExhausted: none is free.
+  virtual asio::awaitable<Result<>> AddNetworkDevice(NetworkDevice device) = 0;
+  // Takes a network card out again, also one that was there from the start. kDeadlineExceeded: the guest does not let
+  // it go; kFailedPrecondition: it is not in a place from which it could be taken.
+  virtual asio::awaitable<Result<>> RemoveNetworkDevice(std::string id) = 0;
   // Returns when the VMM has ended, whatever the cause; may be awaited by several.
   virtual asio::awaitable<VmExit> Wait() = 0;
   // Ends the VMM now (SIGKILL); Wait's awaiters then return.

@@ -4,6 +4,7 @@
 #include <linux/if.h>
 #include <netlink/addr.h>
 #include <netlink/cache.h>
+#include <netlink/errno.h>
 #include <netlink/route/addr.h>
 #include <netlink/route/link.h>
 #include <sys/ioctl.h>
@@ -14,21 +15,16 @@
 #include <charconv>
 #include <cstring>
 
-#include "agent/network/netlink.h"
+#include "rtnetlink/rtnetlink.h"
 #include "base/unique_fd.h"
 
 namespace kata::agent {
 
 namespace {
 
-using netlink::ErrorOf;
+using netlink::Check;
 using netlink::Owned;
-
-template <typename... Args>
-Result<> Check(int error, fmt::format_string<Args...> format, Args&&... args) {
-  if (error >= 0) return {};
-  return tl::unexpected<Error>(ErrorOf(error, fmt::format(format, std::forward<Args>(args)...)));
-}
+using netlink::Text;
 
 Result<Owned<nl_cache>> Links(nl_sock* socket) {
   nl_cache* cache = nullptr;
@@ -40,12 +36,6 @@ Result<Owned<nl_cache>> Addresses(nl_sock* socket) {
   nl_cache* cache = nullptr;
   TRY(Check(rtnl_addr_alloc_cache(socket, &cache), "cannot list the addresses"));
   return Owned<nl_cache>(cache);
-}
-
-std::string Text(nl_addr* address) {
-  std::array<char, 80> buffer{};
-  if (address == nullptr) return {};
-  return nl_addr2str(address, buffer.data(), buffer.size());
 }
 
 std::string WithoutPrefix(std::string address) {
@@ -148,7 +138,9 @@ Result<> AddAddress(nl_sock* socket, int index, const types::IPAddress& wanted) 
   TRY(Check(rtnl_addr_set_local(address.get(), local.get()), "address {}", wanted.address()));
   // The host has made sure that the address is free: no waiting for duplicate address detection.
   if (family == AF_INET6) rtnl_addr_set_flags(address.get(), IFA_F_NODAD);
-  return Check(rtnl_addr_add(socket, address.get(), 0), "cannot add the address {}/{}", wanted.address(), prefix);
+  const int error = rtnl_addr_add(socket, address.get(), 0);
+  if (error == -NLE_EXIST) return {};  // of fe80::, which is never removed
+  return Check(error, "cannot add the address {}/{}", wanted.address(), prefix);
 }
 
 types::Interface Describe(rtnl_link* link, nl_cache* addresses) {

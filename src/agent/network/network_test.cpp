@@ -10,7 +10,7 @@
 #include <algorithm>
 
 #include "agent/network/interfaces.h"
-#include "agent/network/netlink.h"
+#include "rtnetlink/rtnetlink.h"
 #include "agent/network/routes.h"
 
 namespace kata::agent {

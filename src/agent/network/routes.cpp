@@ -14,26 +14,15 @@
 #include <array>
 #include <vector>
 
-#include "agent/network/netlink.h"
+#include "rtnetlink/rtnetlink.h"
 
 namespace kata::agent {
 
 namespace {
 
-using netlink::ErrorOf;
+using netlink::Check;
 using netlink::Owned;
-
-template <typename... Args>
-Result<> Check(int error, fmt::format_string<Args...> format, Args&&... args) {
-  if (error >= 0) return {};
-  return tl::unexpected<Error>(ErrorOf(error, fmt::format(format, std::forward<Args>(args)...)));
-}
-
-std::string Text(nl_addr* address) {
-  std::array<char, 80> buffer{};
-  if (address == nullptr) return {};
-  return nl_addr2str(address, buffer.data(), buffer.size());
-}
+using netlink::Text;
 
 bool IsDefault(nl_addr* destination) {
   return destination == nullptr || (nl_addr_get_prefixlen(destination) == 0 && nl_addr_iszero(destination) != 0) ||
@@ -68,6 +57,7 @@ Result<types::Route> Describe(rtnl_route* route) {
   if (!IsDefault(destination)) described.set_dest(Text(destination));
   described.set_source(Text(rtnl_route_get_pref_src(route)));
   described.set_scope(rtnl_route_get_scope(route));
+  described.set_priority(rtnl_route_get_priority(route));
   uint32_t mtu = 0;
   if (rtnl_route_get_metric(route, RTAX_MTU, &mtu) == 0) described.set_mtu(mtu);
   if (rtnl_nexthop* hop = rtnl_route_nexthop_n(route, 0)) {
@@ -113,6 +103,7 @@ Result<> AddRoute(nl_sock* socket, const types::Route& wanted) {
     const auto source = TRY(netlink::ParseAddress(wanted.source(), family));
     TRY(Check(rtnl_route_set_pref_src(route.get(), source.get()), "source {}", wanted.source()));
   }
+  if (wanted.priority() != 0) rtnl_route_set_priority(route.get(), wanted.priority());
   if (wanted.mtu() != 0) rtnl_route_set_metric(route.get(), RTAX_MTU, wanted.mtu());
   if ((wanted.flags() & RTNH_F_ONLINK) != 0) rtnl_route_nh_set_flags(hop, RTNH_F_ONLINK);
   return Check(rtnl_route_add(socket, route.get(), NLM_F_REPLACE), "the kernel refuses it");

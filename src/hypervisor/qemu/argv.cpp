@@ -83,7 +83,45 @@ void AddAgent(Builder& builder, const Inputs& inputs) {
   }
 }
 
+// A root port holds one device. Eight are functions of one slot, so that the bus has room for the rest.
+void AddRootPorts(Builder& builder, const config::HypervisorConfig& config) {
+  for (uint32_t port = 0; port < RootPorts(config); ++port) {
+    builder.Option("-device", fmt::format("pcie-root-port,id={},chassis={},addr={}{}", RootPortId(port), port + 1,
+                                          RootPortAddress(port), port % 8 == 0 ? ",multifunction=on" : ""));
+  }
+}
+
+void AddNetwork(Builder& builder, const config::HypervisorConfig& config, const VmSpec& spec, const Inputs& inputs) {
+  for (size_t i = 0; i < spec.network.size(); ++i) {
+    const NetworkDevice& device = spec.network[i];
+    const Inputs::Nic& nic = inputs.network[i];
+    std::string netdev = fmt::format("tap,id={},fds={}", device.id, fmt::join(nic.taps, ":"));
+    if (!nic.vhost.empty()) netdev += fmt::format(",vhost=on,vhostfds={}", fmt::join(nic.vhost, ":"));
+    builder.Option("-netdev", netdev);
+    std::string properties = fmt::format(",netdev={},id={},mac={}", device.id, NicId(device.id), device.mac);
+    if (nic.taps.size() > 1) {
+      properties += ",mq=on";
+      // One interrupt a queue, one for changes of the configuration, one for the control queue.
+      if (config.machine_type != "microvm") properties += fmt::format(",vectors={}", 2 * nic.taps.size() + 2);
+    }
+    if (i < ColdPlugPorts(config)) properties += ",bus=" + RootPortId(static_cast<uint32_t>(i));
+    builder.Device("virtio-net", properties);
+  }
+}
+
 }  // namespace
+
+uint32_t RootPorts(const config::HypervisorConfig& config) {
+  return config.machine_type == "microvm" ? 0 : config.pcie_root_port;
+}
+
+uint32_t ColdPlugPorts(const config::HypervisorConfig& config) { return RootPorts(config) / 2; }
+
+std::string RootPortId(uint32_t port) { return fmt::format("rp{}", port); }
+
+std::string RootPortAddress(uint32_t port) { return fmt::format("{:x}.{}", 0x1d + port / 8, port % 8); }
+
+std::string NicId(const std::string& id) { return "nic-" + id; }
 
 Result<std::vector<std::string>> Argv(const config::HypervisorConfig& config, const VmSpec& spec, const Inputs& inputs,
                                       const std::string& kernel_command_line) {
@@ -134,6 +172,8 @@ Result<std::vector<std::string>> Argv(const config::HypervisorConfig& config, co
     builder.Device("vhost-user-fs",
                    fmt::format(",chardev=sharedfs,tag={},queue-size={}", kSharedFsTag, config.virtio_fs_queue_size));
   }
+  AddRootPorts(builder, config);
+  AddNetwork(builder, config, spec, inputs);
   return builder.Take();
 }
 

@@ -21,8 +21,22 @@ struct Inputs {
   int vsock_fd = -1;       // /dev/vhost-vsock, used when agent_fd is -1
   uint32_t guest_cid = 0;  // with vsock_fd
   int shared_fs_fd = -1;   // connected vhost-user socket; -1: no shared file system
-  std::string firmware;    // a file name that QEMU finds; empty: the machine's own
+  struct Nic {
+    std::vector<int> taps;
+    std::vector<int> vhost;
+  };
+  std::vector<Nic> network;  // as VmSpec::network, in the same order
+  std::string firmware;      // a file name that QEMU finds; empty: the machine's own
 };
+
+// The places for devices that come and go, and how they are called: "rp0" at the address "1d.0" of the root bus.
+uint32_t RootPorts(const config::HypervisorConfig& config);
+std::string RootPortId(uint32_t port);
+std::string RootPortAddress(uint32_t port);
+// So many of them, from the first on, hold network cards from the start, so that these can be taken out.
+uint32_t ColdPlugPorts(const config::HypervisorConfig& config);
+// QEMU's name for the device of a NetworkDevice; the id itself is its netdev's.
+std::string NicId(const std::string& id);
 
 // argv for the VMM. kInvalidArgument for what QEMU could not start with, in the words of the configuration's keys.
 Result<std::vector<std::string>> Argv(const config::HypervisorConfig& config, const VmSpec& spec, const Inputs& inputs,

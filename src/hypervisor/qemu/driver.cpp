@@ -25,6 +25,8 @@
 #include "hypervisor/qemu/exit_reason.h"
 #include "hypervisor/qemu/host_files.h"
 #include "hypervisor/qemu/host_tsc.h"
+#include "hypervisor/qemu/hotplug.h"
+#include "hypervisor/qemu/network.h"
 #include "hypervisor/qemu/qmp.h"
 
 namespace kata::hypervisor::qemu {
@@ -93,6 +95,7 @@ struct Driver::Machine : std::enable_shared_from_this<Machine> {
   std::shared_ptr<Console> console;
   std::optional<std::chrono::steady_clock::time_point> agent_began;
   std::shared_ptr<Qmp> qmp;
+  std::shared_ptr<Hotplug> hotplug;
   AgentLink agent;
   UniqueFd shared_fs;  // virtiofsd's socket, held until QEMU has started, to see who is late
   CappedLog messages{UniqueFd()};
@@ -132,6 +135,11 @@ Result<> Driver::Machine::Spawn(VmSpec spec) {
     shared_fs.Reset(fcntl(spec.shared_fs_socket.get(), F_DUPFD_CLOEXEC, 3));
     inputs.shared_fs_fd = fds.Add(std::move(spec.shared_fs_socket));
   }
+  for (NetworkDevice& device : spec.network) {
+    Inputs::Nic& nic = inputs.network.emplace_back();
+    for (UniqueFd& tap : device.taps) nic.taps.push_back(fds.Add(std::move(tap)));
+    for (UniqueFd& vhost : device.vhost) nic.vhost.push_back(fds.Add(std::move(vhost)));
+  }
   inputs.firmware = Firmware(settings);
 
   const std::string kernel_command_line = TRY(KernelCommandLine(config, spec, accel, tsc.Khz()));
@@ -142,6 +150,7 @@ Result<> Driver::Machine::Spawn(VmSpec spec) {
   command.extra_fds = fds.Numbers();
   const UniqueFd root = TRY(Open("/", O_PATH | O_DIRECTORY));
   command.working_directory = root.get();
+  if (spec.network_namespace) command.join_namespaces = {spec.network_namespace.get()};
   log::Debug("starting {}", fmt::join(command.argv, " "));
   auto child = kata::Spawn(command);
   if (!child) {
@@ -159,6 +168,10 @@ Result<> Driver::Machine::Spawn(VmSpec spec) {
   });
   console->Attach(std::move(console_pair.ours));
   qmp = Qmp::Create(executor, std::move(qmp_pair.ours));
+  hotplug = std::make_shared<Hotplug>(qmp, RootPorts(settings));
+  for (uint32_t i = 0; i < spec.network.size() && i < ColdPlugPorts(settings); ++i) {
+    hotplug->Occupy(i, NicId(spec.network[i].id));
+  }
   asio::co_spawn(executor, WatchExit(shared_from_this()), asio::detached);
   return {};
 }
@@ -278,6 +291,20 @@ asio::awaitable<Result<UniqueFd>> Driver::ConnectTo(std::shared_ptr<Machine> mac
   const std::chrono::milliseconds pause{settings.dial_timeout_ms};
   std::function<bool()> stop = [machine] { return machine->exit.has_value(); };
   co_return co_await ConnectVsock(machine->executor, machine->agent.cid, kAgentVsockPort, pause, timeout, stop);
+}
+
+asio::awaitable<Result<>> Driver::AddNetworkDevice(NetworkDevice device) { return AddNic(machine_, std::move(device)); }
+
+asio::awaitable<Result<>> Driver::RemoveNetworkDevice(std::string id) { return RemoveNic(machine_, std::move(id)); }
+
+asio::awaitable<Result<>> Driver::AddNic(std::shared_ptr<Machine> machine, NetworkDevice device) {
+  if (!machine->process.running()) co_return Fail(Code::kUnavailable, "the VM is not running");
+  co_return co_await PlugNic(machine->qmp, machine->hotplug, std::move(device));
+}
+
+asio::awaitable<Result<>> Driver::RemoveNic(std::shared_ptr<Machine> machine, std::string id) {
+  if (!machine->process.running()) co_return Fail(Code::kUnavailable, "the VM is not running");
+  co_return co_await UnplugNic(machine->qmp, machine->hotplug, std::move(id));
 }
 
 asio::awaitable<VmExit> Driver::WaitFor(std::shared_ptr<Machine> machine) {

@@ -17,6 +17,8 @@ class Driver : public Hypervisor {
 
   asio::awaitable<Result<>> Start(VmSpec spec) override;
   asio::awaitable<Result<UniqueFd>> ConnectAgent() override;
+  asio::awaitable<Result<>> AddNetworkDevice(NetworkDevice device) override;
+  asio::awaitable<Result<>> RemoveNetworkDevice(std::string id) override;
   asio::awaitable<VmExit> Wait() override;
   void Kill() override;
   void BootEnded() override;
@@ -29,6 +31,8 @@ class Driver : public Hypervisor {
   struct Machine;  // shared with every coroutine below, since one may first run when the driver has gone
   static asio::awaitable<Result<>> StartMachine(std::shared_ptr<Machine> machine, VmSpec spec);
   static asio::awaitable<Result<UniqueFd>> ConnectTo(std::shared_ptr<Machine> machine);
+  static asio::awaitable<Result<>> AddNic(std::shared_ptr<Machine> machine, NetworkDevice device);
+  static asio::awaitable<Result<>> RemoveNic(std::shared_ptr<Machine> machine, std::string id);
   static asio::awaitable<VmExit> WaitFor(std::shared_ptr<Machine> machine);
   std::shared_ptr<Machine> machine_;
 };

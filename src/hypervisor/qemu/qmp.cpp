@@ -8,6 +8,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "hypervisor/capped_log.h"
@@ -79,6 +80,9 @@ bool Qmp::TakeMessage(std::string_view text) {
     const std::string event = Text(message, "event");
     const auto data = message.find("data");
     if (event == "GUEST_PANICKED") guest_panicked_ = true;
+    if (event == "DEVICE_DELETED" && data != message.end() && data->is_object()) {
+      if (const auto device = deleted_.find(Text(*data, "device")); device != deleted_.end()) device->second = true;
+    }
     if (event == "SHUTDOWN" && data != message.end() && data->is_object()) shutdown_reason_ = Text(*data, "reason");
   } else {
     const auto id = message.find("id");
@@ -132,10 +136,24 @@ asio::awaitable<bool> Qmp::Changed(std::chrono::steady_clock::time_point deadlin
   co_return !*late;
 }
 
-Result<> Qmp::Send(std::string_view text) {
+Result<> Qmp::Send(std::string_view text, int fd) {
   // The socket's buffer holds far more than the few commands that are ever under way.
   if (!stream_.is_open() || !lost_.empty()) return Fail(Code::kUnavailable, "{}", lost_);
-  const ssize_t count = send(stream_.native_handle(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  iovec part{const_cast<char*>(text.data()), text.size()};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+  if (fd >= 0) {
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    cmsghdr* rights = CMSG_FIRSTHDR(&message);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(sizeof(int));
+    std::memcpy(CMSG_DATA(rights), &fd, sizeof fd);
+  }
+  const ssize_t count = sendmsg(stream_.native_handle(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
   if (count == static_cast<ssize_t>(text.size())) return {};
   if (count < 0) return FailErrno("cannot send to QEMU");
   return Fail(Code::kUnavailable, "QEMU does not read its control connection");
@@ -143,13 +161,38 @@ Result<> Qmp::Send(std::string_view text) {
 
 asio::awaitable<Result<std::string>> Qmp::Execute(std::string command, std::string arguments,
                                                   std::chrono::milliseconds timeout) {
+  return ExecuteWithFd(std::move(command), std::move(arguments), -1, timeout);
+}
+
+asio::awaitable<Result<>> Qmp::DeleteDevice(std::string id, std::chrono::milliseconds timeout) {
+  auto self = shared_from_this();
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  // Before the command: the event may come before its answer.
+  deleted_.emplace(id, false);
+  const std::string arguments = Dump(Json{{"id", id}});
+  auto asked = co_await Execute("device_del", arguments, timeout);
+  while (asked && !deleted_[id]) {
+    if (!lost_.empty()) {
+      asked = Fail(Code::kUnavailable, "QMP device_del: {}", lost_);
+    } else if (!co_await Changed(deadline)) {
+      asked = Fail(Code::kDeadlineExceeded, "the guest has not let the device {} go within {} ms", id, timeout.count());
+    }
+  }
+  const bool gone = deleted_[id];
+  deleted_.erase(id);
+  if (!asked && !gone) co_return tl::unexpected<Error>(asked.error());
+  co_return Result<>();
+}
+
+asio::awaitable<Result<std::string>> Qmp::ExecuteWithFd(std::string command, std::string arguments, int fd,
+                                                        std::chrono::milliseconds timeout) {
   auto self = shared_from_this();
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   const uint64_t id = next_id_++;
   Json message = {{"execute", command}, {"id", id}};
   if (!arguments.empty()) message["arguments"] = Json::parse(arguments, nullptr, false);
   const std::string text = Dump(message) + "\n";
-  CO_TRY(Context(Send(text), "QMP {}", command));
+  CO_TRY(Context(Send(text, fd), "QMP {}", command));
   calls_[id];
   while (true) {
     if (calls_[id]) {

@@ -35,6 +35,12 @@ class Qmp : public std::enable_shared_from_this<Qmp> {
   asio::awaitable<Result<std::string>> Execute(std::string command, std::string arguments,
                                                std::chrono::milliseconds timeout);
 
+  // As Execute, and passes a descriptor with the command (SCM_RIGHTS); it stays the caller's.
+  asio::awaitable<Result<std::string>> ExecuteWithFd(std::string command, std::string arguments, int fd,
+                                                     std::chrono::milliseconds timeout);
+  // device_del, until DEVICE_DELETED says that the guest has let the device go. kDeadlineExceeded: it has not.
+  asio::awaitable<Result<>> DeleteDevice(std::string id, std::chrono::milliseconds timeout);
+
   // QEMU has said hello; after that it makes its devices, and only then it takes commands.
   bool greeted() const { return greeted_; }
   // The reason of a SHUTDOWN event, such as "guest-shutdown", "guest-reset", "host-signal" (QAPI's ShutdownCause);
@@ -50,7 +56,7 @@ class Qmp : public std::enable_shared_from_this<Qmp> {
   Qmp(const asio::any_io_executor& executor, UniqueFd fd);
   static asio::awaitable<void> ReadLoop(std::shared_ptr<Qmp> self);
   asio::awaitable<bool> Changed(std::chrono::steady_clock::time_point deadline);
-  Result<> Send(std::string_view text);
+  Result<> Send(std::string_view text, int fd);
   bool ReadAvailable();
   bool TakeMessage(std::string_view text);
   void Lose(std::string why);
@@ -62,6 +68,7 @@ class Qmp : public std::enable_shared_from_this<Qmp> {
   std::string lost_;  // why the connection ended
   uint64_t next_id_ = 1;
   std::map<uint64_t, std::optional<Result<std::string>>> calls_;
+  std::map<std::string, bool> deleted_;  // devices that DeleteDevice waits for: whether they have gone
   std::string shutdown_reason_;
   bool guest_panicked_ = false;
 };

@@ -23,6 +23,8 @@ struct FakeVm {
   Result<> start_result;
   hypervisor::VmSpec spec;
   std::function<UniqueFd()> connect;  // the agent's channel
+  std::vector<std::string> plugged;   // "ID MAC" of network cards
+  std::vector<std::string> unplugged;
 
   // The VMM dies.
   void Die(std::string reason) {
@@ -40,6 +42,14 @@ class FakeHypervisor : public hypervisor::Hypervisor {
     co_return vm_->start_result;
   }
   asio::awaitable<Result<UniqueFd>> ConnectAgent() override { co_return vm_->connect(); }
+  asio::awaitable<Result<>> AddNetworkDevice(hypervisor::NetworkDevice device) override {
+    vm_->plugged.push_back(device.id + " " + device.mac);
+    co_return Result<>();
+  }
+  asio::awaitable<Result<>> RemoveNetworkDevice(std::string id) override {
+    vm_->unplugged.push_back(std::move(id));
+    co_return Result<>();
+  }
   asio::awaitable<hypervisor::VmExit> Wait() override {
     auto vm = vm_;
     co_await vm->exited.Wait();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/network/netlink.h"
+#include "rtnetlink/rtnetlink.h"
 
 #include <net/if.h>
 #include <netlink/addr.h>
@@ -11,9 +11,10 @@
 #include <netlink/route/neighbour.h>
 #include <netlink/route/route.h>
 
+#include <array>
 #include <cstdlib>
 
-namespace kata::agent::netlink {
+namespace kata::netlink {
 
 void Deleter::operator()(nl_sock* socket) const { nl_socket_free(socket); }
 void Deleter::operator()(nl_cache* cache) const { nl_cache_free(cache); }
@@ -45,6 +46,12 @@ Error ErrorOf(int nl_error, std::string what) {
       break;
   }
   return {code, fmt::format("{}: {}", what, nl_geterror(nl_error))};
+}
+
+std::string Text(nl_addr* address) {
+  std::array<char, 80> buffer{};
+  if (address == nullptr) return {};
+  return nl_addr2str(address, buffer.data(), buffer.size());
 }
 
 Result<Owned<nl_sock>> Connect() {
@@ -79,4 +86,4 @@ Result<Owned<rtnl_link>> LinkByName(nl_sock* socket, const std::string& name) {
   return Owned<rtnl_link>(link);
 }
 
-}  // namespace kata::agent::netlink
+}  // namespace kata::netlink

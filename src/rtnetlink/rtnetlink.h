@@ -14,7 +14,7 @@ struct nl_addr;
 struct rtnl_route;
 struct rtnl_neigh;
 
-namespace kata::agent::netlink {
+namespace kata::netlink {
 
 struct Deleter {
   void operator()(nl_sock* socket) const;
@@ -35,10 +35,20 @@ Result<Owned<nl_sock>> Connect();
 // The Error for what a libnl function answered, with errno's number where libnl hides one.
 Error ErrorOf(int nl_error, std::string what);
 
+// What a libnl function answered, as a Result with this in front.
+template <typename... Args>
+Result<> Check(int error, fmt::format_string<Args...> format, Args&&... args) {
+  if (error >= 0) return {};
+  return tl::unexpected<Error>(ErrorOf(error, fmt::format(format, std::forward<Args>(args)...)));
+}
+
+// An address as people write it, with the prefix length where it is not the whole; "" for none.
+std::string Text(nl_addr* address);
+
 // "10.0.0.1", "fe80::1/64" ...; family AF_INET, AF_INET6 or AF_UNSPEC for both.
 Result<Owned<nl_addr>> ParseAddress(const std::string& text, int family);
 
 // The link called name; kNotFound.
 Result<Owned<rtnl_link>> LinkByName(nl_sock* socket, const std::string& name);
 
-}  // namespace kata::agent::netlink
+}  // namespace kata::netlink

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sandbox/network/scan.h"
+
+#include <linux/if.h>
+#include <linux/if_arp.h>
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+#include <netlink/addr.h>
+#include <netlink/cache.h>
+#include <netlink/route/addr.h>
+#include <netlink/route/link.h>
+#include <netlink/route/neighbour.h>
+#include <netlink/route/nexthop.h>
+#include <netlink/route/route.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstring>
+
+#include "base/log.h"
+
+namespace kata::sandbox::network {
+namespace {
+
+using netlink::Check;
+using netlink::Owned;
+using netlink::Text;
+
+constexpr size_t kMaxAddresses = 256;
+constexpr size_t kMaxRoutes = 1024;
+constexpr size_t kMaxNeighbors = 1024;
+constexpr std::string_view kTapPrefix = "tap";
+constexpr std::string_view kTapSuffix = "_kata";
+
+template <typename Object, typename Visit>
+void ForEach(nl_cache* cache, Visit visit) {
+  for (nl_object* object = nl_cache_get_first(cache); object != nullptr; object = nl_cache_get_next(object)) {
+    visit(reinterpret_cast<Object*>(object));
+  }
+}
+
+std::string WithoutPrefix(std::string address) {
+  address.resize(std::min(address.find('/'), address.size()));
+  return address;
+}
+
+types::IPFamily FamilyOf(int family) { return family == AF_INET6 ? types::v6 : types::v4; }
+
+bool IsLinkLocal(rtnl_addr* address) {
+  return rtnl_addr_get_family(address) == AF_INET6 && rtnl_addr_get_scope(address) == RT_SCOPE_LINK;
+}
+
+// The address that a kernel makes of the MAC by itself (RFC 4291, appendix A): the guest's does it, too.
+bool IsMadeOf(nl_addr* mac, nl_addr* address) {
+  if (mac == nullptr || nl_addr_get_len(mac) != 6 || nl_addr_get_len(address) != 16) return false;
+  const auto* m = static_cast<const uint8_t*>(nl_addr_get_binary_addr(mac));
+  const std::array<uint8_t, 8> made = {static_cast<uint8_t>(m[0] ^ 2), m[1], m[2], 0xff, 0xfe, m[3], m[4], m[5]};
+  return std::memcmp(static_cast<const uint8_t*>(nl_addr_get_binary_addr(address)) + 8, made.data(), made.size()) == 0;
+}
+
+// Whether one of the addresses was given to it by somebody.
+bool AddAddresses(nl_cache* addresses, rtnl_link* link, types::Interface& config) {
+  bool given = false;
+  ForEach<rtnl_addr>(addresses, [&](rtnl_addr* address) {
+    if (rtnl_addr_get_ifindex(address) != rtnl_link_get_ifindex(link)) return;
+    nl_addr* local = rtnl_addr_get_local(address);
+    if (local == nullptr || config.ipaddresses_size() >= static_cast<int>(kMaxAddresses)) return;
+    const bool link_local = IsLinkLocal(address);
+    given |= !link_local;
+    if (link_local && IsMadeOf(rtnl_link_get_addr(link), local)) return;
+    types::IPAddress& added = *config.add_ipaddresses();
+    added.set_family(FamilyOf(rtnl_addr_get_family(address)));
+    added.set_address(WithoutPrefix(Text(local)));
+    added.set_mask(std::to_string(rtnl_addr_get_prefixlen(address)));
+  });
+  return given;
+}
+
+std::string KindOf(rtnl_link* link) {
+  const char* kind = rtnl_link_get_type(link);
+  return kind != nullptr ? kind : "";
+}
+
+void AddLink(rtnl_link* link, nl_cache* addresses, PodNetwork& found) {
+  const std::string name = rtnl_link_get_name(link) != nullptr ? rtnl_link_get_name(link) : "";
+  found.links.push_back(rtnl_link_get_ifindex(link));
+  if ((rtnl_link_get_flags(link) & IFF_LOOPBACK) != 0 || IsTapName(name)) return;
+  PodInterface interface;
+  interface.index = rtnl_link_get_ifindex(link);
+  interface.parent = rtnl_link_get_link(link);
+  types::Interface& config = interface.config;
+  if (!AddAddresses(addresses, link, config)) return;
+  const std::string kind = KindOf(link);
+  const auto type = EndpointType(kind, rtnl_link_get_arptype(link) == ARPHRD_ETHER);
+  if (!type) {
+    found.unsupported.push_back(
+        fmt::format("unsupported network interface {}: a link of the kind {} cannot be attached to a VM", name,
+                    kind.empty() ? fmt::format("of hardware type {}", rtnl_link_get_arptype(link)) : kind));
+    return;
+  }
+  config.set_device(name);
+  config.set_name(name);
+  config.set_mtu(rtnl_link_get_mtu(link));
+  config.set_hwaddr(Text(rtnl_link_get_addr(link)));
+  config.set_type(*type);
+  config.set_raw_flags(rtnl_link_get_flags(link) & IFF_NOARP);
+  if (found.interfaces.size() >= kMaxInterfaces) {
+    found.unsupported.push_back(fmt::format("network interface {}: a pod can have {} of them", name, kMaxInterfaces));
+    return;
+  }
+  found.interfaces.push_back(std::move(interface));
+}
+
+// What somebody has set: not what the kernel makes of the addresses, nor what it learns from routers, as the guest's
+// does by itself.
+bool Matters(rtnl_route* route) {
+  const int protocol = rtnl_route_get_protocol(route);
+  return rtnl_route_get_table(route) == RT_TABLE_MAIN && rtnl_route_get_type(route) == RTN_UNICAST &&
+         protocol != RTPROT_KERNEL && protocol != RTPROT_RA && protocol != RTPROT_REDIRECT &&
+         (rtnl_route_get_flags(route) & RTM_F_CLONED) == 0;
+}
+
+void AddRoute(rtnl_route* route, PodNetwork& found) {
+  if (!Matters(route) || found.routes.size() >= kMaxRoutes) return;
+  rtnl_nexthop* hop = rtnl_route_nexthop_n(route, 0);
+  const PodInterface* interface = hop != nullptr ? found.Find(rtnl_route_nh_get_ifindex(hop)) : nullptr;
+  if (interface == nullptr) return;
+  types::Route added;
+  added.set_family(FamilyOf(rtnl_route_get_family(route)));
+  nl_addr* destination = rtnl_route_get_dst(route);
+  if (destination != nullptr && nl_addr_get_prefixlen(destination) != 0) {
+    // With the prefix length always, which the text of a single host's address lacks.
+    added.set_dest(fmt::format("{}/{}", WithoutPrefix(Text(destination)), nl_addr_get_prefixlen(destination)));
+  }
+  added.set_device(interface->config.name());
+  added.set_gateway(WithoutPrefix(Text(rtnl_route_nh_get_gateway(hop))));
+  added.set_source(WithoutPrefix(Text(rtnl_route_get_pref_src(route))));
+  added.set_scope(rtnl_route_get_scope(route));
+  added.set_flags(rtnl_route_nh_get_flags(hop) & RTNH_F_ONLINK);
+  added.set_priority(rtnl_route_get_priority(route));
+  uint32_t mtu = 0;
+  if (rtnl_route_get_metric(route, RTAX_MTU, &mtu) == 0) added.set_mtu(mtu);
+  if (rtnl_route_get_nnexthops(route) > 1) {
+    log::Warn("the route to {} has several next hops: the guest gets the first", added.dest());
+  }
+  found.routes.push_back(std::move(added));
+}
+
+void AddNeighbor(rtnl_neigh* neighbor, PodNetwork& found) {
+  const int state = rtnl_neigh_get_state(neighbor);
+  const PodInterface* interface = found.Find(rtnl_neigh_get_ifindex(neighbor));
+  nl_addr* address = rtnl_neigh_get_dst(neighbor);
+  nl_addr* mac = rtnl_neigh_get_lladdr(neighbor);
+  if (interface == nullptr || address == nullptr || mac == nullptr || state < 0 || (state & NUD_PERMANENT) == 0 ||
+      found.neighbors.size() >= kMaxNeighbors) {
+    return;
+  }
+  const int family = nl_addr_get_family(address);
+  if (family != AF_INET && family != AF_INET6) return;
+  types::ARPNeighbor added;
+  added.mutable_toipaddress()->set_family(FamilyOf(family));
+  added.mutable_toipaddress()->set_address(WithoutPrefix(Text(address)));
+  added.set_device(interface->config.name());
+  added.set_lladdr(Text(mac));
+  added.set_state(NUD_PERMANENT);
+  found.neighbors.push_back(std::move(added));
+}
+
+}  // namespace
+
+std::string TapName(int index) { return fmt::format("{}{}{}", kTapPrefix, index, kTapSuffix); }
+
+bool IsTapName(std::string_view name) {
+  if (!name.starts_with(kTapPrefix) || !name.ends_with(kTapSuffix)) return false;
+  if (name.size() <= kTapPrefix.size() + kTapSuffix.size()) return false;
+  name.remove_prefix(kTapPrefix.size());
+  name.remove_suffix(kTapSuffix.size());
+  return name.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+std::optional<std::string> EndpointType(std::string_view kind, bool ethernet) {
+  if (!ethernet) return std::nullopt;
+  // Sub-functions of network cards call themselves "device".
+  if (kind.empty() || kind == "device") return "physical";
+  if (kind == "tun") return "tap";
+  for (const char* known : {"veth", "macvlan", "macvtap", "ipvlan", "vlan"}) {
+    if (kind == known) return known;
+  }
+  return std::nullopt;
+}
+
+const PodInterface* PodNetwork::Find(int index) const {
+  const auto found = std::find_if(interfaces.begin(), interfaces.end(),
+                                  [index](const PodInterface& interface) { return interface.index == index; });
+  return found == interfaces.end() ? nullptr : &*found;
+}
+
+Result<PodNetwork> Scan(nl_sock* socket) {
+  nl_cache* raw = nullptr;
+  TRY(Check(rtnl_link_alloc_cache(socket, AF_UNSPEC, &raw), "cannot list the pod's interfaces"));
+  const Owned<nl_cache> links(raw);
+  TRY(Check(rtnl_addr_alloc_cache(socket, &raw), "cannot list the pod's addresses"));
+  const Owned<nl_cache> addresses(raw);
+  TRY(Check(rtnl_route_alloc_cache(socket, AF_UNSPEC, 0, &raw), "cannot list the pod's routes"));
+  const Owned<nl_cache> routes(raw);
+  TRY(Check(rtnl_neigh_alloc_cache(socket, &raw), "cannot list the pod's neighbours"));
+  const Owned<nl_cache> neighbors(raw);
+
+  PodNetwork found;
+  ForEach<rtnl_link>(links.get(), [&](rtnl_link* link) { AddLink(link, addresses.get(), found); });
+  std::sort(found.interfaces.begin(), found.interfaces.end(),
+            [](const PodInterface& a, const PodInterface& b) { return a.index < b.index; });
+  ForEach<rtnl_route>(routes.get(), [&](rtnl_route* route) { AddRoute(route, found); });
+  // On-link routes before those that need them to reach their gateway.
+  std::stable_partition(found.routes.begin(), found.routes.end(),
+                        [](const types::Route& route) { return route.gateway().empty(); });
+  ForEach<rtnl_neigh>(neighbors.get(), [&](rtnl_neigh* neighbor) { AddNeighbor(neighbor, found); });
+  return found;
+}
+
+}  // namespace kata::sandbox::network
