@@ -97,8 +97,8 @@ class Hypervisor {
   // kNotFound; kDeadlineExceeded: the guest did not answer, and the disk is still there.
   virtual asio::awaitable<Result<>> RemoveBlockDevice(std::string id) = 0;
   // Plugs or unplugs processors until there are count (1 to max_vcpus, else kInvalidArgument); returns how many there
-  // are then. New ones wait for the agent's OnlineCPUMem. A guest that does not give one up is kDeadlineExceeded. One
-  // call at a time.
+  // are then: more than count where none can be unplugged, as with tcg. New ones wait for the agent's OnlineCPUMem. A
+  // guest that does not give one up is kDeadlineExceeded or kAborted. One call at a time.
   virtual asio::awaitable<Result<uint32_t>> SetVcpus(uint32_t count) = 0;
   // Changes the guest's memory to mib, rounded up to what can be plugged; returns how much there is then. Without
   // virtio-mem it only grows. kInvalidArgument: above max_memory_mib; kResourceExhausted: memory_slots are used up. One

@@ -232,6 +232,10 @@ Result<std::string> KernelCommandLine(const config::Config& config, const VmSpec
     words.push_back(fmt::format("agent.hotplug_timeout={}", 3 * TimeoutScale(accel)));
     if (tsc_khz != 0) words.push_back(fmt::format("tsc_early_khz={}", tsc_khz));
   }
+  if (config.hypervisor.enable_virtio_mem && CanAddMemory(spec)) {
+    // Memory that the kernel itself does not use can be taken away again.
+    words.emplace_back("memory_hotplug.online_policy=auto-movable");
+  }
   words.push_back("agent.log=" + (config.agent.enable_debug ? "debug" : config.agent.log_level));
   if (config.agent.container_pipe_size > 0) {
     words.push_back(fmt::format("agent.container_pipe_size={}", config.agent.container_pipe_size));

@@ -80,6 +80,7 @@ Json DiskProperties(const config::HypervisorConfig& settings, const std::string&
   properties["config-wce"] = false;
   properties["num-queues"] = settings.num_queues;
   properties["queue-size"] = settings.queue_size;
+  properties["romfile"] = "";  // nothing boots from it
   return properties;
 }
 
@@ -89,6 +90,7 @@ asio::awaitable<Result<>> Disks::PlugController() {
   Json properties = {{"driver", "virtio-scsi-pci"},
                      {"id", kController},
                      {"disable-legacy", "on"},
+                     {"romfile", ""},
                      {"num_queues", settings_.num_queues},
                      {"virtqueue_size", settings_.queue_size}};
   std::string text = properties.dump();

@@ -179,7 +179,8 @@ Result<> Driver::Machine::Spawn(VmSpec spec) {
     hotplug->Occupy(i, NicId(spec.network[i].id));
   }
   disks.emplace(qmp, hotplug, settings);
-  resizer.emplace(qmp, settings, spec, kGiveBackTime * TimeoutScale(accel));
+  // Under tcg, QEMU 7.2 corrupts its memory when a processor goes, and crashes when the next one comes.
+  resizer.emplace(qmp, settings, spec, kGiveBackTime * TimeoutScale(accel), accel == Accel::kKvm);
   asio::co_spawn(executor, WatchExit(shared_from_this()), asio::detached);
   return {};
 }

@@ -33,7 +33,7 @@ int64_t Number(const Json& object, const char* key) {
 // What the guest's ACPI said of a request to eject a device (ACPI 6.3, _OST).
 bool RefusesEjection(const Json& info) {
   constexpr int64_t kEjectRequest = 3;
-  constexpr int64_t kInProgress = 0x83;
+  constexpr int64_t kInProgress = 0x84;  // as Linux counts
   const int64_t status = Number(info, "status");
   return info.is_object() && Number(info, "source") == kEjectRequest && status != 0 && status != kInProgress;
 }

@@ -62,10 +62,11 @@ uint64_t MaxMemoryMib(const VmSpec& spec) {
 }
 
 Resizer::Resizer(std::shared_ptr<Qmp> qmp, const config::HypervisorConfig& settings, const VmSpec& spec,
-                 std::chrono::milliseconds time)
+                 std::chrono::milliseconds time, bool unplugs_vcpus)
     : qmp_(std::move(qmp)),
       settings_(settings),
       time_(time),
+      unplugs_vcpus_(unplugs_vcpus),
       max_vcpus_(CanAddVcpus(spec) ? spec.max_vcpus : spec.vcpus),
       base_mib_(spec.memory_mib),
       max_mib_(CanAddMemory(spec) ? MaxMemoryMib(spec) : spec.memory_mib) {}
@@ -93,7 +94,7 @@ asio::awaitable<Result<uint32_t>> Resizer::SetVcpus(uint32_t count) {
     ++present;
   }
   // Only what was plugged can go again; the last one first.
-  for (auto cpu = cpus.rbegin(); cpu != cpus.rend() && present > count; ++cpu) {
+  for (auto cpu = cpus.rbegin(); cpu != cpus.rend() && present > count && unplugs_vcpus_; ++cpu) {
     if (cpu->id.empty()) continue;
     std::string id = cpu->id;
     auto gone = co_await qmp_->DeleteDevice(std::move(id), time_);

@@ -30,9 +30,9 @@ uint64_t MaxMemoryMib(const VmSpec& spec);
 // settings must outlive it, and it its calls, of which there is one of each kind at a time.
 class Resizer {
  public:
-  // time: how long the guest may take to give something back.
+  // time: how long the guest may take to give something back. unplugs_vcpus: QEMU can take processors out again.
   Resizer(std::shared_ptr<Qmp> qmp, const config::HypervisorConfig& settings, const VmSpec& spec,
-          std::chrono::milliseconds time);
+          std::chrono::milliseconds time, bool unplugs_vcpus);
 
   // As Hypervisor::SetVcpus and SetMemory.
   asio::awaitable<Result<uint32_t>> SetVcpus(uint32_t count);
@@ -47,6 +47,7 @@ class Resizer {
   std::shared_ptr<Qmp> qmp_;
   const config::HypervisorConfig& settings_;
   std::chrono::milliseconds time_;
+  bool unplugs_vcpus_;
   uint32_t max_vcpus_;
   uint64_t base_mib_;
   uint64_t max_mib_;
