@@ -77,7 +77,7 @@ Result<BlockNode> FindByScsi(const std::string& sys, std::string_view address) {
   if (fd) {
     for (const std::string& device : TRY(ListDir(fd.get()))) {
       if (!device.ends_with(wanted) || device.find(':') + wanted.size() != device.size()) continue;
-      const std::string name = NameIn(folder + "/" + device + "/block", "");
+      const std::string name = NameIn(fmt::format("{}/{}/block", folder, device), "");
       if (!name.empty()) return NodeOf(sys, name);
     }
   }
