@@ -39,6 +39,12 @@ Error ErrorOf(int nl_error, std::string what) {
     case NLE_RANGE:
       code = Code::kInvalidArgument;
       break;
+    case NLE_OPNOTSUPP:
+      code = Code::kUnimplemented;
+      break;
+    case NLE_BUSY:
+      code = Code::kUnavailable;
+      break;
     case NLE_PERM:
       code = Code::kPermissionDenied;
       break;
