@@ -41,6 +41,7 @@ struct Plan {
   config::Config config;
   oci::Bundle bundle;
   hypervisor::AccelChoice accel;
+  std::optional<network::Namespace> network_namespace;
   std::chrono::steady_clock::time_point began;
 };
 
@@ -101,6 +102,9 @@ Result<> Prepare(const std::vector<std::string>& arguments, Plan& plan) {
   plan.directory = TRY(TakeInherited(kDirectoryFd));
   plan.options = TRY(ParseSandboxArguments(arguments));
   TRY(OpenLog(plan.directory.get(), plan.options.debug));
+  if (plan.options.network_namespace) {
+    plan.network_namespace = TRY(network::Namespace::Of(TRY(TakeInherited(kNetworkNamespaceFd))));
+  }
   TRY(JoinCgroups(plan.options));
   // The caller's folder must not be kept busy.
   if (chdir("/") != 0) return FailErrno("cannot change to /");
@@ -153,9 +157,12 @@ Result<grpc::CreateSandboxRequest> SandboxRequest(const Plan& plan) {
   return request;
 }
 
-Result<std::shared_ptr<Machine>> MakeMachine(const asio::any_io_executor& executor, const Plan& plan,
+Result<std::shared_ptr<Machine>> MakeMachine(const asio::any_io_executor& executor, Plan& plan, uint32_t vcpus,
                                              const std::string& shared_dir) {
   MachineParts parts;
+  // Without a network of its own a container of the command line has loopback only, as it always had.
+  auto options = network::OptionsOf(plan.config, plan.options.id, vcpus, network::HostNetwork::kLoopbackOnly);
+  parts.network = TRY(network::Network::Create(executor, std::move(options), std::move(plan.network_namespace)));
   parts.id = plan.options.id;
   parts.agent = plan.config.agent;
   parts.timeout_scale = hypervisor::TimeoutScale(plan.accel.accel);
@@ -188,7 +195,8 @@ Result<bool> RunSandbox(Plan& plan) {
   SandboxParts parts;
   parts.shared_files = TRY(SharedFiles::Create(plan.directory.get()));
   std::string shared_dir = parts.shared_files->path();
-  parts.machine = TRY(MakeMachine(executor, plan, shared_dir));
+  VmSize size = SizeVm(plan.config.hypervisor, plan.bundle.spec.linux().resources(), ThisHost());
+  parts.machine = TRY(MakeMachine(executor, plan, size.vcpus, shared_dir));
   parts.standins = std::make_shared<StandinServer>(executor);
   parts.guest_seccomp = !plan.config.runtime.disable_guest_seccomp;
   parts.state = TRY(FirstState(plan));
@@ -197,7 +205,6 @@ Result<bool> RunSandbox(Plan& plan) {
     if (auto dropped = DropHostMounts(shared_dir); !dropped) log::Warn("{}", dropped.error().message());
   };
   grpc::CreateSandboxRequest request = TRY(SandboxRequest(plan));
-  VmSize size = SizeVm(plan.config.hypervisor, plan.bundle.spec.linux().resources(), ThisHost());
   parts.bundle = std::move(plan.bundle);
   auto machine = parts.machine;
   auto standins = parts.standins;

@@ -161,6 +161,20 @@ Result<Attached> Attach(const Namespace& pod, nl_sock* socket, const PodInterfac
   return attached;
 }
 
+Result<> Renew(nl_sock* socket, const Attachment& attachment, const PodInterface& interface,
+               const AttachOptions& options) {
+  const auto tap = netlink::LinkByName(socket, TapName(attachment.index));
+  if (!tap) return {};  // the VM has ended
+  const auto mtu = static_cast<unsigned>(interface.config.mtu());
+  if (rtnl_link_get_mtu(tap->get()) != mtu) TRY(SetUpTap(socket, tap->get(), mtu));
+  if (attachment.model == Model::kMacvtap) return {};
+  const int index = rtnl_link_get_ifindex(tap->get());
+  if (TRY(RedirectTarget(socket, index)) != interface.index) TRY(Redirect(socket, index, interface.index));
+  if (TRY(RedirectTarget(socket, interface.index)) == index) return {};
+  if (options.tx_rate != 0) TRY(LimitRate(socket, interface.index, options.tx_rate));
+  return Redirect(socket, interface.index, index);
+}
+
 Result<> Detach(nl_sock* socket, const Attachment& attachment) {
   Result<> result;
   if (attachment.model == Model::kMacvtap) {

@@ -42,6 +42,10 @@ struct Attached {
 // Connects one interface; all or nothing. The tap lives as long as the device's descriptors.
 Result<Attached> Attach(const Namespace& pod, nl_sock* socket, const PodInterface& interface,
                         const AttachOptions& options);
+// Makes good what the pod has changed since: the link's MTU, and the filters, which a link loses that leaves its
+// namespace, also when it comes back.
+Result<> Renew(nl_sock* socket, const Attachment& attachment, const PodInterface& interface,
+               const AttachOptions& options);
 // What is no longer there is no error.
 Result<> Detach(nl_sock* socket, const Attachment& attachment);
 
