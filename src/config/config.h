@@ -51,7 +51,7 @@ struct HypervisorConfig {
   uint32_t network_queues = 0;            // pairs of queues of each NIC; 0: as many as vCPUs
   uint64_t rx_rate_limiter_max_rate = 0;  // what the guest may receive, bits per second; 0: no limit
   uint64_t tx_rate_limiter_max_rate = 0;  // what the guest may send
-  uint32_t pcie_root_port = 8;            // places for devices that come while the guest runs; not with microvm
+  uint32_t default_bridges = 1;           // 1: with a bridge for devices that come while the guest runs; q35 only
 
   bool operator==(const HypervisorConfig&) const = default;
 };

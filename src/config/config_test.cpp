@@ -48,10 +48,10 @@ std::string PartOf(const std::string& text, const std::string& section) {
 
 TEST(ShippedConfiguration, HasEveryUsedKey) {
   // Second names, and keys that are known only to refuse all but one value.
-  const std::set<std::string> left_out = {
-      "hypervisor.qemu.seccompsandbox", "hypervisor.qemu.confidential_guest", "hypervisor.qemu.shared_fs",
-      "agent.kata.dial_timeout",        "agent.kata.debug_console_enabled",   "runtime.create_container_timeout",
-      "runtime.disable_new_netns",      "runtime.sandbox_bind_mounts",        "runtime.emptydir_mode"};
+  const std::set<std::string> left_out = {"hypervisor.qemu.seccompsandbox",   "hypervisor.qemu.confidential_guest",
+                                          "hypervisor.qemu.shared_fs",        "agent.kata.dial_timeout",
+                                          "agent.kata.debug_console_enabled", "runtime.create_container_timeout",
+                                          "runtime.sandbox_bind_mounts",      "runtime.emptydir_mode"};
   const std::string text = ShippedText();
   for (const Section& section : Sections()) {
     const std::string part = PartOf(text, section.name);
@@ -200,9 +200,8 @@ TEST(ApplyText, RefusesWhatItCannotDo) {
   EXPECT_EQ(Hypervisor("shared_fs = \"none\""),
             "c.toml:2: hypervisor.qemu.shared_fs: expected \"virtio-fs\", found \"none\": nothing else carries a "
             "container's files yet");
-  for (const char* line :
-       {"[agent.kata]\ndebug_console_enabled = true", "[runtime]\ndisable_new_netns = true",
-        "[runtime]\nsandbox_bind_mounts = [\"/a\"]", "[runtime]\nemptydir_mode = \"block-encrypted\""}) {
+  for (const char* line : {"[agent.kata]\ndebug_console_enabled = true", "[runtime]\nsandbox_bind_mounts = [\"/a\"]",
+                           "[runtime]\nemptydir_mode = \"block-encrypted\""}) {
     EXPECT_NE(ErrorOf(line).find("not supported") + ErrorOf(line).find("no shell"), 2 * std::string::npos)
         << line << ": " << ErrorOf(line);
   }
@@ -210,6 +209,33 @@ TEST(ApplyText, RefusesWhatItCannotDo) {
                            "[agent.kata]\ndebug_console_enabled = false", "[runtime]\ndisable_new_netns = false",
                            "[runtime]\nsandbox_bind_mounts = []", "[runtime]\nemptydir_mode = \"shared-fs\""}) {
     EXPECT_EQ(ErrorOf(line), "");
+  }
+}
+
+TEST(ApplyText, NetworkKeys) {
+  Config config;
+  const auto warnings = ApplyText(config,
+                                  "[hypervisor.qemu]\ndisable_vhost_net = true\nnetwork_queues = 2\n"
+                                  "rx_rate_limiter_max_rate = 20000000000\ntx_rate_limiter_max_rate = 1000\n"
+                                  "default_bridges = 0\n[runtime]\ninternetworking_model = \"none\"\n"
+                                  "disable_new_netns = true\ndan_conf = \"/etc/dans\"\n",
+                                  "c.toml");
+  ASSERT_TRUE(warnings) << warnings.error().message();
+  EXPECT_TRUE(warnings->empty());
+  EXPECT_TRUE(config.hypervisor.disable_vhost_net);
+  EXPECT_EQ(config.hypervisor.network_queues, 2U);
+  EXPECT_EQ(config.hypervisor.rx_rate_limiter_max_rate, 20000000000U);
+  EXPECT_EQ(config.hypervisor.tx_rate_limiter_max_rate, 1000U);
+  EXPECT_EQ(config.hypervisor.default_bridges, 0U);
+  EXPECT_EQ(config.runtime.internetworking_model, "none");
+  EXPECT_TRUE(config.runtime.disable_new_netns);
+  EXPECT_EQ(config.runtime.dan_conf, "/etc/dans");
+  for (const auto& [line, message] : std::map<std::string, std::string>{
+           {"[runtime]\ndisable_new_netns = true", "needs internetworking_model = \"none\""},
+           {"[runtime]\ninternetworking_model = \"l3forwarding\"", "tcfilter, macvtap, none"},
+           {"[hypervisor.qemu]\ndefault_bridges = 2", "0 to 1"},
+           {"[hypervisor.qemu]\ntx_rate_limiter_max_rate = -1", "0 to 1000000000000"}}) {
+    EXPECT_NE(ErrorOf(line).find(message), std::string::npos) << ErrorOf(line);
   }
 }
 

@@ -152,7 +152,7 @@ std::vector<Key> UsedKeys() {
         Integer("network_queues", &H::network_queues, 0, kMaxNetworkQueues),
         Integer("rx_rate_limiter_max_rate", &H::rx_rate_limiter_max_rate, 0, kMaxRate),
         Integer("tx_rate_limiter_max_rate", &H::tx_rate_limiter_max_rate, 0, kMaxRate),
-        Integer("pcie_root_port", &H::pcie_root_port, 0, 16),
+        Integer("default_bridges", &H::default_bridges, 0, 1),
   };
 }
 
@@ -174,7 +174,6 @@ constexpr const char* kUnused[] = {
     "overhead_memory",
     "memory_slots",
     "memory_offset",
-    "default_bridges",
     "enable_virtio_mem",
     "hugepage_type",
     "enable_guest_swap",
@@ -212,6 +211,7 @@ constexpr const char* kUnused[] = {
     "enable_iommu_platform",
     "hot_plug_vfio",
     "cold_plug_vfio",
+    "pcie_root_port",
     "pcie_switch_port",
     "disable_image_nvdimm",
     "disable_nesting_checks",

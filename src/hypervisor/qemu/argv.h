@@ -29,12 +29,15 @@ struct Inputs {
   std::string firmware;      // a file name that QEMU finds; empty: the machine's own
 };
 
-// The places for devices that come and go, and how they are called: "rp0" at the address "1d.0" of the root bus.
-uint32_t RootPorts(const config::HypervisorConfig& config);
-std::string RootPortId(uint32_t port);
-std::string RootPortAddress(uint32_t port);
+// The places for devices that come and go, on a bridge: how many there are, the bridge's name as QEMU's "bus", and a
+// place's "addr" there, in hexadecimal.
+uint32_t Places(const config::HypervisorConfig& config);
+inline constexpr char kBridge[] = "bridge0";
+std::string PlaceAddress(uint32_t place);
+// The same as a path for the guest, "1d/02": the bridge's slot on the root bus, the place's on the bridge.
+std::string PlacePath(uint32_t place);
 // So many of them, from the first on, hold network cards from the start, so that these can be taken out.
-uint32_t ColdPlugPorts(const config::HypervisorConfig& config);
+uint32_t ColdPlugPlaces(const config::HypervisorConfig& config);
 // QEMU's name for the device of a NetworkDevice; the id itself is its netdev's.
 std::string NicId(const std::string& id);
 

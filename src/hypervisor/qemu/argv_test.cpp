@@ -28,8 +28,15 @@ class ArgvTest : public ::testing::Test {
     config_.path = "/usr/bin/qemu-system-x86_64";
     config_.machine_type = "q35";
     config_.cpu_features.clear();
+    config_.default_bridges = 0;
   }
 
+  void AddNic(const std::string& id, size_t queues) {
+    NetworkDevice& device = spec_.network.emplace_back();
+    device.id = id;
+    device.mac = fmt::format("02:00:00:00:00:{:02}", spec_.network.size());
+    inputs_.network.emplace_back().taps.resize(queues, 20);
+  }
   std::vector<std::string> Make() {
     auto argv = Argv(config_, spec_, inputs_, "console=hvc0 quiet");
     EXPECT_TRUE(argv) << argv.error().message();
@@ -51,6 +58,12 @@ class ArgvTest : public ::testing::Test {
 };
 
 TEST_F(ArgvTest, Q35Emulated) {
+  config_.default_bridges = 1;
+  AddNic("net0", 2);
+  AddNic("net1", 1);
+  inputs_.network[0].taps = {9, 10};
+  inputs_.network[1].taps = {11};
+  inputs_.network[1].vhost = {12};
   inputs_.firmware = "qboot.rom";
   EXPECT_EQ(Lines(), R"(/usr/bin/qemu-system-x86_64
 -name sandbox-pod1,debug-threads=on
@@ -81,10 +94,34 @@ TEST_F(ArgvTest, Q35Emulated) {
 -chardev socket,id=agent,fd=7
 -device virtserialport,chardev=agent,name=agent.channel.0
 -object rng-random,id=rng,filename=/dev/urandom
--device virtio-rng-pci,rng=rng,romfile=
+-device pci-bridge,id=bridge0,bus=pcie.0,addr=1d,chassis_nr=1,shpc=off
+-device virtio-rng-pci,rng=rng,bus=bridge0,addr=01,disable-legacy=on,romfile=
 -chardev socket,id=sharedfs,fd=8
 -device vhost-user-fs-pci,chardev=sharedfs,tag=kataShared,queue-size=1024,romfile=
+-netdev tap,id=net0,fds=9:10
+-device virtio-net-pci,netdev=net0,id=nic-net0,mac=02:00:00:00:00:01,mq=on,vectors=6,bus=bridge0,addr=02,disable-legacy=on,romfile=
+-netdev tap,id=net1,fds=11,vhost=on,vhostfds=12
+-device virtio-net-pci,netdev=net1,id=nic-net1,mac=02:00:00:00:00:02,bus=bridge0,addr=03,disable-legacy=on,romfile=
 )");
+}
+
+TEST_F(ArgvTest, PlacesForDevices) {
+  EXPECT_EQ(Places(config_), 0U);
+  AddNic("net0", 1);
+  EXPECT_THAT(Lines(), Not(HasSubstr("bridge")));
+  config_.default_bridges = 1;
+  EXPECT_EQ(PlaceAddress(Places(config_) - 1), "1e");
+  EXPECT_EQ(PlacePath(0), "1d/02");
+  // A part of the places stays free for what comes later.
+  for (int more = 1; more < 32; ++more) AddNic(fmt::format("net{}", more), 1);
+  EXPECT_THAT(Lines(), HasSubstr("addr=0f,disable-legacy=on"));
+  EXPECT_THAT(Lines(), Not(HasSubstr("addr=10,")));
+  spec_.network.resize(1);
+  inputs_.network.resize(1);
+  config_.machine_type = "microvm";
+  EXPECT_THAT(Lines(), Not(HasSubstr("bridge")));
+  EXPECT_THAT(Lines(), HasSubstr("-netdev tap,id=net0,fds=20\n"
+                                 "-device virtio-net-device,netdev=net0,id=nic-net0,mac=02:00:00:00:00:01\n"));
 }
 
 TEST_F(ArgvTest, MicrovmWithKvmAndVsock) {

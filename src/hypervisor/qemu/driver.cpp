@@ -168,8 +168,8 @@ Result<> Driver::Machine::Spawn(VmSpec spec) {
   });
   console->Attach(std::move(console_pair.ours));
   qmp = Qmp::Create(executor, std::move(qmp_pair.ours));
-  hotplug = std::make_shared<Hotplug>(qmp, RootPorts(settings));
-  for (uint32_t i = 0; i < spec.network.size() && i < ColdPlugPorts(settings); ++i) {
+  hotplug = std::make_shared<Hotplug>(qmp, Places(settings));
+  for (uint32_t i = 0; i < spec.network.size() && i < ColdPlugPlaces(settings); ++i) {
     hotplug->Occupy(i, NicId(spec.network[i].id));
   }
   asio::co_spawn(executor, WatchExit(shared_from_this()), asio::detached);

@@ -18,7 +18,7 @@ constexpr milliseconds kUnplugTime{30000};
 
 }  // namespace
 
-void Hotplug::Occupy(uint32_t port, std::string device) { taken_[port] = std::move(device); }
+void Hotplug::Occupy(uint32_t place, std::string device) { taken_[place] = std::move(device); }
 
 asio::awaitable<Result<>> Hotplug::PassFd(std::string name, UniqueFd fd) {
   const std::string arguments = Json{{"fdname", name}}.dump();
@@ -28,43 +28,43 @@ asio::awaitable<Result<>> Hotplug::PassFd(std::string name, UniqueFd fd) {
 
 asio::awaitable<Result<std::string>> Hotplug::Plug(std::string properties) {
   auto self = shared_from_this();
-  if (ports_ == 0) {
+  if (places_ == 0) {
     co_return Fail(Code::kUnimplemented,
                    "this machine has no places for devices that come while the guest runs: it needs machine_type q35 "
-                   "and a pcie_root_port that is not 0");
+                   "and default_bridges = 1");
   }
   Json device = Json::parse(properties, nullptr, false);
   if (!device.is_object() || !device.contains("id")) {
     co_return Fail(Code::kInvalidArgument, "a device needs a JSON object with an id");
   }
-  uint32_t port = 0;
-  while (port < ports_ && taken_.contains(port)) ++port;
-  if (port == ports_) {
-    co_return Fail(Code::kResourceExhausted,
-                   "all {} places for devices are taken: raise pcie_root_port in [hypervisor.qemu]", ports_);
+  uint32_t place = 0;
+  while (place < places_ && taken_.contains(place)) ++place;
+  if (place == places_) {
+    co_return Fail(Code::kResourceExhausted, "all {} places for devices are taken", places_);
   }
   // Before the wait, so that nobody else takes the same.
-  taken_[port] = device["id"].get<std::string>();
-  device["bus"] = RootPortId(port);
+  taken_[place] = device["id"].get<std::string>();
+  device["bus"] = kBridge;
+  device["addr"] = PlaceAddress(place);
   const std::string arguments = device.dump(-1, ' ', false, Json::error_handler_t::replace);
   auto added = co_await qmp_->Execute("device_add", arguments, kCommandTime);
   if (!added) {
-    taken_.erase(port);
+    taken_.erase(place);
     co_return tl::unexpected<Error>(added.error());
   }
-  co_return RootPortAddress(port) + "/00";
+  co_return PlacePath(place);
 }
 
 asio::awaitable<Result<>> Hotplug::Unplug(std::string device) {
   auto self = shared_from_this();
   const auto held = [&] {
-    return std::find_if(taken_.begin(), taken_.end(), [&](const auto& port) { return port.second == device; });
+    return std::find_if(taken_.begin(), taken_.end(), [&](const auto& taken) { return taken.second == device; });
   };
   if (held() == taken_.end()) {
     co_return Fail(Code::kFailedPrecondition, "the device {} is not in a place from which it can be taken", device);
   }
   CO_TRY(co_await qmp_->DeleteDevice(device, kUnplugTime));
-  if (auto port = held(); port != taken_.end()) taken_.erase(port);
+  if (auto mine = held(); mine != taken_.end()) taken_.erase(mine);
   co_return Result<>();
 }
 

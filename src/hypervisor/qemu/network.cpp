@@ -46,11 +46,8 @@ asio::awaitable<Result<>> PlugNic(std::shared_ptr<Qmp> qmp, std::shared_ptr<Hotp
   const std::string arguments = netdev.dump();
   CO_TRY(co_await qmp->Execute("netdev_add", arguments, kCommandTime));
 
-  Json nic = {{"driver", "virtio-net-pci"},
-              {"id", NicId(device.id)},
-              {"netdev", device.id},
-              {"mac", device.mac},
-              {"romfile", ""}};
+  Json nic = {{"driver", "virtio-net-pci"}, {"id", NicId(device.id)}, {"netdev", device.id},
+              {"mac", device.mac},          {"disable-legacy", "on"}, {"romfile", ""}};
   if (queues > 1) {
     nic["mq"] = true;
     nic["vectors"] = 2 * queues + 2;

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hypervisor/qemu/qmp.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <cstring>
+
+#include "hypervisor/qemu/hotplug.h"
 
 namespace kata::hypervisor::qemu {
 namespace {
@@ -98,6 +102,83 @@ TEST_F(QmpTest, AnEndedConnectionIsUnavailable) {
   qemu_.Reset();
   EXPECT_EQ(Run(qmp_->Negotiate(milliseconds(10000))).error().code(), Code::kUnavailable);
   EXPECT_EQ(Run(qmp_->Execute("stop", "", milliseconds(10000))).error().code(), Code::kUnavailable);
+}
+
+TEST_F(QmpTest, PassesADescriptor) {
+  Say(R"({"return": {}, "id": 1})"
+      "\n");
+  int pair[2];
+  ASSERT_EQ(pipe2(pair, O_CLOEXEC), 0);
+  const UniqueFd reader(pair[0]);
+  UniqueFd writer(pair[1]);
+  ASSERT_TRUE(Run(qmp_->ExecuteWithFd("getfd", R"({"fdname":"x"})", writer.get(), milliseconds(10000))));
+  writer.Reset();
+  std::string text(4096, '\0');
+  iovec part{text.data(), text.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  text.resize(static_cast<size_t>(recvmsg(qemu_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC)));
+  EXPECT_EQ(text, "{\"arguments\":{\"fdname\":\"x\"},\"execute\":\"getfd\",\"id\":1}\n");
+  cmsghdr* rights = CMSG_FIRSTHDR(&message);
+  ASSERT_NE(rights, nullptr);
+  int number = -1;
+  memcpy(&number, CMSG_DATA(rights), sizeof number);
+  const UniqueFd passed(number);
+  ASSERT_EQ(write(passed.get(), "y", 1), 1);
+  EXPECT_EQ(read(reader.get(), text.data(), 1), 1);
+}
+
+TEST_F(QmpTest, WaitsUntilTheGuestHasLetADeviceGo) {
+  // The event may come before the answer; another device's counts for nothing.
+  Say(R"({"event": "DEVICE_DELETED", "data": {"device": "other"}})"
+      "\n"
+      R"({"event": "DEVICE_DELETED", "data": {"device": "nic"}})"
+      "\n"
+      R"({"return": {}, "id": 1})"
+      "\n");
+  EXPECT_TRUE(Run(qmp_->DeleteDevice("nic", milliseconds(10000))));
+  Say(R"({"return": {}, "id": 2})"
+      "\n"
+      R"({"event": "DEVICE_DELETED", "data": {"device": "other"}})"
+      "\n");
+  EXPECT_EQ(Run(qmp_->DeleteDevice("nic", milliseconds(20))).error().code(), Code::kDeadlineExceeded);
+  Say(R"({"error": {"class": "GenericError", "desc": "Device 'nic' not found"}, "id": 3})"
+      "\n");
+  EXPECT_THAT(Run(qmp_->DeleteDevice("nic", milliseconds(10000))).error().message(), HasSubstr("not found"));
+}
+
+TEST_F(QmpTest, PlugsIntoFreePlaces) {
+  auto hotplug = std::make_shared<Hotplug>(qmp_, 2);
+  hotplug->Occupy(0, "first");
+  Say(R"({"return": {}, "id": 1})"
+      "\n");
+  EXPECT_EQ(Run(hotplug->Plug(R"({"driver":"virtio-net-pci","id":"a"})")).value(), "1d/03");
+  EXPECT_EQ(Sent(),
+            "{\"arguments\":{\"addr\":\"03\",\"bus\":\"bridge0\",\"driver\":\"virtio-net-pci\",\"id\":\"a\"},"
+            "\"execute\":\"device_add\","
+            "\"id\":1}\n");
+  const auto full = Run(hotplug->Plug(R"({"driver":"x","id":"b"})"));
+  EXPECT_EQ(full.error().code(), Code::kResourceExhausted);
+  EXPECT_THAT(full.error().message(), HasSubstr("are taken"));
+  Say(R"({"return": {}, "id": 2})"
+      "\n"
+      R"({"event": "DEVICE_DELETED", "data": {"device": "first"}})"
+      "\n");
+  EXPECT_TRUE(Run(hotplug->Unplug("first")));
+  // QEMU's refusal leaves the place free.
+  Say(R"({"error": {"class": "GenericError", "desc": "no such driver"}, "id": 3})"
+      "\n");
+  EXPECT_THAT(Run(hotplug->Plug(R"({"driver":"x","id":"b"})")).error().message(), HasSubstr("no such driver"));
+  Say(R"({"return": {}, "id": 4})"
+      "\n");
+  EXPECT_EQ(Run(hotplug->Plug(R"({"driver":"y","id":"b"})")).value(), "1d/02");
+  EXPECT_EQ(Run(hotplug->Unplug("nobody")).error().code(), Code::kFailedPrecondition);
+  const auto none = std::make_shared<Hotplug>(qmp_, 0);
+  EXPECT_EQ(Run(none->Plug(R"({"driver":"y","id":"b"})")).error().code(), Code::kUnimplemented);
 }
 
 class HostileQmpTest : public QmpTest, public ::testing::WithParamInterface<std::string> {};
