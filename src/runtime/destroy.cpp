@@ -41,7 +41,7 @@ bool AwaitEnd(int pidfd, milliseconds time) {
 void EndProcess(const sandbox::ProcessRef& process, milliseconds patience) {
   if (process.pid <= 0) return;
   const auto pidfd = OpenPidfd(process.pid);
-  if (!pidfd || !sandbox::IsAlive(process)) return;
+  if (!pidfd || !sandbox::Exists(process)) return;
   if (patience.count() > 0 && AwaitEnd(pidfd->get(), patience)) return;
   if (syscall(SYS_pidfd_send_signal, pidfd->get(), SIGKILL, nullptr, 0) != 0) {
     log::Warn("cannot kill process {}: {}", process.pid, ErrnoText(errno));

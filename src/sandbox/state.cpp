@@ -32,23 +32,13 @@ std::optional<Number> ToNumber(std::string_view text) {
   return number;
 }
 
-}  // namespace
+// An entry of the table of processes.
+struct Seen {
+  ProcessRef process;
+  bool ended = false;  // a zombie: at least its first thread has
+};
 
-const char* StatusName(Status status) {
-  for (const auto& entry : kStatuses) {
-    if (entry.status == status) return entry.name;
-  }
-  return "unknown";
-}
-
-std::optional<Status> StatusFromName(std::string_view name) {
-  for (const auto& entry : kStatuses) {
-    if (entry.name == name) return entry.status;
-  }
-  return std::nullopt;
-}
-
-Result<ProcessRef> IdentifyProcess(pid_t pid) {
+Result<Seen> See(pid_t pid) {
   std::string path = fmt::format("/proc/{}/stat", pid);
   auto read = ReadFile(path);
   // ESRCH: it ended between open and read.
@@ -67,10 +57,36 @@ Result<ProcessRef> IdentifyProcess(pid_t pid) {
     stat.remove_prefix(space == std::string_view::npos ? stat.size() : space + 1);
   }
   if (fields.size() < 20) return Fail(Code::kInternal, "{} has too few fields", path);
-  if (fields[0] == "Z" || fields[0] == "X") return Fail(Code::kNotFound, "process {} has ended", pid);
   auto start_time = ToNumber<uint64_t>(fields[19]);
   if (!start_time) return Fail(Code::kInternal, "{} has no start time", path);
-  return ProcessRef{.pid = pid, .start_time = *start_time};
+  return Seen{.process = {.pid = pid, .start_time = *start_time}, .ended = fields[0] == "Z" || fields[0] == "X"};
+}
+
+}  // namespace
+
+const char* StatusName(Status status) {
+  for (const auto& entry : kStatuses) {
+    if (entry.status == status) return entry.name;
+  }
+  return "unknown";
+}
+
+std::optional<Status> StatusFromName(std::string_view name) {
+  for (const auto& entry : kStatuses) {
+    if (entry.name == name) return entry.status;
+  }
+  return std::nullopt;
+}
+
+Result<ProcessRef> IdentifyProcess(pid_t pid) {
+  const Seen seen = TRY(See(pid));
+  if (seen.ended) return Fail(Code::kNotFound, "process {} has ended", pid);
+  return seen.process;
+}
+
+bool Exists(const ProcessRef& process) {
+  const auto seen = See(process.pid);
+  return seen && seen->process == process;
 }
 
 bool IsAlive(const ProcessRef& process) {

@@ -35,6 +35,10 @@ Result<ProcessRef> IdentifyProcess(pid_t pid);
 // Whether that very process still runs. A zombie does not: nobody may ever reap it.
 bool IsAlive(const ProcessRef& process);
 
+// Whether it is there at all, be it as a zombie: one whose other threads have not ended yet still has all that it had
+// open.
+bool Exists(const ProcessRef& process);
+
 // One container's record.
 struct State {
   std::string id;

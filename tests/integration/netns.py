@@ -23,6 +23,11 @@ def run(*argv, **options):
     return done.stdout
 
 
+def ping(address, size=56):
+    """From the host."""
+    return run("busybox", "ping6" if ":" in address else "ping", "-c", "2", "-s", size, address)
+
+
 def links(ns=None):
     return [link["ifname"] for link in json.loads(ip("-json", "link", ns=ns))]
 

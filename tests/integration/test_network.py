@@ -71,7 +71,7 @@ class StartTest(NetworkCase):
             c = self.started_pod(ns)
             for host, peer, size in ((HOST4, "10.177.0.5", mtu - 28), (HOST6, "fd17::5", mtu - 48)):
                 self.assertIn(" 0% packet loss", self.sh_out(c, f"ping -c 3 -s {size} {host}"))
-                self.assertIn(" 0% packet loss", netns.run("ping", "-c", "3", "-i", "0.2", "-M", "do", "-s", size, peer))
+                self.assertIn(" 0% packet loss", netns.ping(peer, size))
             self.assert_run(c.delete("--force"))
 
     def test_bytes_arrive_whole(self):
@@ -88,7 +88,7 @@ class StartTest(NetworkCase):
         # And into the guest.
         data = os.urandom(20 << 20)
         listening = c.world.popen("exec", c.id, "/bin/sh", "-c", "nc -l -p 7778 | sha256sum", stdout=subprocess.PIPE)
-        self.await_out(c, "cat /proc/net/tcp", ":1E62 ")
+        self.await_out(c, "cat /proc/net/tcp /proc/net/tcp6", ":1E62 ")
         with socket.create_connection(("10.177.0.5", 7778), 30) as connection:
             connection.sendall(data)
             connection.shutdown(socket.SHUT_WR)
@@ -114,7 +114,7 @@ class StartTest(NetworkCase):
         c = self.started_pod(ns)
         for number in range(6):
             self.assertIn(f"10.177.0.{10 + number}/24", self.sh_out(c, f"ip addr show net{number}"))
-            self.assertIn(" 0% packet loss", netns.run("ping", "-c", "1", f"10.177.0.{10 + number}"))
+            self.assertIn(" 0% packet loss", netns.ping(f"10.177.0.{10 + number}"))
         self.assertEqual(self.sh_out(c, "ls /sys/class/net | tr '\\n' ' '; ls -d /sys/class/net/net0/queues/rx-* | wc -l").split(),
                          ["lo", *(f"net{n}" for n in range(6)), "2"])  # fmt: skip
 
@@ -160,7 +160,7 @@ class StartTest(NetworkCase):
 
     @kata_only
     def test_no_network_of_its_own(self):
-        for path in (None, "/proc/1/ns/net", ""):
+        for path in (None, f"/proc/{os.getpid()}/ns/net", ""):
             c = self.container("/bin/ls", "/sys/class/net")
             c.linux["namespaces"] = [n for n in c.linux["namespaces"] if n["type"] != "network"]
             if path is not None:
@@ -240,7 +240,7 @@ class ModelsTest(NetworkCase):
         self.assertEqual(sum(map(len, got)), 8 << 20)
         self.assertGreater(time.monotonic() - began, 3)
         listening = c.world.popen("exec", c.id, "/bin/sh", "-c", "nc -l -p 7778 | wc -c", stdout=subprocess.PIPE)
-        self.await_out(c, "cat /proc/net/tcp", ":1E62 ")
+        self.await_out(c, "cat /proc/net/tcp /proc/net/tcp6", ":1E62 ")
         began = time.monotonic()
         with socket.create_connection(("10.177.0.5", 7778), 30) as connection:
             connection.sendall(bytes(8 << 20))
@@ -291,7 +291,7 @@ class ChangesTest(NetworkCase):
             end = self.net.veth(ns, "eth0", last)
             self.await_out(c, "ip addr show eth0; ip route", rf"10\.177\.0\.{last}/24(?s:.*)default via")
             self.assertIn(" 0% packet loss", self.sh_out(c, f"ping -c 2 {HOST4}"))
-            self.assertIn(" 0% packet loss", netns.run("ping", "-c", "2", f"fd17::{last}"))
+            self.assertIn(" 0% packet loss", netns.ping(f"fd17::{last}"))
             ip("link", "del", end)
             harness.wait_for(lambda: "eth0" not in self.sh_out(c, "ls /sys/class/net"), "the card is unplugged", 60)
             harness.wait_for(lambda: netns.links(ns) == ["lo"], "the tap is gone")
@@ -407,7 +407,7 @@ class CniTest(NetworkCase):
         self.cni("ADD", "portmap", mapping, ns)
         self.addCleanup(self.cni, "DEL", "portmap", mapping, ns)
         c.world.popen("exec", c.id, "/bin/sh", "-c", "echo from the pod | nc -l -p 80", stdout=subprocess.DEVNULL)
-        self.await_out(c, "cat /proc/net/tcp", ":0050 ")
+        self.await_out(c, "cat /proc/net/tcp /proc/net/tcp6", ":0050 ")
         with socket.create_connection(("10.188.0.1", 17080), 30) as connection:
             self.assertEqual(connection.makefile().read(), "from the pod\n")
 

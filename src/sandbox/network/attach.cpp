@@ -43,9 +43,7 @@ Result<Owned<rtnl_link>> LinkByIndex(nl_sock* socket, int index) {
 }
 
 Result<> SetMac(nl_sock* socket, int index, const std::string& mac) {
-  nl_addr* parsed = nullptr;
-  TRY(Check(nl_addr_parse(mac.c_str(), AF_LLC, &parsed), "hardware address {}", mac));
-  const Owned<nl_addr> address(parsed);
+  const auto address = TRY(netlink::ParseMac(mac));
   const auto link = TRY(LinkByIndex(socket, index));
   const auto change = TRY(NewLink());
   rtnl_link_set_addr(change.get(), address.get());
@@ -68,6 +66,9 @@ Result<> SetUpTap(nl_sock* socket, rtnl_link* tap, unsigned mtu) {
 
 Result<std::vector<UniqueFd>> AttachByFilter(const Namespace& pod, nl_sock* socket, const PodInterface& interface,
                                              const AttachOptions& options, Attachment& attachment) {
+  if (const int target = TRY(RedirectTarget(socket, interface.index)); target > 0 && LinkByIndex(socket, target)) {
+    return Fail(Code::kAlreadyExists, "it belongs to another VM, by way of link {}", target);
+  }
   const std::string name = TapName(interface.index);
   auto queues = TRY(pod.Do([&] { return MakeTap(name, options.queues); }));
   const auto tap = TRY(netlink::LinkByName(socket, name));
@@ -79,6 +80,7 @@ Result<std::vector<UniqueFd>> AttachByFilter(const Namespace& pod, nl_sock* sock
     attachment.limited = true;
   }
   TRY(Context(Redirect(socket, index, interface.index), "{}", name));
+  attachment.redirected = true;
   TRY(Redirect(socket, interface.index, index));
   return queues;
 }
@@ -108,16 +110,16 @@ Result<std::vector<UniqueFd>> AttachByMacvtap(const Namespace& pod, nl_sock* soc
   TRY(SetMac(socket, interface.index, other));
   attachment.model = Model::kMacvtap;
   const Owned<rtnl_link> link(rtnl_link_macvtap_alloc());
-  nl_addr* parsed = nullptr;
-  TRY(Check(nl_addr_parse(attachment.mac.c_str(), AF_LLC, &parsed), "hardware address {}", attachment.mac));
-  const Owned<nl_addr> mac(parsed);
+  const auto mac = TRY(netlink::ParseMac(attachment.mac));
   rtnl_link_set_name(link.get(), name.c_str());
   rtnl_link_set_link(link.get(), interface.index);
   rtnl_link_set_addr(link.get(), mac.get());
-  rtnl_link_set_ifalias(link.get(), (kAlias + options.sandbox).c_str());
   rtnl_link_macvtap_set_mode(link.get(), MACVLAN_MODE_BRIDGE);
   TRY(Check(rtnl_link_add(socket, link.get(), NLM_F_CREATE | NLM_F_EXCL), "cannot make the macvtap {}", name));
   const auto made = TRY(netlink::LinkByName(socket, name));
+  const auto alias = TRY(NewLink());  // which the kernel ignores when a link is made
+  rtnl_link_set_ifalias(alias.get(), (kAlias + options.sandbox).c_str());
+  TRY(Check(rtnl_link_change(socket, made.get(), alias.get(), 0), "cannot mark {}", name));
   TRY(SetUpTap(socket, made.get(), static_cast<unsigned>(interface.config.mtu())));
   if (options.tx_rate != 0) TRY(LimitRate(socket, rtnl_link_get_ifindex(made.get()), options.tx_rate));
   return pod.Do([&] { return OpenMacvtap(name, options.queues); });
@@ -185,7 +187,7 @@ Result<> Detach(nl_sock* socket, const Attachment& attachment) {
       result = Forgiving(SetMac(socket, attachment.index, attachment.mac));
     }
   } else if (LinkByIndex(socket, attachment.index)) {
-    result = RemoveRedirect(socket, attachment.index);
+    if (attachment.redirected) result = RemoveRedirect(socket, attachment.index);
     if (attachment.limited) {
       auto unlimited = RemoveLimit(socket, attachment.index);
       if (result) result = unlimited;

@@ -31,6 +31,7 @@ struct Attachment {
   std::string name;
   std::string mac;  // the guest's; with macvtap the pod's link has another one meanwhile
   Model model = Model::kTcFilter;
+  bool redirected = false;
   bool limited = false;
 };
 

@@ -13,7 +13,6 @@
 #include <netlink/errno.h>
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
-#include <netlink/route/link.h>
 #include <poll.h>
 
 #include <algorithm>
@@ -196,13 +195,6 @@ Result<bool> HasDiscipline(nl_sock* socket, int link, uint32_t parent, std::stri
   return found;
 }
 
-bool Exists(nl_sock* socket, int link) {
-  rtnl_link* found = nullptr;
-  if (rtnl_link_get_kernel(socket, link, nullptr, &found) < 0) return false;
-  const netlink::Owned<rtnl_link> owned(found);
-  return true;
-}
-
 int FillLimit(nl_msg* message, uint64_t bits_per_second) {
   const uint64_t rate = std::max<uint64_t>(bits_per_second / 8, 1);
   // A bucket of 20 ms, and never less than a segment that the guest leaves to its card to split, which would not pass.
@@ -226,12 +218,7 @@ int FillLimit(nl_msg* message, uint64_t bits_per_second) {
 }  // namespace
 
 Result<> Redirect(nl_sock* socket, int from, int to) {
-  if (const int target = TRY(RedirectTarget(socket, from)); target >= 0) {
-    if (target > 0 && Exists(socket, target)) {
-      return Fail(Code::kAlreadyExists, "it belongs to another VM, by way of link {}", target);
-    }
-    TRY(RemoveRedirect(socket, from));
-  }
+  TRY(RemoveRedirect(socket, from));
   const Header ingress{.type = RTM_NEWQDISC,
                        .flags = NLM_F_CREATE | NLM_F_EXCL,
                        .link = from,

@@ -11,7 +11,7 @@
 namespace kata::sandbox::network {
 
 // Everything that link `from` receives leaves by link `to` from now on: an ingress queueing discipline, if it has none,
-// and a filter that is marked as ours. kAlreadyExists: there is such a filter to another link, which exists.
+// and a filter that is marked as ours, in the place of an older one.
 Result<> Redirect(nl_sock* socket, int from, int to);
 // Takes the filter back, and the ingress discipline, unless somebody else has filters there. Nothing of ours, or no
 // such link, is success.
