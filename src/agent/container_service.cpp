@@ -8,6 +8,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 
+#include "agent/devices.h"
 #include "agent/method.h"
 #include "agent/network/interfaces.h"
 #include "agent/reaper.h"
@@ -21,10 +22,7 @@ namespace {
 
 // What this agent cannot do is said before anything is made.
 Result<> CheckRequest(const grpc::CreateContainerRequest& request) {
-  for (const grpc::Device& device : request.devices()) {
-    return Fail(Code::kInvalidArgument, "device {}: the agent has no handler for the type \"{}\"",
-                device.container_path(), device.type());
-  }
+  TRY(CheckDevices(request.devices()));
   if (request.shared_mounts_size() > 0) return Fail(Code::kUnimplemented, "shared_mounts are not implemented");
   if (request.stdin_port() != 0 || request.stdout_port() != 0 || request.stderr_port() != 0) {
     return Fail(Code::kUnimplemented, "stdin_port, stdout_port and stderr_port are not implemented");
@@ -72,7 +70,6 @@ Result<Pipes> PipesFor(const Sandbox& sandbox, const grpc::Process& process) {
 }
 
 Result<ContainerOptions> Prepare(Sandbox& sandbox, ContainerEntry& entry, grpc::CreateContainerRequest& request) {
-  entry.storages = TRY(sandbox.storages().Add(request.storages()));
   ContainerOptions options;
   options.id = entry.id;
   options.spec.Swap(request.mutable_oci());
@@ -83,9 +80,8 @@ Result<ContainerOptions> Prepare(Sandbox& sandbox, ContainerEntry& entry, grpc::
   options.ipc_namespace = TRY(Duplicate(sandbox.namespaces().ipc));
   options.uts_namespace = TRY(Duplicate(sandbox.namespaces().uts));
   if (request.sandbox_pidns()) {
-    if (!sandbox.namespaces().pid) {
-      return Fail(Code::kFailedPrecondition, "sandbox_pidns: the sandbox was created without a pid namespace");
-    }
+    // The host learns only now whether the pod's containers share one.
+    TRY(NeedPidNamespace(sandbox.namespaces()));
     options.pid_namespace = TRY(Duplicate(sandbox.namespaces().pid));
     // The flag is an order; a namespace without a path would be one of the container's own.
     for (auto& wanted : *options.spec.mutable_linux()->mutable_namespaces()) {
@@ -99,6 +95,9 @@ Result<ContainerOptions> Prepare(Sandbox& sandbox, ContainerEntry& entry, grpc::
 
 asio::awaitable<Result<>> Make(Sandbox& sandbox, std::shared_ptr<ContainerEntry> entry,
                                grpc::CreateContainerRequest request) {
+  CO_TRY_ASSIGN(entry->storages, co_await sandbox.AddStorages(request.storages()));
+  CO_TRY(co_await AddDevices(sandbox.executor(), request.devices(), *request.mutable_oci(),
+                             sandbox.options().hotplug_timeout));
   CO_TRY_ASSIGN(auto options, Prepare(sandbox, *entry, request));
   CO_TRY_ASSIGN(auto pipes, PipesFor(sandbox, options.spec.process()));
   const Reaper::Hold hold;

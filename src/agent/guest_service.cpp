@@ -52,6 +52,7 @@ Result<grpc::GuestDetailsResponse> GetGuestDetails(Sandbox&, const grpc::GuestDe
   details->set_version(KATA_VERSION);
   details->set_init_daemon(::getpid() == 1);
   for (const std::string& driver : StorageDrivers()) details->add_storage_handlers(driver);
+  for (const char* type : {"blk", "mmioblk", "scsi", "nvdimm"}) details->add_device_handlers(type);
   details->set_supports_seccomp(Exists("/proc/sys/kernel/seccomp/actions_avail"));
   return reply;
 }
@@ -116,6 +117,7 @@ void AddServices(rpc::MethodTable& table, Sandbox& sandbox) {
   AddSandboxMethods(table, sandbox);
   AddGuestMethods(table, sandbox);
   AddNetworkMethods(table, sandbox);
+  AddResourceMethods(table, sandbox);
 }
 
 }  // namespace kata::agent

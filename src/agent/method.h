@@ -22,9 +22,19 @@ using Coroutine = asio::awaitable<Result<Reply>> (*)(Sandbox&, Request);
 template <typename Request, typename Reply>
 using Function = Result<Reply> (*)(Sandbox&, const Request&);
 
+// A Function without its types: what it answers, serialized.
+using AnyFunction = void (*)();
+using Caller = Result<std::string> (*)(AnyFunction, Sandbox&, const std::string& payload);
+void AddFunction(rpc::MethodTable& table, Sandbox& sandbox, const char* name, Caller caller, AnyFunction function);
+Result<> Parse(google::protobuf::MessageLite& request, const std::string& payload);
+
 template <typename Request, typename Reply>
-asio::awaitable<Result<Reply>> CallFunction(Function<Request, Reply> function, Sandbox& sandbox, Request request) {
-  co_return function(sandbox, request);
+Result<std::string> CallFunction(AnyFunction function, Sandbox& sandbox, const std::string& payload) {
+  Request request;
+  TRY(Parse(request, payload));
+  const Result<Reply> reply = reinterpret_cast<Function<Request, Reply>>(function)(sandbox, request);
+  if (!reply) return tl::unexpected<Error>(reply.error());
+  return reply->SerializeAsString();
 }
 
 template <typename Request, typename Reply>
@@ -35,9 +45,7 @@ void Add(rpc::MethodTable& table, Sandbox& sandbox, const char* name, Coroutine<
 
 template <typename Request, typename Reply>
 void Add(rpc::MethodTable& table, Sandbox& sandbox, const char* name, Function<Request, Reply> handler) {
-  table.Method<Request, Reply>(kService, name, [&sandbox, handler](Request request) {
-    return CallFunction<Request, Reply>(handler, sandbox, std::move(request));
-  });
+  AddFunction(table, sandbox, name, CallFunction<Request, Reply>, reinterpret_cast<AnyFunction>(handler));
 }
 
 // For `return Done(result);` in a handler that answers nothing.

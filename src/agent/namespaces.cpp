@@ -57,11 +57,16 @@ Result<SharedNamespaces> MakeSharedNamespaces(const std::string& hostname, bool 
   SharedNamespaces shared;
   shared.ipc = TRY(MakeNamespace(CLONE_NEWIPC, "ipc", hostname));
   shared.uts = TRY(MakeNamespace(CLONE_NEWUTS, "uts", hostname));
-  if (with_pid) {
-    shared.pause = TRY(StartPause());
-    shared.pid = TRY(Open(fmt::format("/proc/{}/ns/pid", shared.pause.pid()), O_RDONLY));
-  }
+  if (with_pid) TRY(NeedPidNamespace(shared));
   return shared;
+}
+
+Result<> NeedPidNamespace(SharedNamespaces& shared) {
+  if (shared.pid) return {};
+  Child pause = TRY(StartPause());
+  shared.pid = TRY(Open(fmt::format("/proc/{}/ns/pid", pause.pid()), O_RDONLY));
+  shared.pause = std::move(pause);
+  return {};
 }
 
 }  // namespace kata::agent

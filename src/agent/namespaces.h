@@ -20,5 +20,7 @@ struct SharedNamespaces {
 
 // Makes ipc and uts, with this host name (empty: the guest's), and pid if asked for.
 Result<SharedNamespaces> MakeSharedNamespaces(const std::string& hostname, bool with_pid);
+// Makes pid, unless it is there.
+Result<> NeedPidNamespace(SharedNamespaces& shared);
 
 }  // namespace kata::agent

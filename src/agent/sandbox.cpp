@@ -6,8 +6,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <cctype>
 
+#include "agent/hotplug/block_device.h"
 #include "agent/reaper.h"
 
 namespace kata::agent {
@@ -15,6 +18,8 @@ namespace kata::agent {
 namespace {
 
 constexpr size_t kMaxOoms = 1024;
+// As Kata's agent: what changes on the host is in the guest soon, and looking costs nearly nothing.
+constexpr std::chrono::seconds kWatchInterval{2};
 
 }  // namespace
 
@@ -68,6 +73,31 @@ Result<std::shared_ptr<Process>> Sandbox::FindProcess(const std::string& id, con
 void Sandbox::Forget(const std::string& id, const std::string& exec_id) {
   const auto found = containers_.find(id);
   if (found != containers_.end()) found->second->execs.erase(exec_id);
+}
+
+asio::awaitable<Result<std::vector<std::string>>> Sandbox::AddStorages(
+    google::protobuf::RepeatedPtrField<grpc::Storage> storages) {
+  for (grpc::Storage& storage : storages) {
+    if (!IsDiskDriver(storage.driver())) continue;
+    auto disk = co_await WaitForDisk(executor_, storage.driver(), storage.source(), options_.hotplug_timeout);
+    CO_TRY_ASSIGN(auto found, Context(std::move(disk), "storage {}", storage.mount_point()));
+    storage.set_source(found.path);
+  }
+  CO_TRY_ASSIGN(auto added, storages_.Add(storages));
+  if (!watching_ && storages_.HasWatched()) {
+    watching_ = true;
+    asio::co_spawn(executor_, WatchStorages(), asio::detached);
+  }
+  co_return added;
+}
+
+asio::awaitable<void> Sandbox::WatchStorages() {
+  asio::steady_timer timer(executor_);
+  do {
+    timer.expires_after(kWatchInterval);
+    co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+  } while (storages_.UpdateWatched());
+  watching_ = false;
 }
 
 asio::awaitable<Result<>> Sandbox::Remove(std::shared_ptr<ContainerEntry> entry) {

@@ -48,6 +48,11 @@ class Sandbox {
   StorageTable& storages() { return storages_; }
   SharedNamespaces& namespaces() { return namespaces_; }
 
+  // As StorageTable::Add; a disk among them is waited for until it is plugged in, and a source that is watched is
+  // looked at from then on.
+  asio::awaitable<Result<std::vector<std::string>>> AddStorages(
+      google::protobuf::RepeatedPtrField<grpc::Storage> storages);
+
   // An entry for a container that is about to be made. kAlreadyExists, or kInvalidArgument for an id that is no name.
   Result<std::shared_ptr<ContainerEntry>> Reserve(const std::string& id);
   // kNotFound when there is none, kFailedPrecondition while it is being made.
@@ -72,6 +77,8 @@ class Sandbox {
   std::vector<ProtectedDevice> protected_devices;
 
  private:
+  asio::awaitable<void> WatchStorages();
+
   asio::any_io_executor executor_;
   GuestDir root_;
   Options options_;
@@ -83,6 +90,7 @@ class Sandbox {
   Event destruction_;
   bool destroying_ = false;  // no new containers
   bool destroyed_ = false;
+  bool watching_ = false;  // WatchStorages runs
 };
 
 // kInvalidArgument unless id is a name that may become part of a path: letters, digits and "_.-+" only, at most

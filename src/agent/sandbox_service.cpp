@@ -64,7 +64,7 @@ asio::awaitable<Result<Empty>> CreateSandbox(Sandbox& sandbox, grpc::CreateSandb
   CO_TRY(CheckModules(request));
   CO_TRY_ASSIGN(auto namespaces, MakeSharedNamespaces(request.hostname(), request.sandbox_pidns()));
   CO_TRY(SetDns(sandbox, request));
-  CO_TRY(sandbox.storages().Add(request.storages()));
+  CO_TRY(co_await sandbox.AddStorages(request.storages()));
   sandbox.namespaces() = std::move(namespaces);
   co_return Empty();
 }

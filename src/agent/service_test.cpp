@@ -159,7 +159,8 @@ TEST_F(ServiceTest, HealthAndDetails) {
   auto details = Call<grpc::GuestDetailsResponse>("GetGuestDetails", grpc::GuestDetailsRequest());
   ASSERT_TRUE(details);
   EXPECT_THAT(details->agent_details().storage_handlers(),
-              testing::UnorderedElementsAre("virtio-fs", "ephemeral", "local", "bind", "9p"));
+              testing::UnorderedElementsAre("virtio-fs", "ephemeral", "local", "bind", "9p", "blk", "mmioblk", "scsi",
+                                            "nvdimm", "overlayfs", "watchable-bind"));
   EXPECT_FALSE(details->agent_details().init_daemon());
 }
 
@@ -418,8 +419,11 @@ TEST_F(ServiceTest, HostileRequestsAreRefused) {
   device.add_devices()->set_type("vfio-pci");
   EXPECT_THAT(Call<Empty>("CreateContainer", device).error().message(), HasSubstr("vfio-pci"));
   auto storage = Create(other, "true");
-  storage.add_storages()->set_driver("blk");
-  EXPECT_THAT(Call<Empty>("CreateContainer", storage).error().message(), HasSubstr("\"blk\""));
+  storage.add_storages()->set_driver("tape");
+  EXPECT_THAT(Call<Empty>("CreateContainer", storage).error().message(), HasSubstr("\"tape\""));
+  storage.mutable_storages(0)->set_driver("blk");
+  storage.mutable_storages(0)->set_source("10/1f");
+  EXPECT_EQ(Call<Empty>("CreateContainer", storage).error().code(), Code::kNotFound) << "it is not plugged in";
   for (const char* root : {"/", "/etc", "", "rootfs"}) {
     auto elsewhere = Create(other, "true");
     elsewhere.mutable_oci()->mutable_root()->set_path(root);
@@ -440,9 +444,13 @@ TEST_F(ServiceTest, HostileRequestsAreRefused) {
   time.set_usec(1000000);
   EXPECT_EQ(Call<Empty>("SetGuestDateTime", time).error().code(), Code::kInvalidArgument);
   EXPECT_EQ(Call<Empty>("ReseedRandomDev", grpc::ReseedRandomDevRequest()).error().code(), Code::kInvalidArgument);
-  auto swap = Call<Empty>("AddSwap", grpc::AddSwapRequest());
-  EXPECT_EQ(swap.error().code(), Code::kUnimplemented);
-  EXPECT_THAT(swap.error().message(), HasSubstr("AddSwap"));
+  EXPECT_EQ(Call<Empty>("AddSwap", grpc::AddSwapRequest()).error().code(), Code::kInvalidArgument);
+  grpc::AddSwapPathRequest swap;
+  swap.set_path("/dev/../etc/passwd");
+  EXPECT_EQ(Call<Empty>("AddSwapPath", swap).error().code(), Code::kInvalidArgument);
+  auto policy = Call<Empty>("SetPolicy", grpc::SetPolicyRequest());
+  EXPECT_EQ(policy.error().code(), Code::kUnimplemented);
+  EXPECT_THAT(policy.error().message(), HasSubstr("SetPolicy"));
 }
 
 TEST_F(ServiceTest, OomEventsWaitForOneAnother) {

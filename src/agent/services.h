@@ -12,6 +12,7 @@ void AddProcessMethods(rpc::MethodTable& table, Sandbox& sandbox);
 void AddSandboxMethods(rpc::MethodTable& table, Sandbox& sandbox);
 void AddGuestMethods(rpc::MethodTable& table, Sandbox& sandbox);
 void AddNetworkMethods(rpc::MethodTable& table, Sandbox& sandbox);
+void AddResourceMethods(rpc::MethodTable& table, Sandbox& sandbox);
 
 // All of them.
 void AddServices(rpc::MethodTable& table, Sandbox& sandbox);

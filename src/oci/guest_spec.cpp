@@ -33,4 +33,18 @@ grpc::Spec GuestSpec(const grpc::Spec& spec) {
   return guest;
 }
 
+PodSpec GuestSpecOfPod(const grpc::Spec& spec) {
+  PodSpec pod;
+  for (const grpc::LinuxNamespace& space : spec.linux().namespaces()) {
+    pod.shares_pid |= space.type() == "pid" && !space.path().empty();
+  }
+  pod.guest = GuestSpec(spec);
+  if (!spec.has_linux()) return pod;
+  for (grpc::LinuxNamespace& space : *pod.guest.mutable_linux()->mutable_namespaces()) {
+    // Any path says "not a new one"; which one is meant the agent knows.
+    if (space.type() == "ipc" || space.type() == "uts") space.set_path("/proc/1/ns/" + space.type());
+  }
+  return pod;
+}
+
 }  // namespace kata::oci

@@ -12,4 +12,11 @@ namespace kata::oci {
 // mounts are still the host's: the sandbox replaces them.
 grpc::Spec GuestSpec(const grpc::Spec& spec);
 
+// The same for a container of a pod: its ipc and uts namespaces are the pod's, which the agent has.
+struct PodSpec {
+  grpc::Spec guest;
+  bool shares_pid = false;  // the spec names a pid namespace that exists: the pod's
+};
+PodSpec GuestSpecOfPod(const grpc::Spec& spec);
+
 }  // namespace kata::oci

@@ -49,6 +49,10 @@ asio::awaitable<void> Answer(std::shared_ptr<Connection> connection, std::shared
 
 }  // namespace
 
+asio::awaitable<Result<std::string>> MethodTable::Refuse() {
+  co_return Fail(Code::kInvalidArgument, "the request is not a valid message");
+}
+
 void MethodTable::Add(const std::string& service, const std::string& method, Handler handler) {
   handlers_[service + "/" + method] = std::move(handler);
 }

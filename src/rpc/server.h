@@ -29,19 +29,24 @@ class MethodTable {
   //   table.Method<CheckRequest, HealthCheckResponse>("grpc.Health", "Check", CheckFunction);
   template <typename Request, typename Reply, typename Function>
   void Method(const std::string& service, const std::string& method, Function function) {
-    Add(service, method, [function = std::move(function)](std::string payload) -> asio::awaitable<Result<std::string>> {
+    // Not a coroutine: one for each kind of reply is enough, and one for each method would be much code.
+    Add(service, method, [function = std::move(function)](std::string payload) {
       Request request;
-      if (!request.ParseFromString(payload)) {
-        co_return Fail(Code::kInvalidArgument, "the request is not a valid message");
-      }
+      if (!request.ParseFromString(payload)) return Refuse();
       payload = std::string();
-      Result<Reply> reply = co_await function(std::move(request));
-      if (!reply) co_return tl::unexpected<Error>(std::move(reply).error());
-      co_return reply->SerializeAsString();
+      return Serialize<Reply>(function(std::move(request)));
     });
   }
 
  private:
+  static asio::awaitable<Result<std::string>> Refuse();
+  template <typename Reply>
+  static asio::awaitable<Result<std::string>> Serialize(asio::awaitable<Result<Reply>> call) {
+    Result<Reply> reply = co_await std::move(call);
+    if (!reply) co_return tl::unexpected<Error>(std::move(reply).error());
+    co_return reply->SerializeAsString();
+  }
+
   std::map<std::string, Handler> handlers_;
 };
 
@@ -59,5 +64,7 @@ Result<UniqueFd> ListenUnix(int dirfd, const std::string& name);
 asio::awaitable<void> ServeUnix(UniqueFd listener, const MethodTable& table);
 // Connects to the socket at dirfd/name. Works for paths longer than sun_path, by way of /proc/self/fd.
 Result<UniqueFd> ConnectUnix(int dirfd, const std::string& name);
+// The same for a trusted absolute path.
+Result<UniqueFd> ConnectUnixPath(const std::string& path);
 
 }  // namespace kata::rpc

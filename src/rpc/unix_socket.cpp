@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Unix sockets below a directory: listening, connecting, and serving each peer that may connect.
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -90,6 +91,13 @@ Result<UniqueFd> ConnectUnix(int dirfd, const std::string& name) {
     return FailErrno("cannot connect to {}", name);
   }
   return fd;
+}
+
+Result<UniqueFd> ConnectUnixPath(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return Fail(Code::kInvalidArgument, "{} is no absolute path", path);
+  const UniqueFd folder = TRY(Open(path.substr(0, slash + 1), O_PATH | O_DIRECTORY));
+  return ConnectUnix(folder.get(), path.substr(slash + 1));
 }
 
 }  // namespace kata::rpc

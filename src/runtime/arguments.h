@@ -9,12 +9,13 @@
 
 #include "base/log.h"
 #include "base/result.h"
+#include "sandbox/directory.h"
 
 namespace kata::runtime {
 
 // runc's global options.
 struct Globals {
-  std::string root = "/run/kata";
+  std::string root = sandbox::kDefaultRoot;
   std::string log_path;  // empty: standard error
   log::Format log_format = log::Format::kText;
   bool debug = false;

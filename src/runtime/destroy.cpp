@@ -2,15 +2,11 @@
 #include "runtime/destroy.h"
 
 #include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 #include <chrono>
 
-#include "base/child.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "oci/parse.h"
@@ -29,26 +25,6 @@ using std::chrono::milliseconds;
 // A sandbox process that works ends within milliseconds of being told.
 constexpr milliseconds kShutdownTime{1000};
 constexpr milliseconds kEndTime{1000};
-// After SIGKILL; longer only when the kernel itself is stuck.
-constexpr milliseconds kKillTime{5000};
-
-bool AwaitEnd(int pidfd, milliseconds time) {
-  pollfd wait{.fd = pidfd, .events = POLLIN, .revents = 0};
-  return poll(&wait, 1, static_cast<int>(time.count())) > 0;
-}
-
-// Ends exactly this process. Once its pidfd is open and its start time is right, the pid cannot be another's.
-void EndProcess(const sandbox::ProcessRef& process, milliseconds patience) {
-  if (process.pid <= 0) return;
-  const auto pidfd = OpenPidfd(process.pid);
-  if (!pidfd || !sandbox::Exists(process)) return;
-  if (patience.count() > 0 && AwaitEnd(pidfd->get(), patience)) return;
-  if (syscall(SYS_pidfd_send_signal, pidfd->get(), SIGKILL, nullptr, 0) != 0) {
-    log::Warn("cannot kill process {}: {}", process.pid, ErrnoText(errno));
-    return;
-  }
-  if (!AwaitEnd(pidfd->get(), kKillTime)) log::Warn("process {} does not end although it was killed", process.pid);
-}
 
 void EndSandbox(const Record& record) {
   milliseconds patience{0};
@@ -64,11 +40,11 @@ void EndSandbox(const Record& record) {
       }
     }
   }
-  EndProcess(record.state.sandbox, patience);
+  sandbox::EndProcess(record.state.sandbox, patience);
   // They got a signal when their parent died, but a delete must not return before they are gone.
-  for (const sandbox::ProcessRef& helper : record.state.helpers) EndProcess(helper, patience);
+  for (const sandbox::ProcessRef& helper : record.state.helpers) sandbox::EndProcess(helper, patience);
   // It learns of the end through its connection and still passes the status on.
-  EndProcess(record.state.standin, kEndTime);
+  sandbox::EndProcess(record.state.standin, kEndTime);
 }
 
 void RunPoststop(const Record& record) {
@@ -83,16 +59,10 @@ void RunPoststop(const Record& record) {
 }
 
 // What the sandbox process would have taken back itself, had it not been killed.
-void RemoveNetworkLeftovers(const Record& record) {
+void CleanNetwork(const Record& record) {
   const auto text = ReadSpecCopy(record.directory.get());
   const auto spec = text ? oci::ParseSpec(*text) : Fail(Code::kNotFound, "");
-  if (!spec) return;
-  for (const grpc::LinuxNamespace& ns : spec->linux().namespaces()) {
-    if (ns.type() != "network" || ns.path().empty()) continue;
-    if (auto removed = sandbox::network::RemoveLeftovers(ns.path(), record.id); !removed) {
-      log::Warn("cannot clean up in {}: {}", ns.path(), removed.error().message());
-    }
-  }
+  if (spec) sandbox::network::RemoveLeftovers(*spec, record.id);
 }
 
 // Of several deletes one gets the lock; the others find that the folder under the name is gone, or another.
@@ -118,7 +88,7 @@ Result<> Destroy(const std::string& root, Record record) {
   if (auto state = sandbox::LoadState(record.directory.get())) record.state = std::move(*state);
   if (record.state.sandbox.pid <= 0) RecoverState(record.id, record.directory.get(), record.state);
   EndSandbox(record);
-  RemoveNetworkLeftovers(record);
+  CleanNetwork(record);
   RunPoststop(record);
   RemoveCgroups(record.state.cgroup_paths);
   return Context(RemoveDirectory(root, record.id), "cannot remove the container's folder");

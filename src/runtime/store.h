@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The folders ROOT/ID on the host: claiming a new id, finding a container, taking a container away.
+// The containers of a root, by their folders (sandbox/directory.h) and what is recorded there.
 #pragma once
 
 #include <string>
@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "sandbox/directory.h"
 #include "sandbox/state.h"
 
 namespace kata::runtime {
@@ -24,12 +25,9 @@ struct Record {
   sandbox::Status status() const { return sandbox::CurrentStatus(state); }
 };
 
-// Makes ROOT/ID, mode 0700, and ROOT when it is missing. kInvalidArgument: a wrong id; kAlreadyExists: "container with
-// given ID already exists".
-Result<UniqueFd> ClaimDirectory(const std::string& root, const std::string& id);
-
-// Opens ROOT/ID. kNotFound: "container does not exist".
-Result<UniqueFd> OpenDirectory(const std::string& root, const std::string& id);
+using sandbox::ClaimDirectory;
+using sandbox::OpenDirectory;
+using sandbox::RemoveDirectory;
 
 // Opens ROOT/ID and reads its state; without one as FindFolder.
 Result<Record> FindContainer(const std::string& root, const std::string& id);
@@ -40,9 +38,6 @@ Result<Record> FindFolder(const std::string& root, const std::string& id);
 
 // All containers, sorted by id; what cannot be read is skipped with a warning. A missing root has none.
 Result<std::vector<Record>> ListContainers(const std::string& root);
-
-// Removes ROOT/ID, never through a mount point.
-Result<> RemoveDirectory(const std::string& root, const std::string& id);
 
 // The spec that the container was made from, JSON.
 Result<std::string> ReadSpecCopy(int directory);

@@ -75,6 +75,18 @@ asio::awaitable<Result<>> AgentClient::DestroySandbox(std::chrono::milliseconds 
   co_return Result<>();
 }
 
+asio::awaitable<Result<grpc::StatsContainerResponse>> AgentClient::StatsContainer(std::string container) {
+  grpc::StatsContainerRequest request;
+  request.set_container_id(std::move(container));
+  co_return co_await Call<grpc::StatsContainerResponse>(kAgentService, "StatsContainer", std::move(request), timeout_);
+}
+
+asio::awaitable<Result<std::string>> AgentClient::GetOomEvent() {
+  grpc::GetOOMEventRequest request;
+  CO_TRY_ASSIGN(auto event, co_await Call<grpc::OOMEvent>(kAgentService, "GetOOMEvent", request, rpc::kNoTimeout));
+  co_return event.container_id();
+}
+
 asio::awaitable<Result<>> AgentClient::SetGuestDateTime() {
   timespec now{};
   clock_gettime(CLOCK_REALTIME, &now);

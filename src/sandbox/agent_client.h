@@ -69,7 +69,11 @@ class AgentClient : public std::enable_shared_from_this<AgentClient> {
   // The processes of a container: a JSON array of objects, as the agent wrote it.
   asio::awaitable<Result<std::string>> ListProcesses(std::string container);
 
+  asio::awaitable<Result<grpc::StatsContainerResponse>> StatsContainer(std::string container);
+
   // Unbounded: they wait for the container.
+  // The id of the next container that loses a process for want of memory.
+  asio::awaitable<Result<std::string>> GetOomEvent();
   asio::awaitable<Result<int>> WaitProcess(AgentProcess process);
   // At most kStreamChunk bytes; empty at the end of the stream.
   asio::awaitable<Result<std::string>> ReadOutput(AgentProcess process, OutputStream stream);

@@ -27,10 +27,18 @@ class ContainerProcess : public std::enable_shared_from_this<ContainerProcess> {
  public:
   enum class Status { kCreated, kRunning, kStopped };
 
+  // What the caller named as its stdio, for State.
+  struct StdioNames {
+    std::string in;
+    std::string out;
+    std::string err;
+  };
+
   struct Setup {
     std::string container;
     std::string exec;  // empty: the container's own process
     bool terminal = false;
+    StdioNames names;
     std::shared_ptr<Standin> standin;  // null: none
     std::shared_ptr<Stdio> stdio;
     UniqueFd foreground;  // pidfd of the one that passes the terminal on; its end hangs up. Not valid: nobody does
@@ -44,6 +52,8 @@ class ContainerProcess : public std::enable_shared_from_this<ContainerProcess> {
   const std::string& container() const { return setup_.container; }
   const std::string& exec() const { return setup_.exec; }
   bool terminal() const { return setup_.terminal; }
+  const StdioNames& names() const { return setup_.names; }
+  bool has_standin() const { return setup_.standin != nullptr; }
   AgentProcess agent_process() const;
   Status status() const { return status_; }
   int exit_status() const { return exit_status_; }

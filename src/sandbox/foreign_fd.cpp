@@ -44,7 +44,16 @@ Result<std::shared_ptr<ForeignFd>> ForeignFd::Open(const asio::any_io_executor& 
       kind = Kind::kOwn;
     }
   }
+  return Make(executor, std::move(fd), direction, kind);
+}
 
+Result<std::shared_ptr<ForeignFd>> ForeignFd::OpenOwn(const asio::any_io_executor& executor, UniqueFd fd,
+                                                      Direction direction) {
+  return Make(executor, std::move(fd), direction, Kind::kOwn);
+}
+
+Result<std::shared_ptr<ForeignFd>> ForeignFd::Make(const asio::any_io_executor& executor, UniqueFd fd,
+                                                   Direction direction, Kind kind) {
   UniqueFd poll(epoll_create1(EPOLL_CLOEXEC));
   if (!poll) return FailErrno("cannot make an epoll descriptor");
   epoll_event event{.events = direction == Direction::kRead ? EPOLLIN : EPOLLOUT};
@@ -75,7 +84,8 @@ asio::awaitable<Result<std::string>> ForeignFd::Read(size_t limit) {
   auto self = shared_from_this();
   std::string data;
   while (true) {
-    CO_TRY(co_await WaitReady());
+    if (!finishing_) CO_TRY(co_await WaitReady());
+    if (finishing_ && !IsReadable()) co_return std::string();
     data.resize(limit);
     ssize_t got = kind_ == Kind::kSocket ? recv(fd_.get(), data.data(), limit, MSG_DONTWAIT)
                                          : read(fd_.get(), data.data(), limit);
@@ -114,10 +124,21 @@ asio::awaitable<Result<>> ForeignFd::Write(std::string data, Progress progress) 
   co_return Result<>();
 }
 
+bool ForeignFd::IsReadable() const {
+  pollfd state{.fd = fd_.get(), .events = POLLIN, .revents = 0};
+  return !cancelled_ && ::poll(&state, 1, 0) == 1 && (state.revents & POLLIN) != 0;
+}
+
 bool ForeignFd::HungUp() const {
   if (!terminal_) return false;
   pollfd state{.fd = fd_.get(), .events = 0, .revents = 0};
   return ::poll(&state, 1, 0) == 1 && (state.revents & POLLHUP) != 0;
+}
+
+void ForeignFd::Finish() {
+  finishing_ = true;
+  boost::system::error_code ignored;
+  if (poll_) poll_->cancel(ignored);
 }
 
 void ForeignFd::Cancel() {

@@ -28,6 +28,9 @@ class ForeignFd : public std::enable_shared_from_this<ForeignFd> {
 
   static Result<std::shared_ptr<ForeignFd>> Open(const asio::any_io_executor& executor, UniqueFd fd,
                                                  Direction direction);
+  // For a descriptor whose description is this process's alone, and non-blocking.
+  static Result<std::shared_ptr<ForeignFd>> OpenOwn(const asio::any_io_executor& executor, UniqueFd fd,
+                                                    Direction direction);
 
   // Up to limit bytes as soon as there are any; empty at the end. kCancelled after Cancel.
   asio::awaitable<Result<std::string>> Read(size_t limit);
@@ -36,26 +39,32 @@ class ForeignFd : public std::enable_shared_from_this<ForeignFd> {
   asio::awaitable<Result<>> Write(std::string data, Progress progress);
   // It is a terminal whose other side has gone. The end of a file, or what Ctrl-D means, is no such thing.
   bool HungUp() const;
+  // What can be read without waiting is still read; then comes the end.
+  void Finish();
   // Wakes Read and Write, now and for ever.
   void Cancel();
 
  private:
   // How it is used; see Open.
   enum class Kind {
-    kOwn,     // opened anew, non-blocking, the description is ours
+    kOwn,     // non-blocking, the description is ours
     kSocket,  // MSG_DONTWAIT
     kPolled,  // poll first, then little enough that it does not block
     kDirect,  // cannot be waited for and does not block for long: files, /dev/null
   };
 
   ForeignFd(UniqueFd fd, Kind kind, bool terminal) : fd_(std::move(fd)), kind_(kind), terminal_(terminal) {}
+  static Result<std::shared_ptr<ForeignFd>> Make(const asio::any_io_executor& executor, UniqueFd fd,
+                                                 Direction direction, Kind kind);
   asio::awaitable<Result<>> WaitReady();
+  bool IsReadable() const;
 
   UniqueFd fd_;
   Kind kind_;
   bool terminal_;  // when it was given: after a hang-up isatty(3) says no
   // An epoll instance with fd_ in it: the loop waits for this one, because Asio makes what it waits for non-blocking.
   std::optional<asio::posix::stream_descriptor> poll_;
+  bool finishing_ = false;
   bool cancelled_ = false;
 };
 

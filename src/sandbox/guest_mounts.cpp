@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <optional>
+#include <string_view>
 
 #include "base/files.h"
 #include "base/log.h"
@@ -18,6 +20,7 @@ namespace {
 
 constexpr size_t kMaxResolvConf = 64U << 10U;
 constexpr size_t kMaxBasename = 64;
+constexpr uint64_t kDefaultShm = 64U << 20U;
 
 bool HasOption(const grpc::Mount& mount, std::string_view option) {
   return std::find(mount.options().begin(), mount.options().end(), option) != mount.options().end();
@@ -71,35 +74,111 @@ Result<bool> IsHostShm(const grpc::Mount& mount, int source) {
 
 // Shared memory is the guest's: through a shared folder it could be neither mapped coherently nor be fast. Of the
 // host's mount the size is kept.
-Result<> MakeShm(grpc::Mount& mount, int source) {
-  struct statvfs filesystem {};
-  if (fstatvfs(source, &filesystem) != 0) return FailErrno("cannot see its size");
+void MakeShm(grpc::Mount& mount, uint64_t size) {
   mount.set_type("tmpfs");
   mount.set_source("shm");
   mount.clear_options();
   for (const char* option : {"nosuid", "noexec", "nodev", "mode=1777"}) mount.add_options(option);
-  mount.add_options(fmt::format("size={}", static_cast<uint64_t>(filesystem.f_blocks) * filesystem.f_frsize));
+  mount.add_options(fmt::format("size={}", size));
+}
+
+// What the source of a bind comes to.
+struct Source {
+  UniqueFd tree;                         // to be shared
+  std::string guest;                     // the guest's own file of this name; empty: share the tree
+  std::optional<grpc::Storage> storage;  // to be made in the guest, at `guest`
+  bool done = false;                     // the mount says all
+};
+
+// The kubelet's names for volumes of this kind.
+constexpr std::string_view kEmptyDir = "/kubernetes.io~empty-dir/";
+constexpr char kGuestEphemeral[] = "/run/kata-containers/sandbox/ephemeral/";
+
+uint64_t SizeOf(int folder) {
+  struct statvfs filesystem {};
+  if (fstatvfs(folder, &filesystem) != 0) return 0;
+  return static_cast<uint64_t>(filesystem.f_blocks) * filesystem.f_frsize;
+}
+
+grpc::Storage MemoryStorage(const char* fstype, std::string mount_point, const std::vector<std::string>& options) {
+  grpc::Storage storage;
+  storage.set_driver("ephemeral");
+  storage.set_source(fstype);
+  storage.set_fstype(fstype);
+  storage.set_mount_point(std::move(mount_point));
+  for (const std::string& option : options) storage.add_options(option);
+  return storage;
+}
+
+// An emptyDir in memory: of the guest's memory, and the same for all containers of the pod.
+Result<std::optional<grpc::Storage>> MemoryVolume(int folder, const std::string& path) {
+  struct statfs filesystem {};
+  if (path.find(kEmptyDir) == std::string::npos) return std::nullopt;
+  if (fstatfs(folder, &filesystem) != 0) return FailErrno("cannot see its file system");
+  const std::string place = kGuestEphemeral + TameBasename(path);
+  if (filesystem.f_type == TMPFS_MAGIC) {
+    std::vector<std::string> options = {"mode=0777"};
+    if (const uint64_t size = SizeOf(folder); size > 0) options.push_back(fmt::format("size={}", size));
+    return MemoryStorage("tmpfs", place, options);
+  }
+  if (filesystem.f_type == HUGETLBFS_MAGIC) {
+    const std::vector<std::string> options = {fmt::format("pagesize={}", filesystem.f_bsize),
+                                              fmt::format("size={}", SizeOf(folder)), "mode=0777"};
+    return MemoryStorage("hugetlbfs", place, options);
+  }
+  return std::nullopt;
+}
+
+// On the host.
+Result<Source> LookAtSource(const std::string& path, bool pod, grpc::Mount& mount) {
+  UniqueFd file = TRY(Open(path, O_PATH | O_CLOEXEC));
+  std::string real_path = TRY(PathOfFd(file.get()));
+  Source source;
+  if (TRY(IsHostShm(mount, file.get()))) {
+    if (pod) {
+      source.guest = kGuestShm;
+    } else {
+      MakeShm(mount, SizeOf(file.get()));
+      source.done = true;
+    }
+    return source;
+  }
+  if (pod) source.storage = TRY(MemoryVolume(file.get(), real_path));
+  if (source.storage) {
+    source.guest = source.storage->mount_point();
+    return source;
+  }
+  if (TRY(IsGuestsOwn(file.get(), real_path))) {
+    source.guest = real_path;
+    return source;
+  }
+  struct stat status {};
+  if (fstat(file.get(), &status) == 0 && S_ISSOCK(status.st_mode)) {
+    log::Warn("{} is a socket: it is shared with the guest, but nothing there can connect to it", path);
+  }
+  source.tree = TRY(CloneTree(file.get()));
+  return source;
+}
+
+Result<> ShareMount(SharedFiles& shared, const MountNamespaces& spaces, const std::string& name, const HostFiles& files,
+                    grpc::Mount& mount, grpc::CreateContainerRequest& request, SharedNames& names) {
+  std::string path = SourcePath(mount, files.bundle);
+  Source source = TRY(spaces.OnHost([&] { return LookAtSource(path, files.pod, mount); }));
+  if (source.done) return {};
+  if (source.storage) *request.add_storages() = *std::move(source.storage);
+  if (!source.guest.empty()) {
+    mount.set_source(source.guest);
+    return {};
+  }
+  std::string shared_name = name + TameBasename(path);
+  mount.set_source(TRY(shared.Add(std::move(source.tree), shared_name, ReadOnlyOf(mount))));
+  names.push_back(shared_name);
   return {};
 }
 
-Result<> ShareMount(SharedFiles& shared, const std::string& name, const std::string& bundle, grpc::Mount& mount,
-                    SharedNames& names) {
-  std::string path = SourcePath(mount, bundle);
-  UniqueFd source = TRY(Open(path, O_PATH | O_CLOEXEC));
-  std::string real_path = TRY(PathOfFd(source.get()));
-  if (TRY(IsHostShm(mount, source.get()))) return MakeShm(mount, source.get());
-  if (TRY(IsGuestsOwn(source.get(), real_path))) {
-    mount.set_source(real_path);
-    return {};
-  }
-  struct stat status {};
-  if (fstat(source.get(), &status) == 0 && S_ISSOCK(status.st_mode)) {
-    log::Warn("{} is a socket: it is shared with the guest, but nothing there can connect to it", path);
-  }
-  std::string shared_name = name + TameBasename(path);
-  mount.set_source(TRY(shared.Add(source.get(), shared_name, ReadOnlyOf(mount))));
-  names.push_back(shared_name);
-  return {};
+Result<UniqueFd> CloneFolder(const std::string& path) {
+  UniqueFd folder = TRY(Open(path, O_PATH | O_DIRECTORY | O_CLOEXEC));
+  return CloneTree(folder.get());
 }
 
 }  // namespace
@@ -123,20 +202,32 @@ ReadOnly ReadOnlyOf(const grpc::Mount& mount) {
   return read_only;
 }
 
-Result<> ShareWithGuest(SharedFiles& shared, const std::string& container, const std::string& bundle,
-                        const std::string& rootfs, grpc::Spec& spec, SharedNames& names) {
-  UniqueFd root = TRY(Context(Open(rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC), "root.path"));
+Result<> ShareWithGuest(SharedFiles& shared, const MountNamespaces& spaces, const std::string& container,
+                        HostFiles files, grpc::CreateContainerRequest& request, SharedNames& names) {
+  grpc::Spec& spec = *request.mutable_oci();
+  UniqueFd root = std::move(files.rootfs_tree);
+  if (!root) root = TRY(Context(spaces.OnHost([&] { return CloneFolder(files.rootfs); }), "root.path"));
   std::string root_name = container + "/rootfs";
   // Writable also for root.readonly: the guest still has to make mount points in it, and then makes it read-only.
-  spec.mutable_root()->set_path(TRY(Context(shared.Add(root.get(), root_name, ReadOnly::kNo), "root.path")));
+  spec.mutable_root()->set_path(TRY(Context(shared.Add(std::move(root), root_name, ReadOnly::kNo), "root.path")));
   names.push_back(root_name);
   for (int i = 0; i < spec.mounts_size(); ++i) {
     grpc::Mount& mount = *spec.mutable_mounts(i);
     if (!IsBind(mount)) continue;
     std::string name = fmt::format("{}-{}-", container, i);
-    TRY(Context(ShareMount(shared, name, bundle, mount, names), "mounts[{}].source", i));
+    TRY(Context(ShareMount(shared, spaces, name, files, mount, request, names), "mounts[{}].source", i));
   }
   return {};
+}
+
+grpc::Storage PodShm(const grpc::Spec& spec, const std::string& bundle) {
+  uint64_t size = kDefaultShm;
+  for (const grpc::Mount& mount : spec.mounts()) {
+    if (mount.destination() != "/dev/shm" || !IsBind(mount)) continue;
+    const auto source = Open(SourcePath(mount, bundle), O_PATH | O_CLOEXEC);
+    if (source && SizeOf(source->get()) > 0) size = SizeOf(source->get());
+  }
+  return MemoryStorage("tmpfs", kGuestShm, {"nosuid", "noexec", "nodev", "mode=1777", fmt::format("size={}", size)});
 }
 
 Result<std::vector<std::string>> DnsOf(const grpc::Spec& spec, const std::string& bundle) {

@@ -6,7 +6,8 @@
 #include <vector>
 
 #include "base/result.h"
-#include "protocol/oci.pb.h"
+#include "protocol/agent.pb.h"
+#include "sandbox/mount_namespace.h"
 #include "sandbox/shared_files.h"
 
 namespace kata::sandbox {
@@ -20,11 +21,25 @@ ReadOnly ReadOnlyOf(const grpc::Mount& mount);
 // What has been shared for one container, to be undone in the reverse order.
 using SharedNames = std::vector<std::string>;
 
-// Shares the rootfs (absolute) and the bind mounts of the spec, whose relative sources are relative to the bundle, and
-// rewrites root.path and the mounts' sources to the guest's paths. names gets what was shared, also after an error,
-// whose message begins with the JSON path at fault ("mounts[2].source: ...").
-Result<> ShareWithGuest(SharedFiles& shared, const std::string& container, const std::string& bundle,
-                        const std::string& rootfs, grpc::Spec& spec, SharedNames& names);
+// Where a container's files are on the host.
+struct HostFiles {
+  std::string bundle;    // absolute; relative sources of mounts are relative to it
+  std::string rootfs;    // absolute
+  UniqueFd rootfs_tree;  // a detached tree in the place of rootfs; not valid: none
+  bool pod = false;      // of a pod: shared memory and memory volumes are one for all its containers
+};
+
+// Shares the rootfs and the bind mounts of the request's spec, and rewrites root.path and the mounts' sources to the
+// guest's paths; what is to be made in the guest instead is added to its storages. names gets what was shared, also
+// after an error, whose message begins with the JSON path at fault
+// ("mounts[2].source: ...").
+Result<> ShareWithGuest(SharedFiles& shared, const MountNamespaces& spaces, const std::string& container,
+                        HostFiles files, grpc::CreateContainerRequest& request, SharedNames& names);
+
+// The shared memory of a pod, which its containers bind from there.
+inline constexpr char kGuestShm[] = "/run/kata-containers/sandbox/shm";
+// The storage for it, as large as what the spec binds to /dev/shm, else 64 MiB. In the mount namespace of the bundle.
+grpc::Storage PodShm(const grpc::Spec& spec, const std::string& bundle);
 
 // The lines of the file that the spec binds to /etc/resolv.conf; none when it binds nothing there.
 Result<std::vector<std::string>> DnsOf(const grpc::Spec& spec, const std::string& bundle);

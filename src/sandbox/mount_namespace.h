@@ -1,19 +1,47 @@
 // SPDX-License-Identifier: Apache-2.0
-// The mount namespace that a sandbox process has to itself.
+// The mount namespace that a sandbox process lives in, and the host's, in which paths of the host mean something.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "base/result.h"
+#include "base/unique_fd.h"
 
 namespace kata::sandbox {
 
-// Moves this process into a mount namespace of its own (unshare(2)). Mounts that the host makes or removes later still
-// come in, where the host's are shared; none goes out.
-Result<> EnterPrivateMountNamespace();
+// Both namespaces of a process with one thread; copies are the same. Default-constructed: the process has none of its
+// own.
+class MountNamespaces {
+ public:
+  // Moves this process into a mount namespace of its own. Mounts of the host come in, none goes out; where the host's
+  // "/" is private none comes in either.
+  static Result<MountNamespaces> EnterPrivate();
 
-// Detaches what the sandbox does not need any more, so that it does not keep file systems busy that the host has
-// unmounted: everything but "/", /proc, /dev, what lies below keep (absolute), and what keep lies below.
+  // Runs a function, which returns a Result, in the host's namespace: what it opens or clones there is of today, also
+  // where mounts do not come in, and after DropHostMounts. The working directory and root are "/" afterwards.
+  template <typename Function>
+  auto OnHost(Function function) const -> decltype(function()) {
+    if (!spaces_) return function();
+    TRY(Enter(spaces_->host));
+    auto result = function();
+    ComeBack();
+    return result;
+  }
+
+ private:
+  struct Spaces {
+    UniqueFd host;
+    UniqueFd own;
+  };
+  static Result<> Enter(const UniqueFd& space);
+  void ComeBack() const;
+
+  std::shared_ptr<const Spaces> spaces_;
+};
+
+// Detaches the mounts of the host from this process's own namespace, so that they can be unmounted on the host without
+// delay. What is mounted at or below `keep` stays.
 Result<> DropHostMounts(const std::string& keep);
 
 }  // namespace kata::sandbox

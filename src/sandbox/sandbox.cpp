@@ -32,10 +32,10 @@ Result<oci::Bundle> Sandbox::TakeBundle(const std::string& path) {
     parts_.bundle.reset();
     return bundle;
   }
-  return oci::LoadBundle(path);
+  return parts_.mounts.OnHost([&] { return oci::LoadBundle(path); });
 }
 
-asio::awaitable<Result<>> Sandbox::CreateContainer(std::shared_ptr<Container> container, oci::Bundle bundle,
+asio::awaitable<Result<>> Sandbox::CreateContainer(std::shared_ptr<Container> container, ContainerFiles files,
                                                    ContainerProcess::Setup setup) {
   auto self = shared_from_this();
   std::weak_ptr<Sandbox> weak = self;
@@ -46,7 +46,7 @@ asio::awaitable<Result<>> Sandbox::CreateContainer(std::shared_ptr<Container> co
   pid_t standin = setup.standin ? setup.standin->pid() : 0;
   auto process = ContainerProcess::Create(executor_, std::move(setup));
   process->Begin();
-  auto created = co_await CreateInGuest(*container, bundle, process->terminal());
+  auto created = co_await CreateInGuest(*container, files, process->terminal());
   if (!created) {
     Unshare(*container);
     process->End(kKilledStatus);
@@ -56,7 +56,7 @@ asio::awaitable<Result<>> Sandbox::CreateContainer(std::shared_ptr<Container> co
   process->Follow(machine().agent());
   if (container->id == parts_.state.id) {
     if (auto identified = IdentifyProcess(standin)) parts_.state.standin = *identified;
-    parts_.state.rootfs = bundle.rootfs;
+    parts_.state.rootfs = files.bundle.rootfs;
   }
   if (auto stored = Store(); !stored) {
     process->End(kKilledStatus);
@@ -66,18 +66,29 @@ asio::awaitable<Result<>> Sandbox::CreateContainer(std::shared_ptr<Container> co
   co_return Result<>();
 }
 
-asio::awaitable<Result<>> Sandbox::CreateInGuest(Container& container, oci::Bundle& bundle, bool terminal) {
+asio::awaitable<Result<>> Sandbox::CreateInGuest(Container& container, ContainerFiles& files, bool terminal) {
   auto self = shared_from_this();
   grpc::CreateContainerRequest request;
   request.set_container_id(container.id);
   request.set_exec_id(container.id);
   grpc::Spec& spec = *request.mutable_oci();
-  spec = oci::GuestSpec(bundle.spec);
+  if (parts_.pod) {
+    oci::PodSpec pod = oci::GuestSpecOfPod(files.bundle.spec);
+    spec = std::move(pod.guest);
+    request.set_sandbox_pidns(pod.shares_pid);
+  } else {
+    spec = oci::GuestSpec(files.bundle.spec);
+  }
   if (!parts_.guest_seccomp) spec.mutable_linux()->clear_seccomp();
   spec.mutable_process()->set_terminal(terminal);
   // While the machine boots.
   if (parts_.shared_files) {
-    CO_TRY(ShareWithGuest(*parts_.shared_files, container.id, bundle.path, bundle.rootfs, spec, container.shared));
+    HostFiles host{.bundle = files.bundle.path, .rootfs = files.bundle.rootfs, .pod = parts_.pod};
+    if (!files.rootfs.empty()) {
+      CO_TRY_ASSIGN(host.rootfs_tree, MountRootfs(files.rootfs, host.rootfs, parts_.mounts));
+    }
+    CO_TRY(
+        ShareWithGuest(*parts_.shared_files, parts_.mounts, container.id, std::move(host), request, container.shared));
   }
   CO_TRY(co_await machine().Ready());
   auto began = Timing::Clock::now();
@@ -121,6 +132,8 @@ Result<> Sandbox::Store() {
 void Sandbox::OnEnd(ContainerProcess& process) {
   auto found = containers_.find(process.container());
   if (found == containers_.end()) return;
+  // One whose creation failed has never been there for anybody.
+  if (on_init_end_ && found->second->init.get() == &process) on_init_end_(process);
   if (process.container() == parts_.state.id) {
     parts_.state.status = Status::kStopped;
     parts_.state.exit_status = process.exit_status();

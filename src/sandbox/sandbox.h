@@ -15,8 +15,9 @@
 #include "sandbox/container_process.h"
 #include "sandbox/guest_mounts.h"
 #include "sandbox/machine.h"
+#include "sandbox/mount_namespace.h"
+#include "sandbox/rootfs_mounts.h"
 #include "sandbox/shared_files.h"
-#include "sandbox/standin_server.h"
 #include "sandbox/state.h"
 
 namespace kata::sandbox {
@@ -38,12 +39,19 @@ struct Container {
 struct SandboxParts {
   std::shared_ptr<Machine> machine;
   std::optional<SharedFiles> shared_files;  // none: nothing is shared, for tests of what needs no files
-  std::shared_ptr<StandinServer> standins;
+  MountNamespaces mounts;
   std::optional<oci::Bundle> bundle;  // that of the first container, when it has been read already
+  bool pod = false;                   // its containers share namespaces and shared memory
   bool guest_seccomp = true;          // false: without the containers' seccomp filters
   State state;
   int directory = -1;                // of state.json; stays the caller's
   std::function<void()> on_created;  // called once, after the first container
+};
+
+// What a container is made from.
+struct ContainerFiles {
+  oci::Bundle bundle;
+  RootfsMounts rootfs;  // none: the bundle's rootfs as it is
 };
 
 // Keeps the machine and the containers, and ends when all of them have ended. Which call is allowed in which state of a
@@ -54,13 +62,14 @@ class Sandbox : public std::enable_shared_from_this<Sandbox> {
 
   const asio::any_io_executor& executor() const { return executor_; }
   Machine& machine() { return *parts_.machine; }
-  StandinServer& standins() { return *parts_.standins; }
   std::map<std::string, std::shared_ptr<Container>>& containers() { return containers_; }
   bool ending() const { return end_.happened(); }
 
   // Makes the container in the guest: shares its files, waits for the machine, asks the agent. All or nothing.
-  asio::awaitable<Result<>> CreateContainer(std::shared_ptr<Container> container, oci::Bundle bundle,
+  asio::awaitable<Result<>> CreateContainer(std::shared_ptr<Container> container, ContainerFiles files,
                                             ContainerProcess::Setup setup);
+  // Called at the end of each container's own process, as Setup::on_end.
+  void OnInitEnd(std::function<void(ContainerProcess&)> function) { on_init_end_ = std::move(function); }
   // The bundle at this path, read now or before.
   Result<oci::Bundle> TakeBundle(const std::string& path);
   // Forgets a container that has ended, and what was shared for it.
@@ -75,7 +84,7 @@ class Sandbox : public std::enable_shared_from_this<Sandbox> {
   static asio::awaitable<bool> Run(std::shared_ptr<Sandbox> self);
 
  private:
-  asio::awaitable<Result<>> CreateInGuest(Container& container, oci::Bundle& bundle, bool terminal);
+  asio::awaitable<Result<>> CreateInGuest(Container& container, ContainerFiles& files, bool terminal);
   void Unshare(Container& container);
   void OnEnd(ContainerProcess& process);
   static asio::awaitable<void> EndIfAllEnded(std::shared_ptr<Sandbox> self, std::shared_ptr<Container> container);
@@ -85,6 +94,7 @@ class Sandbox : public std::enable_shared_from_this<Sandbox> {
   asio::any_io_executor executor_;
   SandboxParts parts_;
   std::map<std::string, std::shared_ptr<Container>> containers_;
+  std::function<void(ContainerProcess&)> on_init_end_;
   Event end_;
   bool end_now_ = false;
 };

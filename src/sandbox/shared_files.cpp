@@ -22,12 +22,12 @@ int OpenTree(int fd, const char* path, unsigned flags) {
 int MoveMount(int from, int to, const char* path) {
   return static_cast<int>(syscall(SYS_move_mount, from, "", to, path, MOVE_MOUNT_F_EMPTY_PATH));
 }
-int SetAttributes(int fd, unsigned flags, uint64_t set) {
-  mount_attr attributes{.attr_set = set};
+int SetAttributes(int fd, unsigned flags, uint64_t set, uint64_t propagation = 0) {
+  mount_attr attributes{.attr_set = set, .propagation = propagation};
   return static_cast<int>(syscall(SYS_mount_setattr, fd, "", flags | AT_EMPTY_PATH, &attributes, sizeof(attributes)));
 }
 
-Result<UniqueFd> CloneTree(int source, bool recursive) {
+Result<UniqueFd> Clone(int source, bool recursive) {
   unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0U);
   UniqueFd tree(OpenTree(source, "", flags));
   if (!tree) return FailErrno("cannot clone the mount (open_tree)");
@@ -35,6 +35,15 @@ Result<UniqueFd> CloneTree(int source, bool recursive) {
 }
 
 }  // namespace
+
+Result<UniqueFd> CloneTree(int source) {
+  UniqueFd tree = TRY(Clone(source, true));
+  // As a peer of the host's mounts it would take those below it away with itself when it is unmounted.
+  if (SetAttributes(tree.get(), AT_RECURSIVE, 0, MS_SLAVE) != 0) {
+    return FailErrno("cannot cut a cloned mount off from the host's");
+  }
+  return tree;
+}
 
 Result<SharedFiles> SharedFiles::Create(int directory) {
   if (mkdirat(directory, kSharedName, 0700) != 0 && errno != EEXIST) return FailErrno("cannot make {}/", kSharedName);
@@ -45,7 +54,7 @@ Result<SharedFiles> SharedFiles::Create(int directory) {
     return FailErrno("cannot mount a tmpfs at {}", path);
   }
   UniqueFd exported = TRY(OpenBeneath(directory, kSharedName, O_PATH | O_DIRECTORY | O_CLOEXEC));
-  UniqueFd writable = TRY(CloneTree(exported.get(), false));
+  UniqueFd writable = TRY(Clone(exported.get(), false));
   // Shared, so that what is mounted later reaches virtiofsd's own namespace, which is a slave of this one.
   if (mount(nullptr, FdPath(exported.get()).c_str(), nullptr, MS_SHARED, nullptr) != 0) {
     return FailErrno("cannot make the mount at {} shared", path);
@@ -68,10 +77,9 @@ Result<> SharedFiles::MakeMountPoint(const std::string& name, bool folder) {
   return {};
 }
 
-Result<std::string> SharedFiles::Add(int source, const std::string& name, ReadOnly read_only) {
+Result<std::string> SharedFiles::Add(UniqueFd tree, const std::string& name, ReadOnly read_only) {
   struct stat status {};
-  if (fstat(source, &status) != 0) return FailErrno("cannot look at what is shared as {}", name);
-  UniqueFd tree = TRY(CloneTree(source, true));
+  if (fstat(tree.get(), &status) != 0) return FailErrno("cannot look at what is shared as {}", name);
   // All attributes before the tree is attached: what is changed later does not reach virtiofsd's namespace.
   // A guest has no business with devices of the host, whatever virtiofsd thinks of them.
   if (SetAttributes(tree.get(), AT_RECURSIVE, MOUNT_ATTR_NODEV) != 0) {

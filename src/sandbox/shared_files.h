@@ -20,6 +20,10 @@ enum class ReadOnly {
   kRecursive,  // "rro": all mounts below it, too
 };
 
+// A detached copy (open_tree(2)) of the tree that source (O_PATH or more) stands for, with all mounts below it. Called
+// in the mount namespace that source was opened in. What is mounted there later comes into the copy, nothing goes back.
+Result<UniqueFd> CloneTree(int source);
+
 // Owns the tmpfs at <directory>/shared of the process's own mount namespace; the mounts go with the namespace.
 //
 // The guest must not be able to put something else where a mount point is made (CVE-2020-2026) or undone
@@ -33,9 +37,9 @@ class SharedFiles {
   // The folder for virtiofsd, absolute.
   const std::string& path() const { return path_; }
 
-  // Mounts the tree that source (O_PATH or more) stands for, with all mounts below it, at name, which may have folders.
-  // Returns the path in the guest. kAlreadyExists when the name is taken.
-  Result<std::string> Add(int source, const std::string& name, ReadOnly read_only);
+  // Mounts a detached tree (CloneTree) at name, which may have folders. Returns the path in the guest. kAlreadyExists
+  // when the name is taken.
+  Result<std::string> Add(UniqueFd tree, const std::string& name, ReadOnly read_only);
   // Detaches what Add mounted and removes the mount point; never anything below it.
   Result<> Remove(const std::string& name);
 

@@ -22,7 +22,7 @@ using testing::TempDir;
 class SharedFilesTest : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
-    static bool entered = EnterPrivateMountNamespace().has_value();
+    static bool entered = MountNamespaces::EnterPrivate().has_value();
     ASSERT_TRUE(entered);
   }
   void SetUp() override {
@@ -37,7 +37,17 @@ class SharedFilesTest : public ::testing::Test {
   UniqueFd Source(const std::string& name) {
     auto fd = Open(source_.path() + "/" + name, O_PATH | O_CLOEXEC);
     EXPECT_TRUE(fd);
-    return *std::move(fd);
+    auto tree = CloneTree(fd->get());
+    EXPECT_TRUE(tree) << tree.error().message();
+    return *std::move(tree);
+  }
+  Result<> Share(grpc::Spec& spec, SharedNames& names) {
+    HostFiles files{.bundle = source_.path(), .rootfs = source_.path() + "/rootfs"};
+    grpc::CreateContainerRequest request;
+    *request.mutable_oci() = spec;
+    auto done = ShareWithGuest(*shared_, MountNamespaces(), "c1", std::move(files), request, names);
+    spec = request.oci();
+    return done;
   }
   std::string Shared(const std::string& name) const { return shared_->path() + "/" + name; }
   static int TryWrite(const std::string& path) {
@@ -51,7 +61,7 @@ class SharedFilesTest : public ::testing::Test {
 };
 
 TEST_F(SharedFilesTest, ATreeIsThereAndGoesAgainAndIsNeverEmptied) {
-  auto path = shared_->Add(Source("rootfs").get(), "c1/rootfs", ReadOnly::kNo);
+  auto path = shared_->Add(Source("rootfs"), "c1/rootfs", ReadOnly::kNo);
   ASSERT_TRUE(path) << path.error().message();
   EXPECT_EQ(*path, std::string(kGuestSharedDir) + "/c1/rootfs");
   EXPECT_EQ(*ReadFile(Shared("c1/rootfs/etc/hello")), "hello");
@@ -63,7 +73,7 @@ TEST_F(SharedFilesTest, ATreeIsThereAndGoesAgainAndIsNeverEmptied) {
 }
 
 TEST_F(SharedFilesTest, TheExportItselfCannotBeChanged) {
-  ASSERT_TRUE(shared_->Add(Source("rootfs").get(), "c1/rootfs", ReadOnly::kNo));
+  ASSERT_TRUE(shared_->Add(Source("rootfs"), "c1/rootfs", ReadOnly::kNo));
   EXPECT_EQ(TryWrite(Shared("planted")), EROFS);
   EXPECT_EQ(rename(Shared("c1").c_str(), Shared("c2").c_str()), -1);
   EXPECT_EQ(errno, EROFS);
@@ -71,7 +81,7 @@ TEST_F(SharedFilesTest, TheExportItselfCannotBeChanged) {
 }
 
 TEST_F(SharedFilesTest, FilesAreSharedAsFiles) {
-  auto path = shared_->Add(Source("rootfs/etc/hello").get(), "c1-0-hello", ReadOnly::kTop);
+  auto path = shared_->Add(Source("rootfs/etc/hello"), "c1-0-hello", ReadOnly::kTop);
   ASSERT_TRUE(path) << path.error().message();
   EXPECT_EQ(*ReadFile(Shared("c1-0-hello")), "hello");
   EXPECT_EQ(TryWrite(Shared("c1-0-hello")), EROFS);
@@ -82,8 +92,8 @@ TEST_F(SharedFilesTest, ReadOnlyHoldsOnTheHostToo) {
   fs::create_directories(source_.path() + "/rootfs/sub");
   std::string sub = source_.path() + "/rootfs/sub";
   ASSERT_EQ(mount("t", sub.c_str(), "tmpfs", 0, nullptr), 0);
-  ASSERT_TRUE(shared_->Add(Source("rootfs").get(), "top", ReadOnly::kTop));
-  ASSERT_TRUE(shared_->Add(Source("rootfs").get(), "all", ReadOnly::kRecursive));
+  ASSERT_TRUE(shared_->Add(Source("rootfs"), "top", ReadOnly::kTop));
+  ASSERT_TRUE(shared_->Add(Source("rootfs"), "all", ReadOnly::kRecursive));
   EXPECT_EQ(TryWrite(Shared("top/x")), EROFS);
   EXPECT_EQ(TryWrite(Shared("top/sub/x")), 0);
   EXPECT_EQ(TryWrite(Shared("all/x")), EROFS);
@@ -94,15 +104,15 @@ TEST_F(SharedFilesTest, ReadOnlyHoldsOnTheHostToo) {
 
 TEST_F(SharedFilesTest, DevicesOfTheHostCannotBeOpenedThroughIt) {
   ASSERT_EQ(mknod((source_.path() + "/rootfs/null").c_str(), S_IFCHR | 0666, makedev(1, 3)), 0);
-  ASSERT_TRUE(shared_->Add(Source("rootfs").get(), "c1/rootfs", ReadOnly::kNo));
+  ASSERT_TRUE(shared_->Add(Source("rootfs"), "c1/rootfs", ReadOnly::kNo));
   UniqueFd device(open(Shared("c1/rootfs/null").c_str(), O_RDONLY | O_CLOEXEC));
   EXPECT_EQ(device.get(), -1);
   EXPECT_EQ(errno, EACCES);
 }
 
 TEST_F(SharedFilesTest, ATakenNameIsRefusedAndStays) {
-  ASSERT_TRUE(shared_->Add(Source("rootfs").get(), "c1/rootfs", ReadOnly::kNo));
-  auto again = shared_->Add(Source("rootfs").get(), "c1/rootfs", ReadOnly::kNo);
+  ASSERT_TRUE(shared_->Add(Source("rootfs"), "c1/rootfs", ReadOnly::kNo));
+  auto again = shared_->Add(Source("rootfs"), "c1/rootfs", ReadOnly::kNo);
   ASSERT_FALSE(again);
   EXPECT_EQ(again.error().code(), Code::kAlreadyExists);
   EXPECT_EQ(*ReadFile(Shared("c1/rootfs/etc/hello")), "hello");
@@ -122,8 +132,8 @@ TEST_F(SharedFilesTest, MountsReachANamespaceThatWasMadeBefore) {
   int status = 0;
   ASSERT_EQ(waitpid(child, &status, WUNTRACED), child);
   ASSERT_TRUE(WIFSTOPPED(status));
-  ASSERT_TRUE(shared_->Add(Source("rootfs").get(), "c1/rootfs", ReadOnly::kNo));
-  ASSERT_TRUE(shared_->Add(Source("rootfs").get(), "ro", ReadOnly::kRecursive));
+  ASSERT_TRUE(shared_->Add(Source("rootfs"), "c1/rootfs", ReadOnly::kNo));
+  ASSERT_TRUE(shared_->Add(Source("rootfs"), "ro", ReadOnly::kRecursive));
   kill(child, SIGCONT);
   ASSERT_EQ(waitpid(child, &status, 0), child);
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
@@ -134,7 +144,7 @@ TEST_F(SharedFilesTest, HostMountsAreDroppedButForWhatIsNeeded) {
   fs::create_directories(other);
   ASSERT_EQ(mount("t", other.c_str(), "tmpfs", 0, nullptr), 0);
   ASSERT_EQ(TryWrite(other + "/file"), 0);
-  ASSERT_TRUE(shared_->Add(Source("rootfs").get(), "c1/rootfs", ReadOnly::kNo));
+  ASSERT_TRUE(shared_->Add(Source("rootfs"), "c1/rootfs", ReadOnly::kNo));
   // In a child, so that the other tests keep their mounts.
   pid_t child = fork();
   if (child == 0) {
@@ -185,7 +195,7 @@ TEST_F(SharedFilesTest, TheSpecIsRewrittenForTheGuest) {
   TempFolderIn dev("/dev/kata-test-folder");
   AddMount(spec, "/dev/folder", "bind", dev.path, {"rbind"});
   SharedNames names;
-  auto done = ShareWithGuest(*shared_, "c1", source_.path(), source_.path() + "/rootfs", spec, names);
+  auto done = Share(spec, names);
   ASSERT_TRUE(done) << done.error().message();
   std::string guest = kGuestSharedDir;
   EXPECT_EQ(spec.root().path(), guest + "/c1/rootfs");
@@ -212,7 +222,7 @@ TEST_F(SharedFilesTest, AMissingSourceNamesItsPlace) {
   AddMount(spec, "/proc", "proc", "proc", {});
   AddMount(spec, "/data", "bind", "/no/such/folder", {"rbind"});
   SharedNames names;
-  auto done = ShareWithGuest(*shared_, "c1", source_.path(), source_.path() + "/rootfs", spec, names);
+  auto done = Share(spec, names);
   ASSERT_FALSE(done);
   EXPECT_EQ(done.error().code(), Code::kNotFound);
   EXPECT_EQ(done.error().message().find("mounts[1].source: "), 0U) << done.error().message();

@@ -2,17 +2,25 @@
 #include "sandbox/state.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <charconv>
 #include <ctime>
 
+#include "base/child.h"
 #include "base/files.h"
+#include "base/log.h"
 
 namespace kata::sandbox {
 namespace {
 
 // A record has a few hundred bytes, and annotations.
 constexpr size_t kMaxStateBytes = 4U << 20U;
+// After SIGKILL; longer only when the kernel itself is stuck.
+constexpr std::chrono::milliseconds kKillTime{5000};
 
 struct StatusEntry {
   Status status;
@@ -30,6 +38,11 @@ std::optional<Number> ToNumber(std::string_view text) {
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return number;
+}
+
+bool AwaitEnd(int pidfd, std::chrono::milliseconds time) {
+  pollfd wait{.fd = pidfd, .events = POLLIN, .revents = 0};
+  return poll(&wait, 1, static_cast<int>(time.count())) > 0;
 }
 
 // An entry of the table of processes.
@@ -84,11 +97,6 @@ Result<ProcessRef> IdentifyProcess(pid_t pid) {
   return seen.process;
 }
 
-bool Exists(const ProcessRef& process) {
-  const auto seen = See(process.pid);
-  return seen && seen->process == process;
-}
-
 bool IsAlive(const ProcessRef& process) {
   if (process.pid <= 0) return false;
   auto now = IdentifyProcess(process.pid);
@@ -106,6 +114,21 @@ Result<State> LoadState(int directory) {
 
 Result<> StoreState(int directory, const State& state) {
   return Context(WriteFileAtomic(directory, kStateFile, ToJson(state), 0600), "cannot write {}", kStateFile);
+}
+
+// Once its pidfd is open and its start time is right, the pid cannot be another's.
+void EndProcess(const ProcessRef& process, std::chrono::milliseconds patience) {
+  if (process.pid <= 0) return;
+  const auto pidfd = OpenPidfd(process.pid);
+  // A zombie as well: its other threads may not have ended, and still have all that it had open.
+  const auto seen = See(process.pid);
+  if (!pidfd || !seen || seen->process != process) return;
+  if (patience.count() > 0 && AwaitEnd(pidfd->get(), patience)) return;
+  if (syscall(SYS_pidfd_send_signal, pidfd->get(), SIGKILL, nullptr, 0) != 0) {
+    log::Warn("cannot kill process {}: {}", process.pid, ErrnoText(errno));
+    return;
+  }
+  if (!AwaitEnd(pidfd->get(), kKillTime)) log::Warn("process {} does not end although it was killed", process.pid);
 }
 
 Status CurrentStatus(const State& state) {

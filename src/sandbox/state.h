@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -35,9 +36,9 @@ Result<ProcessRef> IdentifyProcess(pid_t pid);
 // Whether that very process still runs. A zombie does not: nobody may ever reap it.
 bool IsAlive(const ProcessRef& process);
 
-// Whether it is there at all, be it as a zombie: one whose other threads have not ended yet still has all that it had
-// open.
-bool Exists(const ProcessRef& process);
+// Ends exactly this process and waits until it has gone; it has that long to go by itself. One that does not end is
+// logged.
+void EndProcess(const ProcessRef& process, std::chrono::milliseconds patience);
 
 // One container's record.
 struct State {

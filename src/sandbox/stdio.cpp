@@ -16,13 +16,14 @@ const char* Name(OutputStream stream) { return stream == OutputStream::kStdout ?
 
 }  // namespace
 
-Result<std::shared_ptr<Stdio>> Stdio::Create(const asio::any_io_executor& executor, StdioFds fds, bool terminal) {
+Result<std::shared_ptr<Stdio>> Stdio::Create(const asio::any_io_executor& executor, StdioFds fds, bool terminal,
+                                             StdioTraits traits) {
   std::shared_ptr<Stdio> stdio(new Stdio(executor, terminal));
-  if (fds[0]) stdio->stdin_ = TRY(ForeignFd::Open(executor, std::move(fds[0]), ForeignFd::Direction::kRead));
-  if (fds[1]) stdio->stdout_ = TRY(ForeignFd::Open(executor, std::move(fds[1]), ForeignFd::Direction::kWrite));
-  if (fds[2] && !terminal) {
-    stdio->stderr_ = TRY(ForeignFd::Open(executor, std::move(fds[2]), ForeignFd::Direction::kWrite));
-  }
+  stdio->keepers_ = std::move(traits.keepers);
+  const auto open = traits.own ? ForeignFd::OpenOwn : ForeignFd::Open;
+  if (fds[0]) stdio->stdin_ = TRY(open(executor, std::move(fds[0]), ForeignFd::Direction::kRead));
+  if (fds[1]) stdio->stdout_ = TRY(open(executor, std::move(fds[1]), ForeignFd::Direction::kWrite));
+  if (fds[2] && !terminal) stdio->stderr_ = TRY(open(executor, std::move(fds[2]), ForeignFd::Direction::kWrite));
   return stdio;
 }
 
@@ -30,17 +31,19 @@ void Stdio::Start(std::shared_ptr<AgentClient> agent, AgentProcess process) {
   agent_ = std::move(agent);
   process_ = std::move(process);
   outputs_ = terminal_ ? 1 : 2;
-  asio::co_spawn(executor_, PumpOutput(shared_from_this(), OutputStream::kStdout, stdout_), asio::detached);
+  asio::co_spawn(executor_, PumpOutput(shared_from_this(), OutputStream::kStdout), asio::detached);
   if (!terminal_) {
-    asio::co_spawn(executor_, PumpOutput(shared_from_this(), OutputStream::kStderr, stderr_), asio::detached);
+    asio::co_spawn(executor_, PumpOutput(shared_from_this(), OutputStream::kStderr), asio::detached);
   }
   asio::co_spawn(executor_, PumpInput(shared_from_this()), asio::detached);
   if (hung_up_) asio::co_spawn(executor_, CloseTerminal(shared_from_this()), asio::detached);
 }
 
-asio::awaitable<void> Stdio::PumpOutput(std::shared_ptr<Stdio> self, OutputStream stream,
-                                        std::shared_ptr<ForeignFd> sink) {
+asio::awaitable<void> Stdio::PumpOutput(std::shared_ptr<Stdio> self, OutputStream stream) {
+  std::shared_ptr<ForeignFd>& sink = stream == OutputStream::kStdout ? self->stdout_ : self->stderr_;
   auto copied = co_await CopyOutput(self, stream, sink);
+  // Readers see the end now, whatever the rest of the process's life is.
+  sink.reset();
   if (!copied && !self->stopped_) {
     log::Debug("{} of {} ends early: {}", Name(stream), self->process_.exec, copied.error().message());
   }
@@ -123,7 +126,7 @@ asio::awaitable<void> Stdio::CloseTerminal(std::shared_ptr<Stdio> self) {
 }
 
 void Stdio::CloseStdin() {
-  if (stdin_) stdin_->Cancel();
+  if (stdin_) stdin_->Finish();
 }
 
 }  // namespace kata::sandbox

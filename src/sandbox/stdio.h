@@ -7,6 +7,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <chrono>
 #include <memory>
+#include <vector>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
@@ -19,6 +20,12 @@ namespace kata::sandbox {
 // stdin, stdout, stderr; one that is not valid is as if it were /dev/null.
 using StdioFds = std::array<UniqueFd, 3>;
 
+// What else is known of the descriptors.
+struct StdioTraits {
+  bool own = false;               // they are this process's alone, and non-blocking
+  std::vector<UniqueFd> keepers;  // held as long as the process is known: what is unread in a FIFO lives with them
+};
+
 // A reader that takes nothing for this long after the process's end does not hold its exit back any longer.
 inline constexpr std::chrono::milliseconds kStalledReader{5000};
 
@@ -26,7 +33,8 @@ inline constexpr std::chrono::milliseconds kStalledReader{5000};
 // own stream only. With a terminal there is no stderr; when the caller's terminal is hung up, so is the guest's.
 class Stdio : public std::enable_shared_from_this<Stdio> {
  public:
-  static Result<std::shared_ptr<Stdio>> Create(const asio::any_io_executor& executor, StdioFds fds, bool terminal);
+  static Result<std::shared_ptr<Stdio>> Create(const asio::any_io_executor& executor, StdioFds fds, bool terminal,
+                                               StdioTraits traits = {});
 
   // Begins to pump; the process exists. Once.
   void Start(std::shared_ptr<AgentClient> agent, AgentProcess process);
@@ -37,14 +45,13 @@ class Stdio : public std::enable_shared_from_this<Stdio> {
   // Hangs the guest's terminal up, now or when the process exists: its session gets SIGHUP, reads get the end. Nothing
   // without a terminal.
   void HangUp();
-  // Ends stdin, as the end of its file would.
+  // Ends stdin, as the end of its file would; what is there already still goes to the process.
   void CloseStdin();
 
  private:
   Stdio(const asio::any_io_executor& executor, bool terminal)
       : executor_(executor), terminal_(terminal), output_ended_(executor) {}
-  static asio::awaitable<void> PumpOutput(std::shared_ptr<Stdio> self, OutputStream stream,
-                                          std::shared_ptr<ForeignFd> sink);
+  static asio::awaitable<void> PumpOutput(std::shared_ptr<Stdio> self, OutputStream stream);
   static asio::awaitable<Result<>> CopyOutput(std::shared_ptr<Stdio> self, OutputStream stream,
                                               std::shared_ptr<ForeignFd> sink);
   static asio::awaitable<void> PumpInput(std::shared_ptr<Stdio> self);
@@ -54,8 +61,9 @@ class Stdio : public std::enable_shared_from_this<Stdio> {
   asio::any_io_executor executor_;
   bool terminal_;
   std::shared_ptr<ForeignFd> stdin_;   // null: none, the container reads the end at once
-  std::shared_ptr<ForeignFd> stdout_;  // null: what comes is dropped
+  std::shared_ptr<ForeignFd> stdout_;  // null: what comes is dropped, or all has come
   std::shared_ptr<ForeignFd> stderr_;
+  std::vector<UniqueFd> keepers_;
   std::shared_ptr<AgentClient> agent_;
   AgentProcess process_;
   size_t progress_ = 0;  // bytes of output, ever

@@ -23,6 +23,8 @@ inline constexpr char kConsoleSocket[] = "console.sock";
 inline constexpr char kSandboxLog[] = "sandbox.log";
 
 inline constexpr char kTaskService[] = "containerd.task.v2.Task";
+// The same methods and messages under the name that containerd 2 asks for first.
+inline constexpr char kTaskServiceV3[] = "containerd.task.v3.Task";
 
 // Any.type_url of ExecProcessRequest.spec (the JSON of an OCI process) and UpdateTaskRequest.resources (of
 // LinuxResources).

@@ -2,10 +2,6 @@
 // The calls of the Task service that make, start and remove containers and execs.
 #include <signal.h>
 
-#include <charconv>
-#include <optional>
-
-#include "base/child.h"
 #include "base/log.h"
 #include "oci/parse.h"
 #include "oci/validate.h"
@@ -15,65 +11,29 @@
 namespace kata::sandbox {
 namespace {
 
-// A stand-in says hello as soon as it runs.
-constexpr std::chrono::milliseconds kHelloTimeout{10000};
 // Of a process that got SIGKILL.
 constexpr std::chrono::milliseconds kKillTimeout{10000};
-
-std::optional<pid_t> ParsePid(std::string_view text) {
-  pid_t pid = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), pid);
-  if (error != std::errc() || end != text.data() + text.size() || pid <= 0) return std::nullopt;
-  return pid;
-}
-
-// What StandinStdio gave.
-struct StdioName {
-  pid_t standin = 0;
-  pid_t foreground = 0;  // 0: none
-};
-
-std::optional<StdioName> ParseStdioName(std::string_view text) {
-  constexpr std::string_view kPrefix = "standin:";
-  if (!text.starts_with(kPrefix)) return std::nullopt;
-  text.remove_prefix(kPrefix.size());
-  size_t colon = text.find(':');
-  auto standin = ParsePid(text.substr(0, colon));
-  auto foreground = colon == std::string_view::npos ? std::optional<pid_t>(0) : ParsePid(text.substr(colon + 1));
-  if (!standin || !foreground) return std::nullopt;
-  return StdioName{.standin = *standin, .foreground = *foreground};
-}
 
 std::string ExecKey(const std::string& container, const std::string& exec) { return container + "/" + exec; }
 
 }  // namespace
 
-asio::awaitable<Result<TaskService::Attached>> TaskService::Attach(std::string container, std::string exec,
-                                                                   bool terminal, std::string in, std::string out,
-                                                                   std::string err) {
-  Attached attached;
-  StdioFds fds;
-  if (!in.empty() || !out.empty() || !err.empty()) {
-    auto name = ParseStdioName(in);
-    if (!name || out != in || err != in) {
-      co_return Fail(Code::kInvalidArgument, "stdin, stdout and stderr must name one stand-in");
-    }
-    if (terminal && name->foreground > 0) {
-      CO_TRY_ASSIGN(attached.foreground, OpenPidfd(name->foreground));
-    }
-    pid_t pid = name->standin;
-    CO_TRY_ASSIGN(attached.standin,
-                  co_await sandbox_->standins().Claim(pid, std::move(container), std::move(exec), kHelloTimeout));
-    fds = attached.standin->TakeStdio();
-  }
-  CO_TRY_ASSIGN(attached.stdio, Stdio::Create(sandbox_->executor(), std::move(fds), terminal));
-  co_return std::move(attached);
+asio::awaitable<Result<>> TaskService::Attach(ContainerProcess::Setup& setup, std::string in, std::string out,
+                                              std::string err) {
+  StdioRequest request{.container = setup.container, .exec = setup.exec, .terminal = setup.terminal};
+  request.in = setup.names.in = std::move(in);
+  request.out = setup.names.out = std::move(out);
+  request.err = setup.names.err = std::move(err);
+  CO_TRY_ASSIGN(auto attached, co_await door_.stdio->Attach(std::move(request)));
+  setup.stdio = std::move(attached.stdio);
+  setup.standin = std::move(attached.standin);
+  setup.foreground = std::move(attached.foreground);
+  co_return Result<>();
 }
 
 asio::awaitable<Result<task::CreateTaskResponse>> TaskService::Create(task::CreateTaskRequest request) {
   CO_TRY(oci::ValidateId(request.id()));
   if (!request.checkpoint().empty()) co_return Fail(Code::kUnimplemented, "Create: checkpoints are not supported");
-  if (request.rootfs_size() > 0) co_return Fail(Code::kUnimplemented, "Create: the rootfs must be mounted already");
   if (sandbox_->ending()) co_return Fail(Code::kUnavailable, "the sandbox is being ended");
   auto& containers = sandbox_->containers();
   auto container = std::make_shared<Container>();
@@ -96,15 +56,14 @@ asio::awaitable<Result<task::CreateTaskResponse>> TaskService::CreateNamed(std::
   CO_TRY_ASSIGN(auto bundle, sandbox_->TakeBundle(request.bundle()));
   for (const std::string& warning : bundle.warnings) log::Warn("{}", warning);
   container->bundle = bundle.path;
+  if (request.terminal()) bundle.spec.mutable_process()->set_terminal(true);
   ContainerProcess::Setup setup;
   setup.container = container->id;
   setup.terminal = bundle.spec.process().terminal();
-  CO_TRY_ASSIGN(auto attached, co_await Attach(container->id, "", setup.terminal, request.stdin(), request.stdout(),
-                                               request.stderr()));
-  setup.standin = attached.standin;
-  setup.stdio = attached.stdio;
-  setup.foreground = std::move(attached.foreground);
-  CO_TRY(co_await sandbox_->CreateContainer(container, std::move(bundle), std::move(setup)));
+  CO_TRY(co_await Attach(setup, request.stdin(), request.stdout(), request.stderr()));
+  ContainerFiles files{.bundle = std::move(bundle), .rootfs = request.rootfs()};
+  CO_TRY(co_await sandbox_->CreateContainer(container, std::move(files), std::move(setup)));
+  AnnounceCreate(request, *container->init);
   task::CreateTaskResponse reply;
   reply.set_pid(static_cast<uint32_t>(container->init->pid()));
   co_return reply;
@@ -113,11 +72,15 @@ asio::awaitable<Result<task::CreateTaskResponse>> TaskService::CreateNamed(std::
 asio::awaitable<Result<task::StartResponse>> TaskService::Start(task::StartRequest request) {
   CO_TRY_ASSIGN(auto container, FindMade(request.id()));
   CO_TRY_ASSIGN(auto process, Find(request.id(), request.exec_id()));
+  HoldExit(*process);
+  Result<> started;
   if (request.exec_id().empty()) {
-    CO_TRY(co_await StartInit(container));
+    started = co_await StartInit(container);
   } else {
-    CO_TRY(co_await StartExec(container, process));
+    started = co_await StartExec(container, process);
   }
+  AnnounceStart(*process, started.has_value());
+  CO_TRY(started);
   task::StartResponse reply;
   reply.set_pid(static_cast<uint32_t>(process->pid()));
   co_return reply;
@@ -161,24 +124,24 @@ asio::awaitable<Result<wkt::Empty>> TaskService::Exec(task::ExecProcessRequest r
   setup.container = container->id;
   setup.exec = request.exec_id();
   setup.terminal = request.terminal();
-  CO_TRY_ASSIGN(auto attached, co_await Attach(request.id(), request.exec_id(), setup.terminal, request.stdin(),
-                                               request.stdout(), request.stderr()));
-  setup.standin = attached.standin;
-  setup.stdio = attached.stdio;
-  setup.foreground = std::move(attached.foreground);
-  if (setup.standin) {
+  CO_TRY(co_await Attach(setup, request.stdin(), request.stdout(), request.stderr()));
+  std::weak_ptr<Container> weak = container;
+  setup.on_end = [this, weak](ContainerProcess& process) {
+    AnnounceExit(process);
+    if (!process.has_standin()) return;
     // Nobody will ask for it again: its status has gone to the stand-in.
-    std::weak_ptr<Container> weak = container;
-    setup.on_end = [this, weak](ContainerProcess& process) {
-      exec_specs_.erase(ExecKey(process.container(), process.exec()));
-      if (auto of = weak.lock()) of->execs.erase(process.exec());
-    };
-  }
+    exec_specs_.erase(ExecKey(process.container(), process.exec()));
+    if (auto of = weak.lock()) of->execs.erase(process.exec());
+  };
   if (container->execs.contains(request.exec_id())) {
     co_return Fail(Code::kAlreadyExists, "exec {} already exists in container {}", request.exec_id(), request.id());
   }
   container->execs[request.exec_id()] = ContainerProcess::Create(sandbox_->executor(), std::move(setup));
   exec_specs_[ExecKey(request.id(), request.exec_id())] = std::move(spec);
+  containerd::events::TaskExecAdded added;
+  added.set_container_id(request.id());
+  added.set_exec_id(request.exec_id());
+  Announce(added);
   co_return wkt::Empty();
 }
 
@@ -224,6 +187,7 @@ asio::awaitable<Result<task::DeleteResponse>> TaskService::Delete(task::DeleteRe
   reply.mutable_exited_at()->set_nanos(process->exited_at_nanoseconds());
   if (process->exec().empty()) {
     co_await sandbox_->RemoveContainer(container);
+    AnnounceDelete(reply, container->id);
   } else {
     container->execs.erase(process->exec());
     exec_specs_.erase(ExecKey(request.id(), request.exec_id()));

@@ -9,6 +9,7 @@
 #include "oci/guest_spec.h"
 #include "oci/parse.h"
 #include "oci/validate.h"
+#include "sandbox/metrics.h"
 #include "sandbox/task_client.h"
 
 namespace kata::sandbox {
@@ -55,7 +56,12 @@ void SetExit(const ContainerProcess& process, Reply& reply) {
 
 }  // namespace
 
-TaskService::TaskService(std::shared_ptr<Sandbox> sandbox) : sandbox_(std::move(sandbox)), idle_(sandbox_->executor()) {
+TaskService::TaskService(std::shared_ptr<Sandbox> sandbox, TaskDoor door)
+    : sandbox_(std::move(sandbox)),
+      door_(std::move(door)),
+      shutdown_(sandbox_->executor()),
+      idle_(sandbox_->executor()) {
+  sandbox_->OnInitEnd([this](ContainerProcess& process) { AnnounceExit(process); });
   Add("State", &TaskService::State);
   Add("Create", &TaskService::Create);
   Add("Start", &TaskService::Start);
@@ -77,8 +83,10 @@ TaskService::TaskService(std::shared_ptr<Sandbox> sandbox) : sandbox_(std::move(
 
 template <typename Request, typename Reply>
 void TaskService::Add(const char* method, asio::awaitable<Result<Reply>> (TaskService::*function)(Request)) {
-  table_.Method<Request, Reply>(kTaskService, method,
-                                [this, function](Request request) { return Answer(function, std::move(request)); });
+  for (const char* service : {kTaskService, kTaskServiceV3}) {
+    table_.Method<Request, Reply>(service, method,
+                                  [this, function](Request request) { return Answer(function, std::move(request)); });
+  }
 }
 
 template <typename Request, typename Reply>
@@ -126,6 +134,9 @@ asio::awaitable<Result<task::StateResponse>> TaskService::State(task::StateReque
   reply.set_bundle(container->bundle);
   reply.set_pid(static_cast<uint32_t>(process->pid()));
   reply.set_terminal(process->terminal());
+  reply.set_stdin(process->names().in);
+  reply.set_stdout(process->names().out);
+  reply.set_stderr(process->names().err);
   reply.set_status(TaskStatus(StatusOf(*container, *process)));
   if (process->status() == ContainerProcess::Status::kStopped) SetExit(*process, reply);
   co_return reply;
@@ -136,8 +147,11 @@ asio::awaitable<Result<task::PidsResponse>> TaskService::Pids(task::PidsRequest 
   task::PidsResponse reply;
   if (container->status() == Status::kStopped) co_return reply;
   reply.add_processes()->set_pid(static_cast<uint32_t>(container->init->pid()));
-  for (const auto& [id, exec] : container->execs) reply.add_processes()->set_pid(static_cast<uint32_t>(exec->pid()));
+  for (const auto& [id, exec] : container->execs) {
+    if (exec->has_standin()) reply.add_processes()->set_pid(static_cast<uint32_t>(exec->pid()));
+  }
 
+  if (!door_.lists_guest) co_return reply;
   CO_TRY_ASSIGN(std::string list, co_await sandbox_->machine().agent()->ListProcesses(container->id));
   auto rows = nlohmann::json::parse(list, nullptr, false);
   if (!rows.is_array()) co_return Fail(Code::kInternal, "the agent's list of processes is no JSON array");
@@ -161,6 +175,9 @@ asio::awaitable<Result<wkt::Empty>> TaskService::Pause(task::PauseRequest reques
   CO_TRY(co_await sandbox_->machine().agent()->PauseContainer(container->id));
   container->paused = true;
   CO_TRY(sandbox_->Store());
+  containerd::events::TaskPaused paused;
+  paused.set_container_id(container->id);
+  Announce(paused);
   co_return wkt::Empty();
 }
 
@@ -170,6 +187,9 @@ asio::awaitable<Result<wkt::Empty>> TaskService::Resume(task::ResumeRequest requ
   CO_TRY(co_await sandbox_->machine().agent()->ResumeContainer(container->id));
   container->paused = false;
   CO_TRY(sandbox_->Store());
+  containerd::events::TaskResumed resumed;
+  resumed.set_container_id(container->id);
+  Announce(resumed);
   co_return wkt::Empty();
 }
 
@@ -180,9 +200,8 @@ asio::awaitable<Result<wkt::Empty>> TaskService::Checkpoint(task::CheckpointTask
 asio::awaitable<Result<wkt::Empty>> TaskService::Kill(task::KillRequest request) {
   CO_TRY_ASSIGN(auto container, FindMade(request.id()));
   CO_TRY_ASSIGN(auto process, Find(request.id(), request.exec_id()));
-  if (process->status() == ContainerProcess::Status::kStopped) {
-    co_return Fail(Code::kFailedPrecondition, "container not running");
-  }
+  // The code is containerd's for it: whoever kills what has just ended has got what they wanted.
+  if (process->status() == ContainerProcess::Status::kStopped) co_return Fail(Code::kNotFound, "container not running");
   if (request.signal() > 64) co_return Fail(Code::kInvalidArgument, "{} is no signal", request.signal());
   // Whether it runs was all that was asked.
   if (request.signal() == 0) co_return wkt::Empty();
@@ -235,8 +254,13 @@ asio::awaitable<Result<task::WaitResponse>> TaskService::Wait(task::WaitRequest 
   co_return reply;
 }
 
-asio::awaitable<Result<task::StatsResponse>> TaskService::Stats(task::StatsRequest) {
-  co_return Fail(Code::kUnimplemented, "Stats: the statistics of a container are not served yet");
+asio::awaitable<Result<task::StatsResponse>> TaskService::Stats(task::StatsRequest request) {
+  CO_TRY_ASSIGN(auto container, FindMade(request.id()));
+  if (container->status() == Status::kStopped) co_return Fail(Code::kFailedPrecondition, "container not running");
+  CO_TRY_ASSIGN(auto stats, co_await sandbox_->machine().agent()->StatsContainer(container->id));
+  task::StatsResponse reply;
+  *reply.mutable_stats() = PackMetrics(stats, HostIsUnified());
+  co_return reply;
 }
 
 asio::awaitable<Result<task::ConnectResponse>> TaskService::Connect(task::ConnectRequest request) {
@@ -253,6 +277,7 @@ asio::awaitable<Result<wkt::Empty>> TaskService::Shutdown(task::ShutdownRequest 
   for (const auto& [id, container] : sandbox_->containers()) lives |= container->status() != Status::kStopped;
   // As containerd's own shim: asked too early, it is no error and nothing happens.
   if (!lives || request.now()) sandbox_->RequestEnd(request.now() && lives);
+  if (sandbox_->containers().empty() || request.now()) shutdown_.Happen();
   co_return wkt::Empty();
 }
 

@@ -6,26 +6,39 @@
 #include <chrono>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
 #include "protocol/shim.pb.h"
 #include "rpc/server.h"
 #include "sandbox/sandbox.h"
+#include "sandbox/stdio_source.h"
+#include "sandbox/task_events.h"
 
 namespace kata::sandbox {
 
 namespace task = containerd::task::v2;
 
+// What differs from door to door.
+struct TaskDoor {
+  std::unique_ptr<StdioSource> stdio;
+  TaskEventSink events;  // empty: nobody wants to know
+  // Whether Pids tells of the processes in the guest, with an Info of our own. containerd's clients know neither.
+  bool lists_guest = false;
+};
+
 // Errors: kNotFound, kAlreadyExists, kFailedPrecondition (the state does not allow it), kUnavailable (the sandbox has
 // failed or ends; the message says why), kUnimplemented, and the agent's own.
 class TaskService {
  public:
-  explicit TaskService(std::shared_ptr<Sandbox> sandbox);
+  TaskService(std::shared_ptr<Sandbox> sandbox, TaskDoor door);
 
   const rpc::MethodTable& table() const { return table_; }
   // Returns when no call is being answered, at the latest after timeout.
   asio::awaitable<void> Idle(std::chrono::milliseconds timeout);
+  // Happens when Shutdown was called and no container is left, or with `now`.
+  const Event& shutdown() const { return shutdown_; }
 
  private:
   template <typename Request, typename Reply>
@@ -53,14 +66,8 @@ class TaskService {
   asio::awaitable<Result<task::ConnectResponse>> Connect(task::ConnectRequest request);
   asio::awaitable<Result<wkt::Empty>> Shutdown(task::ShutdownRequest request);
 
-  // What stdin, stdout and stderr of Create and Exec come to.
-  struct Attached {
-    std::shared_ptr<Standin> standin;
-    std::shared_ptr<Stdio> stdio;
-    UniqueFd foreground;  // see ContainerProcess::Setup
-  };
-  asio::awaitable<Result<Attached>> Attach(std::string container, std::string exec, bool terminal, std::string in,
-                                           std::string out, std::string err);
+  // Finds the stdio that a process is created with.
+  asio::awaitable<Result<>> Attach(ContainerProcess::Setup& setup, std::string in, std::string out, std::string err);
   asio::awaitable<Result<task::CreateTaskResponse>> CreateNamed(std::shared_ptr<Container> container,
                                                                 task::CreateTaskRequest request);
   asio::awaitable<Result<>> StartInit(std::shared_ptr<Container> container);
@@ -73,10 +80,26 @@ class TaskService {
   // The container's own process when exec is empty.
   Result<std::shared_ptr<ContainerProcess>> Find(const std::string& id, const std::string& exec);
 
+  template <typename Message>
+  void Announce(const Message& message) {
+    if (door_.events) door_.events(MakeEvent(message));
+  }
+  void AnnounceCreate(const task::CreateTaskRequest& request, const ContainerProcess& process);
+  void AnnounceDelete(const task::DeleteResponse& reply, const std::string& container);
+  void AnnounceExit(const ContainerProcess& process);
+  // From here to AnnounceStart the exit of the process waits: it may come before the answer to its start.
+  void HoldExit(const ContainerProcess& process);
+  void AnnounceStart(const ContainerProcess& process, bool started);
+  static asio::awaitable<void> WatchOom(std::shared_ptr<Sandbox> sandbox, TaskEventSink events);
+
   std::shared_ptr<Sandbox> sandbox_;
+  TaskDoor door_;
+  std::map<const ContainerProcess*, std::optional<TaskEvent>> held_exits_;
   std::map<std::string, grpc::Process> exec_specs_;  // by "container/exec", from Exec to Start
   rpc::MethodTable table_;
+  bool watches_oom_ = false;
   size_t running_calls_ = 0;
+  Event shutdown_;
   Event idle_;  // the next time that no call runs; replaced each time
 };
 

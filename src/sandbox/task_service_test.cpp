@@ -139,7 +139,7 @@ TEST_F(TaskServiceTest, AStoppedContainerTakesNothing) {
   EXPECT_EQ(GetState()->status(), types::STOPPED);
   EXPECT_FAILS(Start(), Code::kFailedPrecondition, "cannot start a container that has stopped");
   EXPECT_FAILS(Exec("e1"), Code::kFailedPrecondition, "cannot exec in a stopped container");
-  EXPECT_FAILS(Kill(15), Code::kFailedPrecondition, "container not running");
+  EXPECT_FAILS(Kill(15), Code::kNotFound, "container not running");
   EXPECT_FAILS(Simple<task::PauseRequest>("Pause"), Code::kFailedPrecondition, "container not running");
   EXPECT_FAILS(Simple<task::ResumeRequest>("Resume"), Code::kFailedPrecondition, "container not paused");
   task::DeleteRequest remove;

@@ -10,6 +10,8 @@
 #include <charconv>
 #include <optional>
 
+#include "agent/storage/fs_group.h"
+#include "agent/storage/overlay.h"
 #include "agent/storage/storage.h"
 #include "agent/storage/storage_options.h"
 #include "base/files.h"
@@ -36,20 +38,8 @@ Result<> MountNew(const GuestDir& root, const grpc::Storage& storage, const std:
 
 Result<> NoGroup(const grpc::Storage& storage) {
   if (!storage.has_fs_group()) return {};
-  return Fail(Code::kUnimplemented, "storage {}: fs_group is for the drivers ephemeral and local, not for {}",
-              storage.mount_point(), storage.driver());
-}
-
-// Kubernetes' fsGroup: the group owns the volume, may write, and what is made in it belongs to the group too.
-Result<> ApplyGroup(const GuestDir& root, const grpc::Storage& storage) {
-  if (!storage.has_fs_group()) return {};
-  const auto fd = TRY(root.OpenExisting(storage.mount_point(), O_RDONLY | O_DIRECTORY));
-  struct stat status {};
-  if (::fstat(fd.get(), &status) < 0 || ::fchown(fd.get(), static_cast<uid_t>(-1), storage.fs_group().group_id()) < 0 ||
-      ::fchmod(fd.get(), (status.st_mode & 07777) | S_ISGID | 0070) < 0) {
-    return FailErrno("cannot give {} to the group {}", storage.mount_point(), storage.fs_group().group_id());
-  }
-  return {};
+  return Fail(Code::kUnimplemented, "storage {}: fs_group is not for the driver {}", storage.mount_point(),
+              storage.driver());
 }
 
 Result<> MakeVirtioFs(const GuestDir& root, const grpc::Storage& storage) {
@@ -121,6 +111,12 @@ Result<> GrowHugePages(const grpc::Storage& storage) {
               storage.mount_point(), size / page, page / 1024);
 }
 
+Result<> GroupOrUnmount(const GuestDir& root, const grpc::Storage& storage) {
+  auto grouped = ApplyGroup(root, storage);
+  if (!grouped) (void)Unmount(TRY(root.Find(storage.mount_point(), false)));
+  return grouped;
+}
+
 Result<> MakeEphemeral(const GuestDir& root, const grpc::Storage& storage) {
   const std::string fstype = storage.fstype().empty() ? "tmpfs" : storage.fstype();
   if (fstype != "tmpfs" && fstype != "hugetlbfs") {
@@ -129,9 +125,21 @@ Result<> MakeEphemeral(const GuestDir& root, const grpc::Storage& storage) {
   }
   if (fstype == "hugetlbfs") TRY(GrowHugePages(storage));
   TRY(MountNew(root, storage, fstype, ParseStorageOptions(Options(storage))));
-  auto grouped = ApplyGroup(root, storage);
-  if (!grouped) (void)Unmount(TRY(root.Find(storage.mount_point(), false)));
-  return grouped;
+  return GroupOrUnmount(root, storage);
+}
+
+// A disk with a file system on it. Whoever adds the storage has waited for the disk, and source is its node.
+Result<> MakeDisk(const GuestDir& root, const grpc::Storage& storage) {
+  if (storage.fstype().empty() || storage.fstype() == "bind") {
+    return Fail(Code::kInvalidArgument, "storage {}: the driver {} needs the fstype of what is on the disk",
+                storage.mount_point(), storage.driver());
+  }
+  if (storage.driver_options_size() > 0) {
+    return Fail(Code::kUnimplemented, "storage {}: the driver option {} is not implemented", storage.mount_point(),
+                storage.driver_options(0));
+  }
+  TRY(MountNew(root, storage, storage.fstype(), ParseStorageOptions(Options(storage))));
+  return GroupOrUnmount(root, storage);
 }
 
 Result<> MakeLocal(const GuestDir& root, const grpc::Storage& storage) {
@@ -177,6 +185,13 @@ constexpr std::array kDrivers{
     StorageDriver{"local", false, MakeLocal},
     StorageDriver{"bind", true, MakeBind},
     StorageDriver{"9p", true, Make9p},
+    StorageDriver{"blk", true, MakeDisk},
+    StorageDriver{"mmioblk", true, MakeDisk},
+    StorageDriver{"scsi", true, MakeDisk},
+    StorageDriver{"nvdimm", true, MakeDisk},
+    StorageDriver{"overlayfs", true, MakeOverlay},
+    // What is too large to be copied, or a file, is shared as it is; see StorageTable::Watch for the rest.
+    StorageDriver{"watchable-bind", true, MakeBind},
 };
 
 }  // namespace

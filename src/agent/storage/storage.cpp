@@ -3,12 +3,16 @@
 
 #include <fcntl.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 
 #include "agent/storage/drivers.h"
+#include "agent/storage/overlay.h"
+#include "agent/storage/storage_options.h"
 #include "base/files.h"
+#include "base/log.h"
 
 namespace kata::agent {
 
@@ -63,15 +67,82 @@ Result<> StorageTable::AddOne(const grpc::Storage& storage) {
     ++existing->second.users;
     return {};
   }
-  TRY(Context(driver->make(root_, storage), "storage driver {}", storage.driver()));
-  entries_[storage.mount_point()] = Entry{identity, driver->mounts, 1, next_order_++};
+  std::unique_ptr<Watched> watched;
+  if (driver->name == "watchable-bind") watched = TRY(Context(Watch(storage), "storage driver {}", storage.driver()));
+  if (!watched) TRY(Context(driver->make(root_, storage), "storage driver {}", storage.driver()));
+  const bool overlay_folders = driver->name == "overlayfs" && HasOverlayFolders(storage);
+  entries_[storage.mount_point()] =
+      Entry{identity, driver->mounts, 1, next_order_++, overlay_folders, std::move(watched)};
   return {};
 }
 
-Result<> StorageTable::Remove(const std::string& mount_point, const Entry& entry) {
+// Nothing: the source is a file, or too large to be copied.
+Result<std::unique_ptr<Watched>> StorageTable::Watch(const grpc::Storage& storage) {
+  auto source = TRY(Context(root_.OpenExisting(storage.source(), O_PATH), "storage {}", storage.mount_point()));
+  struct stat status {};
+  if (::fstat(source.get(), &status) < 0) return FailErrno("cannot look at {}", storage.source());
+  std::unique_ptr<Watched> nothing;
+  if (!S_ISDIR(status.st_mode)) return nothing;
+  const Watched probe(TRY(OpenBeneath(source.get(), ".", O_PATH | O_DIRECTORY)), UniqueFd());
+  if (!TRY(Context(probe.Fits(), "{}", storage.source()))) {
+    log::Warn("storage {}: {} is too large to be watched; it is shared as it is, and inotify hears nothing of changes",
+              storage.mount_point(), storage.source());
+    return nothing;
+  }
+  const auto place = TRY(root_.MakeDirs(storage.mount_point(), 0755));
+  const std::string options =
+      fmt::format("size=16m,mode={:o},uid={},gid={}", status.st_mode & 07777, status.st_uid, status.st_gid);
+  if (::mount("tmpfs", FdPath(place.get()).c_str(), "tmpfs", MS_NOSUID | MS_NODEV, options.c_str()) < 0) {
+    return FailErrno("cannot mount a tmpfs at {}", storage.mount_point());
+  }
+  auto target = root_.OpenExisting(storage.mount_point(), O_RDONLY | O_DIRECTORY);
+  auto copied = Result<>();
+  if (target) nothing = std::make_unique<Watched>(std::move(source), *std::move(target));
+  if (nothing) copied = nothing->Update();
+  if (nothing && copied) return nothing;
+  nothing.reset();
+  (void)Unmount(TRY(root_.Find(storage.mount_point(), false)));
+  return tl::unexpected<Error>(target ? std::move(copied).error() : std::move(target).error());
+}
+
+bool StorageTable::HasWatched() const {
+  return std::any_of(entries_.begin(), entries_.end(), [](const auto& one) { return one.second.watched != nullptr; });
+}
+
+bool StorageTable::UpdateWatched() {
+  for (auto& [mount_point, entry] : entries_) {
+    if (!entry.watched) continue;
+    const auto updated = entry.watched->Update();
+    const std::string complaint = updated ? "" : updated.error().message();
+    // Not every two seconds.
+    if (!complaint.empty() && complaint != entry.complaint) log::Warn("storage {}: {}", mount_point, complaint);
+    entry.complaint = complaint;
+  }
+  return HasWatched();
+}
+
+Result<> StorageTable::Remount(const google::protobuf::RepeatedPtrField<grpc::Storage>& storages) {
+  for (const grpc::Storage& storage : storages) {
+    const auto found = entries_.find(storage.mount_point());
+    if (found == entries_.end() || storage.driver() != "ephemeral" || !found->second.mounted) {
+      return Fail(Code::kNotFound, "there is no ephemeral storage at {}", storage.mount_point());
+    }
+    const auto options = ParseStorageOptions({storage.options().begin(), storage.options().end()});
+    const auto place = TRY(root_.Find(storage.mount_point(), false));
+    if (::mount(nullptr, place.path().c_str(), nullptr, MS_REMOUNT | options.flags, options.data.c_str()) < 0) {
+      return FailErrno("cannot give the storage {} the options \"{}\"", storage.mount_point(), options.data);
+    }
+    found->second.identity = storage.SerializeAsString();
+  }
+  return {};
+}
+
+Result<> StorageTable::Remove(const std::string& mount_point, Entry& entry) {
+  entry.watched.reset();  // its descriptor would keep the file system busy
   const auto place = TRY(root_.Find(mount_point, false));
   if (!entry.mounted) return RemoveTree(place.parent.get(), place.name);
   TRY(Context(Unmount(place), "storage {}", mount_point));
+  if (entry.overlay_folders) TRY(RemoveOverlayFolders(place));
   // The mount point was made by the driver, unless it is in a file system that the host shares.
   if (!TRY(root_.Owns(place))) return {};
   if (::unlinkat(place.parent.get(), place.name.c_str(), AT_REMOVEDIR) < 0 && errno == ENOTDIR) {

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "agent/storage/guest_dir.h"
+#include "agent/storage/watched.h"
 #include "base/result.h"
 #include "protocol/agent.pb.h"
 
@@ -23,12 +25,19 @@ class StorageTable {
 
   // Makes all of them, or none: what was made before an error is taken back. A storage that exists at the mount point
   // gets one more user when it is the same, and is kAlreadyExists otherwise. An unknown driver is kInvalidArgument.
+  // The source of a disk is its node in /dev.
   // Returns the mount points, which the caller gives back to Release.
   Result<std::vector<std::string>> Add(const google::protobuf::RepeatedPtrField<grpc::Storage>& storages);
   // One user less for each, last first; what nobody uses is unmounted. Goes on after an error, and returns the first.
   Result<> Release(const std::vector<std::string>& mount_points);
   // Unmounts everything, last first.
   Result<> ReleaseAll();
+  // Gives ephemeral storages new options, such as size=. kNotFound: there is none at the mount point.
+  Result<> Remount(const google::protobuf::RepeatedPtrField<grpc::Storage>& storages);
+  // There are watchable-bind storages that are copies.
+  bool HasWatched() const;
+  // Takes over what has changed in their sources; as HasWatched.
+  bool UpdateWatched();
   size_t size() const { return entries_.size(); }
 
  private:
@@ -37,9 +46,13 @@ class StorageTable {
     bool mounted = false;  // else a folder
     int users = 0;
     uint64_t order = 0;
+    bool overlay_folders = false;           // to be removed with it
+    std::unique_ptr<Watched> watched = {};  // a copy that is kept up to date
+    std::string complaint = {};             // the last error of that
   };
   Result<> AddOne(const grpc::Storage& storage);
-  Result<> Remove(const std::string& mount_point, const Entry& entry);
+  Result<> Remove(const std::string& mount_point, Entry& entry);
+  Result<std::unique_ptr<Watched>> Watch(const grpc::Storage& storage);
 
   const GuestDir& root_;
   std::map<std::string, Entry> entries_;

@@ -221,11 +221,15 @@ Result<> RemoveLeftovers(const Namespace& pod, const std::string& sandbox) {
   return result;
 }
 
-Result<> RemoveLeftovers(const std::string& path, const std::string& sandbox) {
-  const auto pod = Namespace::Open(path);
-  // Gone, or only an empty file is left of it: then everything in it has gone as well.
-  if (!pod) return {};
-  return RemoveLeftovers(*pod, sandbox);
+void RemoveLeftovers(const grpc::Spec& spec, const std::string& sandbox) {
+  for (const grpc::LinuxNamespace& ns : spec.linux().namespaces()) {
+    if (ns.type() != "network" || ns.path().empty()) continue;
+    const auto pod = Namespace::Open(ns.path());
+    if (!pod) continue;  // what was in it has gone with it
+    if (auto removed = RemoveLeftovers(*pod, sandbox); !removed) {
+      log::Warn("cannot clean up in {}: {}", ns.path(), removed.error().message());
+    }
+  }
 }
 
 }  // namespace kata::sandbox::network

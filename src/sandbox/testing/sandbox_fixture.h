@@ -10,6 +10,7 @@
 #include "rpc/client.h"
 #include "rpc/server.h"
 #include "sandbox/sandbox.h"
+#include "sandbox/standin_stdio.h"
 #include "sandbox/task_client.h"
 #include "sandbox/task_service.h"
 #include "sandbox/testing/fake_agent.h"
@@ -66,15 +67,17 @@ class SandboxTest : public LoopTest {
     ChangeParts(machine);
     SandboxParts parts;
     parts.machine = std::make_shared<Machine>(io_.get_executor(), std::move(machine));
-    parts.standins = std::make_shared<StandinServer>(io_.get_executor());
+    auto standins = std::make_shared<StandinServer>(io_.get_executor());
     parts.state.id = "c1";
     parts.state.sandbox = *IdentifyProcess(getpid());
     parts.directory = dir_.fd();
     machine_ = parts.machine;
-    asio::co_spawn(io_, StandinServer::Serve(parts.standins, *ListenSeqpacket(dir_.fd(), kStandinSocket)),
+    asio::co_spawn(io_, StandinServer::Serve(standins, *ListenSeqpacket(dir_.fd(), kStandinSocket)),
                    [](std::exception_ptr) {});
     sandbox_ = std::make_shared<Sandbox>(io_.get_executor(), std::move(parts));
-    service_ = std::make_unique<TaskService>(sandbox_);
+    TaskDoor door{.stdio = std::make_unique<StandinStdioSource>(io_.get_executor(), standins), .lists_guest = true};
+    door.events = [this](TaskEvent event) { events_.push_back(std::move(event)); };
+    service_ = std::make_unique<TaskService>(sandbox_, std::move(door));
     grpc::CreateSandboxRequest request;
     request.set_hostname("inside");
     asio::co_spawn(io_, Machine::Boot(machine_, VmSize{.vcpus = 1, .memory_mib = 64}, request),
@@ -185,6 +188,7 @@ class SandboxTest : public LoopTest {
   TempDir dir_;
   TempDir bundle_;
   FakeAgent agent_;
+  std::vector<TaskEvent> events_;
   std::shared_ptr<FakeVm> vm_;
   std::shared_ptr<Machine> machine_;
   std::shared_ptr<Sandbox> sandbox_;

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/hotplug/online.h"
+
+#include <fcntl.h>
+
+#include "base/files.h"
+
+namespace kata::agent {
+
+namespace {
+
+// Writes `on` into each folder/PREFIXn/file that has `off` in it.
+Result<uint32_t> Switch(const std::string& folder, std::string_view prefix, const char* file, std::string_view off,
+                        const char* on) {
+  const UniqueFd fd = TRY(Open(folder, O_RDONLY | O_DIRECTORY));
+  uint32_t switched = 0;
+  for (const std::string& name : TRY(ListDir(fd.get()))) {
+    if (!name.starts_with(prefix)) continue;
+    const std::string path = folder + "/" + name + "/" + file;
+    // The first processor has no such file on most machines, and other files may begin like a processor.
+    const auto text = ReadFile(path, 64);
+    if (!text || !text->starts_with(off)) continue;
+    TRY(Context(WriteFile(path, on), "cannot take {} into use", name));
+    ++switched;
+  }
+  return switched;
+}
+
+}  // namespace
+
+Result<uint32_t> OnlineCpus(const std::string& folder) { return Switch(folder, "cpu", "online", "0", "1"); }
+
+Result<uint32_t> OnlineMemory(const std::string& folder) {
+  return Switch(folder, "memory", "state", "offline", "online");
+}
+
+}  // namespace kata::agent

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// Processors and memory that the host has plugged in are taken into use.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/result.h"
+
+namespace kata::agent {
+
+// Takes every processor into use that is not (folder: /sys/devices/system/cpu); returns how many those were.
+Result<uint32_t> OnlineCpus(const std::string& folder);
+// The same for blocks of memory (/sys/devices/system/memory), which a kernel may do by itself.
+Result<uint32_t> OnlineMemory(const std::string& folder);
+
+}  // namespace kata::agent

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/method.h"
+
+namespace kata::agent {
+
+namespace {
+
+// One coroutine for all of them: one for each would be a kilobyte of code for each.
+asio::awaitable<Result<std::string>> Run(Caller caller, AnyFunction function, Sandbox& sandbox, std::string payload) {
+  co_return caller(function, sandbox, payload);
+}
+
+}  // namespace
+
+Result<> Parse(google::protobuf::MessageLite& request, const std::string& payload) {
+  if (request.ParseFromString(payload)) return {};
+  return Fail(Code::kInvalidArgument, "the request is not a valid message");
+}
+
+void AddFunction(rpc::MethodTable& table, Sandbox& sandbox, const char* name, Caller caller, AnyFunction function) {
+  table.Add(kService, name,
+            [=, &sandbox](std::string payload) { return Run(caller, function, sandbox, std::move(payload)); });
+}
+
+}  // namespace kata::agent

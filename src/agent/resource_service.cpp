@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+// The calls about what the guest has: processors, memory, swap, volumes, the packet filter, and how much is used.
+#include <sys/swap.h>
+
+#include "agent/hotplug/block_device.h"
+#include "agent/hotplug/online.h"
+#include "agent/hotplug/uevents.h"
+#include "agent/iptables.h"
+#include "agent/method.h"
+#include "agent/metrics.h"
+#include "agent/services.h"
+#include "agent/volume.h"
+#include "base/files.h"
+
+namespace kata::agent {
+
+namespace {
+
+constexpr char kCpus[] = "/sys/devices/system/cpu";
+constexpr char kMemory[] = "/sys/devices/system/memory";
+
+asio::awaitable<Result<Empty>> OnlineCpuMem(Sandbox& sandbox, grpc::OnlineCPUMemRequest request) {
+  uint32_t online = 0;
+  std::function<Result<>()> look = [&]() -> Result<> {
+    online += TRY(OnlineCpus(kCpus));
+    if (online >= request.nb_cpus()) return {};
+    return Fail(Code::kNotFound, "{} of {} new processors have come", online, request.nb_cpus());
+  };
+  if (request.wait()) {
+    CO_TRY(co_await LookUntilFound(sandbox.executor(), sandbox.options().hotplug_timeout, look));
+  } else {
+    auto looked = look();
+    if (!looked && looked.error().code() != Code::kNotFound) co_return Done(std::move(looked));
+  }
+  if (!request.cpu_only()) CO_TRY(OnlineMemory(kMemory));
+  co_return Empty();
+}
+
+Result<Empty> MemHotplugByProbe(Sandbox&, const grpc::MemHotplugByProbeRequest& request) {
+  const std::string file = std::string(kMemory) + "/probe";
+  for (const uint64_t address : request.memhotplugprobeaddr()) {
+    TRY(Context(WriteFile(file, fmt::format("{:#x}", address)),
+                "cannot add the memory at {:#x} (the guest's kernel needs ARCH_MEMORY_PROBE)", address));
+  }
+  return Empty();
+}
+
+Result<Empty> SwapOn(const std::string& path) {
+  if (::swapon(path.c_str(), 0) < 0) return FailErrno("cannot swap to {}", path);
+  return Empty();
+}
+
+asio::awaitable<Result<Empty>> AddSwapDisk(Sandbox& sandbox, std::string address) {
+  auto disk = co_await WaitForDisk(sandbox.executor(), "blk", std::move(address), sandbox.options().hotplug_timeout);
+  CO_TRY_ASSIGN(auto found, Context(std::move(disk), "swap"));
+  co_return SwapOn(found.path);
+}
+
+asio::awaitable<Result<Empty>> AddSwap(Sandbox& sandbox, grpc::AddSwapRequest request) {
+  std::string address;
+  for (const uint32_t slot : request.pcipath()) address += fmt::format("{}{:02x}", address.empty() ? "" : "/", slot);
+  return AddSwapDisk(sandbox, std::move(address));
+}
+
+asio::awaitable<Result<Empty>> AddSwapPath(Sandbox& sandbox, grpc::AddSwapPathRequest request) {
+  // Only a disk: a file would be one of a container, or of the host.
+  std::string address = request.path().starts_with("/dev/") ? request.path() : "/dev/" + request.path();
+  return AddSwapDisk(sandbox, std::move(address));
+}
+
+Result<Empty> UpdateEphemeralMounts(Sandbox& sandbox, const grpc::UpdateEphemeralMountsRequest& request) {
+  return Done(sandbox.storages().Remount(request.storages()));
+}
+
+Result<grpc::VolumeStatsResponse> GetVolumeStats(Sandbox& sandbox, const grpc::VolumeStatsRequest& request) {
+  return VolumeStats(sandbox.root(), request.volume_guest_path());
+}
+
+Result<Empty> ResizeVolumeCall(Sandbox& sandbox, const grpc::ResizeVolumeRequest& request) {
+  return Done(ResizeVolume(sandbox.root(), request.volume_guest_path(), request.size()));
+}
+
+Result<grpc::Metrics> GetMetrics(Sandbox&, const grpc::GetMetricsRequest&) {
+  static uint64_t scrapes = 0;
+  grpc::Metrics reply;
+  reply.set_metrics(Metrics(++scrapes));
+  return reply;
+}
+
+asio::awaitable<Result<grpc::GetIPTablesResponse>> GetIpTables(Sandbox&, grpc::GetIPTablesRequest request) {
+  grpc::GetIPTablesResponse reply;
+  CO_TRY_ASSIGN(*reply.mutable_data(), co_await SaveIpTables(request.is_ipv6()));
+  co_return reply;
+}
+
+asio::awaitable<Result<grpc::SetIPTablesResponse>> SetIpTables(Sandbox&, grpc::SetIPTablesRequest request) {
+  grpc::SetIPTablesResponse reply;
+  std::string rules = std::move(*request.mutable_data());
+  CO_TRY_ASSIGN(*reply.mutable_data(), co_await RestoreIpTables(request.is_ipv6(), std::move(rules)));
+  co_return reply;
+}
+
+}  // namespace
+
+void AddResourceMethods(rpc::MethodTable& table, Sandbox& sandbox) {
+  Add(table, sandbox, "OnlineCPUMem", OnlineCpuMem);
+  Add(table, sandbox, "MemHotplugByProbe", MemHotplugByProbe);
+  Add(table, sandbox, "AddSwap", AddSwap);
+  Add(table, sandbox, "AddSwapPath", AddSwapPath);
+  Add(table, sandbox, "UpdateEphemeralMounts", UpdateEphemeralMounts);
+  Add(table, sandbox, "GetVolumeStats", GetVolumeStats);
+  Add(table, sandbox, "ResizeVolume", ResizeVolumeCall);
+  Add(table, sandbox, "GetMetrics", GetMetrics);
+  Add(table, sandbox, "GetIPTables", GetIpTables);
+  Add(table, sandbox, "SetIPTables", SetIpTables);
+}
+
+}  // namespace kata::agent

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "oci/pod.h"
+
+#include <charconv>
+
+#include "oci/validate.h"
+
+namespace kata::oci {
+namespace {
+
+struct Manager {
+  const char* type;
+  const char* sandbox;    // the type's value for a sandbox
+  const char* container;  // and for a container
+  const char* sandbox_id;
+};
+// In the order in which Kata looks.
+constexpr Manager kManagers[] = {
+    {"io.kubernetes.cri-o.ContainerType", "sandbox", "container", "io.kubernetes.cri-o.SandboxID"},
+    {"io.kubernetes.cri.container-type", "sandbox", "container", "io.kubernetes.cri.sandbox-id"},
+    {"io.kubernetes.docker.type", "podsandbox", "container", "io.kubernetes.sandbox.id"}};
+
+// 0 where there is none.
+Result<int64_t> Number(const std::map<std::string, std::string>& annotations, const char* key) {
+  const auto found = annotations.find(key);
+  if (found == annotations.end() || found->second.empty()) return 0;
+  int64_t value = 0;
+  const char* end = found->second.data() + found->second.size();
+  const auto parsed = std::from_chars(found->second.data(), end, value);
+  if (parsed.ec != std::errc() || parsed.ptr != end) {
+    return Fail(Code::kInvalidArgument, "annotations[\"{}\"]: \"{}\" is no number", key, found->second);
+  }
+  return value;
+}
+
+}  // namespace
+
+Result<PodRole> PodRoleOf(const std::map<std::string, std::string>& annotations) {
+  for (const Manager& manager : kManagers) {
+    const auto type = annotations.find(manager.type);
+    if (type == annotations.end()) continue;
+    if (type->second == manager.sandbox) return PodRole{.type = ContainerType::kSandbox};
+    if (type->second != manager.container) {
+      return Fail(Code::kInvalidArgument, "annotations[\"{}\"]: \"{}\" is no type of container", manager.type,
+                  type->second);
+    }
+    const auto id = annotations.find(manager.sandbox_id);
+    if (id == annotations.end()) {
+      return Fail(Code::kInvalidArgument, "annotations[\"{}\"] is missing: the container's pod is not known",
+                  manager.sandbox_id);
+    }
+    TRY(Context(ValidateId(id->second), "annotations[\"{}\"]", manager.sandbox_id));
+    return PodRole{.type = ContainerType::kContainer, .sandbox = id->second};
+  }
+  return PodRole{};
+}
+
+Result<grpc::LinuxResources> PodResources(const std::map<std::string, std::string>& annotations) {
+  grpc::LinuxResources resources;
+  const int64_t quota = TRY(Number(annotations, "io.kubernetes.cri.sandbox-cpu-quota"));
+  const int64_t period = TRY(Number(annotations, "io.kubernetes.cri.sandbox-cpu-period"));
+  const int64_t memory = TRY(Number(annotations, "io.kubernetes.cri.sandbox-memory"));
+  if (quota > 0 && period > 0) {
+    resources.mutable_cpu()->set_quota(quota);
+    resources.mutable_cpu()->set_period(static_cast<uint64_t>(period));
+  }
+  if (memory > 0) resources.mutable_memory()->set_limit(memory);
+  return resources;
+}
+
+}  // namespace kata::oci

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which part of a pod a container is, from the annotations of containerd's CRI plugin, CRI-O and dockershim.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "base/result.h"
+#include "protocol/oci.pb.h"
+
+namespace kata::oci {
+
+enum class ContainerType {
+  kSingle,     // no pod: ctr, nerdctl, Docker
+  kSandbox,    // the pod's own, which comes first
+  kContainer,  // one more in a pod that is there
+};
+
+struct PodRole {
+  ContainerType type = ContainerType::kSingle;
+  std::string sandbox;  // the pod's sandbox id; empty for kSingle and kSandbox
+};
+
+// kInvalidArgument: a type that nobody knows, or a container without the id of its sandbox.
+Result<PodRole> PodRoleOf(const std::map<std::string, std::string>& annotations);
+
+// What the containers of a pod together may use, from the annotations of its sandbox (containerd 1.6, Kubernetes 1.23
+// and newer: cpu quota and period in microseconds, memory in bytes). Without them there are no limits.
+// kInvalidArgument: a value that is no number.
+Result<grpc::LinuxResources> PodResources(const std::map<std::string, std::string>& annotations);
+
+}  // namespace kata::oci

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "oci/pod.h"
+
+#include <gtest/gtest.h>
+
+namespace kata::oci {
+namespace {
+
+TEST(PodRole, NoManagerMeansASingleContainer) {
+  auto role = PodRoleOf({{"io.kubernetes.cri.sandbox-id", "p1"}});
+  ASSERT_TRUE(role);
+  EXPECT_EQ(role->type, ContainerType::kSingle);
+  EXPECT_EQ(role->sandbox, "");
+}
+
+TEST(PodRole, EachManagerHasItsOwnWords) {
+  struct {
+    const char* type;
+    const char* sandbox;
+    const char* id;
+  } const managers[] = {{"io.kubernetes.cri.container-type", "sandbox", "io.kubernetes.cri.sandbox-id"},
+                        {"io.kubernetes.cri-o.ContainerType", "sandbox", "io.kubernetes.cri-o.SandboxID"},
+                        {"io.kubernetes.docker.type", "podsandbox", "io.kubernetes.sandbox.id"}};
+  for (const auto& manager : managers) {
+    auto sandbox = PodRoleOf({{manager.type, manager.sandbox}, {manager.id, "p1"}});
+    ASSERT_TRUE(sandbox) << manager.type;
+    EXPECT_EQ(sandbox->type, ContainerType::kSandbox);
+    auto container = PodRoleOf({{manager.type, "container"}, {manager.id, "p1"}});
+    ASSERT_TRUE(container) << manager.type;
+    EXPECT_EQ(container->type, ContainerType::kContainer);
+    EXPECT_EQ(container->sandbox, "p1");
+  }
+}
+
+TEST(PodRole, WhatMakesNoSenseIsAnError) {
+  for (const std::map<std::string, std::string>& annotations :
+       {std::map<std::string, std::string>{{"io.kubernetes.cri.container-type", "pod"}},
+        std::map<std::string, std::string>{{"io.kubernetes.cri.container-type", "container"}},
+        std::map<std::string, std::string>{{"io.kubernetes.cri.container-type", "container"},
+                                           {"io.kubernetes.cri.sandbox-id", "../p1"}}}) {
+    auto role = PodRoleOf(annotations);
+    ASSERT_FALSE(role);
+    EXPECT_EQ(role.error().code(), Code::kInvalidArgument);
+    EXPECT_TRUE(role.error().message().starts_with("annotations[")) << role.error().message();
+  }
+}
+
+TEST(PodResources, ComeFromTheSandboxsAnnotations) {
+  auto none = PodResources({});
+  ASSERT_TRUE(none);
+  EXPECT_FALSE(none->has_cpu());
+  EXPECT_FALSE(none->has_memory());
+  auto some = PodResources({{"io.kubernetes.cri.sandbox-cpu-quota", "150000"},
+                            {"io.kubernetes.cri.sandbox-cpu-period", "100000"},
+                            {"io.kubernetes.cri.sandbox-memory", "268435456"}});
+  ASSERT_TRUE(some);
+  EXPECT_EQ(some->cpu().quota(), 150000);
+  EXPECT_EQ(some->cpu().period(), 100000U);
+  EXPECT_EQ(some->memory().limit(), 268435456);
+  EXPECT_FALSE(PodResources({{"io.kubernetes.cri.sandbox-memory", "1G"}}));
+}
+
+}  // namespace
+}  // namespace kata::oci

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "shim/bootstrap.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "protocol/bootstrap.pb.h"
+#include "shim/socket_address.h"
+
+namespace kata::shim {
+namespace {
+
+constexpr int kNewestVersion = 3;
+constexpr size_t kMaxFolder = 40;  // with the name's 64 letters it must fit into sun_path
+
+std::string Environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+}  // namespace
+
+Bootstrap ReadBootstrap(const Arguments& arguments, std::string_view standard_input) {
+  Bootstrap bootstrap;
+  bootstrap.ttrpc_address = Environment("TTRPC_ADDRESS");
+  bootstrap.socket_folder = kSocketFolder;
+  if (const std::string text = Environment("MAX_SHIM_VERSION"); !text.empty()) {
+    bootstrap.structured = true;
+    bootstrap.version = std::clamp(std::atoi(text.c_str()), 2, kNewestVersion);
+  }
+  // The options of an older containerd can be read as this message, too: it is only meant when it names this shim.
+  containerd::runtime::bootstrap::v1::BootstrapParams params;
+  if (standard_input.empty() || !params.ParseFromArray(standard_input.data(), static_cast<int>(standard_input.size())))
+    return bootstrap;
+  if (params.instance_id() != arguments.id || params.namespace_() != arguments.namespace_name) return bootstrap;
+  bootstrap.structured = true;
+  bootstrap.version = kNewestVersion;
+  if (!params.containerd_ttrpc_address().empty()) bootstrap.ttrpc_address = params.containerd_ttrpc_address();
+  if (!params.socket_dir().empty() && params.socket_dir().size() <= kMaxFolder) {
+    bootstrap.socket_folder = params.socket_dir();
+  }
+  return bootstrap;
+}
+
+std::string StartAnswer(const Bootstrap& bootstrap, const std::string& socket_path) {
+  const std::string address = "unix://" + socket_path;
+  if (!bootstrap.structured) return address;
+  return nlohmann::json{{"version", bootstrap.version}, {"address", address}, {"protocol", "ttrpc"}}.dump();
+}
+
+}  // namespace kata::shim

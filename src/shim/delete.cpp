@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <ctime>
+
+#include "base/files.h"
+#include "base/log.h"
+#include "oci/parse.h"
+#include "oci/validate.h"
+#include "protocol/shim.pb.h"
+#include "rpc/client.h"
+#include "rpc/server.h"
+#include "sandbox/container_process.h"
+#include "sandbox/directory.h"
+#include "sandbox/network/attach.h"
+#include "sandbox/state.h"
+#include "sandbox/task_client.h"
+#include "shim/actions.h"
+#include "shim/socket_address.h"
+
+namespace kata::shim {
+namespace {
+
+namespace asio = boost::asio;
+
+using std::chrono::milliseconds;
+
+// A shim that works answers at once and ends in a moment: it has a VM to stop.
+constexpr milliseconds kAnswerTime{1000};
+constexpr milliseconds kEndTime{3000};
+
+std::string SocketOf(const Arguments& arguments) {
+  return SocketPath(kSocketFolder, arguments.address, arguments.namespace_name, arguments.id);
+}
+
+// containerd 1.6 calls this action also for a shim that is just ending by itself.
+void AskToEnd(const Arguments& arguments) {
+  auto socket = rpc::ConnectUnixPath(SocketOf(arguments));
+  if (!socket) return;
+  asio::io_context io(1);
+  auto client = rpc::Client::Create(io.get_executor(), *std::move(socket));
+  containerd::task::v2::ShutdownRequest request;
+  request.set_id(arguments.id);
+  request.set_now(true);
+  // No answer is no worry: it may be gone before it has sent one.
+  auto call = client->Call<wkt::Empty>(sandbox::kTaskService, "Shutdown", request, kAnswerTime);
+  asio::co_spawn(io, std::move(call), [&io](std::exception_ptr, const Result<wkt::Empty>&) { io.stop(); });
+  io.run();
+}
+
+void EndLeftovers(const Arguments& arguments, const sandbox::State& state) {
+  milliseconds patience{0};
+  if (sandbox::IsAlive(state.sandbox)) {
+    AskToEnd(arguments);
+    patience = kEndTime;
+  }
+  sandbox::EndProcess(state.sandbox, patience);
+  for (const sandbox::ProcessRef& helper : state.helpers) sandbox::EndProcess(helper, milliseconds(0));
+  // What the shim would have taken back itself.
+  const auto text = ReadFile(state.bundle + "/config.json", oci::kMaxSpecBytes);
+  const auto spec = text ? oci::ParseSpec(*text) : tl::unexpected<Error>(text.error());
+  if (spec) sandbox::network::RemoveLeftovers(*spec, arguments.id);
+}
+
+}  // namespace
+
+Result<> Delete(const Arguments& arguments) {
+  TRY(oci::ValidateId(arguments.id));
+  // A container of a pod has no folder of its own, and nothing on the host that would outlive the pod's shim.
+  if (auto directory = sandbox::OpenDirectory(sandbox::kDefaultRoot, arguments.id)) {
+    if (auto state = sandbox::LoadState(directory->get())) EndLeftovers(arguments, *state);
+    auto removed = sandbox::RemoveDirectory(sandbox::kDefaultRoot, arguments.id);
+    if (!removed && removed.error().code() != Code::kNotFound) log::Warn("{}", removed.error().message());
+    unlink(SocketOf(arguments).c_str());
+  }
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  containerd::task::v2::DeleteResponse reply;
+  reply.set_exit_status(sandbox::kKilledStatus);
+  reply.mutable_exited_at()->set_seconds(now.tv_sec);
+  reply.mutable_exited_at()->set_nanos(static_cast<int32_t>(now.tv_nsec));
+  return WriteAll(STDOUT_FILENO, reply.SerializeAsString());
+}
+
+}  // namespace kata::shim

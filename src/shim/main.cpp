@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// containerd-shim-kata-v2: containerd's runtime v2 for pods in virtual machines (docs/containerd-shim-kata-v2.md).
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <string>
+#include <vector>
+
+#include "base/files.h"
+#include "base/log.h"
+#include "shim/actions.h"
+
+namespace kata::shim {
+namespace {
+
+int Main(const std::vector<std::string>& words) {
+  const auto arguments = ParseArguments(words);
+  Result<> done;
+  if (!arguments) {
+    done = tl::unexpected<Error>(arguments.error());
+  } else if (arguments->action == Action::kServe) {
+    return Serve(*arguments);
+  } else if (arguments->action == Action::kVersion) {
+    done = WriteAll(STDOUT_FILENO, "containerd-shim-kata-v2 " KATA_VERSION "\n");
+  } else {
+    done = arguments->action == Action::kStart ? Start(*arguments) : Delete(*arguments);
+  }
+  if (done) return 0;
+  // containerd shows this text to its user.
+  (void)WriteAll(STDERR_FILENO, "containerd-shim-kata-v2: " + done.error().message() + "\n");
+  return 1;
+}
+
+}  // namespace
+}  // namespace kata::shim
+
+int main(int argc, char** argv) { return kata::shim::Main({argv + 1, argv + argc}); }

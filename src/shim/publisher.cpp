@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "shim/publisher.h"
+
+#include <time.h>
+
+#include <algorithm>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <utility>
+
+#include "base/log.h"
+#include "rpc/server.h"
+
+namespace kata::shim {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr char kService[] = "containerd.services.events.ttrpc.v1.Events";
+constexpr char kUnixScheme[] = "unix://";
+constexpr milliseconds kForwardTime{5000};
+// Between two tries, while containerd restarts.
+constexpr milliseconds kFirstPause{50};
+constexpr milliseconds kLongestPause{1000};
+
+}  // namespace
+
+Publisher::Publisher(const asio::any_io_executor& executor, std::string address, std::string namespace_name,
+                     sandbox::MountNamespaces mounts)
+    : executor_(executor),
+      address_(address.starts_with(kUnixScheme) ? address.substr(sizeof kUnixScheme - 1) : std::move(address)),
+      namespace_name_(std::move(namespace_name)),
+      mounts_(std::move(mounts)),
+      empty_(executor) {}
+
+void Publisher::Publish(sandbox::TaskEvent event) {
+  log::Debug("event {} ({})", event.topic, event.type);
+  if (address_.empty()) return;
+  if (waiting_.size() >= kMaxWaiting) {
+    log::Warn("containerd takes no events: the oldest, {}, is dropped", waiting_.front().envelope().topic());
+    waiting_.pop_front();
+  }
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  auto& envelope = *waiting_.emplace_back().mutable_envelope();
+  envelope.mutable_timestamp()->set_seconds(now.tv_sec);
+  envelope.mutable_timestamp()->set_nanos(static_cast<int32_t>(now.tv_nsec));
+  envelope.set_namespace_(namespace_name_);
+  envelope.set_topic(std::move(event.topic));
+  envelope.mutable_event()->set_type_url(std::move(event.type));
+  envelope.mutable_event()->set_value(std::move(event.payload));
+  if (!std::exchange(delivering_, true)) asio::co_spawn(executor_, Deliver(shared_from_this()), asio::detached);
+}
+
+asio::awaitable<void> Publisher::Deliver(std::shared_ptr<Publisher> self) {
+  asio::steady_timer pause(self->executor_);
+  milliseconds wait = kFirstPause;
+  while (!self->waiting_.empty()) {
+    // A copy: while it is under way the queue may drop it.
+    auto request = self->waiting_.front();
+    const auto done = co_await self->Forward(request);
+    // Refused is delivered: the same words would be refused again.
+    if (done || done.error().code() != Code::kUnavailable) {
+      if (!done) log::Warn("containerd does not take {}: {}", request.envelope().topic(), done.error().message());
+      self->waiting_.pop_front();
+      wait = kFirstPause;
+      continue;
+    }
+    log::Debug("containerd cannot be reached: {}", done.error().message());
+    self->client_.reset();
+    pause.expires_after(wait);
+    co_await pause.async_wait(asio::as_tuple(asio::use_awaitable));
+    wait = std::min(wait * 2, kLongestPause);
+  }
+  self->delivering_ = false;
+  std::exchange(self->empty_, sandbox::Event(self->executor_)).Happen();
+}
+
+asio::awaitable<Result<>> Publisher::Forward(containerd::services::events::ttrpc::v1::ForwardRequest request) {
+  if (!client_ || client_->closed()) {
+    auto socket = mounts_.OnHost([&] { return rpc::ConnectUnixPath(address_); });
+    if (!socket) co_return Fail(Code::kUnavailable, "{}", socket.error().message());
+    client_ = rpc::Client::Create(executor_, *std::move(socket));
+  }
+  auto answered = co_await client_->Call<wkt::Empty>(kService, "Forward", request, kForwardTime);
+  if (!answered && answered.error().code() == Code::kDeadlineExceeded) {
+    co_return Fail(Code::kUnavailable, "{}", answered.error().message());
+  }
+  CO_TRY(answered);
+  co_return Result<>();
+}
+
+asio::awaitable<void> Publisher::Flush(std::chrono::milliseconds timeout) {
+  auto self = shared_from_this();
+  sandbox::Event empty = empty_;
+  if (delivering_) co_await empty.WaitFor(timeout);
+}
+
+}  // namespace kata::shim

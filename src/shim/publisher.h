@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// Hands events to containerd, in order, over its ttRPC socket (service Events), also across a restart of containerd.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <chrono>
+#include <deque>
+#include <memory>
+#include <string>
+
+#include "protocol/forward.pb.h"
+#include "rpc/client.h"
+#include "sandbox/event.h"
+#include "sandbox/mount_namespace.h"
+#include "sandbox/task_events.h"
+
+namespace kata::shim {
+
+namespace asio = boost::asio;
+
+// Keeps what containerd has not taken yet: at most kMaxWaiting events, beyond which the oldest is dropped with a line
+// in the log. With an empty address events are only logged.
+class Publisher : public std::enable_shared_from_this<Publisher> {
+ public:
+  static constexpr size_t kMaxWaiting = 4096;
+
+  // address: a path, with or without "unix://"; it is looked up on the host, whose mounts the caller may not have.
+  Publisher(const asio::any_io_executor& executor, std::string address, std::string namespace_name,
+            sandbox::MountNamespaces mounts);
+
+  // Queues an event, with the time of now.
+  void Publish(sandbox::TaskEvent event);
+  // Returns when all is delivered, at the latest after timeout.
+  asio::awaitable<void> Flush(std::chrono::milliseconds timeout);
+
+ private:
+  static asio::awaitable<void> Deliver(std::shared_ptr<Publisher> self);
+  asio::awaitable<Result<>> Forward(containerd::services::events::ttrpc::v1::ForwardRequest request);
+
+  asio::any_io_executor executor_;
+  std::string address_;
+  std::string namespace_name_;
+  sandbox::MountNamespaces mounts_;
+  std::deque<containerd::services::events::ttrpc::v1::ForwardRequest> waiting_;
+  std::shared_ptr<rpc::Client> client_;
+  bool delivering_ = false;
+  sandbox::Event empty_;  // the next time that nothing waits; replaced each time
+};
+
+}  // namespace kata::shim

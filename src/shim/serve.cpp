@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <cstdlib>
+#include <optional>
+
+#include "base/files.h"
+#include "base/log.h"
+#include "rpc/server.h"
+#include "sandbox/assemble.h"
+#include "sandbox/directory.h"
+#include "sandbox/ready.h"
+#include "sandbox/state.h"
+#include "shim/actions.h"
+#include "shim/service.h"
+
+namespace kata::shim {
+namespace {
+
+// How long the last events wait for a containerd that does not take them.
+constexpr std::chrono::milliseconds kFlushTime{2000};
+
+// containerd reads the FIFO "log" of the bundle. With both ends open a write neither fails nor blocks while nobody
+// reads; what does not fit then is dropped.
+void OpenLog(const Arguments& arguments) {
+  if (auto fifo = Open("log", O_RDWR | O_NONBLOCK | O_NOCTTY)) dup2(fifo->get(), STDERR_FILENO);
+  log::SetOutput(STDERR_FILENO, log::Format::kText);
+  log::AddField("sandbox", arguments.id);
+  if (arguments.debug) log::SetLevel(log::Level::kDebug);
+}
+
+// A folder whose sandbox died without anybody cleaning up is taken over.
+Result<UniqueFd> Claim(const std::string& id) {
+  auto claimed = sandbox::ClaimDirectory(sandbox::kDefaultRoot, id);
+  if (claimed || claimed.error().code() != Code::kAlreadyExists) return claimed;
+  const UniqueFd old = TRY(sandbox::OpenDirectory(sandbox::kDefaultRoot, id));
+  const auto state = sandbox::LoadState(old.get());
+  if (!state || sandbox::IsAlive(state->sandbox)) return claimed;
+  TRY(sandbox::RemoveDirectory(sandbox::kDefaultRoot, id));
+  return sandbox::ClaimDirectory(sandbox::kDefaultRoot, id);
+}
+
+Result<ShimParts> Prepare(const Arguments& arguments, int directory) {
+  ShimParts parts;
+  parts.id = arguments.id;
+  parts.namespace_name = arguments.namespace_name;
+  parts.debug = arguments.debug;
+  parts.mounts = TRY(sandbox::MountNamespaces::EnterPrivate());
+  parts.directory = TRY(sandbox::ReopenDirectory(directory));
+  return parts;
+}
+
+asio::awaitable<void> Live(asio::io_context& io, ShimService& service, std::shared_ptr<Publisher> publisher) {
+  co_await service.Run();
+  co_await publisher->Flush(kFlushTime);
+  // The last answers are on their way once what is queued has run.
+  asio::post(io, [&io] { asio::post(io, [&io] { io.stop(); }); });
+}
+
+Result<> RunShim(const Arguments& arguments, ShimParts parts, UniqueFd listener, int ready) {
+  asio::io_context io(1);
+  const char* events = std::getenv("TTRPC_ADDRESS");
+  auto publisher = std::make_shared<Publisher>(io.get_executor(), events == nullptr ? "" : events,
+                                               arguments.namespace_name, parts.mounts);
+  parts.publisher = publisher;
+  ShimService service(io.get_executor(), std::move(parts));
+  asio::signal_set signals(io, SIGTERM, SIGINT);
+  signals.async_wait([&](boost::system::error_code error, int) {
+    if (!error) service.RequestEnd();
+  });
+  asio::co_spawn(io, rpc::ServeUnix(std::move(listener), service.table()), asio::detached);
+  asio::co_spawn(io, Live(io, service, publisher), asio::detached);
+  TRY(WriteAll(ready, std::string_view(&sandbox::kReady, 1)));
+  io.run();
+  return {};
+}
+
+// On the host, where nothing is mounted in the folder.
+Result<> RemoveTraces(const Arguments& arguments) {
+  if (!arguments.socket.empty()) unlink(arguments.socket.c_str());
+  return sandbox::RemoveDirectory(sandbox::kDefaultRoot, arguments.id);
+}
+
+Result<> ClaimAndRun(const Arguments& arguments, UniqueFd listener, UniqueFd& ready) {
+  if (chdir("/") != 0) return FailErrno("cannot change to /");
+  const UniqueFd directory = TRY(Claim(arguments.id));
+  auto parts = Prepare(arguments, directory.get());
+  sandbox::MountNamespaces mounts;
+  Result<> done;
+  if (parts) {
+    mounts = parts->mounts;
+    const int tell = ready.get();
+    done = RunShim(arguments, *std::move(parts), std::move(listener), tell);
+  } else {
+    done = tl::unexpected<Error>(std::move(parts).error());
+  }
+  sandbox::EndOrphans();
+  auto removed = mounts.OnHost([&] { return RemoveTraces(arguments); });
+  if (!removed) log::Warn("cannot remove the sandbox's folder: {}", removed.error().message());
+  return done;
+}
+
+}  // namespace
+
+int Serve(const Arguments& arguments) {
+  signal(SIGPIPE, SIG_IGN);
+  signal(SIGHUP, SIG_IGN);
+  umask(0077);
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
+  OpenLog(arguments);
+  for (const int fd : {kListenerFd, sandbox::kReadyFd}) {
+    if (fcntl(fd, F_SETFD, FD_CLOEXEC) == 0) continue;
+    log::Error("descriptor {} was not given: the shim is started by its action `start`", fd);
+    return 1;
+  }
+  UniqueFd ready(sandbox::kReadyFd);
+  auto done = ClaimAndRun(arguments, UniqueFd(kListenerFd), ready);
+  if (done) return 0;
+  log::Error("{}", done.error().message());
+  // Read by `start`, as long as it waits.
+  (void)WriteAll(ready.get(), done.error().message());
+  return 1;
+}
+
+}  // namespace kata::shim

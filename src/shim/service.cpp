@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "shim/service.h"
+
+#include <unistd.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <cstdlib>
+#include <string_view>
+#include <utility>
+
+#include "base/log.h"
+#include "oci/pod.h"
+#include "protocol/runtime_options.pb.h"
+#include "sandbox/assemble.h"
+#include "sandbox/task_client.h"
+#include "shim/stdio_uri.h"
+
+namespace kata::shim {
+namespace {
+
+namespace task = containerd::task::v2;
+
+constexpr const char* kMethods[] = {"State",  "Create", "Start",   "Delete",     "Pids",    "Pause",
+                                    "Resume", "Kill",   "Exec",    "CloseIO",    "Stats",   "ResizePty",
+                                    "Update", "Wait",   "Connect", "Checkpoint", "Shutdown"};
+constexpr std::string_view kRuntimeOptions = "runtimeoptions.v1.Options";
+// For the answers to those who wait for the end.
+constexpr std::chrono::milliseconds kLastAnswers{1000};
+
+// The configuration file that containerd's own configuration names (ConfigPath); the environment goes first, as in
+// Kata.
+std::string ConfigPathOf(const task::CreateTaskRequest& request) {
+  if (std::getenv("KATA_CONF_FILE") != nullptr) return "";
+  if (!std::string_view(request.options().type_url()).ends_with(kRuntimeOptions)) return "";
+  runtimeoptions::v1::Options options;
+  if (!options.ParseFromString(request.options().value())) return "";
+  return options.config_path();
+}
+
+}  // namespace
+
+ShimService::ShimService(const asio::any_io_executor& executor, ShimParts parts)
+    : executor_(executor), parts_(std::move(parts)), begun_(executor), ended_(executor) {
+  for (const char* service : {sandbox::kTaskService, sandbox::kTaskServiceV3}) {
+    for (const char* method : kMethods) {
+      table_.Add(service, method, [this, method](std::string payload) { return Call(method, std::move(payload)); });
+    }
+  }
+}
+
+asio::awaitable<Result<std::string>> ShimService::Call(std::string method, std::string payload) {
+  if (!task_ && method == "Create") {
+    task::CreateTaskRequest request;
+    if (!request.ParseFromString(payload)) co_return Fail(Code::kInvalidArgument, "the request is not a valid message");
+    auto begun = Begin(request);
+    if (!begun) {
+      log::Error("{}", begun.error().message());
+      co_return tl::unexpected<Error>(std::move(begun).error());
+    }
+  }
+  if (!task_) co_return AnswerWithoutSandbox(method, payload);
+  const rpc::MethodTable::Handler* handler = task_->table().Find(sandbox::kTaskService, method);
+  auto answer = co_await (*handler)(std::move(payload));
+  if (!answer && method == "Create") log::Error("{}", answer.error().message());
+  co_return answer;
+}
+
+Result<std::string> ShimService::AnswerWithoutSandbox(const std::string& method, const std::string& payload) {
+  if (method == "Connect") {
+    task::ConnectResponse reply;
+    reply.set_shim_pid(static_cast<uint32_t>(getpid()));
+    reply.set_task_pid(static_cast<uint32_t>(getpid()));
+    reply.set_version(KATA_VERSION);
+    return reply.SerializeAsString();
+  }
+  if (method == "Shutdown") {
+    RequestEnd();
+    return wkt::Empty().SerializeAsString();
+  }
+  // All requests begin with the container's id.
+  task::StateRequest request;
+  const bool named = request.ParseFromString(payload);
+  return Fail(Code::kNotFound, "container {} does not exist", named ? request.id() : parts_.id);
+}
+
+Result<> ShimService::Begin(const task::CreateTaskRequest& request) {
+  sandbox::SandboxPlan plan;
+  plan.id = parts_.id;
+  plan.mounts = parts_.mounts;
+  plan.bundle = TRY(plan.mounts.OnHost([&] { return oci::LoadBundle(request.bundle()); }));
+  const oci::PodRole role = TRY(oci::PodRoleOf(plan.bundle.annotations));
+  if (role.type == oci::ContainerType::kContainer) {
+    return Fail(Code::kFailedPrecondition, "container {} belongs to the pod {}, whose sandbox is not here",
+                request.id(), role.sandbox);
+  }
+  plan.network_namespace = TRY(plan.mounts.OnHost([&] { return sandbox::network::NamespaceOf(plan.bundle.spec); }));
+  plan.pod = role.type == oci::ContainerType::kSandbox;
+  const std::string config_path = ConfigPathOf(request);
+  plan.config = TRY(plan.mounts.OnHost([&] { return sandbox::LoadConfig(config_path, plan.bundle, true); }));
+  if (parts_.debug || plan.config.runtime.enable_debug) log::SetLevel(log::Level::kDebug);
+  plan.directory = std::move(parts_.directory);
+  auto sandbox = sandbox::StartSandbox(executor_, plan);
+  parts_.directory = std::move(plan.directory);
+  sandbox_ = TRY(std::move(sandbox));
+  sandbox::TaskDoor door;
+  door.stdio = std::make_unique<UriStdioSource>(executor_, parts_.namespace_name, parts_.mounts);
+  door.events = [publisher = parts_.publisher](sandbox::TaskEvent event) { publisher->Publish(std::move(event)); };
+  task_ = std::make_unique<sandbox::TaskService>(sandbox_, std::move(door));
+  asio::co_spawn(executor_, RunSandbox(sandbox_, ended_), asio::detached);
+  begun_.Happen();
+  return {};
+}
+
+asio::awaitable<void> ShimService::RunSandbox(std::shared_ptr<sandbox::Sandbox> sandbox, sandbox::Event ended) {
+  co_await sandbox::Sandbox::Run(std::move(sandbox));
+  ended.Happen();
+}
+
+asio::awaitable<void> ShimService::Run() {
+  co_await begun_.Wait();
+  if (!sandbox_) co_return;
+  co_await ended_.Wait();
+  // Until then containerd may still ask how the containers have ended.
+  if (!end_requested_) co_await task_->shutdown().Wait();
+  co_await task_->Idle(kLastAnswers);
+}
+
+void ShimService::RequestEnd() {
+  end_requested_ = true;
+  begun_.Happen();
+  if (sandbox_) sandbox_->RequestEnd(false);
+}
+
+}  // namespace kata::shim

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <climits>
+#include <filesystem>
+#include <optional>
+
+#include "base/child.h"
+#include "base/files.h"
+#include "oci/bundle.h"
+#include "oci/pod.h"
+#include "rpc/server.h"
+#include "sandbox/process.h"
+#include "shim/actions.h"
+#include "shim/bootstrap.h"
+#include "shim/socket_address.h"
+
+namespace kata::shim {
+namespace {
+
+// The options of a runtime are a few hundred bytes.
+constexpr size_t kMaxInput = 1U << 20U;
+constexpr std::chrono::milliseconds kReadyTime{10000};
+
+std::string OwnPath() {
+  char path[PATH_MAX];
+  const ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
+  return length > 0 ? std::string(path, static_cast<size_t>(length)) : "/proc/self/exe";
+}
+
+// Nothing is written there by a person's terminal.
+Result<std::string> ReadInput() {
+  if (isatty(STDIN_FILENO) == 1) return std::string();
+  return Context(ReadAll(STDIN_FILENO, kMaxInput), "standard input");
+}
+
+struct Socket {
+  UniqueFd folder;
+  std::string name;
+};
+
+Result<Socket> OpenFolder(const std::string& path) {
+  const std::filesystem::path whole(path);
+  std::error_code error;
+  if (std::filesystem::create_directories(whole.parent_path(), error)) {
+    std::filesystem::permissions(whole.parent_path(), std::filesystem::perms::owner_all, error);
+  }
+  if (error)
+    return FailWith(error.value(), "cannot make the folder of the shims' sockets {}", whole.parent_path().string());
+  Socket socket;
+  socket.folder = TRY(Open(whole.parent_path(), O_PATH | O_DIRECTORY));
+  socket.name = whole.filename();
+  return socket;
+}
+
+Result<> WriteBundleFiles(int bundle, const std::string& path, std::optional<pid_t> pid) {
+  if (pid) TRY(WriteFileAtomic(bundle, "shim.pid", std::to_string(*pid), 0644));
+  return WriteFileAtomic(bundle, "address", "unix://" + path, 0644);
+}
+
+Result<pid_t> StartShim(const Arguments& arguments, const Bootstrap& bootstrap, const std::string& path, int listener) {
+  Command command;
+  command.argv = {OwnPath(), "-namespace", arguments.namespace_name, "-id", arguments.id, "-address", arguments.address,
+                  "-socket", path};
+  if (arguments.debug) command.argv.emplace_back("-debug");
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return FailErrno("cannot make a pipe");
+  sandbox::LaunchedSandbox shim{.process = {}, .ready = UniqueFd(ends[0])};
+  UniqueFd tell(ends[1]);
+  command.extra_fds = {listener, tell.get()};
+  command.die_with_parent = false;
+  command.new_session = true;
+  setenv("TTRPC_ADDRESS", bootstrap.ttrpc_address.c_str(), 1);
+  shim.process = TRY(Context(Spawn(command), "cannot start the shim"));
+  tell.Reset();
+  TRY(shim.AwaitReady(kReadyTime));
+  return shim.process.Disown();
+}
+
+}  // namespace
+
+Result<> Start(const Arguments& arguments) {
+  const Bootstrap bootstrap = ReadBootstrap(arguments, TRY(ReadInput()));
+  const oci::Bundle spec = TRY(oci::LoadBundle("."));
+  const oci::PodRole role = TRY(oci::PodRoleOf(spec.annotations));
+  const bool joins = role.type == oci::ContainerType::kContainer;
+  const std::string path = SocketPath(bootstrap.socket_folder, arguments.address, arguments.namespace_name,
+                                      joins ? role.sandbox : arguments.id);
+  const UniqueFd bundle = TRY(Open(".", O_RDONLY | O_DIRECTORY));
+  const Socket socket = TRY(OpenFolder(path));
+  // Also for a single container: a second start finds the shim that is there.
+  const bool running = rpc::ConnectUnix(socket.folder.get(), socket.name).has_value();
+  if (joins && !running) {
+    return Fail(Code::kFailedPrecondition, "the sandbox {} of container {} does not run", role.sandbox, arguments.id);
+  }
+  std::optional<pid_t> pid;
+  if (!running) {
+    const UniqueFd listener = TRY(rpc::ListenUnix(socket.folder.get(), socket.name));
+    pid = TRY(StartShim(arguments, bootstrap, path, listener.get()));
+  }
+  TRY(WriteBundleFiles(bundle.get(), path, pid));
+  return WriteAll(STDOUT_FILENO, StartAnswer(bootstrap, path));
+}
+
+}  // namespace kata::shim
