@@ -12,6 +12,7 @@
 #include <netlink/route/route.h>
 
 #include <array>
+#include <charconv>
 #include <cstdlib>
 
 namespace kata::netlink {
@@ -38,6 +39,12 @@ Error ErrorOf(int nl_error, std::string what) {
     case NLE_NOADDR:
     case NLE_RANGE:
       code = Code::kInvalidArgument;
+      break;
+    case NLE_OPNOTSUPP:
+      code = Code::kUnimplemented;
+      break;
+    case NLE_BUSY:
+      code = Code::kUnavailable;
       break;
     case NLE_PERM:
       code = Code::kPermissionDenied;
@@ -73,6 +80,20 @@ Result<Owned<nl_addr>> ParseAddress(const std::string& text, int family) {
   if (error < 0) return Fail(Code::kInvalidArgument, "\"{}\" is no IP address: {}", text, nl_geterror(error));
   const int got = nl_addr_get_family(address.get());
   if (got != AF_INET && got != AF_INET6) return Fail(Code::kInvalidArgument, "\"{}\" is no IP address", text);
+  return address;
+}
+
+Result<Owned<nl_addr>> ParseMac(const std::string& text) {
+  std::array<uint8_t, 6> bytes{};
+  const bool whole = text.size() == 3 * bytes.size() - 1;
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    const char* at = text.data() + 3 * i;
+    const bool good =
+        whole && std::from_chars(at, at + 2, bytes[i], 16).ptr == at + 2 && (i + 1 == bytes.size() || at[2] == ':');
+    if (!good) return Fail(Code::kInvalidArgument, "\"{}\" is no hardware address", text);
+  }
+  Owned<nl_addr> address(nl_addr_build(AF_LLC, bytes.data(), bytes.size()));
+  if (!address) return Fail(Code::kResourceExhausted, "no memory for an address");
   return address;
 }
 

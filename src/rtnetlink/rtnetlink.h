@@ -48,6 +48,9 @@ std::string Text(nl_addr* address);
 // "10.0.0.1", "fe80::1/64" ...; family AF_INET, AF_INET6 or AF_UNSPEC for both.
 Result<Owned<nl_addr>> ParseAddress(const std::string& text, int family);
 
+// "02:00:0a:01:02:03". libnl's own parser needs sscanf, which the agent lacks.
+Result<Owned<nl_addr>> ParseMac(const std::string& text);
+
 // The link called name; kNotFound.
 Result<Owned<rtnl_link>> LinkByName(nl_sock* socket, const std::string& name);
 

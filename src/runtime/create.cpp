@@ -21,6 +21,7 @@
 #include "runtime/task.h"
 #include "runtime/terminal.h"
 #include "runtime/verbs.h"
+#include "sandbox/network/network.h"
 #include "sandbox/process.h"
 #include "sandbox/task_client.h"
 
@@ -48,16 +49,6 @@ Result<> CheckTerminal(const grpc::Spec& spec, const CreateOptions& options, boo
                 "process.terminal is true, but none of standard input, output and error is a terminal");
   }
   return {};
-}
-
-// The namespace that the stand-in joins: the bundle's, a new one, or the caller's (not valid).
-Result<UniqueFd> NetworkNamespace(const grpc::Spec& spec) {
-  for (const grpc::LinuxNamespace& ns : spec.linux().namespaces()) {
-    if (ns.type() != "network") continue;
-    if (ns.path().empty()) return NewNetworkNamespace();
-    return Context(Open(ns.path(), O_RDONLY), "linux.namespaces: cannot open the network namespace");
-  }
-  return UniqueFd();
 }
 
 // The steps of a start (docs/architecture.md), each after the other, with what they have made.
@@ -94,6 +85,7 @@ class Creation {
   Result<Created> Make() {
     TRY(WriteRecord());
     cgroups_ = MakeHostCgroups(plan_);
+    network_ = TRY(sandbox::network::NamespaceOf(bundle_.spec));
     sandbox::LaunchedSandbox sandbox = TRY(LaunchSandbox());
     sandbox_ = std::move(sandbox.process);
     TRY(sandbox.AwaitReady(kReadyTime));
@@ -132,12 +124,14 @@ class Creation {
     options.config_path = config_path_;
     options.cgroup_procs = ProcsFiles(cgroups_);
     options.cgroup_paths = plan_.missing;
+    options.network_namespace = network_.has_value();
     options.debug = globals_.debug;
-    return sandbox::LaunchSandbox(options, directory_.get());
+    return sandbox::LaunchSandbox(options, directory_.get(), NetworkFd());
   }
 
+  int NetworkFd() const { return network_ ? network_->fd() : -1; }
+
   Result<> LaunchStandin() {
-    network_ = TRY(NetworkNamespace(bundle_.spec));
     if (!options_.console_socket.empty()) {
       const grpc::Box& size = bundle_.spec.process().consolesize();
       pty_ = TRY(OpenPty(size.height(), size.width()));
@@ -146,7 +140,7 @@ class Creation {
                                  .container = options_.id,
                                  .exec_id = "",
                                  .cgroups = cgroups_,
-                                 .network_namespace = network_.get(),
+                                 .network_namespace = NetworkFd(),
                                  .pty = pty_ ? &*pty_ : nullptr,
                                  .own_mounts = true},
                                 directory_.get()));
@@ -163,7 +157,7 @@ class Creation {
                         .interrupts = &interrupts_};
     TRY(RunHooks("prestart", hooks.prestart(), context));
     TRY(RunHooks("createRuntime", hooks.createruntime(), context));
-    context.network_namespace = network_.get();
+    context.network_namespace = NetworkFd();
     return RunHooks("createContainer", hooks.createcontainer(), context);
   }
 
@@ -214,7 +208,7 @@ class Creation {
   std::vector<std::string> cgroups_;
   UniqueFd directory_;
   sandbox::State state_;
-  UniqueFd network_;
+  std::optional<sandbox::network::Namespace> network_;  // the bundle's, a new one, or the caller's (none)
   std::optional<Pty> pty_;
   Child standin_;
   Child sandbox_;

@@ -15,6 +15,7 @@
 #include "runtime/hooks.h"
 #include "runtime/recover.h"
 #include "runtime/task.h"
+#include "sandbox/network/attach.h"
 
 namespace kata::runtime {
 namespace {
@@ -57,6 +58,13 @@ void RunPoststop(const Record& record) {
       {.state = HookState(record.state, sandbox::Status::kStopped), .working_directory = bundle ? bundle->get() : -1});
 }
 
+// What the sandbox process would have taken back itself, had it not been killed.
+void CleanNetwork(const Record& record) {
+  const auto text = ReadSpecCopy(record.directory.get());
+  const auto spec = text ? oci::ParseSpec(*text) : Fail(Code::kNotFound, "");
+  if (spec) sandbox::network::RemoveLeftovers(*spec, record.id);
+}
+
 // Of several deletes one gets the lock; the others find that the folder under the name is gone, or another.
 Result<> Lock(const std::string& root, const Record& record) {
   if (flock(record.directory.get(), LOCK_EX) != 0) return FailErrno("cannot lock {}/{}", root, record.id);
@@ -80,6 +88,7 @@ Result<> Destroy(const std::string& root, Record record) {
   if (auto state = sandbox::LoadState(record.directory.get())) record.state = std::move(*state);
   if (record.state.sandbox.pid <= 0) RecoverState(record.id, record.directory.get(), record.state);
   EndSandbox(record);
+  CleanNetwork(record);
   RunPoststop(record);
   RemoveCgroups(record.state.cgroup_paths);
   return Context(RemoveDirectory(root, record.id), "cannot remove the container's folder");

@@ -13,7 +13,7 @@
 #include <sstream>
 
 #include "base/files.h"
-#include "runtime/launch.h"
+#include "sandbox/network/namespace.h"
 
 namespace kata::runtime {
 namespace {
@@ -109,14 +109,14 @@ TEST_F(Hooks, ThatIgnoreALargeStateOrWriteALotDoNotBlock) {
 }
 
 TEST_F(Hooks, JoinTheContainersNetworkNamespace) {
-  auto network = NewNetworkNamespace();
+  auto network = sandbox::network::Namespace::New();
   ASSERT_TRUE(network) << network.error().message();
   struct stat theirs {
   }, ours{};
-  ASSERT_EQ(fstat(network->get(), &theirs), 0);
+  ASSERT_EQ(fstat(network->fd(), &theirs), 0);
   ASSERT_EQ(stat("/proc/self/ns/net", &ours), 0);
   EXPECT_NE(theirs.st_ino, ours.st_ino);
-  context_.network_namespace = network->get();
+  context_.network_namespace = network->fd();
   Add("readlink /proc/self/ns/net > $1/net");
   ASSERT_TRUE(RunHooks("createContainer", hooks_, context_));
   EXPECT_EQ(Read("net"), fmt::format("net:[{}]\n", theirs.st_ino));

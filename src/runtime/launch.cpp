@@ -2,7 +2,6 @@
 #include "runtime/launch.h"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <sys/stat.h>
 
 #include "base/files.h"
@@ -35,15 +34,6 @@ Result<Child> StartStandin(const StandinOptions& options, int directory) {
   Child standin = TRY(Spawn(command));
   EnterCgroups(options.cgroups, standin.pid());
   return standin;
-}
-
-Result<UniqueFd> NewNetworkNamespace() {
-  constexpr char kOwn[] = "/proc/self/ns/net";
-  const UniqueFd own = TRY(Open(kOwn, O_RDONLY));
-  if (unshare(CLONE_NEWNET) != 0) return FailErrno("cannot make a network namespace");
-  auto fresh = Open(kOwn, O_RDONLY);
-  if (setns(own.get(), CLONE_NEWNET) != 0) return FailErrno("cannot return to the host's network namespace");
-  return fresh;
 }
 
 Result<> CheckPidFile(const std::string& path) {

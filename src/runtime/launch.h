@@ -26,9 +26,6 @@ struct StandinOptions {
 // Starts it with a connection to the sandbox process of this folder, over which it hands its stdio over.
 Result<Child> StartStandin(const StandinOptions& options, int directory);
 
-// A descriptor of a new network namespace, that lives as long as somebody holds it.
-Result<UniqueFd> NewNetworkNamespace();
-
 // Writes a pid as runc does, whole or not at all: the file is replaced. kInvalidArgument where that would take away
 // something that is no regular file, such as a device; CheckPidFile finds it out before anything has been started. An
 // empty path is no file, and right.

@@ -149,6 +149,28 @@ asio::awaitable<Result<>> AgentClient::CloseStdin(AgentProcess process) {
   return Do("CloseStdin", For<grpc::CloseStdinRequest>(std::move(process)), timeout_);
 }
 
+asio::awaitable<Result<>> AgentClient::UpdateInterface(types::Interface interface) {
+  auto self = shared_from_this();
+  grpc::UpdateInterfaceRequest request;
+  *request.mutable_interface() = std::move(interface);
+  CO_TRY(co_await Call<types::Interface>(kAgentService, "UpdateInterface", std::move(request), timeout_));
+  co_return Result<>();
+}
+
+asio::awaitable<Result<>> AgentClient::UpdateRoutes(grpc::Routes routes) {
+  auto self = shared_from_this();
+  grpc::UpdateRoutesRequest request;
+  *request.mutable_routes() = std::move(routes);
+  CO_TRY(co_await Call<grpc::Routes>(kAgentService, "UpdateRoutes", std::move(request), timeout_));
+  co_return Result<>();
+}
+
+asio::awaitable<Result<>> AgentClient::AddNeighbors(grpc::ARPNeighbors neighbors) {
+  grpc::AddARPNeighborsRequest request;
+  *request.mutable_neighbors() = std::move(neighbors);
+  return Do("AddARPNeighbors", std::move(request), timeout_);
+}
+
 asio::awaitable<Result<std::string>> AgentClient::ListProcesses(std::string container) {
   auto self = shared_from_this();
   grpc::GetDiagnosticDataRequest request;

@@ -65,6 +65,11 @@ class AgentClient : public std::enable_shared_from_this<AgentClient> {
   asio::awaitable<Result<>> TtyWinResize(AgentProcess process, uint32_t rows, uint32_t columns);
   asio::awaitable<Result<>> CloseStdin(AgentProcess process);
 
+  // The guest's network. The agent waits for an interface that is being plugged in.
+  asio::awaitable<Result<>> UpdateInterface(types::Interface interface);
+  asio::awaitable<Result<>> UpdateRoutes(grpc::Routes routes);
+  asio::awaitable<Result<>> AddNeighbors(grpc::ARPNeighbors neighbors);
+
   // The processes of a container: a JSON array of objects, as the agent wrote it.
   asio::awaitable<Result<std::string>> ListProcesses(std::string container);
 

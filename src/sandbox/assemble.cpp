@@ -66,10 +66,12 @@ Result<grpc::CreateSandboxRequest> SandboxRequest(const SandboxPlan& plan) {
   return request;
 }
 
-Result<std::shared_ptr<Machine>> MakeMachine(const asio::any_io_executor& executor, const SandboxPlan& plan,
+Result<std::shared_ptr<Machine>> MakeMachine(const asio::any_io_executor& executor, SandboxPlan& plan, uint32_t vcpus,
                                              const std::string& shared_dir) {
   const hypervisor::AccelChoice accel = TRY(hypervisor::ChooseAccel(plan.config.hypervisor.accel));
   MachineParts parts;
+  auto network = network::OptionsOf(plan.config, plan.id, vcpus, plan.host_network);
+  parts.network = TRY(network::Network::Create(executor, std::move(network), std::move(plan.network_namespace)));
   parts.id = plan.id;
   parts.agent = plan.config.agent;
   parts.timeout_scale = hypervisor::TimeoutScale(accel.accel);
@@ -110,7 +112,11 @@ Result<std::shared_ptr<Sandbox>> StartSandbox(const asio::any_io_executor& execu
   SandboxParts parts;
   parts.shared_files = TRY(SharedFiles::Create(plan.directory.get()));
   std::string shared_dir = parts.shared_files->path();
-  auto machine = parts.machine = TRY(MakeMachine(executor, plan, shared_dir));
+  // What the pod's containers will ask for, as far as their manager knows it now.
+  const grpc::LinuxResources resources =
+      plan.pod ? TRY(oci::PodResources(plan.bundle.annotations)) : plan.bundle.spec.linux().resources();
+  VmSize size = SizeVm(plan.config.hypervisor, resources, ThisHost());
+  auto machine = parts.machine = TRY(MakeMachine(executor, plan, size.vcpus, shared_dir));
   parts.pod = plan.pod;
   parts.guest_seccomp = !plan.config.runtime.disable_guest_seccomp;
   TRY(CompleteState(plan));
@@ -119,10 +125,6 @@ Result<std::shared_ptr<Sandbox>> StartSandbox(const asio::any_io_executor& execu
     if (auto dropped = DropHostMounts(shared_dir); !dropped) log::Warn("{}", dropped.error().message());
   };
   grpc::CreateSandboxRequest request = TRY(SandboxRequest(plan));
-  // What the pod's containers will ask for, as far as their manager knows it now.
-  const grpc::LinuxResources resources =
-      plan.pod ? TRY(oci::PodResources(plan.bundle.annotations)) : plan.bundle.spec.linux().resources();
-  VmSize size = SizeVm(plan.config.hypervisor, resources, ThisHost());
   UniqueFd console = TRY(rpc::ListenUnix(plan.directory.get(), kConsoleSocket));
   parts.mounts = plan.mounts;
   parts.bundle = std::move(plan.bundle);

@@ -11,6 +11,7 @@
 #include "config/config.h"
 #include "oci/bundle.h"
 #include "sandbox/mount_namespace.h"
+#include "sandbox/network/network.h"
 #include "sandbox/sandbox.h"
 #include "sandbox/state.h"
 
@@ -22,9 +23,11 @@ struct SandboxPlan {
   UniqueFd directory;  // the sandbox's, opened in this process's own mount namespace
   MountNamespaces mounts;
   config::Config config;
-  oci::Bundle bundle;  // the first container's
-  State state;         // the record so far
-  bool pod = false;    // more containers will come
+  oci::Bundle bundle;                                   // the first container's
+  std::optional<network::Namespace> network_namespace;  // the pod's (NamespaceOf); none: it has the host's network
+  network::HostNetwork host_network = network::HostNetwork::kRefused;
+  State state;       // the record so far
+  bool pod = false;  // more containers will come
   std::chrono::steady_clock::time_point began = std::chrono::steady_clock::now();
 };
 

@@ -30,6 +30,7 @@ std::vector<std::string> SandboxArguments(const SandboxOptions& options) {
   if (!options.config_path.empty()) arguments.insert(arguments.end(), {"--config", options.config_path});
   for (const auto& path : options.cgroup_procs) arguments.insert(arguments.end(), {"--cgroup-procs", path});
   for (const auto& path : options.cgroup_paths) arguments.insert(arguments.end(), {"--cgroup", path});
+  if (options.network_namespace) arguments.emplace_back("--network-namespace");
   if (options.debug) arguments.emplace_back("--debug");
   return arguments;
 }
@@ -38,6 +39,10 @@ Result<SandboxOptions> ParseSandboxArguments(const std::vector<std::string>& arg
   SandboxOptions options;
   for (size_t i = 0; i < arguments.size(); ++i) {
     const std::string& name = arguments[i];
+    if (name == "--network-namespace") {
+      options.network_namespace = true;
+      continue;
+    }
     if (name == "--debug") {
       options.debug = true;
       continue;
@@ -62,7 +67,7 @@ Result<SandboxOptions> ParseSandboxArguments(const std::vector<std::string>& arg
   return options;
 }
 
-Result<LaunchedSandbox> LaunchSandbox(const SandboxOptions& options, int directory) {
+Result<LaunchedSandbox> LaunchSandbox(const SandboxOptions& options, int directory, int network_namespace) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return FailErrno("cannot make a pipe");
   UniqueFd ready(ends[0]);
@@ -72,6 +77,7 @@ Result<LaunchedSandbox> LaunchSandbox(const SandboxOptions& options, int directo
   command.argv = {OwnPath(), kSandboxVerb};
   for (auto& argument : SandboxArguments(options)) command.argv.push_back(std::move(argument));
   command.extra_fds = {directory, tell.get()};
+  if (options.network_namespace) command.extra_fds.push_back(network_namespace);
   command.die_with_parent = false;
   command.new_session = true;
   auto child = Spawn(command);

@@ -16,12 +16,14 @@ TEST(Launch, ArgumentsComeBack) {
                          .config_path = "/c.toml",
                          .cgroup_procs = {"/p1", "/p2"},
                          .cgroup_paths = {"/q"},
+                         .network_namespace = true,
                          .debug = true};
   auto parsed = ParseSandboxArguments(SandboxArguments(options));
   ASSERT_TRUE(parsed) << parsed.error().message();
   EXPECT_EQ(SandboxArguments(*parsed), SandboxArguments(options));
   EXPECT_EQ(parsed->bundle, options.bundle);
   EXPECT_TRUE(parsed->debug);
+  EXPECT_TRUE(parsed->network_namespace);
 }
 
 TEST(Launch, WrongArgumentsAreRefused) {

@@ -80,12 +80,26 @@ asio::awaitable<Result<>> Machine::BootSteps(VmSize size, grpc::CreateSandboxReq
     timing_.Record(Phase::kVirtiofsd, began);
     began = Timing::Clock::now();
   }
+  if (parts_.network) {
+    spec.network = parts_.network->TakeDevices();
+    CO_TRY_ASSIGN(spec.network_namespace, parts_.network->VmmNamespace());
+  }
   CO_TRY(co_await parts_.hypervisor->Start(std::move(spec)));
   vm_started_ = true;
   asio::co_spawn(executor_, WatchVm(self), asio::detached);
   timing_.Record(Phase::kVmm, began);
   CO_TRY(co_await GreetAgent(std::move(request)));
+  CO_TRY(co_await BeginNetwork());
   co_return Result<>();
+}
+
+asio::awaitable<Result<>> Machine::BeginNetwork() {
+  if (!parts_.network) co_return Result<>();
+  auto self = shared_from_this();
+  // Whoever holds the VMM holds the machine.
+  std::shared_ptr<hypervisor::Hypervisor> vm(self, parts_.hypervisor.get());
+  parts_.network->Follow(vm, agent_);
+  co_return co_await parts_.network->Settle();
 }
 
 asio::awaitable<Result<>> Machine::GreetAgent(grpc::CreateSandboxRequest request) {
@@ -133,6 +147,8 @@ asio::awaitable<Result<>> Machine::Ready() {
   co_await settled_.Wait();
   if (failed_.happened()) co_return Fail(Code::kUnavailable, "{}", failure_);
   if (!booted_) co_return Fail(Code::kUnavailable, "the sandbox is being ended");
+  // Hooks may have given the pod interfaces since.
+  if (parts_.network) co_return co_await parts_.network->Settle();
   co_return Result<>();
 }
 
@@ -224,6 +240,7 @@ asio::awaitable<void> Machine::Stop(bool graceful) {
   }
   parts_.hypervisor->Kill();
   if (vm_started_) co_await vm_exited_.WaitFor(kVmExitDelay);
+  if (parts_.network) parts_.network->End();
   if (virtiofsd_.process.running() && vm_started_) co_await virtiofsd_exited_.WaitFor(kVirtiofsdExitDelay);
   virtiofsd_.End();
   if (agent_) agent_->connection().Close();

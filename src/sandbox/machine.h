@@ -18,6 +18,7 @@
 #include "protocol/agent.pb.h"
 #include "sandbox/agent_client.h"
 #include "sandbox/event.h"
+#include "sandbox/network/network.h"
 #include "sandbox/sizing.h"
 #include "sandbox/timing.h"
 
@@ -31,6 +32,7 @@ struct MachineParts {
   uid_t vmm_user = 0;     // and group
   std::chrono::milliseconds health_interval{10000};
   std::unique_ptr<hypervisor::Hypervisor> hypervisor;
+  std::shared_ptr<network::Network> network;                       // null: the guest has none
   std::function<Result<hypervisor::Virtiofsd>()> start_virtiofsd;  // empty: no shared files
 };
 
@@ -41,7 +43,8 @@ class Machine : public std::enable_shared_from_this<Machine> {
 
   // Starts everything, and sends the agent this request. The outcome is Ready's.
   static asio::awaitable<void> Boot(std::shared_ptr<Machine> self, VmSize size, grpc::CreateSandboxRequest request);
-  // Waits for the boot. kUnavailable, with all that is known of the cause: stderr of the one that died, console.
+  // Waits for the boot, and for the guest's network to be as the pod's is now. kUnavailable, with all that is known of
+  // the cause: stderr of the one that died, console.
   asio::awaitable<Result<>> Ready();
   // Happens when the machine fails, in its boot or later; not when it is stopped.
   const Event& failed() const { return failed_; }
@@ -68,6 +71,7 @@ class Machine : public std::enable_shared_from_this<Machine> {
 
  private:
   asio::awaitable<Result<>> BootSteps(VmSize size, grpc::CreateSandboxRequest request);
+  asio::awaitable<Result<>> BeginNetwork();
   asio::awaitable<Result<>> GreetAgent(grpc::CreateSandboxRequest request);
   static asio::awaitable<void> Conclude(std::shared_ptr<Machine> self, std::string why);
   static asio::awaitable<void> WatchVm(std::shared_ptr<Machine> self);

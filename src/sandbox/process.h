@@ -22,6 +22,7 @@ struct SandboxOptions {
   std::string config_path;                // absolute, the file that somebody named; empty: the usual search
   std::vector<std::string> cgroup_procs;  // cgroup.procs files; it joins them before it starts anything
   std::vector<std::string> cgroup_paths;  // recorded in the state, for delete
+  bool network_namespace = false;         // the pod's is descriptor 5; without: the pod has the host's
   bool debug = false;                     // log level of sandbox.log
 };
 
@@ -36,7 +37,8 @@ struct LaunchedSandbox {
 
 // Starts the sandbox process for the sandbox's directory (docs/architecture.md), in a session of its own, with nothing
 // of the caller's but its environment. The VM's boot begins at once; what goes wrong with it is told by Task Create.
-Result<LaunchedSandbox> LaunchSandbox(const SandboxOptions& options, int directory);
+// network_namespace: the pod's, where options say that it has one.
+Result<LaunchedSandbox> LaunchSandbox(const SandboxOptions& options, int directory, int network_namespace);
 
 // The command line of LaunchSandbox, after the program's name; and back.
 std::vector<std::string> SandboxArguments(const SandboxOptions& options);

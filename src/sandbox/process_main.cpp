@@ -67,6 +67,11 @@ Result<> Prepare(const std::vector<std::string>& arguments, Plan& plan) {
   plan.sandbox.directory = TRY(TakeInherited(kDirectoryFd));
   plan.options = TRY(ParseSandboxArguments(arguments));
   TRY(OpenLog(plan.sandbox.directory.get(), plan.options.debug));
+  if (plan.options.network_namespace) {
+    plan.sandbox.network_namespace = TRY(network::Namespace::Of(TRY(TakeInherited(kNetworkNamespaceFd))));
+  }
+  // Without a network of its own a container of the command line has loopback only.
+  plan.sandbox.host_network = network::HostNetwork::kLoopbackOnly;
   TRY(JoinCgroups(plan.options));
   // The caller's folder must not be kept busy.
   if (chdir("/") != 0) return FailErrno("cannot change to /");

@@ -45,23 +45,13 @@ bool AwaitEnd(int pidfd, std::chrono::milliseconds time) {
   return poll(&wait, 1, static_cast<int>(time.count())) > 0;
 }
 
-}  // namespace
+// An entry of the table of processes.
+struct Seen {
+  ProcessRef process;
+  bool ended = false;  // a zombie: at least its first thread has
+};
 
-const char* StatusName(Status status) {
-  for (const auto& entry : kStatuses) {
-    if (entry.status == status) return entry.name;
-  }
-  return "unknown";
-}
-
-std::optional<Status> StatusFromName(std::string_view name) {
-  for (const auto& entry : kStatuses) {
-    if (entry.name == name) return entry.status;
-  }
-  return std::nullopt;
-}
-
-Result<ProcessRef> IdentifyProcess(pid_t pid) {
+Result<Seen> See(pid_t pid) {
   std::string path = fmt::format("/proc/{}/stat", pid);
   auto read = ReadFile(path);
   // ESRCH: it ended between open and read.
@@ -80,10 +70,31 @@ Result<ProcessRef> IdentifyProcess(pid_t pid) {
     stat.remove_prefix(space == std::string_view::npos ? stat.size() : space + 1);
   }
   if (fields.size() < 20) return Fail(Code::kInternal, "{} has too few fields", path);
-  if (fields[0] == "Z" || fields[0] == "X") return Fail(Code::kNotFound, "process {} has ended", pid);
   auto start_time = ToNumber<uint64_t>(fields[19]);
   if (!start_time) return Fail(Code::kInternal, "{} has no start time", path);
-  return ProcessRef{.pid = pid, .start_time = *start_time};
+  return Seen{.process = {.pid = pid, .start_time = *start_time}, .ended = fields[0] == "Z" || fields[0] == "X"};
+}
+
+}  // namespace
+
+const char* StatusName(Status status) {
+  for (const auto& entry : kStatuses) {
+    if (entry.status == status) return entry.name;
+  }
+  return "unknown";
+}
+
+std::optional<Status> StatusFromName(std::string_view name) {
+  for (const auto& entry : kStatuses) {
+    if (entry.name == name) return entry.status;
+  }
+  return std::nullopt;
+}
+
+Result<ProcessRef> IdentifyProcess(pid_t pid) {
+  const Seen seen = TRY(See(pid));
+  if (seen.ended) return Fail(Code::kNotFound, "process {} has ended", pid);
+  return seen.process;
 }
 
 bool IsAlive(const ProcessRef& process) {
@@ -109,7 +120,9 @@ Result<> StoreState(int directory, const State& state) {
 void EndProcess(const ProcessRef& process, std::chrono::milliseconds patience) {
   if (process.pid <= 0) return;
   const auto pidfd = OpenPidfd(process.pid);
-  if (!pidfd || !IsAlive(process)) return;
+  // A zombie as well: its other threads may not have ended, and still have all that it had open.
+  const auto seen = See(process.pid);
+  if (!pidfd || !seen || seen->process != process) return;
   if (patience.count() > 0 && AwaitEnd(pidfd->get(), patience)) return;
   if (syscall(SYS_pidfd_send_signal, pidfd->get(), SIGKILL, nullptr, 0) != 0) {
     log::Warn("cannot kill process {}: {}", process.pid, ErrnoText(errno));

@@ -8,12 +8,14 @@
 
 #include "base/files.h"
 #include "base/log.h"
+#include "oci/parse.h"
 #include "oci/validate.h"
 #include "protocol/shim.pb.h"
 #include "rpc/client.h"
 #include "rpc/server.h"
 #include "sandbox/container_process.h"
 #include "sandbox/directory.h"
+#include "sandbox/network/attach.h"
 #include "sandbox/state.h"
 #include "sandbox/task_client.h"
 #include "shim/actions.h"
@@ -57,6 +59,10 @@ void EndLeftovers(const Arguments& arguments, const sandbox::State& state) {
   }
   sandbox::EndProcess(state.sandbox, patience);
   for (const sandbox::ProcessRef& helper : state.helpers) sandbox::EndProcess(helper, milliseconds(0));
+  // What the shim would have taken back itself.
+  const auto text = ReadFile(state.bundle + "/config.json", oci::kMaxSpecBytes);
+  const auto spec = text ? oci::ParseSpec(*text) : tl::unexpected<Error>(text.error());
+  if (spec) sandbox::network::RemoveLeftovers(*spec, arguments.id);
 }
 
 }  // namespace

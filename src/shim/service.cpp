@@ -94,6 +94,7 @@ Result<> ShimService::Begin(const task::CreateTaskRequest& request) {
     return Fail(Code::kFailedPrecondition, "container {} belongs to the pod {}, whose sandbox is not here",
                 request.id(), role.sandbox);
   }
+  plan.network_namespace = TRY(plan.mounts.OnHost([&] { return sandbox::network::NamespaceOf(plan.bundle.spec); }));
   plan.pod = role.type == oci::ContainerType::kSandbox;
   const std::string config_path = ConfigPathOf(request);
   plan.config = TRY(plan.mounts.OnHost([&] { return sandbox::LoadConfig(config_path, plan.bundle, true); }));

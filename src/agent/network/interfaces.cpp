@@ -15,8 +15,8 @@
 #include <charconv>
 #include <cstring>
 
-#include "rtnetlink/rtnetlink.h"
 #include "base/unique_fd.h"
+#include "rtnetlink/rtnetlink.h"
 
 namespace kata::agent {
 

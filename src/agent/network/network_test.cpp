@@ -10,8 +10,8 @@
 #include <algorithm>
 
 #include "agent/network/interfaces.h"
-#include "rtnetlink/rtnetlink.h"
 #include "agent/network/routes.h"
+#include "rtnetlink/rtnetlink.h"
 
 namespace kata::agent {
 namespace {

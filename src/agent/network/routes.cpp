@@ -153,10 +153,7 @@ Result<> AddNeighbors(const grpc::ARPNeighbors& neighbors) {
     if (wanted.flags() != 0) rtnl_neigh_set_flags(neighbor.get(), static_cast<unsigned>(wanted.flags()));
     TRY(Check(rtnl_neigh_set_dst(neighbor.get(), address.get()), "neighbour {}", ip));
     if (!wanted.lladdr().empty()) {
-      nl_addr* raw = nullptr;
-      TRY(Check(nl_addr_parse(wanted.lladdr().c_str(), AF_LLC, &raw), "neighbour {}: hardware address \"{}\"", ip,
-                wanted.lladdr()));
-      const Owned<nl_addr> hardware(raw);
+      const auto hardware = TRY(Context(netlink::ParseMac(wanted.lladdr()), "neighbour {}", ip));
       rtnl_neigh_set_lladdr(neighbor.get(), hardware.get());
     }
     TRY(Check(rtnl_neigh_add(socket.get(), neighbor.get(), NLM_F_CREATE | NLM_F_REPLACE),

@@ -31,10 +31,10 @@ struct PodInterface {
 };
 
 struct PodNetwork {
-  std::vector<PodInterface> interfaces;  // those to be attached, in the order of their numbers
-  std::vector<int> links;                // all links that there are
-  std::vector<std::string> unsupported;  // those that have addresses and cannot be attached: an error each
-  std::vector<types::Route> routes;      // of the main table, over the interfaces above
+  std::vector<PodInterface> interfaces;       // those to be attached, in the order of their numbers
+  std::vector<int> links;                     // all links that there are
+  std::vector<std::string> unsupported;       // those that have addresses and cannot be attached: an error each
+  std::vector<types::Route> routes;           // of the main table, over the interfaces above
   std::vector<types::ARPNeighbor> neighbors;  // permanent ones
 
   const PodInterface* Find(int index) const;
