@@ -113,6 +113,12 @@ void Stdio::Stop() {
   for (const auto& foreign : {stdin_, stdout_, stderr_}) {
     if (foreign) foreign->Cancel();
   }
+  if (agent_) return;
+  // It never ran: whoever waits at the other ends is told so.
+  stdin_.reset();
+  stdout_.reset();
+  stderr_.reset();
+  keepers_.clear();
 }
 
 void Stdio::HangUp() {

@@ -65,7 +65,7 @@ asio::awaitable<void> Live(asio::io_context& io, ShimService& service, std::shar
   asio::post(io, [&io] { asio::post(io, [&io] { io.stop(); }); });
 }
 
-Result<> RunShim(const Arguments& arguments, ShimParts parts, UniqueFd listener, int ready) {
+Result<> RunShim(const Arguments& arguments, ShimParts parts, UniqueFd listener, UniqueFd& ready) {
   asio::io_context io(1);
   const char* events = std::getenv("TTRPC_ADDRESS");
   auto publisher = std::make_shared<Publisher>(io.get_executor(), events == nullptr ? "" : events,
@@ -78,7 +78,8 @@ Result<> RunShim(const Arguments& arguments, ShimParts parts, UniqueFd listener,
   });
   asio::co_spawn(io, rpc::ServeUnix(std::move(listener), service.table()), asio::detached);
   asio::co_spawn(io, Live(io, service, publisher), asio::detached);
-  TRY(WriteAll(ready, std::string_view(&sandbox::kReady, 1)));
+  TRY(WriteAll(ready.get(), std::string_view(&sandbox::kReady, 1)));
+  ready.Reset();
   io.run();
   return {};
 }
@@ -97,8 +98,7 @@ Result<> ClaimAndRun(const Arguments& arguments, UniqueFd listener, UniqueFd& re
   Result<> done;
   if (parts) {
     mounts = parts->mounts;
-    const int tell = ready.get();
-    done = RunShim(arguments, *std::move(parts), std::move(listener), tell);
+    done = RunShim(arguments, *std::move(parts), std::move(listener), ready);
   } else {
     done = tl::unexpected<Error>(std::move(parts).error());
   }
@@ -126,7 +126,7 @@ int Serve(const Arguments& arguments) {
   if (done) return 0;
   log::Error("{}", done.error().message());
   // Read by `start`, as long as it waits.
-  (void)WriteAll(ready.get(), done.error().message());
+  if (ready) (void)WriteAll(ready.get(), done.error().message());
   return 1;
 }
 

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""containerd's runtime v2: the shim as `ctr` and containerd use it."""
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import threading
+
+import harness
+import leaks
+import terminal
+from containerd import BUSYBOX, ContainerdCase
+
+RUNTIME = ("--runtime", "io.containerd.kata.v2")
+
+
+class TerminalCase(ContainerdCase):
+    def assert_terminal(self, *arguments):
+        """A shell at a terminal: its name, its size, and a change of that."""
+        tty = terminal.Terminal(rows=33, columns=101)
+        self.addCleanup(tty.close)
+        child = self.containerd.popen(*arguments, **tty.options())
+        self.addCleanup(child.wait)
+        self.addCleanup(child.kill)
+        tty.expect(b"#")
+        tty.type(b"tty; stty size\n")
+        tty.expect(b"/dev/pts/")
+        tty.expect(b"33 101")
+        tty.resize(20, 70)
+        child.send_signal(signal.SIGWINCH)
+        tty.type(b"while [ \"$(stty size)\" != '20 70' ]; do :; done; echo resi''zed\n")
+        tty.expect(b"resized")
+        tty.type(b"exit 3\n")
+        self.assertEqual(child.wait(harness.TIMEOUT), 3)
+
+
+class RunTest(TerminalCase):
+    def test_output_and_status(self):
+        self.assert_run(self.run_container("echo", "hello"), 0, "hello\n")
+        self.assert_run(self.run_sh("echo out; echo err >&2; exit 7"), 7, "out\n", "err")
+        self.assert_run(self.run_sh("sh -c 'kill -9 $$'; exit $?"), 137)
+
+    def test_a_kernel_of_its_own(self):
+        self.assertNotEqual(self.run_container("uname", "-r").out.strip(), os.uname().release)
+
+    def test_stdin(self):
+        self.assert_run(self.run_container("cat", input=b"some\nlines\n"), 0, "some\nlines\n")
+
+    def test_much_data_both_ways(self):
+        data = os.urandom(1 << 20) * 20
+        result = self.run_container("cat", input=data)
+        self.assertEqual(result.status, 0, result.err)
+        self.assertEqual(hashlib.sha256(result.raw).hexdigest(), hashlib.sha256(data).hexdigest())
+
+    def test_what_is_printed_just_before_the_end_is_there(self):
+        for _ in range(5):
+            self.assertEqual(len(self.run_sh("dd if=/dev/zero bs=1k count=200 2>/dev/null | tr '\\0' x").out), 200 * 1024)
+
+    def test_a_command_that_is_not_there(self):
+        result = self.run_container("/no/such/command")
+        self.assertNotEqual(result.status, 0)
+        self.assertRegex(result.err, r'exec: "/no/such/command": .*no such file or directory')
+
+    def test_a_terminal(self):
+        self.assert_terminal("run", "--rm", "--tty", *RUNTIME, BUSYBOX, self.name(), "sh")
+
+    def test_many_at_once(self):
+        results = {}
+
+        def one(number):
+            results[number] = self.run_container("echo", number)
+
+        threads = [threading.Thread(target=one, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for number in range(8):
+            self.assert_run(results[number], 0, f"{number}\n")
+
+
+class TaskTest(TerminalCase):
+    def test_life_of_a_task(self):
+        name = self.sleeping()
+        self.assertEqual(self.status(name), "RUNNING")
+        self.assert_run(self.exec(name, "echo", "from exec"), 0, "from exec\n")
+        self.assert_run(self.exec(name, "sh", "-c", "exit 5"), 5)
+        self.assert_run(self.exec(name, "cat", input=b"in"), 0, "in")
+        self.assert_run(self.exec(name, "/no/such"), 1, err='exec: "/no/such"')
+        self.assert_run(self.ctr("task", "pause", name))
+        self.assertEqual(self.status(name), "PAUSED")
+        self.assert_run(self.ctr("task", "resume", name))
+        self.assertEqual(self.status(name), "RUNNING")
+        self.assertEqual(len(self.assert_run(self.ctr("task", "ps", name)).out.splitlines()), 2)
+        self.assert_run(self.ctr("task", "kill", "-s", "TERM", name))
+        self.assert_run(self.ctr("task", "kill", "-s", "KILL", name))
+        harness.wait_for(lambda: self.status(name) == "STOPPED", "it has stopped")
+        self.assertNotEqual(self.exec(name, "true").status, 0)
+        self.assert_run(self.ctr("task", "rm", name), err="non-zero exit code 137")
+        self.assertEqual(self.status(name), "GONE")
+        self.assert_run(self.ctr("container", "rm", name))
+        self.assert_nothing_left()
+
+    def test_metrics(self):
+        name = self.sleeping()
+        self.assert_run(self.exec(name, "sh", "-c", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done"))
+        data = json.loads(self.assert_run(self.ctr("task", "metrics", "--format", "json", name)).out)
+        self.assertGreater(data["memory"]["usage"]["usage"], 0)
+        self.assertGreater(data["cpu"]["usage"]["total"], 10_000_000)
+        self.assertEqual(data["pids"]["current"], 1)
+
+    def test_exec_without_stdin_never_hangs(self):
+        """Its close races with the end of the process."""
+        name = self.sleeping()
+        for _ in range(200):
+            self.assert_run(self.exec(name, "true"))
+
+    def test_exec_with_a_terminal(self):
+        name = self.sleeping()
+        self.assert_terminal("task", "exec", "--exec-id", "t", "--tty", name, "sh")
+
+    def test_the_same_name_twice(self):
+        name = self.sleeping()
+        again = self.ctr("run", "-d", *RUNTIME, BUSYBOX, name, "true")
+        self.assert_run(again, 1, err="already exists")
+        self.assertEqual(self.status(name), "RUNNING")
+
+    def test_events_in_order(self):
+        with self.containerd.popen("events", stdout=subprocess.PIPE, text=True) as events:
+            try:
+                name = self.sleeping()
+                self.assert_run(self.exec(name, "true"))
+                self.ctr("task", "pause", name)
+                self.ctr("task", "resume", name)
+                self.ctr("task", "kill", "-s", "KILL", name)
+                harness.wait_for(lambda: self.status(name) == "STOPPED", "it has stopped")
+                self.ctr("task", "rm", name)
+                topics = []
+                while "/tasks/delete" not in topics:
+                    line = events.stdout.readline()
+                    if name in line and "/tasks/" in line:
+                        topics.append(line.split()[5])
+            finally:
+                events.kill()
+        expected = ["create", "start", "exec-added", "exec-started", "exit", "paused", "resumed", "exit", "delete"]
+        self.assertEqual(topics, [f"/tasks/{topic}" for topic in expected])
+
+
+class LoggerTest(ContainerdCase):
+    def test_a_file(self):
+        path = self.containerd.tmp / "file.log"
+        name = self.sleeping("sh", "-c", "echo to the file; sleep 1000", flags=("--log-uri", f"file://{path}"))
+        harness.wait_for(lambda: path.exists() and path.read_text() == "to the file\n", "the line is there")
+        self.ctr("task", "kill", "-s", "KILL", name)
+
+    def test_a_program(self):
+        path = self.containerd.tmp / "logger.log"
+        script = self.containerd.tmp / "logger"
+        script.write_text(f'#!/bin/sh\nexec 5>&-\necho "$CONTAINER_NAMESPACE $1 $2" >{path}\ncat <&3 >>{path}\n')
+        script.chmod(0o755)
+        name = self.sleeping("sh", "-c", "echo line; sleep 1000", flags=("--log-uri", f"binary://{script}?key=value"))
+        harness.wait_for(lambda: path.exists() and "line\n" in path.read_text(), "the line is there")
+        self.assertEqual(path.read_text(), "default key value\nline\n")
+        self.ctr("task", "kill", "-s", "KILL", name)
+        harness.wait_for(lambda: self.status(name) == "STOPPED", "it has stopped")
+
+
+class FaultTest(ContainerdCase):
+    def stopped(self, name):
+        harness.wait_for(lambda: self.status(name) in ("STOPPED", "UNKNOWN", "GONE"), "it has stopped")
+
+    def assert_killed(self, name, why):
+        self.stopped(name)
+        self.assert_run(self.ctr("task", "rm", name), err="non-zero exit code 137")
+        self.assert_run(self.ctr("container", "rm", name))
+        self.assert_nothing_left()
+        self.assertRegex(self.containerd.log()[self.log_start :], why)
+
+    def test_a_vm_that_is_killed(self):
+        name = self.sleeping()
+        os.kill(self.process_of(name, "qemu"), signal.SIGKILL)
+        self.assert_killed(name, "the virtual machine ended: .*SIGKILL|killed by signal 9")
+
+    def test_a_virtiofsd_that_is_killed(self):
+        name = self.sleeping()
+        os.kill(self.process_of(name, "virtiofsd"), signal.SIGKILL)
+        self.assert_killed(name, "virtiofsd was killed by signal 9")
+
+    def test_a_shim_that_is_killed(self):
+        name = self.sleeping()
+        os.kill(self.state(name)["sandbox"]["pid"], signal.SIGKILL)
+        self.stopped(name)
+        self.ctr("task", "rm", "--force", name)
+        self.assert_run(self.ctr("container", "rm", name))
+        self.assert_nothing_left()
+
+    def test_a_guest_kernel_that_is_missing(self):
+        folder = self.containerd.tmp / "config"
+        folder.mkdir()
+        (folder / "c.toml").write_text('[hypervisor.qemu]\nkernel = "/no/such/kernel"\n')
+        result = self.run_container("true", flags=("--runtime-config-path", folder / "c.toml"))
+        self.assertNotEqual(result.status, 0)
+        self.assertRegex(result.err, "/no/such/kernel.*[Nn]o such file")
+        self.assert_nothing_left()
+
+    def test_containerd_restarts(self):
+        name, other = self.sleeping(), self.sleeping("sh", "-c", "while [ ! -e /end ]; do sleep 0.1; done; exit 9")
+        self.exec(other, "sh", "-c", "(sleep 2; touch /end) >/dev/null 2>&1 &")
+        self.containerd.stop(signal.SIGKILL)
+        harness.wait_for(lambda: self.state(other)["status"] == "stopped", "it ended while nobody looked")
+        self.start_containerd()
+        self.assertEqual(self.status(name), "RUNNING")
+        self.assert_run(self.exec(name, "echo", "still here"), 0, "still here\n")
+        self.assertEqual(self.status(other), "STOPPED")
+        self.assert_run(self.ctr("task", "rm", other), err="non-zero exit code 9")
+        self.ctr("task", "kill", "-s", "KILL", name)
+        self.stopped(name)
+        self.assert_run(self.ctr("task", "rm", name), err="non-zero exit code 137")
+
+
+class CommandLineTest(ContainerdCase):
+    """The program as somebody might run it by hand."""
+
+    def shim(self, *arguments):
+        done = subprocess.run(
+            [self.containerd.tmp / "bin/containerd-shim-kata-v2", *arguments], capture_output=True,
+            stdin=subprocess.DEVNULL, cwd=self.world.tmp, timeout=harness.TIMEOUT,
+        )  # fmt: skip
+        return harness.Result(arguments, done.returncode, done.stdout, done.stderr.decode())
+
+    def test_mistakes(self):
+        self.assertRegex(self.shim("--version").out, r"^containerd-shim-kata-v2 \d")
+        self.assert_run(self.shim(), 1, err="-id is missing")
+        self.assert_run(self.shim("-what"), 1, err="unknown flag -what")
+        self.assert_run(self.shim("-namespace", "n", "-id", "x", "stop"), 1, err='unknown action "stop"')
+        self.assert_run(self.shim("-namespace", "n", "-id", "x", "start"), 1, err="config.json not found")
+        self.assert_run(self.shim("-namespace", "n", "-id", "x"), 1)
+
+    def test_delete_of_nothing(self):
+        result = self.shim("-namespace", "n", "-address", "/a", "-id", f"{leaks.TAG}none", "delete")
+        self.assertEqual(result.status, 0, result)
+        # The first field, exit_status.
+        self.assertEqual(result.raw[:3], b"\x10\x89\x01", "137")
+
+
+if __name__ == "__main__":
+    harness.main()
