@@ -4,6 +4,7 @@ import ctypes
 import os
 import pathlib
 import re
+import subprocess
 import time
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -61,6 +62,12 @@ def _cgroups():
     return _marked(folder for folder, _, _ in os.walk("/sys/fs/cgroup"))
 
 
+def _disciplines():
+    """Of all links but their own default ones, which differ by kind of link."""
+    shown = subprocess.run(["tc", "qdisc"], capture_output=True, text=True, check=True).stdout.splitlines()
+    return {" ".join(line.split()[1:5]) for line in shown if " 0: " not in line}
+
+
 def snapshot():
     """Everything of the kinds that a sandbox has: name of the kind -> set."""
     mounts = pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
@@ -72,6 +79,7 @@ def snapshot():
         "files of /dev/shm": _marked(_entries("/dev/shm")),
         "network namespaces": _entries("/run/netns"),
         "network interfaces": _entries("/sys/class/net"),
+        "queueing disciplines": _disciplines(),
     }
 
 

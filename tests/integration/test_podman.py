@@ -141,6 +141,19 @@ class PodmanTest(Case):
         terminal.type(b"exit 7\n")
         self.assertEqual(child.wait(harness.TIMEOUT), 7)
 
+    @harness.kata_only
+    def test_a_network(self):
+        """A bridge of Podman's own, by way of its CNI plugins."""
+        networks = ["--network-config-dir", str(self.store.tmp / "networks")]
+        name, subnet = f"kata{os.getpid()}", "10.199.77.0/24"
+        self.assert_run(self.podman(*networks, "network", "create", "--subnet", subnet, name))
+        self.addCleanup(self.podman, *networks, "network", "rm", "--force", name)
+        run = [*networks, "run", "--rm", "--network", name, "--cap-add", "NET_RAW", "--ip", "10.199.77.9", *LIMITS]
+        result = self.podman(*run, IMAGE, "sh", "-c", "ip addr show eth0; ip route; ping -c 2 10.199.77.1")
+        self.assert_run(result)
+        for part in ("inet 10.199.77.9/24", "default via 10.199.77.1 dev eth0", " 0% packet loss"):
+            self.assertIn(part, result.out)
+
     def test_standard_input(self):
         argv = self.argv(*self.run_flags("--rm", "--interactive"), IMAGE, "wc", "-c")
         done = subprocess.run(argv, input=bytes(1000000), capture_output=True, cwd=self.store.tmp, timeout=harness.TIMEOUT)

@@ -87,6 +87,9 @@ Result<Parsed> Address(const std::string& text) {
   parsed.address = text.substr(0, text.find('/'));
   parsed.prefix = static_cast<int>(nl_addr_get_prefixlen(address.get()));
   parsed.family = nl_addr_get_family(address.get()) == AF_INET6 ? types::v6 : types::v4;
+  if (parsed.prefix > (parsed.family == types::v6 ? 128 : 32)) {
+    return Fail(Code::kInvalidArgument, "\"{}\" is no IP address: its prefix is too long", text);
+  }
   return parsed;
 }
 

@@ -71,7 +71,11 @@ Result<std::shared_ptr<Network>> Network::Create(const asio::any_io_executor& ex
     return network;
   }
   if (hosts) {
-    if (network->options_.host_network == HostNetwork::kLoopbackOnly) return network;
+    if (network->options_.host_network == HostNetwork::kLoopbackOnly) {
+      // Also the VMM then gets no network: an empty namespace costs less than a millisecond.
+      network->pod_ = TRY(Namespace::New());
+      return network;
+    }
     return Fail(Code::kInvalidArgument,
                 "the pod wants the host's network, which a VM cannot share: give it a network of its own");
   }

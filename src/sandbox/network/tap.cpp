@@ -89,7 +89,7 @@ Result<std::vector<UniqueFd>> MakeTap(const std::string& name, uint32_t queues) 
 Result<std::vector<UniqueFd>> OpenTap(const std::string& name, uint32_t queues) {
   ifreq request = TRY(Request(name, queues));
   // Or it would be made.
-  if (if_nametoindex(name.c_str()) == 0) return FailErrno("interface {}", name);
+  if (if_nametoindex(name.c_str()) == 0) return Fail(Code::kNotFound, "there is no interface {}", name);
   std::vector<UniqueFd> fds;
   for (uint32_t i = 0; i < queues; ++i) fds.push_back(TRY(OpenQueue(request, i)));
   return fds;

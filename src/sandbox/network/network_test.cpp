@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: Apache-2.0
+// Against real namespaces. Links are made by iproute2, so that they are what engines make.
+#include "sandbox/network/network.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#include <boost/asio/io_context.hpp>
+#include <cstdio>
+
+#include "base/files.h"
+#include "sandbox/network/tap.h"
+#include "sandbox/network/traffic.h"
+
+namespace kata::sandbox::network {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+ino_t OwnNamespace() {
+  struct stat info {};
+  EXPECT_EQ(stat("/proc/self/ns/net", &info), 0);
+  return info.st_ino;
+}
+
+// A namespace with the veth eth0 (address 10.1.2.3/24), whose other end, "peer", is in it as well.
+class NetworkTest : public ::testing::Test {
+ protected:
+  NetworkTest() {
+    EXPECT_TRUE(pod_);
+    Ip("link add eth0 address 02:00:00:00:00:05 mtu 1400 type veth peer name peer");
+    Ip("address add 10.1.2.3/24 dev eth0");
+    Ip("address add fd00::3/64 dev eth0 nodad");
+    Ip("link set eth0 up");
+    Ip("link set peer up");
+    socket_ = std::move(*pod_->Do([] { return netlink::Connect(); }));
+  }
+
+  // A command in the namespace; its output, and whether it succeeded.
+  std::string Run(const std::string& command, bool must_succeed = true) {
+    std::string output;
+    EXPECT_TRUE(pod_->Do([&]() -> Result<> {
+      FILE* pipe = popen((command + " 2>&1").c_str(), "re");
+      char buffer[4096];
+      for (size_t count; (count = fread(buffer, 1, sizeof buffer, pipe)) > 0;) output.append(buffer, count);
+      const int status = pclose(pipe);
+      EXPECT_TRUE(status == 0 || !must_succeed) << command << ": " << output;
+      return {};
+    }));
+    return output;
+  }
+  void Ip(const std::string& arguments) { Run("ip " + arguments); }
+  std::string Qdiscs(const std::string& link) { return Run("tc qdisc show dev " + link); }
+  std::string Filters(const std::string& link) { return Run("tc filter show dev " + link + " parent ffff:", false); }
+  std::string Links() { return Run("ip -brief link"); }
+
+  PodNetwork Look() {
+    auto found = Scan(socket_.get());
+    EXPECT_TRUE(found) << found.error().message();
+    return found.value_or(PodNetwork());
+  }
+  const PodInterface& Eth0(const PodNetwork& network) {
+    for (const PodInterface& interface : network.interfaces) {
+      if (interface.config.name() == "eth0") return interface;
+    }
+    ADD_FAILURE() << "no eth0";
+    return network.interfaces.front();
+  }
+  Attached AttachEth0(const AttachOptions& options) {
+    const PodNetwork now = Look();
+    auto attached = Attach(*pod_, socket_.get(), Eth0(now), options);
+    EXPECT_TRUE(attached) << attached.error().message();
+    return attached ? *std::move(attached) : Attached();
+  }
+
+  asio::io_context context_;
+  std::optional<Namespace> pod_ = *Namespace::New();
+  netlink::Owned<nl_sock> socket_;
+  AttachOptions options_{.sandbox = "s1"};
+};
+
+TEST_F(NetworkTest, WorkIsDoneThereAndOnlyThere) {
+  const ino_t own = OwnNamespace();
+  const auto there = pod_->Do([]() -> Result<ino_t> { return OwnNamespace(); });
+  EXPECT_NE(*there, own);
+  const auto failed = pod_->Do([]() -> Result<int> { return Fail(Code::kAborted, "no"); });
+  EXPECT_EQ(failed.error().code(), Code::kAborted);
+  EXPECT_EQ(OwnNamespace(), own);
+  EXPECT_FALSE(*pod_->IsHosts());
+  EXPECT_TRUE(*Namespace::Open("/proc/self/ns/net")->IsHosts());
+  EXPECT_EQ(Namespace::Open("/proc/self/ns/mnt").error().code(), Code::kInvalidArgument);
+  EXPECT_EQ(Namespace::Open("/dev/null").error().code(), Code::kInvalidArgument);
+  EXPECT_EQ(Namespace::Open("/nowhere").error().code(), Code::kNotFound);
+}
+
+TEST_F(NetworkTest, Scans) {
+  Ip("route add default via 10.1.2.1");
+  Ip("route add 10.7.0.0/16 dev eth0 src 10.1.2.3 mtu 1300 metric 7");
+  Ip("route add 10.9.9.9/32 via 10.1.2.9");
+  Ip("-6 route add default via fd00::1 dev eth0");
+  Ip("neigh add 10.1.2.7 lladdr 02:00:00:00:00:07 dev eth0 nud permanent");
+  Ip("neigh add 10.1.2.8 lladdr 02:00:00:00:00:08 dev eth0 nud reachable");
+  const PodNetwork now = Look();
+  // The other end has no address but the kernel's.
+  ASSERT_EQ(now.interfaces.size(), 1U);
+  const types::Interface& eth0 = now.interfaces.front().config;
+  EXPECT_EQ(eth0.name(), "eth0");
+  EXPECT_EQ(eth0.hwaddr(), "02:00:00:00:00:05");
+  EXPECT_EQ(eth0.mtu(), 1400U);
+  EXPECT_EQ(eth0.type(), "veth");
+  std::vector<std::string> addresses;
+  for (const auto& address : eth0.ipaddresses()) addresses.push_back(address.address() + "/" + address.mask());
+  EXPECT_THAT(addresses, ::testing::UnorderedElementsAre("10.1.2.3/24", "fd00::3/64"));
+  std::vector<std::string> routes;
+  for (const auto& route : now.routes) {
+    routes.push_back(fmt::format("{}|{}|{}|{}|{}|{}", route.dest(), route.gateway(), route.source(), route.mtu(),
+                                 route.scope(), route.priority()));
+  }
+  EXPECT_THAT(routes, ::testing::UnorderedElementsAre("10.7.0.0/16||10.1.2.3|1300|253|7", "|10.1.2.1||0|0|0",
+                                                      "10.9.9.9/32|10.1.2.9||0|0|0", "|fd00::1||0|0|1024"));
+  EXPECT_EQ(routes.front().substr(0, 11), "10.7.0.0/16");
+  ASSERT_EQ(now.neighbors.size(), 1U);
+  EXPECT_EQ(now.neighbors.front().lladdr(), "02:00:00:00:00:07");
+}
+
+TEST_F(NetworkTest, KindsOfLinks) {
+  Ip("link add mv0 link eth0 type macvlan mode bridge");
+  Ip("link add mt0 link eth0 type macvtap mode bridge");
+  Ip("tuntap add tap0 mode tap");
+  Ip("tuntap add tun0 mode tun");
+  Ip("link add br0 type bridge");
+  int number = 10;
+  for (const char* link : {"mv0", "mt0", "tap0", "tun0", "br0"}) {
+    Ip(fmt::format("address add 10.2.{}.1/24 dev {}", number++, link));
+  }
+  const PodNetwork now = Look();
+  std::vector<std::string> kinds;
+  for (const PodInterface& interface : now.interfaces) kinds.push_back(interface.config.type());
+  EXPECT_THAT(kinds, ::testing::UnorderedElementsAre("veth", "macvlan", "macvtap", "tap"));
+  EXPECT_THAT(now.unsupported, ::testing::UnorderedElementsAre(
+                                   HasSubstr("unsupported network interface tun0: a link of the kind tun"),
+                                   HasSubstr("unsupported network interface br0: a link of the kind bridge")));
+  // Kinds that not every kernel has.
+  EXPECT_EQ(EndpointType("ipvlan", true), "ipvlan");
+  EXPECT_EQ(EndpointType("vlan", true), "vlan");
+  EXPECT_EQ(EndpointType("", true), "physical");
+  EXPECT_EQ(EndpointType("device", true), "physical");
+  EXPECT_EQ(EndpointType("netkit", true), std::nullopt);
+  EXPECT_EQ(EndpointType("", false), std::nullopt);
+}
+
+TEST_F(NetworkTest, NamesOfTaps) {
+  EXPECT_EQ(TapName(12), "tap12_kata");
+  EXPECT_TRUE(IsTapName("tap12_kata"));
+  for (const char* other : {"tap_kata", "tap1_kat", "tapx_kata", "eth0", "tap1_kata2", ""})
+    EXPECT_FALSE(IsTapName(other));
+}
+
+TEST_F(NetworkTest, AttachesByFiltersAndTakesBack) {
+  const std::string before = Links();
+  options_.queues = 3;
+  options_.tx_rate = 8000000;
+  options_.rx_rate = 40000000000;  // more bytes a second than 32 bits hold
+  {
+    const Attached attached = AttachEth0(options_);
+    EXPECT_EQ(attached.device.mac, "02:00:00:00:00:05");
+    EXPECT_EQ(attached.device.taps.size(), 3U);
+    const std::string tap = TapName(attached.attachment.index);
+    EXPECT_THAT(Run("ip -d link show " + tap), HasSubstr("mtu 1400"));
+    EXPECT_THAT(Run("ip -d link show " + tap), HasSubstr("multi_queue"));
+    EXPECT_THAT(Run("ip address show " + tap), Not(HasSubstr("fe80")));
+    EXPECT_THAT(Filters("eth0"), HasSubstr("mirred (Egress Redirect to device " + tap));
+    EXPECT_THAT(Filters(tap), HasSubstr("mirred (Egress Redirect to device eth0"));
+    EXPECT_THAT(Qdiscs("eth0"), HasSubstr("tbf 6b61: root"));
+    EXPECT_THAT(Qdiscs("eth0"), HasSubstr("rate 8Mbit"));
+    EXPECT_THAT(Qdiscs(tap), HasSubstr("rate 40Gbit"));
+    EXPECT_THAT(Run("ip address show eth0"), HasSubstr("10.1.2.3/24"));
+    // Another VM gets neither the link nor the tap, and takes nothing away.
+    const PodNetwork now = Look();
+    const auto second = Attach(*pod_, socket_.get(), Eth0(now), options_);
+    ASSERT_FALSE(second);
+    EXPECT_EQ(second.error().code(), Code::kAlreadyExists);
+    EXPECT_THAT(second.error().message(), HasSubstr("network interface eth0: it belongs to another VM"));
+    ASSERT_TRUE(RemoveLeftovers(*pod_, "other"));
+    EXPECT_THAT(Filters("eth0"), HasSubstr(tap));
+    EXPECT_THAT(Qdiscs("eth0"), HasSubstr("tbf"));
+
+    ASSERT_TRUE(Detach(socket_.get(), attached.attachment));
+    EXPECT_THAT(Qdiscs("eth0"), Not(HasSubstr("ingress")));
+    EXPECT_THAT(Qdiscs("eth0"), Not(HasSubstr("tbf")));
+    EXPECT_TRUE(Detach(socket_.get(), attached.attachment)) << "again";
+  }
+  EXPECT_EQ(Links(), before);
+}
+
+TEST_F(NetworkTest, FiltersOfOthersStay) {
+  Run("tc qdisc add dev eth0 ingress");
+  Run("tc filter add dev eth0 parent ffff: pref 9 protocol ip u32 match ip dst 10.1.2.250 action mirred egress "
+      "redirect dev peer");
+  const Attached attached = AttachEth0(options_);
+  EXPECT_THAT(Filters("eth0"), HasSubstr("_kata"));
+  ASSERT_TRUE(Detach(socket_.get(), attached.attachment));
+  EXPECT_THAT(Filters("eth0"), Not(HasSubstr("kata")));
+  EXPECT_THAT(Filters("eth0"), HasSubstr("Redirect to device peer"));
+}
+
+TEST_F(NetworkTest, AFailureHalfWayLeavesNothing) {
+  const std::string before = Links();
+  Run("tc qdisc add dev eth0 root handle 5: tbf rate 1mbit burst 10k latency 50ms");
+  options_.tx_rate = 1000000;
+  const PodNetwork now = Look();
+  EXPECT_EQ(Attach(*pod_, socket_.get(), Eth0(now), options_).error().code(), Code::kAlreadyExists);
+  EXPECT_EQ(Links(), before);
+  EXPECT_THAT(Qdiscs("eth0"), HasSubstr("tbf 5:"));
+  EXPECT_THAT(Qdiscs("eth0"), Not(HasSubstr("ingress")));
+}
+
+TEST_F(NetworkTest, LeftoversGo) {
+  options_.tx_rate = 1000000;
+  { const Attached killed = AttachEth0(options_); }  // the descriptors are gone, and nobody has detached
+  EXPECT_THAT(Filters("eth0"), HasSubstr("cookie 6b617461"));
+  ASSERT_TRUE(RemoveLeftovers(*pod_, "s1"));
+  EXPECT_THAT(Qdiscs("eth0"), Not(HasSubstr("ingress")));
+  EXPECT_THAT(Qdiscs("eth0"), Not(HasSubstr("tbf")));
+  // And what is left over does not keep the next VM out.
+  { const Attached killed = AttachEth0(options_); }
+  const Attached next = AttachEth0(options_);
+  EXPECT_THAT(Filters("eth0"), HasSubstr(TapName(next.attachment.index)));
+}
+
+TEST_F(NetworkTest, ALinkThatCameBackIsRenewed) {
+  const Attached attached = AttachEth0(options_);
+  Run("tc qdisc del dev eth0 ingress");
+  Ip("link set eth0 mtu 1300");
+  const PodNetwork now = Look();
+  ASSERT_TRUE(Renew(socket_.get(), attached.attachment, Eth0(now), options_));
+  const std::string tap = TapName(attached.attachment.index);
+  EXPECT_THAT(Filters("eth0"), HasSubstr(tap));
+  EXPECT_THAT(Run("ip link show " + tap), HasSubstr("mtu 1300"));
+}
+
+TEST_F(NetworkTest, Macvtap) {
+  options_.model = Model::kMacvtap;
+  options_.queues = 2;
+  Attached attached = AttachEth0(options_);
+  const std::string tap = TapName(attached.attachment.index);
+  EXPECT_EQ(attached.device.taps.size(), 2U);
+  EXPECT_THAT(Run("ip link show " + tap), HasSubstr("02:00:00:00:00:05"));
+  EXPECT_THAT(Run("ip link show eth0"), Not(HasSubstr("02:00:00:00:00:05")));
+  ASSERT_TRUE(Detach(socket_.get(), attached.attachment));
+  EXPECT_THAT(Links(), Not(HasSubstr("_kata")));
+  EXPECT_THAT(Run("ip link show eth0"), HasSubstr("02:00:00:00:00:05"));
+
+  attached = AttachEth0(options_);
+  ASSERT_TRUE(RemoveLeftovers(*pod_, "other"));
+  EXPECT_THAT(Links(), HasSubstr(tap));
+  ASSERT_TRUE(RemoveLeftovers(*pod_, "s1"));
+  EXPECT_THAT(Links(), Not(HasSubstr("_kata")));
+  EXPECT_THAT(Run("ip link show eth0"), HasSubstr("02:00:00:00:00:05"));
+  options_.rx_rate = 1;
+  const PodNetwork now = Look();
+  EXPECT_EQ(Attach(*pod_, socket_.get(), Eth0(now), options_).error().code(), Code::kUnimplemented);
+}
+
+TEST_F(NetworkTest, TapsOfOthers) {
+  Ip("tuntap add mine mode tap");
+  const auto open = [&](const std::string& name) { return pod_->Do([&] { return OpenTap(name, 1); }); };
+  {
+    const auto first = open("mine");
+    ASSERT_TRUE(first) << first.error().message();
+    EXPECT_EQ(open("mine").error().code(), Code::kAlreadyExists);
+  }
+  EXPECT_TRUE(open("mine")) << "it is persistent";
+  EXPECT_FALSE(open("eth0"));
+  EXPECT_EQ(open("nosuch").error().code(), Code::kNotFound);
+  EXPECT_FALSE(open("a-name-that-is-too-long-for-a-link"));
+}
+
+TEST_F(NetworkTest, CreateAttachesAllAndEndTakesBack) {
+  NetworkOptions options;
+  options.attach = options_;
+  const std::string before = Links();
+  const auto fresh = [&] { return Namespace::Of(*pod_->Duplicate()).value(); };
+  {
+    auto network = Network::Create(context_.get_executor(), options, fresh());
+    ASSERT_TRUE(network) << network.error().message();
+    EXPECT_TRUE((*network)->VmmNamespace()->valid());
+    const auto devices = (*network)->TakeDevices();
+    ASSERT_EQ(devices.size(), 1U);
+    EXPECT_EQ(devices.front().id, "net0");
+    (*network)->End();
+    EXPECT_THAT(Qdiscs("eth0"), Not(HasSubstr("ingress")));
+  }
+  Ip("address add 10.5.0.1/24 dev peer");
+  Ip("link add br0 type bridge");
+  Ip("address add 10.6.0.1/24 dev br0");
+  const auto refused = Network::Create(context_.get_executor(), options, fresh());
+  EXPECT_THAT(refused.error().message(), HasSubstr("unsupported network interface br0"));
+  options.attach.model = Model::kNone;
+  options.vmm_stays_out = true;
+  auto none = Network::Create(context_.get_executor(), options, fresh());
+  ASSERT_TRUE(none);
+  EXPECT_THAT((*none)->TakeDevices(), IsEmpty());
+  EXPECT_FALSE((*none)->VmmNamespace()->valid());
+}
+
+TEST_F(NetworkTest, TheHostsNetwork) {
+  NetworkOptions options;
+  const auto hosts = [] { return Namespace::Open("/proc/self/ns/net").value(); };
+  for (const bool named : {false, true}) {
+    options.host_network = HostNetwork::kRefused;
+    auto refused = Network::Create(context_.get_executor(), options, named ? std::optional(hosts()) : std::nullopt);
+    ASSERT_FALSE(refused);
+    EXPECT_THAT(refused.error().message(), HasSubstr("the pod wants the host's network, which a VM cannot share"));
+    options.host_network = HostNetwork::kLoopbackOnly;
+    auto alone = Network::Create(context_.get_executor(), options, named ? std::optional(hosts()) : std::nullopt);
+    ASSERT_TRUE(alone);
+    EXPECT_THAT((*alone)->TakeDevices(), IsEmpty());
+    EXPECT_FALSE(*Namespace::Of(*(*alone)->VmmNamespace())->IsHosts());
+  }
+}
+
+TEST(NamespaceOfSpec, IsWhatTheSpecSays) {
+  grpc::Spec spec;
+  EXPECT_FALSE(NamespaceOf(spec)->has_value());
+  auto* ns = spec.mutable_linux()->add_namespaces();
+  ns->set_type("network");
+  const auto fresh = NamespaceOf(spec);
+  ASSERT_TRUE(fresh && fresh->has_value());
+  EXPECT_FALSE(*(*fresh)->IsHosts());
+  ns->set_path("/proc/self/ns/net");
+  EXPECT_TRUE(*(**NamespaceOf(spec)).IsHosts());
+  ns->set_path("/nowhere/at/all");
+  EXPECT_THAT(NamespaceOf(spec).error().message(), HasSubstr("linux.namespaces: cannot open the network namespace"));
+}
+
+}  // namespace
+}  // namespace kata::sandbox::network
