@@ -60,4 +60,9 @@ Result<Bundle> LoadBundle(const std::string& path) {
   return bundle;
 }
 
+Result<std::map<std::string, std::string>> LoadAnnotations(const std::string& path) {
+  const grpc::Spec spec = TRY(ParseSpec(TRY(ReadConfig(path))));
+  return std::map<std::string, std::string>(spec.annotations().begin(), spec.annotations().end());
+}
+
 }  // namespace kata::oci

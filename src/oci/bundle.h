@@ -24,4 +24,7 @@ struct Bundle {
 // the bundle. kNotFound: no such folder, config.json or rootfs; kInvalidArgument and others as ParseSpec and Validate.
 Result<Bundle> LoadBundle(const std::string& path);
 
+// Only the annotations of the bundle's spec, which is parsed but not checked further.
+Result<std::map<std::string, std::string>> LoadAnnotations(const std::string& path);
+
 }  // namespace kata::oci

@@ -47,6 +47,10 @@ Status StatusOf(const Container& container, const ContainerProcess& process) {
   return Status::kStopped;
 }
 
+bool IsAboutState(Code code) {
+  return code == Code::kNotFound || code == Code::kAlreadyExists || code == Code::kFailedPrecondition;
+}
+
 template <typename Reply>
 void SetExit(const ContainerProcess& process, Reply& reply) {
   reply.set_exit_status(static_cast<uint32_t>(process.exit_status()));
@@ -94,8 +98,9 @@ asio::awaitable<Result<Reply>> TaskService::Answer(asio::awaitable<Result<Reply>
                                                    Request request) {
   ++running_calls_;
   auto reply = co_await (this->*function)(std::move(request));
-  // A machine that failed knows better why.
-  if (!reply) reply = tl::unexpected<Error>(co_await sandbox_->machine().Explain(std::move(reply).error()));
+  // A machine that failed knows better why; not where the state of the container alone forbids it.
+  if (!reply && !IsAboutState(reply.error().code()))
+    reply = tl::unexpected<Error>(co_await sandbox_->machine().Explain(std::move(reply).error()));
   if (--running_calls_ == 0) std::exchange(idle_, Event(sandbox_->executor())).Happen();
   co_return reply;
 }

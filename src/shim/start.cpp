@@ -83,8 +83,7 @@ Result<pid_t> StartShim(const Arguments& arguments, const Bootstrap& bootstrap, 
 
 Result<> Start(const Arguments& arguments) {
   const Bootstrap bootstrap = ReadBootstrap(arguments, TRY(ReadInput()));
-  const oci::Bundle spec = TRY(oci::LoadBundle("."));
-  const oci::PodRole role = TRY(oci::PodRoleOf(spec.annotations));
+  const oci::PodRole role = TRY(oci::PodRoleOf(TRY(oci::LoadAnnotations("."))));
   const bool joins = role.type == oci::ContainerType::kContainer;
   const std::string path = SocketPath(bootstrap.socket_folder, arguments.address, arguments.namespace_name,
                                       joins ? role.sandbox : arguments.id);

@@ -50,6 +50,14 @@ class FakeHypervisor : public hypervisor::Hypervisor {
     vm_->unplugged.push_back(std::move(id));
     co_return Result<>();
   }
+  asio::awaitable<Result<hypervisor::GuestAddress>> AddBlockDevice(hypervisor::BlockDevice) override {
+    co_return Fail(Code::kUnimplemented, "no disks");
+  }
+  asio::awaitable<Result<>> RemoveBlockDevice(std::string) override {
+    co_return Fail(Code::kUnimplemented, "no disks");
+  }
+  asio::awaitable<Result<uint32_t>> SetVcpus(uint32_t count) override { co_return count; }
+  asio::awaitable<Result<uint64_t>> SetMemory(uint64_t mib) override { co_return mib; }
   asio::awaitable<hypervisor::VmExit> Wait() override {
     auto vm = vm_;
     co_await vm->exited.Wait();

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kubernetes' CRI as a kubelet speaks it to containerd, over its gRPC socket."""
+import importlib
+import subprocess
+import sys
+
+import grpc
+
+import harness
+import leaks
+from containerd import BUSYBOX, ContainerdCase, busybox_archive, pause_archive
+
+NAMESPACE = "k8s.io"
+CNI = """{"cniVersion": "0.4.0", "name": "%(bridge)s", "plugins": [
+  {"type": "bridge", "bridge": "%(bridge)s", "isGateway": true, "hairpinMode": true, "ipam": {"type": "host-local",
+   "dataDir": "%(tmp)s/ipam", "ranges": [[{"subnet": "10.88.77.0/24"}], [{"subnet": "fd00:77::/64"}]],
+   "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]}},
+  {"type": "portmap", "capabilities": {"portMappings": true}}]}"""
+
+
+def load_messages(folder):
+    """The module of cri.proto's messages, generated into a folder."""
+    here = str(harness.REPOSITORY / "tests/integration")
+    subprocess.run(["protoc", f"--proto_path={here}", f"--python_out={folder}", "cri.proto"], check=True)
+    sys.path.insert(0, str(folder))
+    return importlib.import_module("cri_pb2")
+
+
+class CriCase(ContainerdCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        daemon = cls.containerd
+        cls.api = load_messages(daemon.tmp)
+        # At most 15 letters, as every interface.
+        cls.bridge = f"kata-{harness.os.getpid()}"[:15]
+        (daemon.tmp / "cni" / "10-test.conflist").write_text(CNI % {"bridge": cls.bridge, "tmp": daemon.tmp})
+        for archive in (busybox_archive(), pause_archive()):
+            daemon.import_image(archive, NAMESPACE)
+        # Before the first test, so that it is there before and after each.
+        subprocess.run(["ip", "link", "add", cls.bridge, "type", "bridge"], check=True)
+        cls.addClassCleanup(subprocess.run, ["ip", "link", "del", cls.bridge], check=True)
+        cls.channel = grpc.insecure_channel(f"unix://{daemon.tmp}/c.sock")
+        cls.addClassCleanup(cls.channel.close)
+
+    def setUp(self):
+        super().setUp()
+        self.pods = []
+        self.addCleanup(self._end_pods)
+
+    def start_containerd(self):
+        super().start_containerd()
+
+        def answers():
+            try:
+                return self.call("Version")
+            except grpc.RpcError:
+                return None
+
+        harness.wait_for(answers, "the CRI plugin answers")
+
+    def _end_pods(self):
+        for pod in self.pods:
+            self.call("StopPodSandbox", pod_sandbox_id=pod)
+            self.call("RemovePodSandbox", pod_sandbox_id=pod)
+
+    def call(self, method, **fields):
+        request = getattr(self.api, f"{method}Request")(**fields)
+        reply = getattr(self.api, f"{method}Response")
+        function = self.channel.unary_unary(
+            f"/runtime.v1.RuntimeService/{method}",
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=reply.FromString,
+        )
+        self.containerd.commands.append(f"{method} {fields}")
+        return function(request, timeout=harness.TIMEOUT, wait_for_ready=True)
+
+    def pod_config(self, name, **fields):
+        config = self.api.PodSandboxConfig(hostname=name, log_directory=str(self.world.tmp / name), **fields)
+        config.metadata.name = name
+        config.metadata.uid = f"{name}-uid"
+        config.metadata.namespace = "default"
+        config.linux.SetInParent()
+        return config
+
+    def run_pod(self, name="pod", config=None, **fields):
+        """Its id and configuration."""
+        config = config or self.pod_config(f"{self.name()}-{name}", **fields)
+        (self.world.tmp / config.metadata.name).mkdir()
+        pod = self.call("RunPodSandbox", config=config, runtime_handler="kata").pod_sandbox_id
+        self.pods.append(pod)
+        return pod, config
+
+    def create_container(self, pod, name, *command, change=None, **fields):
+        pod, config = pod
+        container = self.api.ContainerConfig(command=command, log_path=f"{name}.log", **fields)
+        container.metadata.name = name
+        container.image.image = BUSYBOX
+        container.linux.SetInParent()
+        # The container's own pid namespace, as the kubelet asks for unless told otherwise.
+        container.linux.security_context.namespace_options.pid = self.api.CONTAINER
+        if change:
+            change(container)
+        reply = self.call("CreateContainer", pod_sandbox_id=pod, config=container, sandbox_config=config)
+        return reply.container_id
+
+    def start_container(self, pod, name="main", *command, **options):
+        container = self.create_container(pod, name, *(command or ("sleep", "10000")), **options)
+        self.call("StartContainer", container_id=container)
+        return container
+
+    def exec_sync(self, container, script, timeout=60):
+        reply = self.call("ExecSync", container_id=container, cmd=["sh", "-c", script], timeout=timeout)
+        return harness.Result(["exec", script], reply.exit_code, reply.stdout, reply.stderr.decode(errors="replace"))
+
+    def container_status(self, container):
+        return self.call("ContainerStatus", container_id=container).status
+
+    def exited(self, container):
+        """Its status, once it has exited."""
+        harness.wait_for(
+            lambda: self.container_status(container).state == self.api.CONTAINER_EXITED, f"{container} has exited"
+        )
+        return self.container_status(container)
+
+    def pod_addresses(self, pod):
+        network = self.call("PodSandboxStatus", pod_sandbox_id=pod[0]).status.network
+        return [network.ip, *(more.ip for more in network.additional_ips)]
+
+    def log_of(self, pod, name):
+        """(stream, text) of each line in the container's log."""
+        path = self.world.tmp / pod[1].metadata.name / f"{name}.log"
+        lines = [line.split(" ", 3) for line in path.read_text().splitlines()]
+        return [(line[1], line[3]) for line in lines]
