@@ -201,6 +201,8 @@ Result<std::string> KernelCommandLine(const config::Config& config, const VmSpec
     // An emulated guest would measure its timers for a quarter of its boot, and get them wrong on a busy host
     // (guest/kernel/README.md). With kvm it is told by kvmclock.
     for (const char* word : {"tsc=reliable", "no_timer_check", "lapic_timer_khz=1000000"}) words.emplace_back(word);
+    // The agent waits for what is plugged in for 3 s, unless told otherwise.
+    words.emplace_back("agent.hotplug_timeout=15");
     if (tsc_khz != 0) words.push_back(fmt::format("tsc_early_khz={}", tsc_khz));
   }
   words.push_back("agent.log=" + (config.agent.enable_debug ? "debug" : config.agent.log_level));

@@ -211,7 +211,7 @@ TEST(KernelCommandLineTest, Emulated) {
   EXPECT_EQ(KernelCommandLine(config, spec, Accel::kTcg, 2600000).value(),
             "quiet console=hvc0 earlyprintk=serial,ttyS0,115200 reboot=t panic=-1 cgroup_no_v1=all random.trust_cpu=on "
             "rcupdate.rcu_expedited=1 noreplace-smp dummy.numdummies=0 nomodule tsc=reliable no_timer_check "
-            "lapic_timer_khz=1000000 "
+            "lapic_timer_khz=1000000 agent.hotplug_timeout=15 "
             "tsc_early_khz=2600000 agent.log=info systemd.unified_cgroup_hierarchy=1 last=1");
 }
 
