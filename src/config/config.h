@@ -31,10 +31,22 @@ struct HypervisorConfig {
   std::string kernel_params;                    // appended to the kernel's command line
   std::vector<std::string> enable_annotations;  // regular expressions of annotation base names; empty: none is allowed
   std::string seccomp_sandbox = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";  // -sandbox
-  double default_vcpus = 1;        // may be a fraction; negative: all the processors of the host
-  uint32_t default_maxvcpus = 0;   // 0: as many as the host has
-  uint32_t default_memory = 2048;  // MiB
-  uint64_t default_maxmemory = 0;  // MiB; 0: as much as the host has
+  double default_vcpus = 1;                            // may be a fraction; negative: all the processors of the host
+  uint32_t default_maxvcpus = 0;                       // 0: as many as the host has
+  uint32_t default_memory = 2048;                      // MiB
+  uint64_t default_maxmemory = 0;                      // MiB; 0: as much as the host has
+  uint32_t memory_slots = 10;                          // how often memory can be plugged
+  bool enable_virtio_mem = false;                      // memory is plugged by virtio-mem, and can be unplugged
+  bool disable_block_device_use = false;               // disks are not given to the guest
+  std::string block_device_driver = "virtio-blk-pci";  // virtio-blk-pci or virtio-scsi (virtio-blk: virtio-blk-pci)
+  std::string block_device_aio = "threads";            // threads, native or io_uring
+  bool block_device_cache_set = false;                 // the next two count
+  bool block_device_cache_direct = false;              // past the host's page cache
+  bool block_device_cache_noflush = false;             // the guest's flushes are ignored
+  uint32_t block_device_logical_sector_size = 0;       // 0: QEMU's choice; else a power of two
+  uint32_t block_device_physical_sector_size = 0;
+  uint32_t num_queues = 1;    // of a disk
+  uint32_t queue_size = 128;  // of a disk; a power of two
   std::string virtio_fs_daemon = "/usr/lib/qemu/virtiofsd";
   std::vector<std::string> valid_virtio_fs_daemon_paths;  // globs; empty: only virtio_fs_daemon itself
   std::string virtio_fs_cache = "auto";                   // never, metadata, auto or always

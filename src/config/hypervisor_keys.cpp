@@ -59,16 +59,39 @@ Key Vcpus() {
              }};
 }
 
-Key QueueSize() {
-  Key key = Integer("virtio_fs_queue_size", &H::virtio_fs_queue_size, 2, 1024);
-  key.set = [in_range = key.set](Config& config, const Value& value) -> Result<> {
+Key Named(Key key, std::string annotation) {
+  key.annotation = std::move(annotation);
+  return key;
+}
+
+// zero: 0 is a value too, beside the range.
+Key PowerOfTwo(const char* name, uint32_t H::*member, int64_t min, int64_t max, bool zero = false) {
+  Key key = Integer(name, member, zero ? 0 : min, max);
+  key.set = [=, in_range = key.set](Config& config, const Value& value) -> Result<> {
     const int64_t size = std::get<int64_t>(value);
-    if (size > 0 && (size & (size - 1)) != 0) {
-      return Fail(Code::kInvalidArgument, "expected a power of two of 2 to 1024, found {}", size);
+    if (size > 0 && ((size & (size - 1)) != 0 || size < min)) {
+      return Fail(Code::kInvalidArgument, "expected a power of two of {} to {}, found {}", min, max, size);
     }
     return in_range(config, value);
   };
   return key;
+}
+
+// How disks are plugged.
+std::vector<Key> DiskKeys() {
+  return {
+      Bool("disable_block_device_use", &H::disable_block_device_use),
+      Text("block_device_driver", &H::block_device_driver, OneOf({"virtio-blk-pci", "virtio-blk", "virtio-scsi"})),
+      Text("block_device_aio", &H::block_device_aio, OneOf({"threads", "native", "io_uring"})),
+      Bool("block_device_cache_set", &H::block_device_cache_set),
+      Bool("block_device_cache_direct", &H::block_device_cache_direct),
+      Bool("block_device_cache_noflush", &H::block_device_cache_noflush),
+      Named(PowerOfTwo("block_device_logical_sector_size", &H::block_device_logical_sector_size, 512, 65536, true),
+            "blk_logical_sector_size"),
+      Named(PowerOfTwo("block_device_physical_sector_size", &H::block_device_physical_sector_size, 512, 65536, true),
+            "blk_physical_sector_size"),
+      Named(Integer("num_queues", &H::num_queues, 1, 256), "block_device_num_queues"),
+      Named(PowerOfTwo("queue_size", &H::queue_size, 4, 1024), "block_device_queue_size")};
 }
 
 Key ExtraArguments() {
@@ -101,11 +124,6 @@ Key KernelParams() {
 // To run unprotected what was meant to be protected from the host would be worse than not to run it.
 Key ConfidentialGuest() { return MustBeFalse("confidential_guest", "confidential guests are not supported yet"); }
 
-Key Named(Key key, std::string annotation) {
-  key.annotation = std::move(annotation);
-  return key;
-}
-
 std::vector<Key> UsedKeys() {
   return {
     WithPodCheck(Text("path", &H::path, AbsolutePath),
@@ -129,6 +147,7 @@ std::vector<Key> UsedKeys() {
         Named(Integer("default_maxvcpus", &H::default_maxvcpus, 0, kMaxVcpus), "default_max_vcpus"),
         Integer("default_memory", &H::default_memory, 32, kMaxMemoryMib),
         Integer("default_maxmemory", &H::default_maxmemory, 0, kMaxMemoryMib),
+        Integer("memory_slots", &H::memory_slots, 0, 256), Bool("enable_virtio_mem", &H::enable_virtio_mem),
         MustBe("shared_fs", "virtio-fs", "nothing else carries a container's files yet"),
         WithPodCheck(Text("virtio_fs_daemon", &H::virtio_fs_daemon, AbsolutePath),
                      [](const Config& config, const std::string& path) {
@@ -136,9 +155,9 @@ std::vector<Key> UsedKeys() {
                                         config.hypervisor.virtio_fs_daemon, "valid_virtio_fs_daemon_paths", path);
                      }),
         List("valid_virtio_fs_daemon_paths", &H::valid_virtio_fs_daemon_paths, AbsolutePath),
-        Text("virtio_fs_cache", &H::virtio_fs_cache, OneOf({"never", "metadata", "auto", "always"})), QueueSize(),
-        ExtraArguments(), Bool("enable_mem_prealloc", &H::enable_mem_prealloc),
-        Bool("enable_hugepages", &H::enable_hugepages),
+        Text("virtio_fs_cache", &H::virtio_fs_cache, OneOf({"never", "metadata", "auto", "always"})),
+        PowerOfTwo("virtio_fs_queue_size", &H::virtio_fs_queue_size, 2, 1024), ExtraArguments(),
+        Bool("enable_mem_prealloc", &H::enable_mem_prealloc), Bool("enable_hugepages", &H::enable_hugepages),
         WithPodCheck(Text("entropy_source", &H::entropy_source, AbsolutePath),
                      [](const Config& config, const std::string& path) {
                        return CoveredBy(config.hypervisor.valid_entropy_sources, config.hypervisor.entropy_source,
@@ -172,9 +191,7 @@ constexpr const char* kUnused[] = {
     "selinux_label",
     "overhead_vcpus",
     "overhead_memory",
-    "memory_slots",
     "memory_offset",
-    "enable_virtio_mem",
     "hugepage_type",
     "enable_guest_swap",
     "guest_swap_path",
@@ -185,14 +202,6 @@ constexpr const char* kUnused[] = {
     "virtio_fs_is_dax",
     "virtio_fs_cache_size",
     "msize_9p",
-    "disable_block_device_use",
-    "block_device_driver",
-    "block_device_aio",
-    "block_device_cache_set",
-    "block_device_cache_direct",
-    "block_device_cache_noflush",
-    "num_queues",
-    "queue_size",
     "enable_iothreads",
     "indep_iothreads",
     "disk_rate_limiter_bw_max_rate",
@@ -250,9 +259,8 @@ constexpr const char* kUnused[] = {
 
 std::vector<Key> HypervisorKeys() {
   std::vector<Key> keys = UsedKeys();
+  for (Key& key : DiskKeys()) keys.push_back(std::move(key));
   for (const char* name : kUnused) keys.push_back(Unused(name));
-  keys.push_back(Named(Unused("block_device_logical_sector_size"), "blk_logical_sector_size"));
-  keys.push_back(Named(Unused("block_device_physical_sector_size"), "blk_physical_sector_size"));
   return keys;
 }
 

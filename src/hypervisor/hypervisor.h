@@ -44,6 +44,9 @@ struct VmSpec {
   UniqueFd shared_fs_socket;           // connected vhost-user socket of virtiofsd; not valid: no shared file system
   std::vector<NetworkDevice> network;  // in the guest from the start
   UniqueFd network_namespace;          // the VMM runs in it; not valid: in the caller's
+  // What it may grow to while it runs; not above what it starts with: it cannot grow, and its start costs nothing more.
+  uint32_t max_vcpus = 0;
+  uint64_t max_memory_mib = 0;
   std::vector<std::string> kernel_parameters;  // for this sandbox, after the configuration's
 };
 
@@ -51,6 +54,19 @@ struct VmSpec {
 struct VmExit {
   std::string reason;
   bool powered_off = false;  // by the guest itself, as the agent does at the end
+};
+
+// A disk for a running machine.
+struct BlockDevice {
+  std::string id;          // the caller's name for it, one for each disk of the machine
+  UniqueFd file;           // a regular file (raw) or a block device, open for reading, or for both
+  bool read_only = false;  // the guest cannot write; file must be open for writing otherwise
+};
+
+// Where the guest finds what was plugged: in the words of the agent's Storage and Device messages.
+struct GuestAddress {
+  std::string driver;   // "blk" or "scsi"
+  std::string address;  // a PCI path of slots ("10/02", hexadecimal), or a SCSI address ("0:1", id and LUN)
 };
 
 // A machine from start to end. Destroying it kills the VMM and reaps it.
@@ -73,6 +89,21 @@ class Hypervisor {
   virtual asio::awaitable<VmExit> Wait() = 0;
   // Ends the VMM now (SIGKILL); Wait's awaiters then return.
   virtual void Kill() = 0;
+  // Plugs a disk, as the configuration's block_device_* keys say; it may be done before the guest has booted. The guest
+  // sees it a moment later. kAlreadyExists, kInvalidArgument (a file that is neither kind), kResourceExhausted (no
+  // place is left), kUnimplemented (the machine has none).
+  virtual asio::awaitable<Result<GuestAddress>> AddBlockDevice(BlockDevice device) = 0;
+  // Unplugs it; returns when the guest has let go of it and the file is closed. The guest must have unmounted it.
+  // kNotFound; kDeadlineExceeded: the guest did not answer, and the disk is still there.
+  virtual asio::awaitable<Result<>> RemoveBlockDevice(std::string id) = 0;
+  // Plugs or unplugs processors until there are count (1 to max_vcpus, else kInvalidArgument); returns how many there
+  // are then: more than count where none can be unplugged, as with tcg. New ones wait for the agent's OnlineCPUMem. A
+  // guest that does not give one up is kDeadlineExceeded or kAborted. One call at a time.
+  virtual asio::awaitable<Result<uint32_t>> SetVcpus(uint32_t count) = 0;
+  // Changes the guest's memory to mib, rounded up to what can be plugged; returns how much there is then. Without
+  // virtio-mem it only grows. kInvalidArgument: above max_memory_mib; kResourceExhausted: memory_slots are used up. One
+  // call at a time.
+  virtual asio::awaitable<Result<uint64_t>> SetMemory(uint64_t mib) = 0;
   // The guest is up. Until then a kernel that says on its console that it panicked is ended; from now on containers may
   // write there, and what it says proves nothing.
   virtual void BootEnded() = 0;

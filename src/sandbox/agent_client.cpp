@@ -120,6 +120,17 @@ asio::awaitable<Result<>> AgentClient::ResumeContainer(std::string container) {
   return Do("ResumeContainer", std::move(request), timeout_);
 }
 
+asio::awaitable<Result<>> AgentClient::OnlineCpuMem(uint32_t plugged_cpus) {
+  grpc::OnlineCPUMemRequest request;
+  request.set_wait(true);
+  request.set_nb_cpus(plugged_cpus);
+  return Do("OnlineCPUMem", std::move(request), timeout_);
+}
+
+asio::awaitable<Result<>> AgentClient::UpdateEphemeralMounts(grpc::UpdateEphemeralMountsRequest request) {
+  return Do("UpdateEphemeralMounts", std::move(request), timeout_);
+}
+
 asio::awaitable<Result<>> AgentClient::UpdateContainer(std::string container, grpc::LinuxResources resources) {
   grpc::UpdateContainerRequest request;
   request.set_container_id(std::move(container));

@@ -57,6 +57,10 @@ class AgentClient : public std::enable_shared_from_this<AgentClient> {
   asio::awaitable<Result<>> SignalProcess(AgentProcess process, uint32_t signal);
   asio::awaitable<Result<>> PauseContainer(std::string container);
   asio::awaitable<Result<>> ResumeContainer(std::string container);
+  // Takes into use the processors, as many as were plugged, and the memory that the VM has got.
+  asio::awaitable<Result<>> OnlineCpuMem(uint32_t plugged_cpus);
+  // Gives ephemeral storages that exist the options of these, such as a new size.
+  asio::awaitable<Result<>> UpdateEphemeralMounts(grpc::UpdateEphemeralMountsRequest request);
   asio::awaitable<Result<>> UpdateContainer(std::string container, grpc::LinuxResources resources);
   asio::awaitable<Result<>> TtyWinResize(AgentProcess process, uint32_t rows, uint32_t columns);
   asio::awaitable<Result<>> CloseStdin(AgentProcess process);

@@ -34,7 +34,7 @@ std::string NameIn(const std::string& folder, std::string_view prefix) {
 }
 
 Result<BlockNode> NodeOf(const std::string& sys, const std::string& name) {
-  // "254:0\n", there from the moment on at which the disk can be used.
+  // "254:0\n"
   const auto text = ReadFile(sys + "/class/block/" + name + "/dev", 64);
   BlockNode node{"/dev/" + name};
   const size_t colon = text ? text->find(':') : std::string::npos;
@@ -77,7 +77,7 @@ Result<BlockNode> FindByScsi(const std::string& sys, std::string_view address) {
   if (fd) {
     for (const std::string& device : TRY(ListDir(fd.get()))) {
       if (!device.ends_with(wanted) || device.find(':') + wanted.size() != device.size()) continue;
-      const std::string name = NameIn(folder + "/" + device + "/block", "");
+      const std::string name = NameIn(fmt::format("{}/{}/block", folder, device), "");
       if (!name.empty()) return NodeOf(sys, name);
     }
   }
@@ -124,7 +124,10 @@ asio::awaitable<Result<BlockNode>> WaitForDisk(asio::any_io_executor executor, s
   BlockNode node;
   std::function<Result<>()> look = [&]() -> Result<> {
     node = TRY(FindDisk("/sys", driver, address));
-    return {};
+    // Its files are there a moment before it can be opened; the event comes after that.
+    const auto opened = Open(node.path, O_RDONLY);
+    if (opened || (opened.error().sys() != ENXIO && opened.error().sys() != ENOENT)) return {};
+    return Fail(Code::kNotFound, "{}", opened.error().message());
   };
   CO_TRY(co_await LookUntilFound(executor, limit, look));
   co_return node;

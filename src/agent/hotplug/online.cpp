@@ -16,11 +16,14 @@ Result<uint32_t> Switch(const std::string& folder, std::string_view prefix, cons
   uint32_t switched = 0;
   for (const std::string& name : TRY(ListDir(fd.get()))) {
     if (!name.starts_with(prefix)) continue;
-    const std::string path = folder + "/" + name + "/" + file;
+    const std::string path = fmt::format("{}/{}/{}", folder, name, file);
     // The first processor has no such file on most machines, and other files may begin like a processor.
     const auto text = ReadFile(path, 64);
     if (!text || !text->starts_with(off)) continue;
-    TRY(Context(WriteFile(path, on), "cannot take {} into use", name));
+    const auto written = WriteFile(path, on);
+    // The kernel may have been faster.
+    const bool still_off = !written && ReadFile(path, 64).value_or("").starts_with(off);
+    if (still_off) TRY(Context(written, "cannot take {} into use", name));
     ++switched;
   }
   return switched;

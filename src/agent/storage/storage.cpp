@@ -95,14 +95,14 @@ Result<std::unique_ptr<Watched>> StorageTable::Watch(const grpc::Storage& storag
   if (::mount("tmpfs", FdPath(place.get()).c_str(), "tmpfs", MS_NOSUID | MS_NODEV, options.c_str()) < 0) {
     return FailErrno("cannot mount a tmpfs at {}", storage.mount_point());
   }
-  auto target = root_.OpenExisting(storage.mount_point(), O_RDONLY | O_DIRECTORY);
-  auto copied = Result<>();
-  if (target) nothing = std::make_unique<Watched>(std::move(source), *std::move(target));
-  if (nothing) copied = nothing->Update();
-  if (nothing && copied) return nothing;
-  nothing.reset();
-  (void)Unmount(TRY(root_.Find(storage.mount_point(), false)));
-  return tl::unexpected<Error>(target ? std::move(copied).error() : std::move(target).error());
+  auto copied = root_.OpenExisting(storage.mount_point(), O_RDONLY | O_DIRECTORY)
+                    .and_then([&](UniqueFd target) -> Result<std::unique_ptr<Watched>> {
+                      auto watched = std::make_unique<Watched>(std::move(source), std::move(target));
+                      TRY(watched->Update());
+                      return watched;
+                    });
+  if (!copied) (void)Unmount(TRY(root_.Find(storage.mount_point(), false)));
+  return copied;
 }
 
 bool StorageTable::HasWatched() const {

@@ -124,6 +124,24 @@ TEST_F(ArgvTest, PlacesForDevices) {
                                  "-device virtio-net-device,netdev=net0,id=nic-net0,mac=02:00:00:00:00:01\n"));
 }
 
+TEST_F(ArgvTest, RoomToGrow) {
+  EXPECT_THAT(Lines(), HasSubstr("-smp 2\n-m 320M\n"));
+  // Nothing above what it starts with: the same line.
+  const std::string fixed = Lines();
+  spec_.max_vcpus = 2;
+  spec_.max_memory_mib = 320;
+  EXPECT_EQ(Lines(), fixed);
+  spec_.max_vcpus = 8;
+  spec_.max_memory_mib = 1000;
+  EXPECT_THAT(Lines(), HasSubstr("-smp 2,maxcpus=8\n-m 320M,slots=10,maxmem=1088M\n"));
+  config_.enable_virtio_mem = true;
+  EXPECT_THAT(Lines(), HasSubstr("-m 320M,slots=0,maxmem=1088M\n"));
+  EXPECT_THAT(Lines(), HasSubstr("-object memory-backend-memfd,id=vmem-memory,size=768M,share=on,reserve=off\n"
+                                 "-device virtio-mem-pci,id=vmem,memdev=vmem-memory,requested-size=0,romfile=\n"));
+  config_.machine_type = "microvm";
+  EXPECT_FALSE(Argv(config_, spec_, inputs_, ""));
+}
+
 TEST_F(ArgvTest, MicrovmWithKvmAndVsock) {
   config_.machine_type = "microvm";
   inputs_.accel = Accel::kKvm;

@@ -22,12 +22,14 @@
 #include "hypervisor/console.h"
 #include "hypervisor/qemu/agent_link.h"
 #include "hypervisor/qemu/argv.h"
+#include "hypervisor/qemu/disks.h"
 #include "hypervisor/qemu/exit_reason.h"
 #include "hypervisor/qemu/host_files.h"
 #include "hypervisor/qemu/host_tsc.h"
 #include "hypervisor/qemu/hotplug.h"
 #include "hypervisor/qemu/network.h"
 #include "hypervisor/qemu/qmp.h"
+#include "hypervisor/qemu/resize.h"
 
 namespace kata::hypervisor::qemu {
 namespace {
@@ -35,6 +37,8 @@ namespace {
 constexpr auto kUse = asio::as_tuple(asio::use_awaitable);
 // QEMU reads its configuration and makes its devices in about 0.1 s. Not scaled: no guest runs before that.
 constexpr std::chrono::milliseconds kGreetingTimeout{10000};
+// How long a guest may take to give a processor or memory back.
+constexpr std::chrono::milliseconds kGiveBackTime{5000};
 // A kernel that panics restarts at once, and QEMU ends with that, unless kernel_params say otherwise.
 constexpr std::chrono::milliseconds kPanicTime{1000};
 
@@ -96,6 +100,8 @@ struct Driver::Machine : std::enable_shared_from_this<Machine> {
   std::optional<std::chrono::steady_clock::time_point> agent_began;
   std::shared_ptr<Qmp> qmp;
   std::shared_ptr<Hotplug> hotplug;
+  std::optional<Disks> disks;
+  std::optional<Resizer> resizer;
   AgentLink agent;
   UniqueFd shared_fs;  // virtiofsd's socket, held until QEMU has started, to see who is late
   CappedLog messages{UniqueFd()};
@@ -172,6 +178,9 @@ Result<> Driver::Machine::Spawn(VmSpec spec) {
   for (uint32_t i = 0; i < spec.network.size() && i < ColdPlugPlaces(settings); ++i) {
     hotplug->Occupy(i, NicId(spec.network[i].id));
   }
+  disks.emplace(qmp, hotplug, settings);
+  // Under tcg, QEMU 7.2 corrupts its memory when a processor goes, and crashes when the next one comes.
+  resizer.emplace(qmp, settings, spec, kGiveBackTime * TimeoutScale(accel), accel == Accel::kKvm);
   asio::co_spawn(executor, WatchExit(shared_from_this()), asio::detached);
   return {};
 }
@@ -305,6 +314,36 @@ asio::awaitable<Result<>> Driver::AddNic(std::shared_ptr<Machine> machine, Netwo
 asio::awaitable<Result<>> Driver::RemoveNic(std::shared_ptr<Machine> machine, std::string id) {
   if (!machine->process.running()) co_return Fail(Code::kUnavailable, "the VM is not running");
   co_return co_await UnplugNic(machine->qmp, machine->hotplug, std::move(id));
+}
+
+asio::awaitable<Result<GuestAddress>> Driver::AddBlockDevice(BlockDevice device) {
+  return AddDisk(machine_, std::move(device));
+}
+
+asio::awaitable<Result<>> Driver::RemoveBlockDevice(std::string id) { return RemoveDisk(machine_, std::move(id)); }
+
+asio::awaitable<Result<uint32_t>> Driver::SetVcpus(uint32_t count) { return ResizeVcpus(machine_, count); }
+
+asio::awaitable<Result<uint64_t>> Driver::SetMemory(uint64_t mib) { return ResizeMemory(machine_, mib); }
+
+asio::awaitable<Result<GuestAddress>> Driver::AddDisk(std::shared_ptr<Machine> machine, BlockDevice device) {
+  if (!machine->process.running()) co_return Fail(Code::kUnavailable, "the VM is not running");
+  co_return co_await machine->disks->Add(std::move(device));
+}
+
+asio::awaitable<Result<>> Driver::RemoveDisk(std::shared_ptr<Machine> machine, std::string id) {
+  if (!machine->process.running()) co_return Fail(Code::kUnavailable, "the VM is not running");
+  co_return co_await machine->disks->Remove(std::move(id));
+}
+
+asio::awaitable<Result<uint32_t>> Driver::ResizeVcpus(std::shared_ptr<Machine> machine, uint32_t count) {
+  if (!machine->process.running()) co_return Fail(Code::kUnavailable, "the VM is not running");
+  co_return co_await machine->resizer->SetVcpus(count);
+}
+
+asio::awaitable<Result<uint64_t>> Driver::ResizeMemory(std::shared_ptr<Machine> machine, uint64_t mib) {
+  if (!machine->process.running()) co_return Fail(Code::kUnavailable, "the VM is not running");
+  co_return co_await machine->resizer->SetMemory(mib);
 }
 
 asio::awaitable<VmExit> Driver::WaitFor(std::shared_ptr<Machine> machine) {

@@ -19,6 +19,10 @@ class Driver : public Hypervisor {
   asio::awaitable<Result<UniqueFd>> ConnectAgent() override;
   asio::awaitable<Result<>> AddNetworkDevice(NetworkDevice device) override;
   asio::awaitable<Result<>> RemoveNetworkDevice(std::string id) override;
+  asio::awaitable<Result<GuestAddress>> AddBlockDevice(BlockDevice device) override;
+  asio::awaitable<Result<>> RemoveBlockDevice(std::string id) override;
+  asio::awaitable<Result<uint32_t>> SetVcpus(uint32_t count) override;
+  asio::awaitable<Result<uint64_t>> SetMemory(uint64_t mib) override;
   asio::awaitable<VmExit> Wait() override;
   void Kill() override;
   void BootEnded() override;
@@ -33,6 +37,10 @@ class Driver : public Hypervisor {
   static asio::awaitable<Result<UniqueFd>> ConnectTo(std::shared_ptr<Machine> machine);
   static asio::awaitable<Result<>> AddNic(std::shared_ptr<Machine> machine, NetworkDevice device);
   static asio::awaitable<Result<>> RemoveNic(std::shared_ptr<Machine> machine, std::string id);
+  static asio::awaitable<Result<GuestAddress>> AddDisk(std::shared_ptr<Machine> machine, BlockDevice device);
+  static asio::awaitable<Result<>> RemoveDisk(std::shared_ptr<Machine> machine, std::string id);
+  static asio::awaitable<Result<uint32_t>> ResizeVcpus(std::shared_ptr<Machine> machine, uint32_t count);
+  static asio::awaitable<Result<uint64_t>> ResizeMemory(std::shared_ptr<Machine> machine, uint64_t mib);
   static asio::awaitable<VmExit> WaitFor(std::shared_ptr<Machine> machine);
   std::shared_ptr<Machine> machine_;
 };

@@ -63,7 +63,9 @@ asio::awaitable<Result<>> Hotplug::Unplug(std::string device) {
   if (held() == taken_.end()) {
     co_return Fail(Code::kFailedPrecondition, "the device {} is not in a place from which it can be taken", device);
   }
-  CO_TRY(co_await qmp_->DeleteDevice(device, kUnplugTime));
+  auto deleted = co_await qmp_->DeleteDevice(device, kUnplugTime);
+  // The guest may have let it go after an earlier call had given up.
+  if (!deleted && deleted.error().code() != Code::kNotFound) co_return deleted;
   if (auto mine = held(); mine != taken_.end()) taken_.erase(mine);
   co_return Result<>();
 }

@@ -25,6 +25,19 @@ std::string Text(const Json& object, const char* key) {
   return member != object.end() && member->is_string() ? Printable(member->get_ref<const std::string&>()) : "";
 }
 
+int64_t Number(const Json& object, const char* key) {
+  const auto member = object.find(key);
+  return member != object.end() && member->is_number_integer() ? member->get<int64_t>() : 0;
+}
+
+// What the guest's ACPI said of a request to eject a device (ACPI 6.3, _OST).
+bool RefusesEjection(const Json& info) {
+  constexpr int64_t kEjectRequest = 3;
+  constexpr int64_t kInProgress = 0x84;  // as Linux counts
+  const int64_t status = Number(info, "status");
+  return info.is_object() && Number(info, "source") == kEjectRequest && status != 0 && status != kInProgress;
+}
+
 std::string Dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 }  // namespace
@@ -80,8 +93,14 @@ bool Qmp::TakeMessage(std::string_view text) {
     const std::string event = Text(message, "event");
     const auto data = message.find("data");
     if (event == "GUEST_PANICKED") guest_panicked_ = true;
-    if (event == "DEVICE_DELETED" && data != message.end() && data->is_object()) {
-      if (const auto device = deleted_.find(Text(*data, "device")); device != deleted_.end()) device->second = true;
+    ++events_;
+    if (data != message.end() && data->is_object()) {
+      if (event == "DEVICE_DELETED") NoteRemoval(Text(*data, "device"), true);
+      if (event == "DEVICE_UNPLUG_GUEST_ERROR") NoteRemoval(Text(*data, "device"), false);
+      const auto info = data->find("info");
+      if (event == "ACPI_DEVICE_OST" && info != data->end() && RefusesEjection(*info)) {
+        NoteRemoval(Text(*info, "device"), false);
+      }
     }
     if (event == "SHUTDOWN" && data != message.end() && data->is_object()) shutdown_reason_ = Text(*data, "reason");
   } else {
@@ -92,7 +111,8 @@ bool Qmp::TakeMessage(std::string_view text) {
     const auto error = message.find("error");
     const auto value = message.find("return");
     if (error != message.end() && error->is_object()) {
-      call->second = Fail(Code::kInternal, "{}", Text(*error, "desc"));
+      const bool missing = Text(*error, "class") == "DeviceNotFound";
+      call->second = Fail(missing ? Code::kNotFound : Code::kInternal, "{}", Text(*error, "desc"));
     } else if (value != message.end()) {
       call->second = Dump(*value);
     } else {
@@ -101,6 +121,11 @@ bool Qmp::TakeMessage(std::string_view text) {
   }
   changed_.cancel();
   return true;
+}
+
+void Qmp::NoteRemoval(const std::string& device, bool gone) {
+  const auto removal = removals_.find(device);
+  if (removal != removals_.end()) removal->second = gone ? Removal::kDone : Removal::kRefused;
 }
 
 void Qmp::Drain() {
@@ -168,19 +193,30 @@ asio::awaitable<Result<>> Qmp::DeleteDevice(std::string id, std::chrono::millise
   auto self = shared_from_this();
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   // Before the command: the event may come before its answer.
-  deleted_.emplace(id, false);
+  removals_[id] = Removal::kAsked;
   const std::string arguments = Dump(Json{{"id", id}});
   auto asked = co_await Execute("device_del", arguments, timeout);
-  while (asked && !deleted_[id]) {
+  while (asked && removals_[id] == Removal::kAsked) {
     if (!lost_.empty()) {
       asked = Fail(Code::kUnavailable, "QMP device_del: {}", lost_);
     } else if (!co_await Changed(deadline)) {
       asked = Fail(Code::kDeadlineExceeded, "the guest has not let the device {} go within {} ms", id, timeout.count());
     }
   }
-  const bool gone = deleted_[id];
-  deleted_.erase(id);
-  if (!asked && !gone) co_return tl::unexpected<Error>(asked.error());
+  const Removal removal = removals_[id];
+  removals_.erase(id);
+  if (removal == Removal::kDone) co_return Result<>();
+  if (!asked) co_return tl::unexpected<Error>(asked.error());
+  co_return Fail(Code::kAborted, "the guest does not let the device {} go", id);
+}
+
+asio::awaitable<Result<>> Qmp::WaitEvent(std::chrono::steady_clock::time_point deadline) {
+  auto self = shared_from_this();
+  const uint64_t seen = events_;
+  while (events_ == seen) {
+    if (!lost_.empty()) co_return Fail(Code::kUnavailable, "{}", lost_);
+    if (!co_await Changed(deadline)) co_return Fail(Code::kDeadlineExceeded, "nothing happened in time");
+  }
   co_return Result<>();
 }
 

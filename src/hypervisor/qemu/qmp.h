@@ -31,15 +31,19 @@ class Qmp : public std::enable_shared_from_this<Qmp> {
   // Waits for the greeting and ends the negotiation. kDeadlineExceeded, or kUnavailable when the connection ends.
   asio::awaitable<Result<>> Negotiate(std::chrono::milliseconds timeout);
   // One command; arguments and the answer are JSON texts, arguments may be empty. kInternal with QEMU's words when it
-  // refuses, kDeadlineExceeded, or kUnavailable when the connection is lost.
+  // refuses (kNotFound: it knows no such device), kDeadlineExceeded, or kUnavailable when the connection is lost.
   asio::awaitable<Result<std::string>> Execute(std::string command, std::string arguments,
                                                std::chrono::milliseconds timeout);
 
   // As Execute, and passes a descriptor with the command (SCM_RIGHTS); it stays the caller's.
   asio::awaitable<Result<std::string>> ExecuteWithFd(std::string command, std::string arguments, int fd,
                                                      std::chrono::milliseconds timeout);
-  // device_del, until DEVICE_DELETED says that the guest has let the device go. kDeadlineExceeded: it has not.
+  // device_del, until DEVICE_DELETED says that the guest has let the device go. kDeadlineExceeded: it has not;
+  // kAborted: it has refused.
   asio::awaitable<Result<>> DeleteDevice(std::string id, std::chrono::milliseconds timeout);
+
+  // Waits until some event has come: for values that QEMU announces, and the caller then asks for. kDeadlineExceeded.
+  asio::awaitable<Result<>> WaitEvent(std::chrono::steady_clock::time_point deadline);
 
   // QEMU has said hello; after that it makes its devices, and only then it takes commands.
   bool greeted() const { return greeted_; }
@@ -59,6 +63,7 @@ class Qmp : public std::enable_shared_from_this<Qmp> {
   Result<> Send(std::string_view text, int fd);
   bool ReadAvailable();
   bool TakeMessage(std::string_view text);
+  void NoteRemoval(const std::string& device, bool gone);
   void Lose(std::string why);
 
   asio::posix::stream_descriptor stream_;
@@ -68,7 +73,9 @@ class Qmp : public std::enable_shared_from_this<Qmp> {
   std::string lost_;  // why the connection ended
   uint64_t next_id_ = 1;
   std::map<uint64_t, std::optional<Result<std::string>>> calls_;
-  std::map<std::string, bool> deleted_;  // devices that DeleteDevice waits for: whether they have gone
+  enum class Removal { kAsked, kDone, kRefused };
+  std::map<std::string, Removal> removals_;  // devices that DeleteDevice waits for
+  uint64_t events_ = 0;                      // how many have come
   std::string shutdown_reason_;
   bool guest_panicked_ = false;
 };

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hypervisor/qemu/disks.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+
+namespace kata::hypervisor::qemu {
+namespace {
+
+using Json = nlohmann::json;
+
+// As Kata counts: 256 LUNs on each of 256 SCSI ids.
+constexpr uint32_t kLuns = 256;
+constexpr uint32_t kMaxDisks = kLuns * 256;
+constexpr char kController[] = "scsi0";
+constexpr std::chrono::milliseconds kCommandTime{10000};
+
+// Whether it is a regular file (true) or a block device; and that QEMU will be able to use it.
+Result<bool> IsFile(const BlockDevice& device) {
+  struct stat status {};
+  const int flags = device.file ? fcntl(device.file.get(), F_GETFL) : -1;
+  if (flags < 0 || (flags & O_PATH) != 0 || fstat(device.file.get(), &status) != 0) {
+    return Fail(Code::kInvalidArgument, "the disk {} has no open file", device.id);
+  }
+  if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode)) {
+    return Fail(Code::kInvalidArgument, "the disk {} is neither a regular file nor a block device", device.id);
+  }
+  // QEMU takes only a descriptor that is open for exactly what the disk allows.
+  const int wanted = device.read_only ? O_RDONLY : O_RDWR;
+  if ((flags & O_ACCMODE) != wanted) {
+    return Fail(Code::kInvalidArgument, "the file of the disk {} must be open for {}", device.id,
+                device.read_only ? "reading" : "reading and writing");
+  }
+  return S_ISREG(status.st_mode);
+}
+
+}  // namespace
+
+Json BlockNode(const config::HypervisorConfig& settings, const std::string& node, const std::string& file_name,
+               bool is_file, bool read_only) {
+  Json cache = {{"direct", settings.block_device_cache_set && settings.block_device_cache_direct},
+                {"no-flush", settings.block_device_cache_set && settings.block_device_cache_noflush}};
+  // Linux's own AIO works only past the page cache.
+  if (settings.block_device_aio == "native") cache["direct"] = true;
+  // The format is never guessed: an image that says it is a qcow2 could name any other file of the host.
+  return {{"driver", "raw"},
+          {"node-name", node},
+          {"read-only", read_only},
+          {"cache", cache},
+          {"discard", "unmap"},
+          {"file",
+           {{"driver", is_file ? "file" : "host_device"},
+            {"filename", file_name},
+            {"aio", settings.block_device_aio},
+            {"read-only", read_only},
+            {"cache", cache},
+            {"discard", "unmap"}}}};
+}
+
+Json DiskProperties(const config::HypervisorConfig& settings, const std::string& device, const std::string& node,
+                    uint32_t number) {
+  Json properties = {{"id", device}, {"drive", node}, {"serial", device}};
+  if (settings.block_device_logical_sector_size != 0) {
+    properties["logical_block_size"] = settings.block_device_logical_sector_size;
+  }
+  if (settings.block_device_physical_sector_size != 0) {
+    properties["physical_block_size"] = settings.block_device_physical_sector_size;
+  }
+  if (settings.block_device_driver == "virtio-scsi") {
+    properties["driver"] = "scsi-hd";
+    properties["bus"] = fmt::format("{}.0", kController);
+    properties["scsi-id"] = number / kLuns;
+    properties["lun"] = number % kLuns;
+    return properties;
+  }
+  properties["driver"] = "virtio-blk-pci";
+  properties["disable-legacy"] = "on";
+  properties["config-wce"] = false;
+  properties["num-queues"] = settings.num_queues;
+  properties["queue-size"] = settings.queue_size;
+  properties["romfile"] = "";  // nothing boots from it
+  return properties;
+}
+
+asio::awaitable<Result<>> Disks::PlugController() {
+  if (controller_) co_return Result<>();
+  controller_ = true;
+  Json properties = {{"driver", "virtio-scsi-pci"},
+                     {"id", kController},
+                     {"disable-legacy", "on"},
+                     {"romfile", ""},
+                     {"num_queues", settings_.num_queues},
+                     {"virtqueue_size", settings_.queue_size}};
+  std::string text = properties.dump();
+  auto plugged = co_await hotplug_->Plug(std::move(text));
+  if (plugged) co_return Result<>();
+  controller_ = false;
+  co_return tl::unexpected<Error>(std::move(plugged).error());
+}
+
+asio::awaitable<Result<std::string>> Disks::Execute(const char* command, Json arguments, int fd) {
+  std::string text = arguments.dump();
+  co_return co_await qmp_->ExecuteWithFd(command, std::move(text), fd, kCommandTime);
+}
+
+asio::awaitable<Result<std::string>> Disks::Plug(Disk& disk, const BlockDevice& device, bool is_file) {
+  Json nothing = Json::object();
+  CO_TRY_ASSIGN(const std::string answer, co_await Execute("add-fd", std::move(nothing), device.file.get()));
+  const Json parsed = Json::parse(answer, nullptr, false);
+  const auto set = parsed.find("fdset-id");
+  if (set == parsed.end() || !set->is_number_unsigned()) {
+    co_return Fail(Code::kInternal, "QMP add-fd: QEMU's answer has no fdset-id");
+  }
+  disk.file = set->get<uint64_t>();
+  disk.has_file = true;
+  const std::string file_name = fmt::format("/dev/fdset/{}", disk.file);
+  Json node = BlockNode(settings_, disk.Node(), file_name, is_file, device.read_only);
+  CO_TRY(co_await Execute("blockdev-add", std::move(node)));
+  disk.node = true;
+  Json properties = DiskProperties(settings_, disk.Device(), disk.Node(), disk.number);
+  if (scsi()) {
+    CO_TRY(co_await PlugController());
+    CO_TRY(co_await Execute("device_add", std::move(properties)));
+    disk.device = true;
+    co_return fmt::format("{}:{}", disk.number / kLuns, disk.number % kLuns);
+  }
+  std::string text = properties.dump();
+  CO_TRY_ASSIGN(std::string address, co_await hotplug_->Plug(std::move(text)));
+  disk.device = true;
+  co_return address;
+}
+
+// What there is of it, the newest first. What could not be taken back stays noted.
+asio::awaitable<Result<>> Disks::TakeBack(Disk& disk) {
+  if (disk.device) {
+    auto gone =
+        scsi() ? co_await qmp_->DeleteDevice(disk.Device(), kCommandTime) : co_await hotplug_->Unplug(disk.Device());
+    if (!gone && gone.error().code() != Code::kNotFound) co_return gone;
+    disk.device = false;
+  }
+  if (disk.node) {
+    Json arguments = {{"node-name", disk.Node()}};
+    CO_TRY(co_await Execute("blockdev-del", std::move(arguments)));
+    disk.node = false;
+  }
+  if (disk.has_file) {
+    Json arguments = {{"fdset-id", disk.file}};
+    CO_TRY(co_await Execute("remove-fd", std::move(arguments)));
+    disk.has_file = false;
+  }
+  co_return Result<>();
+}
+
+asio::awaitable<Result<GuestAddress>> Disks::Add(BlockDevice device) {
+  CO_TRY_ASSIGN(const bool is_file, IsFile(device));
+  if (disks_.contains(device.id)) co_return Fail(Code::kAlreadyExists, "the VM has a disk {} already", device.id);
+  uint32_t number = 0;
+  for (bool taken = true; taken; number += taken ? 1 : 0) {
+    taken = false;
+    for (const auto& [id, disk] : disks_) taken |= disk.number == number;
+  }
+  if (number >= kMaxDisks) co_return Fail(Code::kResourceExhausted, "a VM has at most {} disks", kMaxDisks);
+  Disk& disk = disks_[device.id];
+  disk.number = number;
+  auto address = Context(co_await Plug(disk, device, is_file), "cannot plug the disk {}", device.id);
+  disk.busy = false;
+  if (address) co_return GuestAddress{scsi() ? "scsi" : "blk", *std::move(address)};
+  auto taken_back = co_await TakeBack(disk);
+  if (!taken_back) log::Warn("disk {}: {}", device.id, taken_back.error().message());
+  disks_.erase(device.id);
+  co_return tl::unexpected<Error>(std::move(address).error());
+}
+
+asio::awaitable<Result<>> Disks::Remove(std::string id) {
+  const auto found = disks_.find(id);
+  if (found == disks_.end()) co_return Fail(Code::kNotFound, "the VM has no disk {}", id);
+  if (found->second.busy) co_return Fail(Code::kFailedPrecondition, "the disk {} is being plugged or unplugged", id);
+  found->second.busy = true;
+  auto gone = Context(co_await TakeBack(found->second), "cannot unplug the disk {}", id);
+  found->second.busy = false;
+  if (gone) disks_.erase(id);
+  co_return gone;
+}
+
+}  // namespace kata::hypervisor::qemu

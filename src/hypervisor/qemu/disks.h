@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// Disks that are plugged into a machine: virtio-blk, or SCSI on a controller that comes with the first of them.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "config/config.h"
+#include "hypervisor/hypervisor.h"
+#include "hypervisor/qemu/hotplug.h"
+
+namespace kata::hypervisor::qemu {
+
+// settings must outlive it, and it its calls; those for different disks may overlap.
+class Disks {
+ public:
+  Disks(std::shared_ptr<Qmp> qmp, std::shared_ptr<Hotplug> hotplug, const config::HypervisorConfig& settings)
+      : qmp_(std::move(qmp)), hotplug_(std::move(hotplug)), settings_(settings) {}
+
+  // As Hypervisor::AddBlockDevice and RemoveBlockDevice.
+  asio::awaitable<Result<GuestAddress>> Add(BlockDevice device);
+  asio::awaitable<Result<>> Remove(std::string id);
+
+ private:
+  struct Disk {
+    uint32_t number = 0;  // QEMU's names for it have it in them: the caller's may be too long for QEMU
+    uint64_t file = 0;    // QEMU's number of the open file
+    bool has_file = false;
+    bool node = false;    // QEMU has opened it
+    bool device = false;  // the guest has it
+    bool busy = true;     // somebody is adding or removing it
+    std::string Node() const { return fmt::format("file{}", number); }
+    std::string Device() const { return fmt::format("disk{}", number); }
+  };
+  asio::awaitable<Result<std::string>> Plug(Disk& disk, const BlockDevice& device, bool is_file);
+  asio::awaitable<Result<>> PlugController();
+  asio::awaitable<Result<>> TakeBack(Disk& disk);
+  asio::awaitable<Result<std::string>> Execute(const char* command, nlohmann::json arguments, int fd = -1);
+  bool scsi() const { return settings_.block_device_driver == "virtio-scsi"; }
+
+  std::shared_ptr<Qmp> qmp_;
+  std::shared_ptr<Hotplug> hotplug_;
+  const config::HypervisorConfig& settings_;
+  std::map<std::string, Disk> disks_;  // by the caller's name
+  bool controller_ = false;
+};
+
+// The properties for QMP: blockdev-add of the file that QEMU knows as file_name, and device_add of the disk on top.
+// Pure functions, held by tests.
+nlohmann::json BlockNode(const config::HypervisorConfig& settings, const std::string& node,
+                         const std::string& file_name, bool is_file, bool read_only);
+nlohmann::json DiskProperties(const config::HypervisorConfig& settings, const std::string& device,
+                              const std::string& node, uint32_t number);
+
+}  // namespace kata::hypervisor::qemu
