@@ -13,6 +13,7 @@ import time
 
 import harness
 import netns
+from containerd import ContainerdCase
 from harness import Case, kata_only
 from netns import HOST4, HOST6, ip, qdiscs
 
@@ -365,6 +366,41 @@ class ChangesTest(NetworkCase):
         log = self.world.root / c.id / "sandbox.log"
         harness.wait_for(lambda: "network interface eth1: this machine has no places" in log.read_text(), "it is said")
         self.assertIn(" 0% packet loss", self.sh_out(c, f"ping -c 2 {HOST4}"))
+
+
+@kata_only
+class ShimTest(ContainerdCase):
+    """The same by way of containerd-shim-kata-v2."""
+
+    def setUp(self):
+        super().setUp()
+        self.net = netns.Network()
+        self.addCleanup(self.net.close)
+        self.addCleanup(self.containerd.end_all)
+
+    def with_namespace(self):
+        ns = self.net.namespace()
+        self.net.veth(ns)
+        return ns, ["--with-ns", f"network:{self.net.path(ns)}", "--cap-add", "CAP_NET_RAW"]
+
+    def test_a_namespace(self):
+        ns, flags = self.with_namespace()
+        result = self.assert_run(self.run_sh(f"ip addr show eth0; ip route; ping -c 2 {HOST4}", flags=flags))
+        for part in ("10.177.0.5/24", f"default via {HOST4}", " 0% packet loss"):
+            self.assertIn(part, result.out)
+        self.assertEqual(qdiscs(ns, "eth0"), [])
+
+    def test_a_shim_that_is_killed(self):
+        ns, flags = self.with_namespace()
+        name = self.sleeping(flags=flags)
+        self.assertEqual(qdiscs(ns, "eth0"), ["ingress"])
+        os.kill(self.state(name)["sandbox"]["pid"], signal.SIGKILL)
+        harness.wait_for(lambda: qdiscs(ns, "eth0") == [], "containerd has called the shim's delete")
+
+    def test_the_hosts_network(self):
+        result = self.run_container("true", flags=["--net-host"])
+        self.assertNotEqual(result.status, 0)
+        self.assertIn("the pod wants the host's network, which a VM cannot share", result.err)
 
 
 CNI = "/usr/lib/cni"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An engine with this runtime in the place of its own: Podman, with conmon."""
 import os
+import shutil
 import subprocess
 
 import harness
@@ -147,6 +148,8 @@ class PodmanTest(Case):
         networks = ["--network-config-dir", str(self.store.tmp / "networks")]
         name, subnet = f"kata{os.getpid()}", "10.199.77.0/24"
         self.assert_run(self.podman(*networks, "network", "create", "--subnet", subnet, name))
+        # The plugin host-local keeps its folder.
+        self.addCleanup(shutil.rmtree, f"/var/lib/cni/networks/{name}", ignore_errors=True)
         self.addCleanup(self.podman, *networks, "network", "rm", "--force", name)
         run = [*networks, "run", "--rm", "--network", name, "--cap-add", "NET_RAW", "--ip", "10.199.77.9", *LIMITS]
         result = self.podman(*run, IMAGE, "sh", "-c", "ip addr show eth0; ip route; ping -c 2 10.199.77.1")
