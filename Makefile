@@ -60,6 +60,7 @@ tidy: build
 
 bench: all
 	@bench/run.py
+	@bench/through_containerd.py
 
 install: all
 	DESTDIR="$(DESTDIR)" cmake --install build --prefix "$(PREFIX)"

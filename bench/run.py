@@ -17,6 +17,8 @@ import subprocess
 import tempfile
 import time
 
+from figures import memory_of, milliseconds, table
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 CLONE_NEWNS = 0x20000
 MS_REC, MS_PRIVATE = 0x4000, 1 << 18
@@ -98,17 +100,6 @@ def sleeping(runtime, bundle, name):
         runtime.call("delete", "--force", name)
 
 
-def milliseconds(samples):
-    return statistics.median(samples) * 1000
-
-
-def pss_kib(pid):
-    for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1])
-    return 0
-
-
 def measure(runtime, bundles, rounds):
     row = {"run true": [], "run echo": [], "exec true": [], "state": [], "delete": []}
     for i in range(rounds):
@@ -163,30 +154,13 @@ def kata_memory(runtime, bundle):
     with sleeping(runtime, bundle, "bench-memory"):
         state = json.loads(pathlib.Path(runtime.command[2], "bench-memory", "state.json").read_text())
         pids = {process["pid"] for process in [state["sandbox"], state["standin"], *state["helpers"]]}
-        rows = {}
-        frontier = set(pids)
-        while frontier:  # and their children, such as virtiofsd's inner process
-            pid = frontier.pop()
-            with contextlib.suppress(OSError):
-                label = pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
-                rows[f"{label} ({pid})"] = pss_kib(pid)
-                children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-                frontier |= {int(c) for c in children} - pids
-                pids |= {int(c) for c in children}
+        rows = memory_of(pids)
         # This bundle shares the guest's process namespace, so that process 1 is the agent.
         out = runtime.popen("exec", "--cap", "CAP_SYS_PTRACE", "bench-memory", "/bin/cat", "/proc/1/smaps_rollup", stdout=subprocess.PIPE)
         for line in out.communicate()[0].decode().splitlines():
             if line.startswith(("Rss:", "Anonymous:")):
                 rows["agent, " + line.split(":")[0].lower()] = int(line.split()[1])
         return rows
-
-
-def table(title, header, rows):
-    print(f"\n### {title}\n")
-    print("| " + " | ".join(header) + " |")
-    print("|" + "---|" * len(header))
-    for row in rows:
-        print("| " + " | ".join(f"{cell:.1f}" if isinstance(cell, float) else str(cell) for cell in row) + " |", flush=True)
 
 
 def main():

@@ -29,7 +29,7 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.
 [grpc]
 address = "{tmp}/c.sock"
 [debug]
-level = "debug"
+level = "{log_level}"
 [plugins."io.containerd.grpc.v1.cri"]
 sandbox_image = "{pause}"
 restrict_oom_score_adj = true
@@ -43,6 +43,8 @@ default_runtime_name = "kata"
 runtime_type = "io.containerd.kata.v2"
 privileged_without_host_devices = true
 pod_annotations = ["io.katacontainers.*"]
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+runtime_type = "io.containerd.runc.v2"
 """
 
 # What keeps a pod's first container going.
@@ -54,7 +56,7 @@ int main(void) { signal(SIGTERM, end); signal(SIGINT, end); for (;;) pause(); }
 """
 
 
-def _archive(folder, name, config):
+def image_archive(folder, name, config):
     """An OCI image archive of one layer, as bytes."""
     layer = subprocess.run(
         ["tar", "-C", folder, "--sort=name", "--owner=0", "--group=0", "--numeric-owner", "-cf", "-", "."],
@@ -91,7 +93,7 @@ def _archive(folder, name, config):
 
 @functools.cache
 def busybox_archive():
-    return _archive(rootfs.template("busybox"), BUSYBOX, {"Cmd": ["/bin/sh"]})
+    return image_archive(rootfs.template("busybox"), BUSYBOX, {"Cmd": ["/bin/sh"]})
 
 
 @functools.cache
@@ -100,18 +102,18 @@ def pause_archive():
         subprocess.run(
             ["gcc", "-static", "-Os", "-x", "c", "-o", f"{folder}/pause", "-"], input=PAUSE_PROGRAM.encode(), check=True
         )
-        return _archive(folder, PAUSE, {"Entrypoint": ["/pause"]})
+        return image_archive(folder, PAUSE, {"Entrypoint": ["/pause"]})
 
 
 class Containerd:
     """One daemon; close() ends it and what it has left."""
 
-    def __init__(self):
+    def __init__(self, log_level="debug"):
         self.tmp = pathlib.Path(tempfile.mkdtemp(prefix=leaks.TAG, dir="/var/tmp"))
         (self.tmp / "bin").mkdir()
         (self.tmp / "bin" / SHIM.name).symlink_to(SHIM)
         (self.tmp / "cni").mkdir()
-        (self.tmp / "c.toml").write_text(CONFIG.format(tmp=self.tmp, pause=PAUSE))
+        (self.tmp / "c.toml").write_text(CONFIG.format(tmp=self.tmp, pause=PAUSE, log_level=log_level))
         self.log_file = self.tmp / "containerd.log"
         self.environment = {**os.environ, "PATH": f"{self.tmp}/bin:{os.environ['PATH']}"}
         self.process = None
@@ -174,10 +176,12 @@ class Containerd:
 class ContainerdCase(harness.Case):
     """Tests that share one containerd; after each the host must be as before."""
 
+    log_level = "debug"
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.containerd = Containerd()
+        cls.containerd = Containerd(cls.log_level)
         cls.addClassCleanup(cls.containerd.close)
 
     def start_containerd(self):

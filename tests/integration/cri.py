@@ -83,11 +83,11 @@ class CriCase(ContainerdCase):
         config.linux.SetInParent()
         return config
 
-    def run_pod(self, name="pod", config=None, **fields):
+    def run_pod(self, name="pod", config=None, handler="kata", **fields):
         """Its id and configuration."""
         config = config or self.pod_config(f"{self.name()}-{name}", **fields)
         (self.world.tmp / config.metadata.name).mkdir()
-        pod = self.call("RunPodSandbox", config=config, runtime_handler="kata").pod_sandbox_id
+        pod = self.call("RunPodSandbox", config=config, runtime_handler=handler).pod_sandbox_id
         self.pods.append(pod)
         return pod, config
 
