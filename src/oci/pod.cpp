@@ -68,4 +68,15 @@ Result<grpc::LinuxResources> PodResources(const std::map<std::string, std::strin
   return resources;
 }
 
+void SetNetworkNamespace(grpc::Spec& spec, const std::string& path) {
+  for (grpc::LinuxNamespace& space : *spec.mutable_linux()->mutable_namespaces()) {
+    if (space.type() != "network") continue;
+    space.set_path(path);
+    return;
+  }
+  grpc::LinuxNamespace& space = *spec.mutable_linux()->add_namespaces();
+  space.set_type("network");
+  space.set_path(path);
+}
+
 }  // namespace kata::oci

@@ -29,4 +29,7 @@ Result<PodRole> PodRoleOf(const std::map<std::string, std::string>& annotations)
 // kInvalidArgument: a value that is no number.
 Result<grpc::LinuxResources> PodResources(const std::map<std::string, std::string>& annotations);
 
+// Puts a network namespace into a spec, in the place of the one that it names.
+void SetNetworkNamespace(grpc::Spec& spec, const std::string& path);
+
 }  // namespace kata::oci

@@ -118,6 +118,7 @@ Result<std::shared_ptr<Sandbox>> StartSandbox(const asio::any_io_executor& execu
   VmSize size = SizeVm(plan.config.hypervisor, resources, ThisHost());
   auto machine = parts.machine = TRY(MakeMachine(executor, plan, size.vcpus, shared_dir));
   parts.pod = plan.pod;
+  parts.standing = plan.standing;
   parts.guest_seccomp = !plan.config.runtime.disable_guest_seccomp;
   TRY(CompleteState(plan));
   parts.directory = plan.directory.get();

@@ -26,8 +26,9 @@ struct SandboxPlan {
   oci::Bundle bundle;                                   // the first container's
   std::optional<network::Namespace> network_namespace;  // the pod's (NamespaceOf); none: it has the host's network
   network::HostNetwork host_network = network::HostNetwork::kRefused;
-  State state;       // the record so far
-  bool pod = false;  // more containers will come
+  State state;            // the record so far
+  bool pod = false;       // more containers will come
+  bool standing = false;  // it is one without containers, too
   std::chrono::steady_clock::time_point began = std::chrono::steady_clock::now();
 };
 

@@ -154,7 +154,7 @@ asio::awaitable<void> Sandbox::EndIfAllEnded(std::shared_ptr<Sandbox> self, std:
   }
   bool all = std::all_of(self->containers_.begin(), self->containers_.end(),
                          [](const auto& entry) { return entry.second->status() == Status::kStopped; });
-  if (all) self->RequestEnd(false);
+  if (all && !self->standing()) self->RequestEnd(false);
 }
 
 void Sandbox::RequestEnd(bool now) {

@@ -42,6 +42,7 @@ struct SandboxParts {
   MountNamespaces mounts;
   std::optional<oci::Bundle> bundle;  // that of the first container, when it has been read already
   bool pod = false;                   // its containers share namespaces and shared memory
+  bool standing = false;              // it goes on without containers, until it is told to end
   bool guest_seccomp = true;          // false: without the containers' seccomp filters
   State state;
   int directory = -1;                // of state.json; stays the caller's
@@ -64,6 +65,8 @@ class Sandbox : public std::enable_shared_from_this<Sandbox> {
   Machine& machine() { return *parts_.machine; }
   std::map<std::string, std::shared_ptr<Container>>& containers() { return containers_; }
   bool ending() const { return end_.happened(); }
+  bool standing() const { return parts_.standing; }
+  const State& state() const { return parts_.state; }
 
   // Makes the container in the guest: shares its files, waits for the machine, asks the agent. All or nothing.
   asio::awaitable<Result<>> CreateContainer(std::shared_ptr<Container> container, ContainerFiles files,

@@ -46,7 +46,7 @@ asio::awaitable<Result<task::CreateTaskResponse>> TaskService::Create(task::Crea
   if (!created) {
     containers.erase(container->id);
     // A sandbox that has nothing to run has no reason to be.
-    if (containers.empty()) sandbox_->RequestEnd(true);
+    if (containers.empty() && !sandbox_->standing()) sandbox_->RequestEnd(true);
   }
   co_return created;
 }

@@ -281,6 +281,7 @@ asio::awaitable<Result<wkt::Empty>> TaskService::Shutdown(task::ShutdownRequest 
   bool lives = false;
   for (const auto& [id, container] : sandbox_->containers()) lives |= container->status() != Status::kStopped;
   // As containerd's own shim: asked too early, it is no error and nothing happens.
+  if (sandbox_->standing() && !request.now()) co_return wkt::Empty();
   if (!lives || request.now()) sandbox_->RequestEnd(request.now() && lives);
   if (sandbox_->containers().empty() || request.now()) shutdown_.Happen();
   co_return wkt::Empty();

@@ -39,6 +39,7 @@ class TaskService {
   asio::awaitable<void> Idle(std::chrono::milliseconds timeout);
   // Happens when Shutdown was called and no container is left, or with `now`.
   const Event& shutdown() const { return shutdown_; }
+  void RequestShutdown() { shutdown_.Happen(); }
 
  private:
   template <typename Request, typename Reply>

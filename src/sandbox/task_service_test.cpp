@@ -411,5 +411,40 @@ TEST_F(TaskServiceTest, ATerminalCanBeResizedAndNothingElse) {
   EXPECT_FAILS(Call<wkt::Empty>("ResizePty", request), Code::kFailedPrecondition, "no terminal");
 }
 
+std::vector<std::string> Topics(const std::vector<TaskEvent>& events) {
+  std::vector<std::string> topics;
+  for (const TaskEvent& event : events) topics.push_back(event.topic);
+  return topics;
+}
+
+TEST_F(TaskServiceTest, EventsAreToldInTheOrderOfWhatHappened) {
+  Begin();
+  ASSERT_TRUE(Create());
+  ASSERT_TRUE(Start());
+  ASSERT_TRUE(Exec("e1"));
+  ASSERT_TRUE(Start("e1"));
+  agent_.End("c1", "e1", 0);
+  ASSERT_TRUE(Wait("e1"));
+  agent_.End("c1", "c1", 3);
+  ASSERT_TRUE(Wait());
+  task::DeleteRequest remove;
+  remove.set_id("c1");
+  ASSERT_TRUE(Call<task::DeleteResponse>("Delete", remove));
+  EXPECT_EQ(Topics(events_),
+            (std::vector<std::string>{"/tasks/create", "/tasks/start", "/tasks/exec-added", "/tasks/exec-started",
+                                      "/tasks/exit", "/tasks/exit", "/tasks/delete"}));
+  containerd::events::TaskExit exit;
+  ASSERT_TRUE(exit.ParseFromString(events_[5].payload));
+  EXPECT_EQ(exit.id(), "c1");
+  EXPECT_EQ(exit.exit_status(), 3U);
+}
+
+TEST_F(TaskServiceTest, WhatCouldNotBeMadeIsNoEvent) {
+  Begin();
+  WriteSpec("{}");
+  EXPECT_FALSE(Create());
+  EXPECT_TRUE(events_.empty());
+}
+
 }  // namespace
 }  // namespace kata::sandbox

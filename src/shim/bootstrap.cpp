@@ -44,7 +44,7 @@ Bootstrap ReadBootstrap(const Arguments& arguments, std::string_view standard_in
 }
 
 std::string StartAnswer(const Bootstrap& bootstrap, const std::string& socket_path) {
-  const std::string address = "unix://" + socket_path;
+  std::string address = "unix://" + socket_path;
   if (!bootstrap.structured) return address;
   return nlohmann::json{{"version", bootstrap.version}, {"address", address}, {"protocol", "ttrpc"}}.dump();
 }

@@ -5,6 +5,8 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <ctime>
+#include <memory>
+#include <utility>
 
 #include "base/files.h"
 #include "base/log.h"
@@ -36,28 +38,31 @@ std::string SocketOf(const Arguments& arguments) {
   return SocketPath(kSocketFolder, arguments.address, arguments.namespace_name, arguments.id);
 }
 
-// containerd 1.6 calls this action also for a shim that is just ending by itself.
-void AskToEnd(const Arguments& arguments) {
-  auto socket = rpc::ConnectUnixPath(SocketOf(arguments));
-  if (!socket) return;
-  asio::io_context io(1);
-  auto client = rpc::Client::Create(io.get_executor(), *std::move(socket));
+asio::awaitable<void> CallShutdown(std::shared_ptr<rpc::Client> client, std::string id, bool& answered) {
   containerd::task::v2::ShutdownRequest request;
-  request.set_id(arguments.id);
+  request.set_id(id);
   request.set_now(true);
-  // No answer is no worry: it may be gone before it has sent one.
-  auto call = client->Call<wkt::Empty>(sandbox::kTaskService, "Shutdown", request, kAnswerTime);
-  asio::co_spawn(io, std::move(call), [&io](std::exception_ptr, const Result<wkt::Empty>&) { io.stop(); });
-  io.run();
+  const auto done = co_await client->Call<wkt::Empty>(sandbox::kTaskService, "Shutdown", request, kAnswerTime);
+  // It may be gone before it has sent an answer.
+  answered = done || done.error().code() == Code::kUnavailable;
+  if (answered) co_await client->Closed();
 }
 
-void EndLeftovers(const Arguments& arguments, const sandbox::State& state) {
-  milliseconds patience{0};
-  if (sandbox::IsAlive(state.sandbox)) {
-    AskToEnd(arguments);
-    patience = kEndTime;
-  }
-  sandbox::EndProcess(state.sandbox, patience);
+// containerd 1.6 calls this action also for a shim that is just ending by itself. Returns whether it heard; then it has
+// ended, or has had the time for it.
+bool AskToEnd(const Arguments& arguments) {
+  auto socket = rpc::ConnectUnixPath(SocketOf(arguments));
+  if (!socket) return false;
+  asio::io_context io(1);
+  bool answered = false;
+  auto client = rpc::Client::Create(io.get_executor(), *std::move(socket));
+  asio::co_spawn(io, CallShutdown(client, arguments.id, answered), [&io](std::exception_ptr) { io.stop(); });
+  io.run_for(kEndTime);
+  return answered;
+}
+
+void EndLeftovers(const Arguments& arguments, const sandbox::State& state, bool heard) {
+  sandbox::EndProcess(state.sandbox, heard ? kEndTime : milliseconds(0));
   for (const sandbox::ProcessRef& helper : state.helpers) sandbox::EndProcess(helper, milliseconds(0));
   // What the shim would have taken back itself.
   const auto text = ReadFile(state.bundle + "/config.json", oci::kMaxSpecBytes);
@@ -71,7 +76,8 @@ Result<> Delete(const Arguments& arguments) {
   TRY(oci::ValidateId(arguments.id));
   // A container of a pod has no folder of its own, and nothing on the host that would outlive the pod's shim.
   if (auto directory = sandbox::OpenDirectory(sandbox::kDefaultRoot, arguments.id)) {
-    if (auto state = sandbox::LoadState(directory->get())) EndLeftovers(arguments, *state);
+    const bool heard = AskToEnd(arguments);
+    if (auto state = sandbox::LoadState(directory->get())) EndLeftovers(arguments, *state, heard);
     auto removed = sandbox::RemoveDirectory(sandbox::kDefaultRoot, arguments.id);
     if (!removed && removed.error().code() != Code::kNotFound) log::Warn("{}", removed.error().message());
     unlink(SocketOf(arguments).c_str());

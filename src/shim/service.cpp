@@ -30,11 +30,11 @@ constexpr std::chrono::milliseconds kLastAnswers{1000};
 
 // The configuration file that containerd's own configuration names (ConfigPath); the environment goes first, as in
 // Kata.
-std::string ConfigPathOf(const task::CreateTaskRequest& request) {
+std::string ConfigPathOf(const wkt::Any& any) {
   if (std::getenv("KATA_CONF_FILE") != nullptr) return "";
-  if (!std::string_view(request.options().type_url()).ends_with(kRuntimeOptions)) return "";
+  if (!std::string_view(any.type_url()).ends_with(kRuntimeOptions)) return "";
   runtimeoptions::v1::Options options;
-  if (!options.ParseFromString(request.options().value())) return "";
+  if (!options.ParseFromString(any.value())) return "";
   return options.config_path();
 }
 
@@ -47,13 +47,14 @@ ShimService::ShimService(const asio::any_io_executor& executor, ShimParts parts)
       table_.Add(service, method, [this, method](std::string payload) { return Call(method, std::move(payload)); });
     }
   }
+  AddSandboxMethods();
 }
 
 asio::awaitable<Result<std::string>> ShimService::Call(std::string method, std::string payload) {
   if (!task_ && method == "Create") {
     task::CreateTaskRequest request;
     if (!request.ParseFromString(payload)) co_return Fail(Code::kInvalidArgument, "the request is not a valid message");
-    auto begun = Begin(request);
+    auto begun = Begin({.bundle = request.bundle(), .options = request.options()});
     if (!begun) {
       log::Error("{}", begun.error().message());
       co_return tl::unexpected<Error>(std::move(begun).error());
@@ -84,19 +85,22 @@ Result<std::string> ShimService::AnswerWithoutSandbox(const std::string& method,
   return Fail(Code::kNotFound, "container {} does not exist", named ? request.id() : parts_.id);
 }
 
-Result<> ShimService::Begin(const task::CreateTaskRequest& request) {
+Result<> ShimService::Begin(const Beginning& beginning) {
+  if (sandbox_) return Fail(Code::kAlreadyExists, "the sandbox {} has been created already", parts_.id);
   sandbox::SandboxPlan plan;
   plan.id = parts_.id;
   plan.mounts = parts_.mounts;
-  plan.bundle = TRY(plan.mounts.OnHost([&] { return oci::LoadBundle(request.bundle()); }));
+  plan.bundle = TRY(plan.mounts.OnHost([&] { return oci::LoadBundle(beginning.bundle); }));
   const oci::PodRole role = TRY(oci::PodRoleOf(plan.bundle.annotations));
   if (role.type == oci::ContainerType::kContainer) {
-    return Fail(Code::kFailedPrecondition, "container {} belongs to the pod {}, whose sandbox is not here",
-                request.id(), role.sandbox);
+    return Fail(Code::kFailedPrecondition, "the container belongs to the pod {}, whose sandbox is not here",
+                role.sandbox);
   }
+  if (!beginning.network.empty()) oci::SetNetworkNamespace(plan.bundle.spec, beginning.network);
   plan.network_namespace = TRY(plan.mounts.OnHost([&] { return sandbox::network::NamespaceOf(plan.bundle.spec); }));
-  plan.pod = role.type == oci::ContainerType::kSandbox;
-  const std::string config_path = ConfigPathOf(request);
+  plan.standing = beginning.standing;
+  plan.pod = plan.standing || role.type == oci::ContainerType::kSandbox;
+  const std::string config_path = ConfigPathOf(beginning.options);
   plan.config = TRY(plan.mounts.OnHost([&] { return sandbox::LoadConfig(config_path, plan.bundle, true); }));
   if (parts_.debug || plan.config.runtime.enable_debug) log::SetLevel(log::Level::kDebug);
   plan.directory = std::move(parts_.directory);
@@ -107,14 +111,16 @@ Result<> ShimService::Begin(const task::CreateTaskRequest& request) {
   door.stdio = std::make_unique<UriStdioSource>(executor_, parts_.namespace_name, parts_.mounts);
   door.events = [publisher = parts_.publisher](sandbox::TaskEvent event) { publisher->Publish(std::move(event)); };
   task_ = std::make_unique<sandbox::TaskService>(sandbox_, std::move(door));
-  asio::co_spawn(executor_, RunSandbox(sandbox_, ended_), asio::detached);
+  clock_gettime(CLOCK_REALTIME, &created_at_);
+  asio::co_spawn(executor_, RunSandbox(sandbox_), asio::detached);
   begun_.Happen();
   return {};
 }
 
-asio::awaitable<void> ShimService::RunSandbox(std::shared_ptr<sandbox::Sandbox> sandbox, sandbox::Event ended) {
-  co_await sandbox::Sandbox::Run(std::move(sandbox));
-  ended.Happen();
+asio::awaitable<void> ShimService::RunSandbox(std::shared_ptr<sandbox::Sandbox> sandbox) {
+  well_ = co_await sandbox::Sandbox::Run(std::move(sandbox));
+  clock_gettime(CLOCK_REALTIME, &ended_at_);
+  ended_.Happen();
 }
 
 asio::awaitable<void> ShimService::Run() {
@@ -122,14 +128,14 @@ asio::awaitable<void> ShimService::Run() {
   if (!sandbox_) co_return;
   co_await ended_.Wait();
   // Until then containerd may still ask how the containers have ended.
-  if (!end_requested_) co_await task_->shutdown().Wait();
+  co_await task_->shutdown().Wait();
   co_await task_->Idle(kLastAnswers);
 }
 
 void ShimService::RequestEnd() {
-  end_requested_ = true;
   begun_.Happen();
   if (sandbox_) sandbox_->RequestEnd(false);
+  if (task_) task_->RequestShutdown();
 }
 
 }  // namespace kata::shim

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Task service of a shim: the sandbox's own, which begins with the first Create.
+// The services of a shim: Task, which is the sandbox's own and begins with the first Create, and Sandbox, with which
+// containerd 2 makes the sandbox before there is a container.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <ctime>
 #include <memory>
 #include <string>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "protocol/sandbox.pb.h"
 #include "protocol/shim.pb.h"
 #include "rpc/server.h"
 #include "sandbox/mount_namespace.h"
@@ -17,6 +20,8 @@
 #include "shim/publisher.h"
 
 namespace kata::shim {
+
+namespace api = containerd::runtime::sandbox::v1;
 
 // What a shim process is made with.
 struct ShimParts {
@@ -40,10 +45,33 @@ class ShimService {
 
  private:
   asio::awaitable<Result<std::string>> Call(std::string method, std::string payload);
-  Result<> Begin(const containerd::task::v2::CreateTaskRequest& request);
+  // What a sandbox begins with.
+  struct Beginning {
+    std::string bundle;
+    wkt::Any options;
+    std::string network;    // the pod's network namespace; empty: as the bundle's spec says
+    bool standing = false;  // made by the Sandbox service
+  };
+  Result<> Begin(const Beginning& beginning);
   // What is answered before there is a sandbox.
   Result<std::string> AnswerWithoutSandbox(const std::string& method, const std::string& payload);
-  static asio::awaitable<void> RunSandbox(std::shared_ptr<sandbox::Sandbox> sandbox, sandbox::Event ended);
+  asio::awaitable<void> RunSandbox(std::shared_ptr<sandbox::Sandbox> sandbox);
+
+  // The Sandbox service (sandbox_service.cpp).
+  void AddSandboxMethods();
+  template <typename Request, typename Reply>
+  void AddSandboxMethod(const char* method, asio::awaitable<Result<Reply>> (ShimService::*function)(Request));
+  asio::awaitable<Result<api::CreateSandboxResponse>> CreateSandbox(api::CreateSandboxRequest request);
+  asio::awaitable<Result<api::StartSandboxResponse>> StartSandbox(api::StartSandboxRequest request);
+  asio::awaitable<Result<api::PlatformResponse>> Platform(api::PlatformRequest request);
+  asio::awaitable<Result<api::StopSandboxResponse>> StopSandbox(api::StopSandboxRequest request);
+  asio::awaitable<Result<api::WaitSandboxResponse>> WaitSandbox(api::WaitSandboxRequest request);
+  asio::awaitable<Result<api::SandboxStatusResponse>> SandboxStatus(api::SandboxStatusRequest request);
+  asio::awaitable<Result<api::PingResponse>> PingSandbox(api::PingRequest request);
+  asio::awaitable<Result<api::ShutdownSandboxResponse>> ShutdownSandbox(api::ShutdownSandboxRequest request);
+  asio::awaitable<Result<api::SandboxMetricsResponse>> SandboxMetrics(api::SandboxMetricsRequest request);
+  // kNotFound: there is none, or it has another id.
+  Result<std::shared_ptr<sandbox::Sandbox>> FindSandbox(const std::string& id);
 
   asio::any_io_executor executor_;
   ShimParts parts_;
@@ -52,7 +80,9 @@ class ShimService {
   std::unique_ptr<sandbox::TaskService> task_;
   sandbox::Event begun_;  // there is a sandbox, or there will be none
   sandbox::Event ended_;  // the sandbox has ended
-  bool end_requested_ = false;
+  timespec created_at_{};
+  timespec ended_at_{};
+  bool well_ = true;  // how the sandbox ended
 };
 
 }  // namespace kata::shim

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+// containerd's Sandbox service: the same sandbox, made and ended without a container.
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <ctime>
+
+#include "base/files.h"
+#include "sandbox/metrics.h"
+#include "shim/service.h"
+
+namespace kata::shim {
+namespace {
+
+constexpr char kService[] = "containerd.runtime.sandbox.v1.Sandbox";
+constexpr char kReadyState[] = "SANDBOX_READY";
+constexpr char kNotReadyState[] = "SANDBOX_NOTREADY";
+// Of an agent that works, on a host that is busy.
+constexpr std::chrono::milliseconds kPingTime{5000};
+
+void SetTime(const timespec& time, wkt::Timestamp* to) {
+  to->set_seconds(time.tv_sec);
+  to->set_nanos(static_cast<int32_t>(time.tv_nsec));
+}
+
+// What a process of the sandbox has used: microseconds of processor, bytes resident.
+struct Usage {
+  uint64_t cpu_microseconds = 0;
+  uint64_t memory = 0;
+};
+
+Usage UsageOf(pid_t pid) {
+  Usage usage;
+  const auto stat = ReadFile(fmt::format("/proc/{}/stat", pid));
+  if (!stat) return usage;
+  // After the name in brackets: state is the first field, utime and stime the 12th and 13th, rss the 22nd (proc(5)).
+  const size_t name_end = stat->rfind(')');
+  if (name_end == std::string::npos) return usage;
+  unsigned long long user = 0;
+  unsigned long long system = 0;
+  long long resident = 0;
+  constexpr const char* kFormat =
+      " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %*d %*d %*u %*u %lld";
+  if (sscanf(stat->c_str() + name_end + 1, kFormat, &user, &system, &resident) != 3) return usage;
+  constexpr uint64_t kMicroseconds = 1000000;
+  usage.cpu_microseconds = (user + system) * kMicroseconds / static_cast<uint64_t>(sysconf(_SC_CLK_TCK));
+  usage.memory = static_cast<uint64_t>(resident) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  return usage;
+}
+
+}  // namespace
+
+template <typename Request, typename Reply>
+void ShimService::AddSandboxMethod(const char* method,
+                                   asio::awaitable<Result<Reply>> (ShimService::*function)(Request)) {
+  table_.Method<Request, Reply>(kService, method,
+                                [this, function](Request request) { return (this->*function)(std::move(request)); });
+}
+
+void ShimService::AddSandboxMethods() {
+  AddSandboxMethod("CreateSandbox", &ShimService::CreateSandbox);
+  AddSandboxMethod("StartSandbox", &ShimService::StartSandbox);
+  AddSandboxMethod("Platform", &ShimService::Platform);
+  AddSandboxMethod("StopSandbox", &ShimService::StopSandbox);
+  AddSandboxMethod("WaitSandbox", &ShimService::WaitSandbox);
+  AddSandboxMethod("SandboxStatus", &ShimService::SandboxStatus);
+  AddSandboxMethod("PingSandbox", &ShimService::PingSandbox);
+  AddSandboxMethod("ShutdownSandbox", &ShimService::ShutdownSandbox);
+  AddSandboxMethod("SandboxMetrics", &ShimService::SandboxMetrics);
+}
+
+Result<std::shared_ptr<sandbox::Sandbox>> ShimService::FindSandbox(const std::string& id) {
+  if (sandbox_ && id == parts_.id) return sandbox_;
+  return Fail(Code::kNotFound, "sandbox {} does not exist", id);
+}
+
+asio::awaitable<Result<api::CreateSandboxResponse>> ShimService::CreateSandbox(api::CreateSandboxRequest request) {
+  if (request.sandbox_id() != parts_.id) {
+    co_return Fail(Code::kInvalidArgument, "this is the shim of sandbox {}, not of {}", parts_.id,
+                   request.sandbox_id());
+  }
+  Beginning beginning{.bundle = request.bundle_path(), .options = request.options(), .network = request.netns_path()};
+  beginning.standing = true;
+  CO_TRY(Begin(beginning));
+  co_return api::CreateSandboxResponse();
+}
+
+asio::awaitable<Result<api::StartSandboxResponse>> ShimService::StartSandbox(api::StartSandboxRequest request) {
+  CO_TRY_ASSIGN(auto sandbox, FindSandbox(request.sandbox_id()));
+  CO_TRY(co_await sandbox->machine().Ready());
+  api::StartSandboxResponse reply;
+  reply.set_pid(static_cast<uint32_t>(getpid()));
+  SetTime(created_at_, reply.mutable_created_at());
+  co_return reply;
+}
+
+asio::awaitable<Result<api::PlatformResponse>> ShimService::Platform(api::PlatformRequest request) {
+  CO_TRY(FindSandbox(request.sandbox_id()));
+  api::PlatformResponse reply;
+  reply.mutable_platform()->set_os("linux");
+  reply.mutable_platform()->set_architecture("amd64");
+  co_return reply;
+}
+
+asio::awaitable<Result<api::StopSandboxResponse>> ShimService::StopSandbox(api::StopSandboxRequest request) {
+  CO_TRY_ASSIGN(auto sandbox, FindSandbox(request.sandbox_id()));
+  sandbox->RequestEnd(false);
+  if (request.timeout_secs() == 0) {
+    co_await ended_.Wait();
+  } else {
+    co_await ended_.WaitFor(std::chrono::seconds(request.timeout_secs()));
+    if (!ended_.happened()) {
+      co_return Fail(Code::kDeadlineExceeded, "the sandbox has not ended within {} s", request.timeout_secs());
+    }
+  }
+  co_return api::StopSandboxResponse();
+}
+
+asio::awaitable<Result<api::WaitSandboxResponse>> ShimService::WaitSandbox(api::WaitSandboxRequest request) {
+  CO_TRY(FindSandbox(request.sandbox_id()));
+  co_await ended_.Wait();
+  api::WaitSandboxResponse reply;
+  reply.set_exit_status(well_ ? 0 : static_cast<uint32_t>(sandbox::kKilledStatus));
+  SetTime(ended_at_, reply.mutable_exited_at());
+  co_return reply;
+}
+
+asio::awaitable<Result<api::SandboxStatusResponse>> ShimService::SandboxStatus(api::SandboxStatusRequest request) {
+  CO_TRY_ASSIGN(auto sandbox, FindSandbox(request.sandbox_id()));
+  api::SandboxStatusResponse reply;
+  reply.set_sandbox_id(parts_.id);
+  reply.set_pid(static_cast<uint32_t>(getpid()));
+  reply.set_state(sandbox->ending() ? kNotReadyState : kReadyState);
+  SetTime(created_at_, reply.mutable_created_at());
+  if (ended_.happened()) SetTime(ended_at_, reply.mutable_exited_at());
+  if (request.verbose()) (*reply.mutable_info())["state"] = sandbox::ToJson(sandbox->state());
+  co_return reply;
+}
+
+asio::awaitable<Result<api::PingResponse>> ShimService::PingSandbox(api::PingRequest request) {
+  CO_TRY_ASSIGN(auto sandbox, FindSandbox(request.sandbox_id()));
+  if (sandbox->ending()) co_return Fail(Code::kUnavailable, "the sandbox {} has ended", parts_.id);
+  CO_TRY(co_await sandbox->machine().Ready());
+  CO_TRY(co_await sandbox->machine().agent()->Check(sandbox->machine().Scaled(kPingTime)));
+  co_return api::PingResponse();
+}
+
+asio::awaitable<Result<api::ShutdownSandboxResponse>> ShimService::ShutdownSandbox(
+    api::ShutdownSandboxRequest request) {
+  if (request.sandbox_id() != parts_.id) {
+    co_return Fail(Code::kNotFound, "sandbox {} does not exist", request.sandbox_id());
+  }
+  RequestEnd();
+  if (sandbox_) co_await ended_.Wait();
+  co_return api::ShutdownSandboxResponse();
+}
+
+// What the sandbox costs the host: this process, the VMM and virtiofsd.
+asio::awaitable<Result<api::SandboxMetricsResponse>> ShimService::SandboxMetrics(api::SandboxMetricsRequest request) {
+  CO_TRY_ASSIGN(auto sandbox, FindSandbox(request.sandbox_id()));
+  std::vector<pid_t> pids = sandbox->machine().Pids();
+  pids.push_back(getpid());
+  Usage all;
+  for (const pid_t pid : pids) {
+    const Usage one = UsageOf(pid);
+    all.cpu_microseconds += one.cpu_microseconds;
+    all.memory += one.memory;
+  }
+  grpc::StatsContainerResponse stats;
+  constexpr uint64_t kNanoseconds = 1000;
+  stats.mutable_cgroup_stats()->mutable_cpu_stats()->mutable_cpu_usage()->set_total_usage(all.cpu_microseconds *
+                                                                                          kNanoseconds);
+  stats.mutable_cgroup_stats()->mutable_memory_stats()->mutable_usage()->set_usage(all.memory);
+  stats.mutable_cgroup_stats()->mutable_pids_stats()->set_current(pids.size());
+  api::SandboxMetricsResponse reply;
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  SetTime(now, reply.mutable_metrics()->mutable_timestamp());
+  reply.mutable_metrics()->set_id(parts_.id);
+  *reply.mutable_metrics()->mutable_data() = sandbox::PackMetrics(stats, sandbox::HostIsUnified());
+  co_return reply;
+}
+
+}  // namespace kata::shim

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What containerd 2 and newer speak to a shim: bootstrap parameters, the Sandbox service, version 3 of Task."""
+import json
+import os
+import pathlib
+import subprocess
+
+import harness
+import leaks
+import ttrpc
+
+SHIM = pathlib.Path(harness.RUNTIME).parent / "containerd-shim-kata-v2"
+SANDBOX = "containerd.runtime.sandbox.v1.Sandbox"
+TASK = "containerd.task.v3.Task"
+NOT_FOUND, ALREADY_EXISTS, UNIMPLEMENTED = 5, 6, 12
+
+
+class SandboxTest(harness.Case):
+    def setUp(self):
+        super().setUp()
+        self.messages, self.api, self.task, self.bootstrap = ttrpc.load_messages(
+            self.world.tmp, "ttrpc", "sandbox", "shim", "bootstrap"
+        )
+        self.pod = self.container("/bin/true")
+        self.pod.namespace("network")
+        self.pod.write()
+
+    def shim(self, *arguments, input=b"", environment=None):
+        flags = ["-namespace", "test", "-address", "/nowhere", "-id", self.pod.id]
+        done = subprocess.run(
+            [SHIM, *flags, *arguments], cwd=self.pod.bundle, input=input, capture_output=True, check=True,
+            timeout=harness.TIMEOUT, env={**os.environ, "TTRPC_ADDRESS": "", **(environment or {})},
+        )  # fmt: skip
+        return done.stdout
+
+    def start(self):
+        """The client of a shim that has been started as containerd 2.3 does it."""
+        parameters = self.bootstrap.BootstrapParams(
+            instance_id=self.pod.id, namespace="test", containerd_grpc_address="/nowhere"
+        )
+        answer = json.loads(self.shim("start", input=parameters.SerializeToString()))
+        self.assertEqual((answer["version"], answer["protocol"]), (3, "ttrpc"))
+        self.addCleanup(self.shim, "delete")
+        client = ttrpc.Client(answer["address"].removeprefix("unix://"), self.messages)
+        self.addCleanup(client.close)
+        return client
+
+    def sandbox_call(self, client, method, name=None, **fields):
+        name = name or f"{method}Request"
+        request = getattr(self.api, name)(sandbox_id=fields.pop("sandbox_id", self.pod.id), **fields)
+        return client.call(SANDBOX, method, request, getattr(self.api, name.replace("Request", "Response")))
+
+    def test_answers_to_older_daemons(self):
+        self.assertRegex(self.shim("start").decode(), "^unix:///run/containerd/s/[0-9a-f]{64}$")
+        again = json.loads(self.shim("start", environment={"MAX_SHIM_VERSION": "2"}))
+        self.assertEqual((again["version"], again["protocol"]), (2, "ttrpc"))
+        self.assertEqual((self.pod.bundle / "address").read_text(), again["address"])
+        pid = int((self.pod.bundle / "shim.pid").read_text())
+        self.assertIn("containerd-shim-kata-v2", leaks.process(pid)[2])
+        self.shim("delete")
+        self.assert_nothing_left()
+
+    def test_life_of_a_sandbox(self):
+        client = self.start()
+        with self.assertRaises(ttrpc.Failure) as failure:
+            self.sandbox_call(client, "StartSandbox")
+        self.assertEqual(failure.exception.code, NOT_FOUND)
+        self.sandbox_call(client, "CreateSandbox", bundle_path=str(self.pod.bundle))
+        with self.assertRaises(ttrpc.Failure) as failure:
+            self.sandbox_call(client, "CreateSandbox", bundle_path=str(self.pod.bundle))
+        self.assertEqual(failure.exception.code, ALREADY_EXISTS)
+        started = self.sandbox_call(client, "StartSandbox")
+        self.assertIn("containerd-shim-kata-v2", leaks.process(started.pid)[2])
+        self.sandbox_call(client, "PingSandbox", "PingRequest")
+        self.assertEqual(self.sandbox_call(client, "Platform").platform.os, "linux")
+        status = self.sandbox_call(client, "SandboxStatus", verbose=True)
+        self.assertEqual(status.state, "SANDBOX_READY")
+        self.assertEqual(json.loads(status.info["state"])["id"], self.pod.id)
+        self.assertEqual(self.sandbox_call(client, "SandboxMetrics").metrics.id, self.pod.id)
+
+        self.run_containers(client)
+        self.sandbox_call(client, "PingSandbox", "PingRequest")
+
+        self.sandbox_call(client, "StopSandbox", timeout_secs=30)
+        self.assertEqual(self.sandbox_call(client, "WaitSandbox").exit_status, 0)
+        self.assertEqual(self.sandbox_call(client, "SandboxStatus").state, "SANDBOX_NOTREADY")
+        self.sandbox_call(client, "ShutdownSandbox")
+        self.assertEqual(client.socket.recv(1), b"", "the shim has ended")
+
+    def run_containers(self, client):
+        """One after the other; the sandbox outlives them."""
+
+        def call(method, container, reply=None, **fields):
+            request = getattr(self.task, f"{method}Request")(id=container.id, **fields)
+            return client.call(TASK, method, request, reply or getattr(self.task, f"{method}Response"))
+
+        for status in (3, 4):
+            container = self.sh(f"echo ran; exit {status}")
+            container.spec["annotations"] = {
+                "io.kubernetes.cri.container-type": "container",
+                "io.kubernetes.cri.sandbox-id": self.pod.id,
+            }
+            container.write()
+            out = container.bundle / "out"
+            request = self.task.CreateTaskRequest(
+                id=container.id, bundle=str(container.bundle), stdout=f"file://{out}", stderr=f"file://{out}"
+            )
+            client.call(TASK, "Create", request, self.task.CreateTaskResponse)
+            with self.assertRaises(ttrpc.Failure) as failure:
+                call("CheckpointTask", container, self.messages.Response)
+            self.assertEqual(failure.exception.code, UNIMPLEMENTED)
+            call("Start", container)
+            self.assertEqual(call("Wait", container).exit_status, status)
+            self.assertEqual(out.read_text(), "ran\n")
+            self.assertEqual(call("Delete", container).exit_status, status)
+
+    def test_what_is_no_sandbox(self):
+        client = self.start()
+        for method in ("StartSandbox", "SandboxStatus", "StopSandbox"):
+            with self.assertRaises(ttrpc.Failure) as failure:
+                self.sandbox_call(client, method, sandbox_id="other")
+            self.assertEqual(failure.exception.code, NOT_FOUND)
+        with self.assertRaisesRegex(ttrpc.Failure, "no.such.bundle"):
+            self.sandbox_call(client, "CreateSandbox", bundle_path="/no/such/bundle")
+
+
+if __name__ == "__main__":
+    harness.main()
