@@ -115,15 +115,18 @@ Result<std::optional<grpc::Storage>> MemoryVolume(int folder, const std::string&
   struct statfs filesystem {};
   if (path.find(kEmptyDir) == std::string::npos) return std::nullopt;
   if (fstatfs(folder, &filesystem) != 0) return FailErrno("cannot see its file system");
+  struct stat status {};
+  if (fstat(folder, &status) != 0) return FailErrno("cannot look at it");
   const std::string place = kGuestEphemeral + TameBasename(path);
+  // The kubelet has given it to the pod's group.
+  std::vector<std::string> options = {fmt::format("mode={:o}", status.st_mode & 07777U),
+                                      fmt::format("uid={}", status.st_uid), fmt::format("gid={}", status.st_gid)};
+  if (const uint64_t size = SizeOf(folder); size > 0) options.push_back(fmt::format("size={}", size));
   if (filesystem.f_type == TMPFS_MAGIC) {
-    std::vector<std::string> options = {"mode=0777"};
-    if (const uint64_t size = SizeOf(folder); size > 0) options.push_back(fmt::format("size={}", size));
     return MemoryStorage("tmpfs", place, options);
   }
   if (filesystem.f_type == HUGETLBFS_MAGIC) {
-    const std::vector<std::string> options = {fmt::format("pagesize={}", filesystem.f_bsize),
-                                              fmt::format("size={}", SizeOf(folder)), "mode=0777"};
+    options.push_back(fmt::format("pagesize={}", filesystem.f_bsize));
     return MemoryStorage("hugetlbfs", place, options);
   }
   return std::nullopt;

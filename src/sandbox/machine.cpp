@@ -207,7 +207,7 @@ asio::awaitable<void> Machine::WatchVirtiofsd(std::shared_ptr<Machine> self) {
   // It ends by itself, and well, when the VMM has gone: then that is the cause, and whoever starts or watches the VMM
   // tells it in a moment.
   if (status && status->Shell() == 0) {
-    co_await self->failed_.WaitFor(kVmExitDelay);
+    co_await self->failed_.WaitFor(self->vm_started_ ? kVirtiofsdExitDelay : kVmExitDelay);
   } else {
     self->Cause(what);
   }

@@ -115,7 +115,10 @@ Result<Opened> OpenAll(const sandbox::StdioRequest& request, const std::string& 
   Opened opened;
   opened.traits.own = true;
   if (in.kind == StdioUri::Kind::kFifo) {
-    opened.fds[0] = TRY(Context(Open(in.path, O_RDONLY | O_NONBLOCK | O_NOCTTY), "stdin"));
+    // A terminal is for the next client, too: held open for writing, its input only ends with CloseIO. Else it ends
+    // with its writer: ctr does not always call CloseIO when it has nothing to write.
+    const int mode = request.terminal ? O_RDWR : O_RDONLY;
+    opened.fds[0] = TRY(Context(Open(in.path, mode | O_NONBLOCK | O_NOCTTY), "stdin"));
   } else if (in.kind != StdioUri::Kind::kNone) {
     return Fail(Code::kInvalidArgument, "stdin: {} is no FIFO", request.in);
   }

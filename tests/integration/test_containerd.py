@@ -147,6 +147,28 @@ class TaskTest(TerminalCase):
         self.assertEqual(topics, [f"/tasks/{topic}" for topic in expected])
 
 
+class AttachTest(TerminalCase):
+    def test_input_after_the_first_client_has_gone(self):
+        name = self.name()
+        first = terminal.Terminal()
+        self.addCleanup(first.close)
+        run = self.containerd.popen("run", "--tty", *RUNTIME, BUSYBOX, name, "sh", **first.options())
+        self.addCleanup(run.wait)
+        self.addCleanup(run.kill)
+        first.expect(b"#")
+        run.kill()
+        run.wait()
+        second = terminal.Terminal()
+        self.addCleanup(second.close)
+        attach = self.containerd.popen("task", "attach", name, **second.options())
+        self.addCleanup(attach.wait)
+        self.addCleanup(attach.kill)
+        second.type(b"echo in''put\n")
+        second.expect(b"input")
+        second.type(b"exit 7\n")
+        self.assertEqual(attach.wait(harness.TIMEOUT), 7)
+
+
 class LoggerTest(ContainerdCase):
     def test_a_file(self):
         path = self.containerd.tmp / "file.log"
@@ -182,10 +204,24 @@ class FaultTest(ContainerdCase):
         os.kill(self.process_of(name, "qemu"), signal.SIGKILL)
         self.assert_killed(name, "the virtual machine ended: .*SIGKILL|killed by signal 9")
 
-    def test_a_virtiofsd_that_is_killed(self):
-        name = self.sleeping()
-        os.kill(self.process_of(name, "virtiofsd"), signal.SIGKILL)
-        self.assert_killed(name, "virtiofsd was killed by signal 9")
+    def test_a_virtiofsd_that_is_ended(self):
+        for how, words in ((signal.SIGKILL, "was killed by signal 9"), (signal.SIGTERM, "exited with status 0")):
+            name = self.sleeping()
+            os.kill(self.process_of(name, "virtiofsd"), how)
+            self.assert_killed(name, f"virtiofsd {words}")
+
+    def test_a_bundle_without_room(self):
+        """The shim that was just started is ended again."""
+        folder = self.containerd.tmp / "state/io.containerd.runtime.v2.task/default"
+        folder.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", folder], check=True)
+        try:
+            result = self.run_container("true")
+        finally:
+            subprocess.run(["umount", "-l", folder], check=True)
+        self.assertNotEqual(result.status, 0)
+        self.assertIn("No space left on device", result.err)
+        self.assert_nothing_left()
 
     def test_a_shim_that_is_killed(self):
         name = self.sleeping()

@@ -114,7 +114,7 @@ class PodTest(CriCase):
         (secret / "..1/key").write_text("old")
         (secret / "..data").symlink_to("..1")
         (secret / "key").symlink_to("..data/key")
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", memory], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m,mode=2770,gid=2000", "tmpfs", memory], check=True)
         self.addCleanup(subprocess.run, ["umount", memory], check=True)
 
         def with_volumes(container):
@@ -131,6 +131,7 @@ class PodTest(CriCase):
         (secret / "..tmp").rename(secret / "..data")
         harness.wait_for(lambda: self.exec_sync(one, "cat /secret/key").out == "new", "the update is seen")
         self.assert_run(self.exec_sync(one, "echo in memory >/memory/file; df -k /memory | tail -n 1"), 0)
+        self.assert_run(self.exec_sync(one, "stat -c '%a %g' /memory"), 0, "2770 2000\n")
         self.assertIn("8192", self.exec_sync(one, "df -k /memory | tail -n 1").out)
         self.assert_run(self.exec_sync(two, "cat /memory/file"), 0, "in memory\n")
         self.assertEqual(os.listdir(memory), [], "it is the guest's memory")
