@@ -169,8 +169,9 @@ Result<std::vector<std::string>> Argv(const config::HypervisorConfig& config, co
 
   const bool kvm = inputs.accel == Accel::kKvm;
   builder.Option("-accel", kvm ? "kvm" : fmt::format("tcg,thread=multi,tb-size={}", kTranslationCacheMib));
-  builder.Option("-cpu",
-                 std::string(kvm ? "host" : "max") + (config.cpu_features.empty() ? "" : ",") + config.cpu_features);
+  // An emulated processor copies a byte at a time with the string instructions that erms makes the guest's kernel use.
+  builder.Option(
+      "-cpu", std::string(kvm ? "host" : "max,-erms") + (config.cpu_features.empty() ? "" : ",") + config.cpu_features);
   builder.Option("-machine", Machine(config));
   builder.Option("-smp", Vcpus(spec));
   builder.Option("-m", MemorySize(config, spec));

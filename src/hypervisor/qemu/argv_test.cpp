@@ -76,7 +76,7 @@ TEST_F(ArgvTest, Q35Emulated) {
 -msg timestamp=off
 -rtc base=utc
 -accel tcg,thread=multi,tb-size=128
--cpu max
+-cpu max,-erms
 -machine q35,smbus=off,sata=off,usb=off,vmport=off,hpet=off,graphics=off,i8042=off,memory-backend=mem
 -smp 2
 -m 320M
@@ -190,7 +190,7 @@ TEST_F(ArgvTest, TheConfigurationsKeys) {
   config_.reclaim_guest_freed_memory = true;
   config_.virtio_fs_queue_size = 128;
   const std::string lines = Lines();
-  EXPECT_THAT(lines, HasSubstr("-cpu max,pmu=off\n"));
+  EXPECT_THAT(lines, HasSubstr("-cpu max,-erms,pmu=off\n"));
   EXPECT_THAT(lines, HasSubstr(",memory-backend=mem,nvdimm=on\n"));
   EXPECT_THAT(lines, HasSubstr("size=320M,share=on,hugetlb=on,prealloc=on\n"));
   EXPECT_THAT(lines, HasSubstr("-device virtio-balloon-pci,free-page-reporting=on,romfile=\n"));
