@@ -12,9 +12,6 @@
 #include "sandbox/ready.h"
 
 namespace kata::sandbox {
-namespace {
-
-// The path of this program, so that ps shows a name; the magic link when the file has been replaced or removed since.
 std::string OwnPath() {
   char path[PATH_MAX];
   ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
@@ -22,8 +19,6 @@ std::string OwnPath() {
   path[length] = '\0';
   return access(path, X_OK) == 0 ? path : "/proc/self/exe";
 }
-
-}  // namespace
 
 std::vector<std::string> SandboxArguments(const SandboxOptions& options) {
   std::vector<std::string> arguments = {"--id", options.id, "--bundle", options.bundle};

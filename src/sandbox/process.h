@@ -12,6 +12,10 @@
 
 namespace kata::sandbox {
 
+// The path of the running program, so that ps shows a name; the magic link when the file has been replaced or removed
+// since.
+std::string OwnPath();
+
 // The hidden verb of kata-runtime behind which SandboxProcessMain is found.
 inline constexpr char kSandboxVerb[] = "sandbox-process";
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // containerd's Sandbox service: the same sandbox, made and ended without a container.
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <chrono>

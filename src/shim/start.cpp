@@ -2,10 +2,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include <climits>
 #include <filesystem>
 #include <optional>
 
@@ -25,12 +23,6 @@ namespace {
 // The options of a runtime are a few hundred bytes.
 constexpr size_t kMaxInput = 1U << 20U;
 constexpr std::chrono::milliseconds kReadyTime{10000};
-
-std::string OwnPath() {
-  char path[PATH_MAX];
-  const ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
-  return length > 0 ? std::string(path, static_cast<size_t>(length)) : "/proc/self/exe";
-}
 
 // Nothing is written there by a person's terminal.
 Result<std::string> ReadInput() {
@@ -64,8 +56,9 @@ Result<> WriteBundleFiles(int bundle, const std::string& path, std::optional<pid
 
 Result<Child> StartShim(const Arguments& arguments, const Bootstrap& bootstrap, const std::string& path, int listener) {
   Command command;
-  command.argv = {OwnPath(), "-namespace", arguments.namespace_name, "-id", arguments.id, "-address", arguments.address,
-                  "-socket", path};
+  command.argv = {
+      sandbox::OwnPath(), "-namespace", arguments.namespace_name, "-id", arguments.id, "-address", arguments.address,
+      "-socket",          path};
   if (arguments.debug) command.argv.emplace_back("-debug");
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return FailErrno("cannot make a pipe");
