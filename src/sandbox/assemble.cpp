@@ -66,14 +66,45 @@ Result<grpc::CreateSandboxRequest> SandboxRequest(const SandboxPlan& plan) {
   return request;
 }
 
-Result<std::shared_ptr<Machine>> MakeMachine(const asio::any_io_executor& executor, SandboxPlan& plan, uint32_t vcpus,
+// What the VM is made for at its start, and what it may become.
+struct PlannedSize {
+  VmSize start;
+  VmSize max;
+  GrowthRules rules;
+};
+
+Result<PlannedSize> PlanSize(const SandboxPlan& plan) {
+  const config::RuntimeConfig& runtime = plan.config.runtime;
+  PlannedSize size;
+  size.rules.hypervisor = plan.config.hypervisor;
+  size.rules.host = ThisHost();
+  // What the pod's containers will ask for, as far as their manager knows it now.
+  size.rules.announced = DemandOf(plan.pod ? TRY(oci::PodResources(plan.bundle.annotations))
+                                           : plan.bundle.spec.linux().resources());
+  Demand demand = size.rules.announced;
+  size.rules.fixed = runtime.static_sandbox_resource_mgmt || plan.config.hypervisor.machine_type != "q35";
+  if (runtime.static_sandbox_resource_mgmt) {
+    if (demand.memory_mib == 0) demand.memory_mib = runtime.static_sandbox_default_workload_mem;
+    if (demand.cpus == 0) demand.cpus = runtime.static_sandbox_default_workload_vcpus;
+  }
+  // That of a single container has its size from the start, which is quicker than to grow.
+  const bool grows_later = plan.pod && !size.rules.fixed;
+  size.start = TRY(SizeVm(plan.config.hypervisor, demand, size.rules.host));
+  if (grows_later) size.start = TRY(SizeVm(plan.config.hypervisor, Demand(), size.rules.host));
+  if (!size.rules.fixed) size.max = LargestVm(plan.config.hypervisor, size.rules.host);
+  return size;
+}
+
+Result<std::shared_ptr<Machine>> MakeMachine(const asio::any_io_executor& executor, SandboxPlan& plan,
+                                             const PlannedSize& size,
                                              const std::string& shared_dir) {
   const hypervisor::AccelChoice accel = TRY(hypervisor::ChooseAccel(plan.config.hypervisor.accel));
   MachineParts parts;
-  auto network = network::OptionsOf(plan.config, plan.id, vcpus, plan.host_network);
+  auto network = network::OptionsOf(plan.config, plan.id, size.start.vcpus, plan.host_network);
   parts.network = TRY(network::Network::Create(executor, std::move(network), std::move(plan.network_namespace)));
   parts.id = plan.id;
   parts.agent = plan.config.agent;
+  parts.max_size = size.max;
   parts.timeout_scale = hypervisor::TimeoutScale(accel.accel);
   parts.vmm_user = kFirstVmmUser + static_cast<uid_t>(getpid());
   parts.hypervisor = TRY(hypervisor::CreateHypervisor(executor, plan.config));
@@ -109,14 +140,12 @@ Result<UniqueFd> ReopenDirectory(int directory) {
 }
 
 Result<std::shared_ptr<Sandbox>> StartSandbox(const asio::any_io_executor& executor, SandboxPlan& plan) {
+  PlannedSize size = TRY(PlanSize(plan));
   SandboxParts parts;
   parts.shared_files = TRY(SharedFiles::Create(plan.directory.get()));
   std::string shared_dir = parts.shared_files->path();
-  // What the pod's containers will ask for, as far as their manager knows it now.
-  const grpc::LinuxResources resources =
-      plan.pod ? TRY(oci::PodResources(plan.bundle.annotations)) : plan.bundle.spec.linux().resources();
-  VmSize size = SizeVm(plan.config.hypervisor, resources, ThisHost());
-  auto machine = parts.machine = TRY(MakeMachine(executor, plan, size.vcpus, shared_dir));
+  auto machine = parts.machine = TRY(MakeMachine(executor, plan, size, shared_dir));
+  parts.growth = std::move(size.rules);
   parts.pod = plan.pod;
   parts.standing = plan.standing;
   parts.guest_seccomp = !plan.config.runtime.disable_guest_seccomp;
@@ -134,7 +163,7 @@ Result<std::shared_ptr<Sandbox>> StartSandbox(const asio::any_io_executor& execu
   auto sandbox = std::make_shared<Sandbox>(executor, std::move(parts));
   TRY(sandbox->Store());
   machine->hypervisor().ServeConsole(std::move(console));
-  asio::co_spawn(executor, Machine::Boot(machine, size, std::move(request)), asio::detached);
+  asio::co_spawn(executor, Machine::Boot(machine, size.start, std::move(request)), asio::detached);
   return sandbox;
 }
 

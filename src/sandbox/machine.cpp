@@ -72,6 +72,8 @@ asio::awaitable<Result<>> Machine::BootSteps(VmSize size, grpc::CreateSandboxReq
   spec.id = parts_.id;
   spec.vcpus = size.vcpus;
   spec.memory_mib = size.memory_mib;
+  spec.max_vcpus = parts_.max_size.vcpus;
+  spec.max_memory_mib = parts_.max_size.memory_mib;
   spec.uid = spec.gid = parts_.vmm_user;
   if (parts_.start_virtiofsd) {
     CO_TRY_ASSIGN(virtiofsd_, parts_.start_virtiofsd());

@@ -24,7 +24,10 @@ Status Container::status() const {
 }
 
 Sandbox::Sandbox(const asio::any_io_executor& executor, SandboxParts parts)
-    : executor_(executor), parts_(std::move(parts)), end_(executor) {}
+    : executor_(executor),
+      parts_(std::move(parts)),
+      growth_(std::make_shared<Growth>(parts_.machine, std::move(parts_.growth))),
+      end_(executor) {}
 
 Result<oci::Bundle> Sandbox::TakeBundle(const std::string& path) {
   if (parts_.bundle && parts_.bundle->path == path) {
@@ -48,6 +51,7 @@ asio::awaitable<Result<>> Sandbox::CreateContainer(std::shared_ptr<Container> co
   process->Begin();
   auto created = co_await CreateInGuest(*container, files, process->terminal());
   if (!created) {
+    growth_->Forget(container->id);
     Unshare(*container);
     process->End(kKilledStatus);
     co_return tl::unexpected<Error>(co_await machine().Explain(std::move(created).error()));
@@ -79,6 +83,9 @@ asio::awaitable<Result<>> Sandbox::CreateInGuest(Container& container, Container
   } else {
     spec = oci::GuestSpec(files.bundle.spec);
   }
+  const grpc::LinuxResources& limits = files.bundle.spec.linux().resources();
+  // A machine that boots knows its size already.
+  if (container.id != parts_.state.id) CO_TRY(growth_->Check(container.id, limits));
   if (!parts_.guest_seccomp) spec.mutable_linux()->clear_seccomp();
   spec.mutable_process()->set_terminal(terminal);
   // While the machine boots.
@@ -92,9 +99,22 @@ asio::awaitable<Result<>> Sandbox::CreateInGuest(Container& container, Container
   }
   CO_TRY(co_await machine().Ready());
   auto began = Timing::Clock::now();
+  CO_TRY(co_await growth_->Admit(container.id, limits));
   CO_TRY(co_await machine().agent()->CreateContainer(std::move(request), machine().CreateTimeout()));
+  growth_->Taken(container.id);
   machine().timing().Record(Phase::kContainer, began);
   co_return Result<>();
+}
+
+asio::awaitable<Result<>> Sandbox::UpdateContainer(std::string id, grpc::LinuxResources resources) {
+  auto self = shared_from_this();
+  CO_TRY(co_await growth_->Admit(id, resources));
+  grpc::Spec spec;
+  *spec.mutable_linux()->mutable_resources() = std::move(resources);
+  grpc::Spec guest = oci::GuestSpec(spec);
+  auto updated = co_await machine().agent()->UpdateContainer(id, std::move(*guest.mutable_linux()->mutable_resources()));
+  updated ? growth_->Taken(id) : growth_->Refused(id);
+  co_return updated;
 }
 
 void Sandbox::Unshare(Container& container) {
@@ -113,6 +133,7 @@ asio::awaitable<void> Sandbox::RemoveContainer(std::shared_ptr<Container> contai
     auto removed = co_await machine().agent()->RemoveContainer(container->id);
     if (!removed) log::Warn("the agent cannot remove {}: {}", container->id, removed.error().message());
     Unshare(*container);
+    growth_->Forget(container->id);
   }
 }
 
