@@ -94,11 +94,12 @@ Demand Growth::Sum() const {
 Result<VmSize> Growth::Target(const Demand& sum) const {
   const VmSize& start = machine_->size();
   VmSize target = TRY(SizeVm(rules_.hypervisor, sum, rules_.host));
-  // Each piece takes a slot, and stays: with the first that is needed comes what the others will need.
-  if (target.memory_mib > start.memory_mib && !rules_.hypervisor.enable_virtio_mem) {
-    if (const auto all = SizeVm(rules_.hypervisor, rules_.announced, rules_.host)) {
-      target.memory_mib = std::max(target.memory_mib, all->memory_mib);
-    }
+  // To plug takes its time, and each piece of memory a slot for good: with the first that is needed comes what the
+  // others will need. What virtio-mem brings it can take away again, so it brings no more than is used.
+  const auto all = SizeVm(rules_.hypervisor, rules_.announced, rules_.host);
+  if (all && target.vcpus > start.vcpus) target.vcpus = std::max(target.vcpus, all->vcpus);
+  if (all && target.memory_mib > start.memory_mib && !rules_.hypervisor.enable_virtio_mem) {
+    target.memory_mib = std::max(target.memory_mib, all->memory_mib);
   }
   target.vcpus = std::max(target.vcpus, start.vcpus);
   target.memory_mib = std::max(target.memory_mib, start.memory_mib);
