@@ -26,7 +26,8 @@ struct Pipes {
   UniqueFd stderr_read;
 };
 
-// pipe_size in bytes. 0: the kernel's default for stdin, and what one Read takes for the outputs, since each has its price.
+// pipe_size in bytes. 0: the kernel's default for stdin, and what one Read takes for the outputs, since each has its
+// price.
 Result<Pipes> MakePipes(bool terminal, uint32_t rows, uint32_t columns, uint32_t pipe_size);
 
 // A process from its start until nobody has to know of it any more.

@@ -57,9 +57,8 @@ asio::awaitable<Result<rpc::Payload>> ReadOutput(Sandbox& sandbox, std::string p
 }
 
 void AddReading(rpc::MethodTable& table, Sandbox& sandbox, const char* name, bool is_stderr) {
-  table.Add(kService, name, [&sandbox, is_stderr](std::string payload) {
-    return ReadOutput(sandbox, std::move(payload), is_stderr);
-  });
+  table.Add(kService, name,
+            [&sandbox, is_stderr](std::string payload) { return ReadOutput(sandbox, std::move(payload), is_stderr); });
 }
 
 Result<Empty> CloseStdin(Sandbox& sandbox, const grpc::CloseStdinRequest& request) {

@@ -54,8 +54,8 @@ bool OutputStream::Divert(size_t length, rpc::Piped& data) {
   data.pipe = UniqueFd(ends[0]);
   const UniqueFd in(ends[1]);
   if (length > kPipeSize) (void)::fcntl(in.get(), F_SETPIPE_SZ, static_cast<int>(length));
-  const ssize_t moved = ::splice(stream_.native_handle(), nullptr, in.get(), nullptr, length,
-                                 SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+  const ssize_t moved =
+      ::splice(stream_.native_handle(), nullptr, in.get(), nullptr, length, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
   if (moved <= 0) return false;
   data.size = static_cast<size_t>(moved);
   return true;

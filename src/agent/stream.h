@@ -25,10 +25,10 @@ class OutputStream : public std::enable_shared_from_this<OutputStream> {
  public:
   static Result<std::shared_ptr<OutputStream>> Create(const asio::any_io_executor& executor, UniqueFd fd);
 
-  // Waits for data and answers at most min(length, kMaxRead) bytes of it, much of it in a pipe; nothing: the end. It is the end when the
-  // stream is, or when the process has exited and the stream is empty; what others still write after that is read
-  // and dropped, so that a daemon that an exec left behind does not die of SIGPIPE.
-  // length 0 says that the reader has gone: the agent's end is closed, and the process gets SIGPIPE.
+  // Waits for data and answers at most min(length, kMaxRead) bytes of it, much of it in a pipe; nothing: the end. It is
+  // the end when the stream is, or when the process has exited and the stream is empty; what others still write after
+  // that is read and dropped, so that a daemon that an exec left behind does not die of SIGPIPE. length 0 says that the
+  // reader has gone: the agent's end is closed, and the process gets SIGPIPE.
   asio::awaitable<Result<rpc::Payload>> Read(size_t length);
   // The process has exited.
   void OnExit();

@@ -29,8 +29,9 @@ struct StdioTraits {
 // A reader that takes nothing for this long after the process's end does not hold its exit back any longer.
 inline constexpr std::chrono::milliseconds kStalledReader{5000};
 
-// Pulls output a chunk ahead of what is being written, and pushes input a chunk at a time: memory is bounded, and a slow
-// reader blocks its own stream only. With a terminal there is no stderr; when the caller's terminal is hung up, so is the guest's.
+// Pulls output a chunk ahead of what is being written, and pushes input a chunk at a time: memory is bounded, and a
+// slow reader blocks its own stream only. With a terminal there is no stderr; when the caller's terminal is hung up, so
+// is the guest's.
 class Stdio : public std::enable_shared_from_this<Stdio> {
  public:
   static Result<std::shared_ptr<Stdio>> Create(const asio::any_io_executor& executor, StdioFds fds, bool terminal,
