@@ -13,14 +13,15 @@
 #include "oci/bundle.h"
 #include "oci/parse.h"
 #include "protocol/shim.pb.h"
-#include "runtime/cgroup.h"
 #include "runtime/destroy.h"
-#include "runtime/hooks.h"
 #include "runtime/launch.h"
 #include "runtime/standin_view.h"
 #include "runtime/task.h"
 #include "runtime/terminal.h"
 #include "runtime/verbs.h"
+#include "sandbox/cgroup.h"
+#include "sandbox/hooks.h"
+#include "sandbox/host_cgroups.h"
 #include "sandbox/network/network.h"
 #include "sandbox/process.h"
 #include "sandbox/task_client.h"
@@ -68,10 +69,10 @@ class Creation {
     for (const std::string& warning : loaded.warnings) log::Warn("{}", warning);
     standin_program_ = std::move(loaded.config.runtime.standin_path);
     const std::string cgroup =
-        TRY(CgroupPath(bundle_.spec.linux().cgroupspath(), options_.id, globals_.systemd_cgroup));
-    auto plan = PlanHostCgroups(cgroup);
-    if (!plan) log::Warn("the container has no cgroup of its own on the host: {}", plan.error().message());
-    if (plan) plan_ = std::move(*plan);
+        TRY(sandbox::CgroupPath(bundle_.spec.linux().cgroupspath(), options_.id, globals_.systemd_cgroup));
+    auto stay = sandbox::PlanCgroupStay(cgroup, options_.id, loaded.config.runtime.sandbox_cgroup_only);
+    if (!stay) log::Warn("the container has no cgroup of its own on the host: {}", stay.error().message());
+    if (stay) stay_ = *std::move(stay);
     directory_ = TRY(ClaimDirectory(globals_.root, options_.id));
 
     auto made = Make();
@@ -84,7 +85,7 @@ class Creation {
  private:
   Result<Created> Make() {
     TRY(WriteRecord());
-    cgroups_ = MakeHostCgroups(plan_);
+    MakeCgroups();
     network_ = TRY(sandbox::network::NamespaceOf(bundle_.spec));
     sandbox::LaunchedSandbox sandbox = TRY(LaunchSandbox());
     sandbox_ = std::move(sandbox.process);
@@ -113,8 +114,16 @@ class Creation {
     state_.annotations = bundle_.annotations;
     state_.created = sandbox::FormatNow();
     state_.owner = getuid();
-    state_.cgroup_paths = plan_.missing;
+    state_.cgroup_paths = stay_.made;
     return sandbox::StoreState(directory_.get(), state_);
+  }
+
+  // The stand-in is where the container is for its engine.
+  void MakeCgroups() {
+    if (stay_.process.empty()) return;
+    sandbox_cgroups_ = sandbox::MakeCgroupsOf(stay_.process);
+    if (!stay_.vcpus.empty()) vcpu_cgroups_ = sandbox::MakeCgroupsOf(stay_.vcpus);
+    cgroups_ = stay_.vcpus.empty() ? sandbox_cgroups_ : vcpu_cgroups_;
   }
 
   Result<sandbox::LaunchedSandbox> LaunchSandbox() {
@@ -122,8 +131,9 @@ class Creation {
     options.id = options_.id;
     options.bundle = bundle_.path;
     options.config_path = config_path_;
-    options.cgroup_procs = ProcsFiles(cgroups_);
-    options.cgroup_paths = plan_.missing;
+    options.cgroup_procs = sandbox::ProcsFiles(sandbox_cgroups_);
+    options.vcpu_cgroups = vcpu_cgroups_;
+    options.cgroup_paths = stay_.made;
     options.network_namespace = network_.has_value();
     options.debug = globals_.debug;
     return sandbox::LaunchSandbox(options, directory_.get(), NetworkFd());
@@ -152,13 +162,13 @@ class Creation {
     const grpc::Hooks& hooks = bundle_.spec.hooks();
     if (hooks.prestart().empty() && hooks.createruntime().empty() && hooks.createcontainer().empty()) return {};
     const UniqueFd folder = TRY(Open(bundle_.path, O_PATH | O_DIRECTORY));
-    HookContext context{.state = HookState(state_, sandbox::Status::kCreating),
-                        .working_directory = folder.get(),
-                        .interrupts = &interrupts_};
-    TRY(RunHooks("prestart", hooks.prestart(), context));
-    TRY(RunHooks("createRuntime", hooks.createruntime(), context));
+    sandbox::HookContext context{.state = sandbox::HookState(state_, sandbox::Status::kCreating),
+                                 .working_directory = folder.get(),
+                                 .interrupts = &interrupts_};
+    TRY(sandbox::RunHooks("prestart", hooks.prestart(), context));
+    TRY(sandbox::RunHooks("createRuntime", hooks.createruntime(), context));
     context.network_namespace = NetworkFd();
-    return RunHooks("createContainer", hooks.createcontainer(), context);
+    return sandbox::RunHooks("createContainer", hooks.createcontainer(), context);
   }
 
   Result<> CallCreate() {
@@ -204,8 +214,10 @@ class Creation {
   oci::Bundle bundle_;
   std::string config_path_;  // the file that somebody named; empty: the usual places
   std::string standin_program_;
-  CgroupPlan plan_;
-  std::vector<std::string> cgroups_;
+  sandbox::CgroupStay stay_;
+  std::vector<std::string> cgroups_;          // the container's
+  std::vector<std::string> sandbox_cgroups_;  // the sandbox process's, where all but the vCPUs is
+  std::vector<std::string> vcpu_cgroups_;
   UniqueFd directory_;
   sandbox::State state_;
   std::optional<sandbox::network::Namespace> network_;  // the bundle's, a new one, or the caller's (none)

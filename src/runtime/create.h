@@ -3,10 +3,10 @@
 #pragma once
 
 #include "base/child.h"
+#include "base/interrupts.h"
 #include "base/result.h"
 #include "protocol/oci.pb.h"
 #include "runtime/arguments.h"
-#include "runtime/interrupts.h"
 #include "runtime/store.h"
 
 namespace kata::runtime {

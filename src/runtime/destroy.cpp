@@ -11,10 +11,10 @@
 #include "base/log.h"
 #include "oci/parse.h"
 #include "protocol/shim.pb.h"
-#include "runtime/cgroup.h"
-#include "runtime/hooks.h"
 #include "runtime/recover.h"
 #include "runtime/task.h"
+#include "sandbox/cgroup.h"
+#include "sandbox/hooks.h"
 #include "sandbox/network/attach.h"
 
 namespace kata::runtime {
@@ -53,9 +53,9 @@ void RunPoststop(const Record& record) {
   const auto spec = oci::ParseSpec(*text);
   if (!spec || spec->hooks().poststop().empty()) return;
   const auto bundle = Open(record.state.bundle, O_PATH | O_DIRECTORY);
-  RunHooksLenient(
-      "poststop", spec->hooks().poststop(),
-      {.state = HookState(record.state, sandbox::Status::kStopped), .working_directory = bundle ? bundle->get() : -1});
+  sandbox::RunHooksLenient("poststop", spec->hooks().poststop(),
+                           {.state = sandbox::HookState(record.state, sandbox::Status::kStopped),
+                            .working_directory = bundle ? bundle->get() : -1});
 }
 
 // What the sandbox process would have taken back itself, had it not been killed.
@@ -90,7 +90,7 @@ Result<> Destroy(const std::string& root, Record record) {
   EndSandbox(record);
   CleanNetwork(record);
   RunPoststop(record);
-  RemoveCgroups(record.state.cgroup_paths);
+  sandbox::RemoveCgroups(record.state.cgroup_paths);
   return Context(RemoveDirectory(root, record.id), "cannot remove the container's folder");
 }
 

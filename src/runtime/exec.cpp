@@ -10,7 +10,6 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "protocol/shim.pb.h"
-#include "runtime/cgroup.h"
 #include "runtime/create.h"
 #include "runtime/exec_process.h"
 #include "runtime/foreground.h"
@@ -18,6 +17,7 @@
 #include "runtime/store.h"
 #include "runtime/terminal.h"
 #include "runtime/verbs.h"
+#include "sandbox/cgroup.h"
 #include "sandbox/task_client.h"
 
 namespace kata::runtime {
@@ -110,11 +110,11 @@ class Execution {
 
   // With cgroup version 1 a move may wait for all processors of the host; meanwhile the guest does its part.
   Result<Child> MoveToCgroups(pid_t standin) {
-    auto cgroups = CgroupsOf(record_.state.standin.pid);
+    auto cgroups = sandbox::CgroupsOf(record_.state.standin.pid);
     if (!cgroups) log::Warn("the process stays in the caller's cgroups: {}", cgroups.error().message());
     if (!cgroups) return Child();
     return Fork({.fds = {-1, -1, STDERR_FILENO}}, [&cgroups, standin] {
-      EnterCgroups(*cgroups, standin);
+      sandbox::EnterCgroups(*cgroups, standin);
       _exit(0);
     });
   }

@@ -5,8 +5,8 @@
 #include <string>
 
 #include "base/child.h"
+#include "base/interrupts.h"
 #include "base/result.h"
-#include "runtime/interrupts.h"
 #include "runtime/task.h"
 
 namespace kata::runtime {

@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/files.h"
-#include "runtime/cgroup.h"
+#include "sandbox/cgroup.h"
 #include "sandbox/task_client.h"
 
 namespace kata::runtime {
@@ -32,7 +32,7 @@ Result<Child> StartStandin(const StandinOptions& options, int directory) {
   command.working_directory = root.get();
   if (options.network_namespace >= 0) command.join_namespaces = {options.network_namespace};
   Child standin = TRY(Spawn(command));
-  EnterCgroups(options.cgroups, standin.pid());
+  sandbox::EnterCgroups(options.cgroups, standin.pid());
   return standin;
 }
 

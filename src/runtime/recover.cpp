@@ -14,9 +14,9 @@
 #include "oci/parse.h"
 #include "protocol/shim.pb.h"
 #include "rpc/server.h"
-#include "runtime/cgroup.h"
 #include "runtime/store.h"
 #include "runtime/task.h"
+#include "sandbox/cgroup.h"
 #include "sandbox/process.h"
 #include "sandbox/task_client.h"
 
@@ -97,9 +97,9 @@ std::vector<std::string> CgroupsOfSpec(const grpc::Spec& spec, const std::string
   const std::string& wanted = spec.linux().cgroupspath();
   // Its form tells whether `create` had --systemd-cgroup.
   const bool systemd = !wanted.starts_with('/') && std::count(wanted.begin(), wanted.end(), ':') == 2;
-  const auto path = CgroupPath(wanted, id, systemd);
+  const auto path = sandbox::CgroupPath(wanted, id, systemd);
   if (!path) return {};
-  auto plan = PlanHostCgroups(*path);
+  auto plan = sandbox::PlanHostCgroups(*path);
   return plan ? std::move(plan->leaves) : std::vector<std::string>();
 }
 

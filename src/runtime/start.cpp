@@ -8,8 +8,8 @@
 #include "oci/parse.h"
 #include "protocol/shim.pb.h"
 #include "runtime/create.h"
-#include "runtime/hooks.h"
 #include "runtime/verbs.h"
+#include "sandbox/hooks.h"
 
 namespace kata::runtime {
 namespace {
@@ -26,10 +26,10 @@ void KillContainer(Task& task, const std::string& id) {
 Result<> RunPoststart(const Record& record, const grpc::Hooks& hooks, const Interrupts& interrupts) {
   if (hooks.poststart().empty()) return {};
   const UniqueFd folder = TRY(Open(record.state.bundle, O_PATH | O_DIRECTORY));
-  return RunHooks("poststart", hooks.poststart(),
-                  {.state = HookState(record.state, sandbox::Status::kRunning),
-                   .working_directory = folder.get(),
-                   .interrupts = &interrupts});
+  return sandbox::RunHooks("poststart", hooks.poststart(),
+                           {.state = sandbox::HookState(record.state, sandbox::Status::kRunning),
+                            .working_directory = folder.get(),
+                            .interrupts = &interrupts});
 }
 
 Result<> CheckCreated(sandbox::Status status) {

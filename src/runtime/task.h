@@ -6,8 +6,8 @@
 #include <memory>
 #include <string>
 
+#include "base/interrupts.h"
 #include "base/result.h"
-#include "runtime/interrupts.h"
 
 namespace google::protobuf {
 class MessageLite;

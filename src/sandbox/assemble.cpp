@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "oci/pod.h"
 #include "rpc/server.h"
+#include "sandbox/host_cgroups.h"
 #include "sandbox/task_client.h"
 
 namespace kata::sandbox {
@@ -159,7 +160,17 @@ Result<std::shared_ptr<Sandbox>> StartSandbox(const asio::any_io_executor& execu
   parts.guest_seccomp = !plan.config.runtime.disable_guest_seccomp;
   TRY(CompleteState(plan));
   parts.directory = plan.directory.get();
-  parts.on_created = [shared_dir] {
+  const auto place_vcpus = [weak = std::weak_ptr<Machine>(machine), mounts = plan.mounts, leaves = plan.vcpu_cgroups] {
+    const auto machine = weak.lock();
+    if (!machine || leaves.empty()) return;
+    std::ignore = mounts.OnHost([&]() -> Result<> {
+      PlaceVcpus(leaves, machine->hypervisor().Pids());
+      return {};
+    });
+  };
+  parts.growth.grown = place_vcpus;
+  parts.on_created = [shared_dir, place_vcpus] {
+    place_vcpus();
     if (auto dropped = DropHostMounts(shared_dir); !dropped) log::Warn("{}", dropped.error().message());
   };
   grpc::CreateSandboxRequest request = TRY(SandboxRequest(plan));
@@ -170,6 +181,7 @@ Result<std::shared_ptr<Sandbox>> StartSandbox(const asio::any_io_executor& execu
   machine->timing().Record(Phase::kConfig, plan.began);
   auto sandbox = std::make_shared<Sandbox>(executor, std::move(parts));
   TRY(sandbox->Store());
+  if (plan.enter_cgroups) TRY(plan.enter_cgroups());
   machine->hypervisor().ServeConsole(std::move(console));
   asio::co_spawn(executor, Machine::Boot(machine, size.start, std::move(request)), asio::detached);
   return sandbox;

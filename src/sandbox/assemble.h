@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -26,9 +27,11 @@ struct SandboxPlan {
   oci::Bundle bundle;                                   // the first container's
   std::optional<network::Namespace> network_namespace;  // the pod's (NamespaceOf); none: it has the host's network
   network::HostNetwork host_network = network::HostNetwork::kRefused;
-  State state;            // the record so far
-  bool pod = false;       // more containers will come
-  bool standing = false;  // it is one without containers, too
+  State state;                              // the record so far
+  std::function<Result<>()> enter_cgroups;  // called when it is on record and nothing has been started; may be empty
+  std::vector<std::string> vcpu_cgroups;    // for the vCPUs alone; empty: they stay where this process is
+  bool pod = false;                         // more containers will come
+  bool standing = false;                    // it is one without containers, too
   std::chrono::steady_clock::time_point began = std::chrono::steady_clock::now();
 };
 

@@ -24,6 +24,7 @@ std::vector<std::string> SandboxArguments(const SandboxOptions& options) {
   std::vector<std::string> arguments = {"--id", options.id, "--bundle", options.bundle};
   if (!options.config_path.empty()) arguments.insert(arguments.end(), {"--config", options.config_path});
   for (const auto& path : options.cgroup_procs) arguments.insert(arguments.end(), {"--cgroup-procs", path});
+  for (const auto& path : options.vcpu_cgroups) arguments.insert(arguments.end(), {"--vcpu-cgroup", path});
   for (const auto& path : options.cgroup_paths) arguments.insert(arguments.end(), {"--cgroup", path});
   if (options.network_namespace) arguments.emplace_back("--network-namespace");
   if (options.debug) arguments.emplace_back("--debug");
@@ -52,6 +53,8 @@ Result<SandboxOptions> ParseSandboxArguments(const std::vector<std::string>& arg
       options.config_path = value;
     } else if (name == "--cgroup-procs") {
       options.cgroup_procs.push_back(value);
+    } else if (name == "--vcpu-cgroup") {
+      options.vcpu_cgroups.push_back(value);
     } else if (name == "--cgroup") {
       options.cgroup_paths.push_back(value);
     } else {

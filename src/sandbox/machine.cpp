@@ -58,6 +58,7 @@ std::string HeldProcesses(const std::vector<pid_t>& pids) {
 Machine::Machine(const asio::any_io_executor& executor, MachineParts parts)
     : executor_(executor),
       parts_(std::move(parts)),
+      vm_settled_(executor),
       settled_(executor),
       failed_(executor),
       cause_known_(executor),
@@ -109,6 +110,7 @@ asio::awaitable<Result<>> Machine::BootSteps(VmSize size, grpc::CreateSandboxReq
   }
   CO_TRY(co_await parts_.hypervisor->Start(std::move(spec)));
   vm_started_ = true;
+  vm_settled_.Happen();
   asio::co_spawn(executor_, WatchVm(self), asio::detached);
   timing_.Record(Phase::kVmm, began);
   CO_TRY(co_await GreetAgent(std::move(request)));
@@ -204,6 +206,7 @@ asio::awaitable<void> Machine::Conclude(std::shared_ptr<Machine> self, std::stri
   log::Error("the sandbox failed: {}", self->failure_);
   self->parts_.hypervisor->Kill();
   self->failed_.Happen();
+  self->vm_settled_.Happen();
   self->settled_.Happen();
   if (self->agent_) self->agent_->connection().Close();
 }
@@ -267,6 +270,7 @@ asio::awaitable<void> Machine::Stop(bool graceful) {
   if (virtiofsd_.process.running() && vm_started_) co_await virtiofsd_exited_.WaitFor(kVirtiofsdExitDelay);
   virtiofsd_.End();
   if (agent_) agent_->connection().Close();
+  vm_settled_.Happen();
   settled_.Happen();
 }
 

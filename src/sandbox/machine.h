@@ -49,6 +49,8 @@ class Machine : public std::enable_shared_from_this<Machine> {
   // Waits for the boot, and for the guest's network to be as the pod's is now. kUnavailable, with all that is known of
   // the cause: stderr of the one that died, console.
   asio::awaitable<Result<>> Ready();
+  // Happens when the VMM runs, or will not.
+  const Event& vm_settled() const { return vm_settled_; }
   // Happens when the machine fails, in its boot or later; not when it is stopped.
   const Event& failed() const { return failed_; }
   const std::string& failure() const { return failure_; }
@@ -90,6 +92,7 @@ class Machine : public std::enable_shared_from_this<Machine> {
   std::shared_ptr<AgentClient> agent_;
   Timing timing_;
   VmSize size_;
+  Event vm_settled_;
   Event settled_;  // booted, or failed
   Event failed_;
   Event cause_known_;

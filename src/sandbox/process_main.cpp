@@ -83,6 +83,7 @@ Result<> Prepare(const std::vector<std::string>& arguments, Plan& plan) {
   if (!plan.options.debug) log::SetLevel(LogLevelOf(sandbox.config.runtime));
   // `create` has written it before, with what it made.
   if (auto state = LoadState(sandbox.directory.get())) sandbox.state = *std::move(state);
+  sandbox.vcpu_cgroups = plan.options.vcpu_cgroups;
   sandbox.state.cgroup_paths = plan.options.cgroup_paths;
   sandbox.mounts = TRY(MountNamespaces::EnterPrivate());
   sandbox.directory = TRY(ReopenDirectory(sandbox.directory.get()));

@@ -68,6 +68,7 @@ class Sandbox : public std::enable_shared_from_this<Sandbox> {
   std::map<std::string, std::shared_ptr<Container>>& containers() { return containers_; }
   bool ending() const { return end_.happened(); }
   bool standing() const { return parts_.standing; }
+  const MountNamespaces& mounts() const { return parts_.mounts; }
   const State& state() const { return parts_.state; }
 
   // Makes the container in the guest: shares its files, waits for the machine, asks the agent. All or nothing.

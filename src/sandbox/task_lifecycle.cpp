@@ -41,6 +41,7 @@ asio::awaitable<Result<task::CreateTaskResponse>> TaskService::Create(task::Crea
   }
   auto created = co_await CreateNamed(container, std::move(request));
   if (!created) {
+    if (hooks_) co_await hooks_->Stopped(container->id);
     containers.erase(container->id);
     // A sandbox that has nothing to run has no reason to be.
     if (containers.empty() && !sandbox_->standing()) sandbox_->RequestEnd(true);
@@ -58,6 +59,10 @@ asio::awaitable<Result<task::CreateTaskResponse>> TaskService::CreateNamed(std::
   setup.container = container->id;
   setup.terminal = bundle.spec.process().terminal();
   CO_TRY(co_await Attach(setup, request.stdin(), request.stdout(), request.stderr()));
+  if (hooks_) {
+    hooks_->Note(container->id, bundle);
+    CO_TRY(co_await hooks_->Created(container->id));
+  }
   ContainerFiles files{.bundle = std::move(bundle), .rootfs = request.rootfs()};
   CO_TRY(co_await sandbox_->CreateContainer(container, std::move(files), std::move(setup)));
   AnnounceCreate(request, *container->init);
@@ -98,7 +103,14 @@ asio::awaitable<Result<>> TaskService::StartInit(std::shared_ptr<Container> cont
   CO_TRY(started);
   machine.timing().Record(Phase::kStart, began);
   container->init->MarkRunning();
-  co_return sandbox_->Store();
+  CO_TRY(sandbox_->Store());
+  if (!hooks_) co_return Result<>();
+  auto hooked = co_await hooks_->Started(container->id);
+  if (!hooked) {
+    AgentProcess target = container->init->agent_process();
+    std::ignore = co_await machine.agent()->SignalProcess(target, SIGKILL);
+  }
+  co_return hooked;
 }
 
 asio::awaitable<Result<wkt::Empty>> TaskService::Exec(task::ExecProcessRequest request) {
@@ -185,6 +197,7 @@ asio::awaitable<Result<task::DeleteResponse>> TaskService::Delete(task::DeleteRe
   reply.mutable_exited_at()->set_nanos(process->exited_at_nanoseconds());
   if (process->exec().empty()) {
     co_await sandbox_->RemoveContainer(container);
+    if (hooks_) co_await hooks_->Stopped(container->id);
     AnnounceDelete(reply, container->id);
   } else {
     container->execs.erase(process->exec());

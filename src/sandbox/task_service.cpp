@@ -65,6 +65,7 @@ TaskService::TaskService(std::shared_ptr<Sandbox> sandbox, TaskDoor door)
       door_(std::move(door)),
       shutdown_(sandbox_->executor()),
       idle_(sandbox_->executor()) {
+  if (door_.runs_hooks) hooks_.emplace(sandbox_);
   sandbox_->OnInitEnd([this](ContainerProcess& process) { AnnounceExit(process); });
   Add("State", &TaskService::State);
   Add("Create", &TaskService::Create);

@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "protocol/shim.pb.h"
 #include "rpc/server.h"
+#include "sandbox/host_hooks.h"
 #include "sandbox/sandbox.h"
 #include "sandbox/stdio_source.h"
 #include "sandbox/task_events.h"
@@ -26,6 +27,8 @@ struct TaskDoor {
   TaskEventSink events;  // empty: nobody wants to know
   // Whether Pids tells of the processes in the guest, with an Info of our own. containerd's clients know neither.
   bool lists_guest = false;
+  // Whether the bundles' hooks are run here, on the host. kata-runtime runs them itself.
+  bool runs_hooks = false;
 };
 
 // Errors: kNotFound, kAlreadyExists, kFailedPrecondition (the state does not allow it), kUnavailable (the sandbox has
@@ -95,6 +98,7 @@ class TaskService {
 
   std::shared_ptr<Sandbox> sandbox_;
   TaskDoor door_;
+  std::optional<HostHooks> hooks_;
   std::map<const ContainerProcess*, std::optional<TaskEvent>> held_exits_;
   std::map<std::string, grpc::Process> exec_specs_;  // by "container/exec", from Exec to Start
   rpc::MethodTable table_;

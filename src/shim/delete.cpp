@@ -15,8 +15,10 @@
 #include "protocol/shim.pb.h"
 #include "rpc/client.h"
 #include "rpc/server.h"
+#include "sandbox/cgroup.h"
 #include "sandbox/container_process.h"
 #include "sandbox/directory.h"
+#include "sandbox/hooks.h"
 #include "sandbox/network/attach.h"
 #include "sandbox/state.h"
 #include "sandbox/task_client.h"
@@ -61,6 +63,16 @@ bool AskToEnd(const Arguments& arguments) {
   return answered;
 }
 
+// Of the container that the sandbox began with.
+void RunPoststop(const sandbox::State& state, const grpc::Spec& spec) {
+  if (spec.hooks().poststop().empty()) return;
+  const auto bundle = Open(state.bundle, O_PATH | O_DIRECTORY);
+  const int folder = bundle ? bundle->get() : -1;
+  sandbox::RunHooksLenient(
+      "poststop", spec.hooks().poststop(),
+      {.state = sandbox::HookState(state, sandbox::Status::kStopped), .working_directory = folder});
+}
+
 void EndLeftovers(const Arguments& arguments, const sandbox::State& state, bool heard) {
   sandbox::EndProcess(state.sandbox, heard ? kEndTime : milliseconds(0));
   for (const sandbox::ProcessRef& helper : state.helpers) sandbox::EndProcess(helper, milliseconds(0));
@@ -68,6 +80,8 @@ void EndLeftovers(const Arguments& arguments, const sandbox::State& state, bool 
   const auto text = ReadFile(state.bundle + "/config.json", oci::kMaxSpecBytes);
   const auto spec = text ? oci::ParseSpec(*text) : tl::unexpected<Error>(text.error());
   if (spec) sandbox::network::RemoveLeftovers(*spec, arguments.id);
+  if (spec && !heard) RunPoststop(state, *spec);
+  sandbox::RemoveCgroups(state.cgroup_paths);
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "rpc/server.h"
 #include "sandbox/assemble.h"
+#include "sandbox/cgroup.h"
 #include "sandbox/directory.h"
 #include "sandbox/ready.h"
 #include "sandbox/state.h"
@@ -43,6 +44,7 @@ Result<UniqueFd> Claim(const std::string& id) {
   const UniqueFd old = TRY(sandbox::OpenDirectory(sandbox::kDefaultRoot, id));
   const auto state = sandbox::LoadState(old.get());
   if (!state || sandbox::IsAlive(state->sandbox)) return claimed;
+  sandbox::RemoveCgroups(state->cgroup_paths);
   TRY(sandbox::RemoveDirectory(sandbox::kDefaultRoot, id));
   return sandbox::ClaimDirectory(sandbox::kDefaultRoot, id);
 }
@@ -54,6 +56,7 @@ Result<ShimParts> Prepare(const Arguments& arguments, int directory) {
   parts.debug = arguments.debug;
   parts.mounts = TRY(sandbox::MountNamespaces::EnterPrivate());
   parts.directory = TRY(sandbox::ReopenDirectory(directory));
+  parts.cgroups = std::make_shared<sandbox::CgroupVisit>();
   return parts;
 }
 
@@ -94,15 +97,20 @@ Result<> ClaimAndRun(const Arguments& arguments, UniqueFd listener, UniqueFd& re
   const UniqueFd directory = TRY(Claim(arguments.id));
   auto parts = Prepare(arguments, directory.get());
   sandbox::MountNamespaces mounts;
+  std::shared_ptr<sandbox::CgroupVisit> cgroups;
   Result<> done;
   if (parts) {
     mounts = parts->mounts;
+    cgroups = parts->cgroups;
     done = RunShim(arguments, *std::move(parts), std::move(listener), ready);
   } else {
     done = tl::unexpected<Error>(std::move(parts).error());
   }
   sandbox::EndOrphans();
-  auto removed = mounts.OnHost([&] { return RemoveTraces(arguments); });
+  auto removed = mounts.OnHost([&] {
+    if (cgroups) cgroups->End();
+    return RemoveTraces(arguments);
+  });
   if (!removed) log::Warn("cannot remove the sandbox's folder: {}", removed.error().message());
   return done;
 }

@@ -103,6 +103,19 @@ Result<> ShimService::Begin(const Beginning& beginning) {
   const std::string config_path = ConfigPathOf(beginning.options);
   plan.config = TRY(plan.mounts.OnHost([&] { return sandbox::LoadConfig(config_path, plan.bundle, true); }));
   if (parts_.debug || plan.config.runtime.enable_debug) log::SetLevel(log::Level::kDebug);
+  sandbox::CgroupStay stay = TRY(plan.mounts.OnHost([&]() -> Result<sandbox::CgroupStay> {
+    const std::string path = TRY(sandbox::SandboxCgroupPath(plan.bundle.spec.linux().cgroupspath(), plan.id));
+    return sandbox::PlanCgroupStay(path, plan.id, plan.config.runtime.sandbox_cgroup_only);
+  }));
+  // On record before they are made, so that the action `delete` finds them.
+  plan.state.cgroup_paths = stay.made;
+  plan.vcpu_cgroups = stay.vcpu_folders;
+  plan.enter_cgroups = [this, &plan, &stay] {
+    return plan.mounts.OnHost([&]() -> Result<> {
+      *parts_.cgroups = sandbox::CgroupVisit::Enter(std::move(stay));
+      return {};
+    });
+  };
   plan.directory = std::move(parts_.directory);
   auto sandbox = sandbox::StartSandbox(executor_, plan);
   parts_.directory = std::move(plan.directory);
@@ -110,6 +123,7 @@ Result<> ShimService::Begin(const Beginning& beginning) {
   sandbox::TaskDoor door;
   door.stdio = std::make_unique<UriStdioSource>(executor_, parts_.namespace_name, parts_.mounts);
   door.events = [publisher = parts_.publisher](sandbox::TaskEvent event) { publisher->Publish(std::move(event)); };
+  door.runs_hooks = true;
   task_ = std::make_unique<sandbox::TaskService>(sandbox_, std::move(door));
   clock_gettime(CLOCK_REALTIME, &created_at_);
   asio::co_spawn(executor_, RunSandbox(sandbox_), asio::detached);

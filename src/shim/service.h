@@ -14,6 +14,7 @@
 #include "protocol/sandbox.pb.h"
 #include "protocol/shim.pb.h"
 #include "rpc/server.h"
+#include "sandbox/host_cgroups.h"
 #include "sandbox/mount_namespace.h"
 #include "sandbox/sandbox.h"
 #include "sandbox/task_service.h"
@@ -31,6 +32,7 @@ struct ShimParts {
   UniqueFd directory;  // ROOT/ID, opened in this process's own mount namespace
   sandbox::MountNamespaces mounts;
   std::shared_ptr<Publisher> publisher;
+  std::shared_ptr<sandbox::CgroupVisit> cgroups;  // gets the stay that begins with the sandbox
 };
 
 class ShimService {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "runtime/hooks.h"
+#include "sandbox/hooks.h"
 
 #include <poll.h>
 #include <sys/mman.h>
@@ -8,11 +8,10 @@
 #include <chrono>
 #include <nlohmann/json.hpp>
 
-#include "base/child.h"
 #include "base/files.h"
 #include "base/log.h"
 
-namespace kata::runtime {
+namespace kata::sandbox {
 namespace {
 
 // How much of a failed hook's output is shown.
@@ -35,7 +34,7 @@ std::string Output(const UniqueFd& file) {
 }
 
 // Waits for the end of a hook, or of its time.
-Result<ExitStatus> Await(Child& child, int64_t timeout_seconds, const Interrupts* interrupts) {
+Result<> Await(RunningHook& hook, int64_t timeout_seconds, const Interrupts* interrupts) {
   using Clock = std::chrono::steady_clock;
   const auto deadline = Clock::now() + std::chrono::seconds(timeout_seconds);
   for (;;) {
@@ -44,26 +43,31 @@ Result<ExitStatus> Await(Child& child, int64_t timeout_seconds, const Interrupts
       const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
       wait = static_cast<int>(std::clamp<int64_t>(left, 0, INT32_MAX));
     }
-    pollfd waits[] = {{.fd = child.pidfd(), .events = POLLIN, .revents = 0},
+    pollfd waits[] = {{.fd = hook.pidfd(), .events = POLLIN, .revents = 0},
                       {.fd = interrupts != nullptr ? interrupts->fd() : -1, .events = POLLIN, .revents = 0}};
     const int ready = poll(waits, 2, wait);
     if (ready < 0 && errno != EINTR) return FailErrno("cannot wait for the hook");
-    if (ready == 0 && Clock::now() >= deadline) {
-      child.End();
-      return Fail(Code::kDeadlineExceeded, "hook ran past specified timeout of {}.0s", timeout_seconds);
-    }
-    if (waits[0].revents != 0) return child.Wait();
+    if (ready == 0 && Clock::now() >= deadline) return hook.Overdue(timeout_seconds);
+    if (waits[0].revents != 0) return hook.Conclude();
     if (waits[1].revents != 0) {
-      child.End();
+      hook.End();
       return Fail(Code::kCancelled, "interrupted by signal {}", interrupts->Next());
     }
   }
 }
 
 Result<> RunHook(const grpc::Hook& hook, const HookContext& context) {
+  RunningHook running = TRY(RunningHook::Start(hook, context));
+  return Await(running, hook.timeout(), context.interrupts);
+}
+
+}  // namespace
+
+Result<RunningHook> RunningHook::Start(const grpc::Hook& hook, const HookContext& context) {
+  RunningHook running;
   const UniqueFd input = TRY(MemoryFile("hook-stdin", context.state));
-  const UniqueFd output = TRY(MemoryFile("hook-stdout"));
-  const UniqueFd errors = TRY(MemoryFile("hook-stderr"));
+  running.output_ = TRY(MemoryFile("hook-stdout"));
+  running.errors_ = TRY(MemoryFile("hook-stderr"));
   Command command;
   command.path = hook.path();
   command.argv.assign(hook.args().begin(), hook.args().end());
@@ -71,26 +75,33 @@ Result<> RunHook(const grpc::Hook& hook, const HookContext& context) {
   // Exactly what the bundle says: the environment of an engine is not for hooks.
   command.env.emplace(hook.env().begin(), hook.env().end());
   command.stdin_fd = input.get();
-  command.stdout_fd = output.get();
-  command.stderr_fd = errors.get();
+  command.stdout_fd = running.output_.get();
+  command.stderr_fd = running.errors_.get();
   command.working_directory = context.working_directory;
   if (context.network_namespace >= 0) command.join_namespaces = {context.network_namespace};
-  Child child = TRY(Spawn(command));
-  const ExitStatus end = TRY(Await(child, hook.timeout(), context.interrupts));
+  running.child_ = TRY(Spawn(command));
+  return running;
+}
+
+Result<> RunningHook::Conclude() {
+  const ExitStatus end = TRY(child_.Wait());
   if (end.Shell() == 0) return {};
   const std::string how =
       end.signal != 0 ? fmt::format("signal: {}", end.signal) : fmt::format("exit status {}", end.code);
-  return Fail(Code::kAborted, "{}, stdout: {}, stderr: {}", how, Output(output), Output(errors));
+  return Fail(Code::kAborted, "{}, stdout: {}, stderr: {}", how, Output(output_), Output(errors_));
 }
 
-}  // namespace
+Result<> RunningHook::Overdue(int64_t timeout_seconds) {
+  child_.End();
+  return Fail(Code::kDeadlineExceeded, "hook ran past specified timeout of {}.0s", timeout_seconds);
+}
 
-std::string HookState(const sandbox::State& state, sandbox::Status status) {
+std::string HookState(const State& state, Status status) {
   nlohmann::ordered_json json;
   json["ociVersion"] = state.oci_version;
   json["id"] = state.id;
-  json["status"] = sandbox::StatusName(status);
-  if (status != sandbox::Status::kStopped) json["pid"] = state.standin.pid;
+  json["status"] = StatusName(status);
+  if (status != Status::kStopped) json["pid"] = state.standin.pid;
   json["bundle"] = state.bundle;
   if (!state.annotations.empty()) json["annotations"] = state.annotations;
   return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
@@ -111,4 +122,4 @@ void RunHooksLenient(const char* kind, const HookList& hooks, const HookContext&
   }
 }
 
-}  // namespace kata::runtime
+}  // namespace kata::sandbox

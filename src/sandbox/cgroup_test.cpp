@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "runtime/cgroup.h"
+#include "sandbox/cgroup.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -10,7 +10,7 @@
 #include "base/child.h"
 #include "base/files.h"
 
-namespace kata::runtime {
+namespace kata::sandbox {
 namespace {
 
 using testing::Contains;
@@ -139,4 +139,4 @@ TEST(Cgroups, AHostWithoutWritableOnesIsNoError) {
 }
 
 }  // namespace
-}  // namespace kata::runtime
+}  // namespace kata::sandbox

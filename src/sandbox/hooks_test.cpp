@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "runtime/hooks.h"
+#include "sandbox/hooks.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -15,7 +15,7 @@
 #include "base/files.h"
 #include "sandbox/network/namespace.h"
 
-namespace kata::runtime {
+namespace kata::sandbox {
 namespace {
 
 using testing::HasSubstr;
@@ -109,7 +109,7 @@ TEST_F(Hooks, ThatIgnoreALargeStateOrWriteALotDoNotBlock) {
 }
 
 TEST_F(Hooks, JoinTheContainersNetworkNamespace) {
-  auto network = sandbox::network::Namespace::New();
+  auto network = network::Namespace::New();
   ASSERT_TRUE(network) << network.error().message();
   struct stat theirs {
   }, ours{};
@@ -141,18 +141,17 @@ TEST_F(Hooks, PoststopFailuresDoNotEndThem) {
 }
 
 TEST(HookState, IsTheRuntimeSpecsState) {
-  sandbox::State state;
+  State state;
   state.id = "c1";
   state.oci_version = "1.0.2";
   state.standin.pid = 42;
   state.bundle = "/b";
   state.annotations = {{"a", "b"}};
-  EXPECT_EQ(HookState(state, sandbox::Status::kCreating),
+  EXPECT_EQ(HookState(state, Status::kCreating),
             R"({"ociVersion":"1.0.2","id":"c1","status":"creating","pid":42,"bundle":"/b","annotations":{"a":"b"}})");
   state.annotations.clear();
-  EXPECT_EQ(HookState(state, sandbox::Status::kStopped),
-            R"({"ociVersion":"1.0.2","id":"c1","status":"stopped","bundle":"/b"})");
+  EXPECT_EQ(HookState(state, Status::kStopped), R"({"ociVersion":"1.0.2","id":"c1","status":"stopped","bundle":"/b"})");
 }
 
 }  // namespace
-}  // namespace kata::runtime
+}  // namespace kata::sandbox

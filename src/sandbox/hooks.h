@@ -7,12 +7,13 @@
 
 #include <string>
 
+#include "base/child.h"
+#include "base/interrupts.h"
 #include "base/result.h"
 #include "protocol/oci.pb.h"
-#include "runtime/interrupts.h"
 #include "sandbox/state.h"
 
-namespace kata::runtime {
+namespace kata::sandbox {
 
 using HookList = google::protobuf::RepeatedPtrField<grpc::Hook>;
 
@@ -24,8 +25,27 @@ struct HookContext {
   const Interrupts* interrupts = nullptr;  // end a hook that runs; may be null
 };
 
+// A hook that has been started. Destroying it kills it.
+class RunningHook {
+ public:
+  static Result<RunningHook> Start(const grpc::Hook& hook, const HookContext& context);
+
+  pid_t pid() const { return child_.pid(); }
+  int pidfd() const { return child_.pidfd(); }
+  // Waits for its end. kAborted: its exit status is not 0, with what it has printed.
+  Result<> Conclude();
+  // Kills it, and says that it took longer than it may.
+  Result<> Overdue(int64_t timeout_seconds);
+  void End() { child_.End(); }
+
+ private:
+  Child child_;
+  UniqueFd output_;
+  UniqueFd errors_;
+};
+
 // The state as the runtime-spec gives it to hooks.
-std::string HookState(const sandbox::State& state, sandbox::Status status);
+std::string HookState(const State& state, Status status);
 
 // Runs them one after the other; the first that fails (cannot be started, exit status other than 0, out of time) ends
 // it: "error running createRuntime hook #0: exit status 1, stdout: ..., stderr: ...".
@@ -34,4 +54,4 @@ Result<> RunHooks(const char* kind, const HookList& hooks, const HookContext& co
 // Runs all of them; failures are logged and no more, as the runtime-spec says of poststop.
 void RunHooksLenient(const char* kind, const HookList& hooks, const HookContext& context);
 
-}  // namespace kata::runtime
+}  // namespace kata::sandbox

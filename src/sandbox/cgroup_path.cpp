@@ -6,9 +6,9 @@
 #include <filesystem>
 
 #include "base/files.h"
-#include "runtime/cgroup.h"
+#include "sandbox/cgroup.h"
 
-namespace kata::runtime {
+namespace kata::sandbox {
 namespace {
 
 std::vector<std::string> Split(std::string_view text, char separator) {
@@ -146,4 +146,4 @@ Result<std::vector<std::string>> CgroupsOf(pid_t pid) {
   return folders;
 }
 
-}  // namespace kata::runtime
+}  // namespace kata::sandbox

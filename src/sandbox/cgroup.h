@@ -12,7 +12,7 @@
 
 #include "base/result.h"
 
-namespace kata::runtime {
+namespace kata::sandbox {
 
 // One mounted hierarchy of cgroups.
 struct Hierarchy {
@@ -63,4 +63,4 @@ void EnterCgroups(const std::vector<std::string>& leaves, pid_t pid);
 // Removes folders that MakeCgroups made, children first. One with processes or cgroups of strangers stays.
 void RemoveCgroups(const std::vector<std::string>& made);
 
-}  // namespace kata::runtime
+}  // namespace kata::sandbox

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "runtime/interrupts.h"
+#include "base/interrupts.h"
 
 #include <sys/signalfd.h>
 
-namespace kata::runtime {
+namespace kata {
 
 Result<Interrupts> Interrupts::Block(const sigset_t& signals) {
   if (sigprocmask(SIG_BLOCK, &signals, nullptr) != 0) return FailErrno("cannot block signals");
@@ -36,4 +36,4 @@ int Interrupts::Next() const {
   return static_cast<int>(info.ssi_signo);
 }
 
-}  // namespace kata::runtime
+}  // namespace kata

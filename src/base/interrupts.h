@@ -7,7 +7,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 
-namespace kata::runtime {
+namespace kata {
 
 // Blocks the signals for the rest of the process's life. Children started by Spawn do not inherit that.
 class Interrupts {
@@ -28,4 +28,4 @@ class Interrupts {
   UniqueFd fd_;
 };
 
-}  // namespace kata::runtime
+}  // namespace kata

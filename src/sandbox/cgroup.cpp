@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "runtime/cgroup.h"
+#include "sandbox/cgroup.h"
 
 #include <poll.h>
 #include <sys/stat.h>
@@ -10,7 +10,7 @@
 #include "base/files.h"
 #include "base/log.h"
 
-namespace kata::runtime {
+namespace kata::sandbox {
 namespace {
 
 // How often a cgroup is tried again whose last process (an exec's stand-in, say) is still on its way out, and the pause
@@ -122,4 +122,4 @@ void RemoveCgroups(const std::vector<std::string>& made) {
   }
 }
 
-}  // namespace kata::runtime
+}  // namespace kata::sandbox

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the processes of a sandbox are among the host's cgroups, and that nothing of it stays."""
+import glob
+import json
+import os
+import pathlib
+import signal
+
+import harness
+import leaks
+from containerd import ContainerdCase
+from cri import CriCase
+
+CGROUPS = pathlib.Path("/sys/fs/cgroup")
+HIERARCHIES = [path for path in CGROUPS.glob("*/cgroup.procs")] or [CGROUPS / "cgroup.procs"]
+
+
+def members(path, file="cgroup.procs"):
+    """The ids in a cgroup, one set for each hierarchy that has it."""
+    return [
+        set(map(int, (procs.parent / path.lstrip("/") / file).read_text().split()))
+        for procs in HIERARCHIES
+        if (procs.parent / path.lstrip("/") / file).exists()
+    ]
+
+
+def folders(path):
+    return [str(procs.parent / path.lstrip("/")) for procs in HIERARCHIES if (procs.parent / path.lstrip("/")).exists()]
+
+
+def vcpu_threads(pid):
+    tasks = pathlib.Path(f"/proc/{pid}/task")
+    return {int(task.name) for task in tasks.iterdir() if (task / "comm").read_text().startswith("CPU ")}
+
+
+class StayMixin:
+    """Checks of one sandbox: state is its state.json."""
+
+    def pids(self, state):
+        helpers = {helper["pid"]: leaks.process(helper["pid"])[2] for helper in state["helpers"]}
+        qemu = next(pid for pid, command in helpers.items() if "qemu" in command)
+        return state["sandbox"]["pid"], qemu, set(helpers)
+
+    def assert_all_in(self, state, path):
+        process, _, helpers = self.pids(state)
+        found = members(path)
+        self.assertEqual(len(found), len(HIERARCHIES), f"{path} is in every hierarchy")
+        for inside in found:
+            self.assertLessEqual({process, *helpers}, inside)
+
+    def assert_split(self, state, path, overhead):
+        process, qemu, helpers = self.pids(state)
+        vcpus = vcpu_threads(qemu)
+        self.assertTrue(vcpus)
+        for procs in HIERARCHIES:
+            above, below = (procs.parent / name.lstrip("/") for name in (overhead, path))
+            inside = set(map(int, (above / "cgroup.procs").read_text().split()))
+            self.assertIn(process, inside)
+            self.assertLessEqual(helpers - {qemu}, inside)
+            if (below / "tasks").exists():
+                self.assertEqual(set(map(int, (below / "tasks").read_text().split())) & vcpus, vcpus)
+                self.assertNotIn(qemu, set(map(int, (below / "tasks").read_text().split())))
+            else:
+                self.assertIn(qemu, set(map(int, (below / "cgroup.procs").read_text().split())))
+
+
+class ShimTest(ContainerdCase, StayMixin):
+    def test_everything_is_in_the_sandboxs(self):
+        name = self.sleeping()
+        self.assert_all_in(self.state(name), f"/default/kata_{name}")
+        self.assert_run(self.ctr("task", "kill", "-s", "KILL", name))
+        self.assert_run(self.ctr("task", "rm", "--force", name))
+        harness.wait_for(lambda: not folders(f"/default/kata_{name}"), "the cgroups are gone")
+
+    def test_only_the_vcpus(self):
+        config = self.world.tmp / "configuration.toml"
+        config.write_text("[runtime]\nsandbox_cgroup_only = false\n")
+        name = self.name()
+        flags = ("--runtime-config-path", config, "--runtime", "io.containerd.kata.v2")
+        self.assert_run(self.ctr("run", "-d", *flags, "example.test/busybox:latest", name, "sleep", "1000"))
+        self.assert_split(self.state(name), f"/default/kata_{name}", f"/kata_overhead/{name}")
+        self.ctr("task", "rm", "--force", name)
+        harness.wait_for(lambda: not folders(f"/default/kata_{name}") + folders("/kata_overhead"), "all are gone")
+
+    def test_a_shim_that_is_killed(self):
+        name = self.sleeping()
+        self.assertTrue(folders(f"/default/kata_{name}"))
+        os.kill(self.state(name)["sandbox"]["pid"], signal.SIGKILL)
+        harness.wait_for(lambda: self.status(name) in ("STOPPED", "GONE"), "containerd has noticed")
+        harness.wait_for(lambda: not folders(f"/default/kata_{name}"), "the action delete has removed the cgroups")
+
+    def test_a_start_that_fails(self):
+        def there():
+            return [folder for procs in HIERARCHIES for folder in glob.glob(f"{procs.parent}/default/*")]
+
+        before = there()
+        self.assertNotEqual(self.run_container("/no/such/command").status, 0)
+        harness.wait_for(lambda: there() == before, "nothing stays")
+
+
+class PodTest(CriCase, StayMixin):
+    def test_the_pods_own(self):
+        """In the cgroup that the kubelet has made for the pod, beside what a runtime of processes would use."""
+        parent = f"/{leaks.TAG}pod"
+        config = self.pod_config(self.name())
+        config.linux.cgroup_parent = parent
+        pod, _ = self.run_pod(config=config)
+        state = json.loads(pathlib.Path("/run/kata", pod, "state.json").read_text())
+        self.assert_all_in(state, f"{parent}/kata_{pod}")
+        self.call("StopPodSandbox", pod_sandbox_id=pod)
+        self.call("RemovePodSandbox", pod_sandbox_id=pod)
+        self.pods.remove(pod)
+        harness.wait_for(lambda: not folders(parent), "also the parent, which the shim has made")
+
+
+@harness.kata_only
+class RuntimeTest(harness.Case, StayMixin):
+    def test_everything_is_in_the_containers(self):
+        c = self.started()
+        self.assert_all_in(c.record(), f"/{c.id}")
+        self.assertIn(c.state()["pid"], members(f"/{c.id}")[0])
+        self.assert_run(c.delete("--force"))
+        self.assert_nothing_left()
+
+    def test_only_the_vcpus(self):
+        self.world.configure("[runtime]\nsandbox_cgroup_only = false\n")
+        c = self.started()
+        self.assert_split(c.record(), f"/{c.id}", f"/kata_overhead/{c.id}")
+        self.assertIn(c.state()["pid"], members(f"/{c.id}")[0], "the stand-in is where engines look")
+        # A new vCPU goes where the others are.
+        self.assert_run(self.world.runtime("update", "--cpu-quota", "100000", c.id))
+        self.assert_split(c.record(), f"/{c.id}", f"/kata_overhead/{c.id}")
+        self.assert_run(c.delete("--force"))
+        self.assert_nothing_left()
+
+    def test_a_sandbox_process_that_is_killed(self):
+        self.world.configure("[runtime]\nsandbox_cgroup_only = false\n")
+        c = self.started()
+        os.kill(c.record()["sandbox"]["pid"], signal.SIGKILL)
+        self.assert_run(c.delete("--force"))
+        self.assert_nothing_left()
+
+
+if __name__ == "__main__":
+    harness.main()
