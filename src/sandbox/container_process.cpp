@@ -67,7 +67,10 @@ AgentProcess ContainerProcess::agent_process() const {
   return {.container = setup_.container, .exec = setup_.exec.empty() ? setup_.container : setup_.exec};
 }
 
-pid_t ContainerProcess::pid() const { return setup_.standin ? setup_.standin->pid() : getpid(); }
+pid_t ContainerProcess::pid() const {
+  if (setup_.standin) return setup_.standin->pid();
+  return setup_.vmm > 0 ? setup_.vmm : getpid();
+}
 
 void ContainerProcess::MarkRunning() {
   // It may have ended before the answer to its start was here.

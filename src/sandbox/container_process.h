@@ -41,6 +41,7 @@ class ContainerProcess : public std::enable_shared_from_this<ContainerProcess> {
     bool terminal = false;
     StdioNames names;
     std::shared_ptr<Standin> standin;  // null: none
+    pid_t vmm = 0;                     // the VMM's, where it is known already
     std::shared_ptr<Stdio> stdio;
     // One that has not ended so long after SIGKILL has a machine that hangs, which is failed then. 0: nobody looks.
     std::chrono::milliseconds kill_timeout{0};
@@ -62,8 +63,10 @@ class ContainerProcess : public std::enable_shared_from_this<ContainerProcess> {
   int exit_status() const { return exit_status_; }
   int64_t exited_at_seconds() const { return exited_at_.tv_sec; }
   int32_t exited_at_nanoseconds() const { return static_cast<int32_t>(exited_at_.tv_nsec); }
-  // The stand-in's, or this process's own when there is none.
+  // The stand-in's. When there is none the VMM's, which is in the pod's network namespace: Docker and CNI's tools look
+  // for that by a container's pid, and would work on the host's network if they were given this process's.
   pid_t pid() const;
+  void RunsIn(pid_t vmm) { setup_.vmm = vmm; }
   const Event& ended() const { return ended_; }
 
   // The guest is being asked to make the process; until then a stand-in that is killed ends it without a word to the

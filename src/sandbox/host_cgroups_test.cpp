@@ -59,7 +59,9 @@ TEST(CgroupVisit, LeavesNothing) {
   visit.End();
   EXPECT_EQ(*CgroupsOf(getpid()), *before);
   for (const std::string& folder : made) {
-    if (folder.ends_with(id)) EXPECT_NE(access(folder.c_str(), F_OK), 0) << folder;
+    // The parent of all overhead may be another sandbox's, too.
+    if (!folder.ends_with(id)) continue;
+    EXPECT_NE(access(folder.c_str(), F_OK), 0) << folder;
   }
 }
 

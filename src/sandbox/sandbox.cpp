@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "oci/guest_spec.h"
+#include "sandbox/huge_pages.h"
 
 namespace kata::sandbox {
 namespace {
@@ -57,6 +58,7 @@ asio::awaitable<Result<>> Sandbox::CreateContainer(std::shared_ptr<Container> co
     process->End(kKilledStatus);
     co_return tl::unexpected<Error>(co_await machine().Explain(std::move(created).error()));
   }
+  if (const auto vmm = machine().hypervisor().Pids(); !vmm.empty()) process->RunsIn(vmm.front());
   container->init = process;
   process->Follow(machine().agent());
   if (container->id == parts_.state.id) {
@@ -98,6 +100,7 @@ asio::awaitable<Result<>> Sandbox::CreateInGuest(Container& container, Container
     CO_TRY(
         ShareWithGuest(*parts_.shared_files, parts_.mounts, container.id, std::move(host), request, container.shared));
   }
+  CO_TRY(SizeHugePages(request));
   CO_TRY(co_await machine().Ready());
   auto began = Timing::Clock::now();
   CO_TRY(co_await growth_->Admit(container.id, limits));
@@ -113,7 +116,8 @@ asio::awaitable<Result<>> Sandbox::UpdateContainer(std::string id, grpc::LinuxRe
   grpc::Spec spec;
   *spec.mutable_linux()->mutable_resources() = std::move(resources);
   grpc::Spec guest = oci::GuestSpec(spec);
-  auto updated = co_await machine().agent()->UpdateContainer(id, std::move(*guest.mutable_linux()->mutable_resources()));
+  auto updated =
+      co_await machine().agent()->UpdateContainer(id, std::move(*guest.mutable_linux()->mutable_resources()));
   updated ? growth_->Taken(id) : growth_->Refused(id);
   co_return updated;
 }

@@ -16,6 +16,9 @@ namespace {
 constexpr uint64_t kMib = 1U << 20U;
 constexpr uint64_t kDefaultPeriod = 100000;  // microseconds, of the kernel's CFS bandwidth control
 
+// Some write a number of this order where they mean none.
+constexpr uint64_t kNoLimit = uint64_t{1} << 60U;
+
 // A number with a size's letter, as the kernel reads the files of a cgroup; 0 for "max" and what is none.
 int64_t ReadSize(std::string_view text) {
   int64_t number = 0;
@@ -69,7 +72,11 @@ Demand Larger(const Demand& a, const Demand& b) {
 }
 
 Demand DemandOf(const grpc::LinuxResources& resources) {
-  const auto bytes = static_cast<uint64_t>(MemoryLimit(resources));
+  auto bytes = static_cast<uint64_t>(MemoryLimit(resources));
+  // Huge pages are not of the memory limit.
+  for (const auto& pages : resources.hugepagelimits()) {
+    if (pages.limit() < kNoLimit) bytes += pages.limit();
+  }
   return {.memory_mib = bytes / kMib + (bytes % kMib != 0 ? 1 : 0), .cpus = CpuLimit(resources)};
 }
 
@@ -85,6 +92,12 @@ grpc::LinuxResources Updated(const grpc::LinuxResources& before, const grpc::Lin
     after.mutable_unified()->erase("cpu.max");
   }
   if (update.cpu().period() != 0) after.mutable_cpu()->set_period(update.cpu().period());
+  for (const auto& pages : update.hugepagelimits()) {
+    auto& all = *after.mutable_hugepagelimits();
+    const auto same =
+        std::find_if(all.begin(), all.end(), [&pages](const auto& one) { return one.pagesize() == pages.pagesize(); });
+    *(same != all.end() ? &*same : all.Add()) = pages;
+  }
   for (const char* name : {"memory.max", "cpu.max"}) {
     const auto found = update.unified().find(name);
     if (found != update.unified().end()) (*after.mutable_unified())[name] = found->second;
@@ -119,9 +132,8 @@ Result<VmSize> SizeVm(const config::HypervisorConfig& config, const Demand& dema
   if (demand.memory_mib > 0 && config.overhead_memory > 0) memory = config.overhead_memory;
   double vcpus = config.default_vcpus < 0 ? host.cpus : config.default_vcpus;
   if (demand.cpus > 0 && config.overhead_vcpus > 0) vcpus = config.overhead_vcpus;
-  return VmSize{
-      .vcpus = static_cast<uint32_t>(std::clamp<double>(std::ceil(vcpus + demand.cpus), 1, largest.vcpus)),
-      .memory_mib = std::min(memory + demand.memory_mib, largest.memory_mib)};
+  return VmSize{.vcpus = static_cast<uint32_t>(std::clamp<double>(std::ceil(vcpus + demand.cpus), 1, largest.vcpus)),
+                .memory_mib = std::min(memory + demand.memory_mib, largest.memory_mib)};
 }
 
 }  // namespace kata::sandbox

@@ -35,7 +35,7 @@ Demand operator+(const Demand& a, const Demand& b);
 // The larger of each.
 Demand Larger(const Demand& a, const Demand& b);
 
-// What the resources leave a container: memory.limit, rounded up, and cpu.quota / cpu.period. What unified says in
+// What the resources leave a container: memory.limit and hugepageLimits, rounded up, and cpu.quota / cpu.period. What unified says in
 // memory.max and cpu.max counts in their place, as it does in the guest.
 Demand DemandOf(const grpc::LinuxResources& resources);
 

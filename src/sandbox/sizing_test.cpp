@@ -82,6 +82,22 @@ TEST(Sizing, AnOverheadTakesTheBasesPlaceBesideALimit) {
   EXPECT_EQ(*SizeVm(config, {.memory_mib = 300, .cpus = 1.5}, kHost), (VmSize{2, 400}));
 }
 
+TEST(Sizing, HugePagesAreBesideTheMemoryLimit) {
+  grpc::LinuxResources resources;
+  resources.mutable_memory()->set_limit(64 * kMib);
+  auto& pages = *resources.add_hugepagelimits();
+  pages.set_pagesize("2MB");
+  pages.set_limit(20 * kMib);
+  auto& unlimited = *resources.add_hugepagelimits();
+  unlimited.set_pagesize("1GB");
+  unlimited.set_limit(std::numeric_limits<int64_t>::max());
+  EXPECT_EQ(DemandOf(resources), (Demand{84, 0}));
+  grpc::LinuxResources update;
+  *update.add_hugepagelimits() = pages;
+  update.mutable_hugepagelimits(0)->set_limit(10 * kMib);
+  EXPECT_EQ(DemandOf(Updated(resources, update)), (Demand{74, 0}));
+}
+
 TEST(Sizing, AnUpdateChangesWhatItNames) {
   grpc::LinuxResources before;
   before.mutable_memory()->set_limit(64 * kMib);

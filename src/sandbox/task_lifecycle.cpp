@@ -132,6 +132,7 @@ asio::awaitable<Result<wkt::Empty>> TaskService::Exec(task::ExecProcessRequest r
   ContainerProcess::Setup setup;
   setup.container = container->id;
   setup.exec = request.exec_id();
+  if (!container->init->has_standin()) setup.vmm = container->init->pid();
   setup.terminal = request.terminal();
   CO_TRY(co_await Attach(setup, request.stdin(), request.stdout(), request.stderr()));
   std::weak_ptr<Container> weak = container;

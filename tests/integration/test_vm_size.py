@@ -3,8 +3,10 @@
 import os
 import pathlib
 import re
+import subprocess
 
 import harness
+from containerd import ContainerdCase
 from cri import CriCase
 from harness import Case
 
@@ -186,6 +188,43 @@ class PodTest(CriCase, SizeCase):
         with self.assertRaisesRegex(Exception, "memory.limit: .* more than this host has"):
             self.start_container(pod, "two", change=self.limited(half))
         self.start_container(pod, "three", change=self.limited(64))
+
+
+class HugePagesTest(ContainerdCase):
+    """A volume of huge pages, as the kubelet mounts it: without a size, which is the container's limit."""
+
+    def volume(self):
+        folder = self.world.tmp / "kubernetes.io~empty-dir/huge"
+        folder.mkdir(parents=True)
+        subprocess.run(["mount", "-t", "hugetlbfs", "-o", "pagesize=2M", "hugetlbfs", folder], check=True)
+        self.addCleanup(subprocess.run, ["umount", folder], check=True)
+        return folder
+
+    def run_pod_of_one(self, limits):
+        bundle = self.container("/bin/sleep", "10000")
+        bundle.spec["root"]["path"] = str(bundle.rootfs)
+        bundle.spec["annotations"] = {"io.kubernetes.cri.container-type": "sandbox"}
+        bundle.linux["cgroupsPath"] = f"/default/{bundle.id}"
+        bundle.linux["resources"]["hugepageLimits"] = limits
+        bundle.mount(self.volume(), "/huge", "rbind", "rw")
+        bundle.write()
+        flags = ("--runtime", "io.containerd.kata.v2", "--config", bundle.bundle / "config.json")
+        return bundle.id, self.ctr("run", "-d", *flags, bundle.id)
+
+    def test_a_volume(self):
+        name, result = self.run_pod_of_one([{"pageSize": "2MB", "limit": 20 * MIB}])
+        self.assert_run(result)
+        self.assertIn("pagesize=2M,size=20M", self.exec(name, "grep", "/huge", "/proc/mounts").out.replace("20480K", "20M"))
+        total = "grep HugePages_Total /proc/meminfo"
+        self.assertEqual(self.exec(name, "sh", "-c", total).out.split()[1], "10")
+        self.assert_run(self.exec(name, "fallocate", "-l", str(20 * MIB), "/huge/all"))
+        self.assertEqual(self.exec(name, "grep", "HugePages_Free", "/proc/meminfo").out.split()[1], "0")
+        self.assertNotEqual(self.exec(name, "fallocate", "-l", str(2 * MIB), "/huge/more").status, 0)
+
+    def test_without_a_limit(self):
+        _, result = self.run_pod_of_one([])
+        self.assertNotEqual(result.status, 0)
+        self.assertRegex(result.err, "hugepageLimits has none for pages of 2048 KiB")
 
 
 if __name__ == "__main__":
