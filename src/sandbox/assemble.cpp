@@ -120,6 +120,7 @@ Result<std::shared_ptr<Sandbox>> StartSandbox(const asio::any_io_executor& execu
   parts.pod = plan.pod;
   parts.standing = plan.standing;
   parts.guest_seccomp = !plan.config.runtime.disable_guest_seccomp;
+  parts.block_devices = !plan.config.hypervisor.disable_block_device_use;
   TRY(CompleteState(plan));
   parts.directory = plan.directory.get();
   parts.on_created = [shared_dir] {
