@@ -26,7 +26,11 @@ Status Container::status() const {
 }
 
 Sandbox::Sandbox(const asio::any_io_executor& executor, SandboxParts parts)
-    : executor_(executor), parts_(std::move(parts)), end_(executor), machine_gone_(executor) {
+    : executor_(executor),
+      parts_(std::move(parts)),
+      growth_(std::make_shared<Growth>(parts_.machine, std::move(parts_.growth))),
+      end_(executor),
+      machine_gone_(executor) {
   // Whoever holds the VMM holds the machine.
   std::shared_ptr<hypervisor::Hypervisor> vm(parts_.machine, &parts_.machine->hypervisor());
   disks_ = std::make_shared<Disks>(executor_, std::move(vm), parts_.mounts);
@@ -48,12 +52,14 @@ asio::awaitable<Result<>> Sandbox::CreateContainer(std::shared_ptr<Container> co
   setup.on_end = [weak](ContainerProcess& process) {
     if (auto sandbox = weak.lock()) sandbox->OnEnd(process);
   };
+  setup.kill_timeout = machine().KillTimeout();
   // Before the guest knows of it, so that a stand-in that is killed meanwhile is heard.
   pid_t standin = setup.standin ? setup.standin->pid() : 0;
   auto process = ContainerProcess::Create(executor_, std::move(setup));
   process->Begin();
   auto created = co_await CreateInGuest(*container, files, process->terminal());
   if (!created) {
+    growth_->Forget(container->id);
     co_await Unshare(container);
     process->End(kKilledStatus);
     co_return tl::unexpected<Error>(co_await machine().Explain(std::move(created).error()));
@@ -85,15 +91,20 @@ asio::awaitable<Result<>> Sandbox::CreateInGuest(Container& container, Container
   } else {
     spec = oci::GuestSpec(files.bundle.spec);
   }
+  const grpc::LinuxResources& limits = files.bundle.spec.linux().resources();
+  // A machine that boots knows its size already.
+  if (container.id != parts_.state.id) CO_TRY(growth_->Check(container.id, limits));
   if (!parts_.guest_seccomp) spec.mutable_linux()->clear_seccomp();
   spec.mutable_process()->set_terminal(terminal);
   // While the machine boots.
   CO_TRY(PrepareFiles(container, files, request));
   CO_TRY(co_await machine().Ready());
   auto began = Timing::Clock::now();
+  CO_TRY(co_await growth_->Admit(container.id, limits));
   CO_TRY(co_await container.disks->Plug(request));
   auto created = co_await machine().agent()->CreateContainer(std::move(request), machine().CreateTimeout());
   if (!created) co_return tl::unexpected<Error>(container.disks->Explain(std::move(created).error()));
+  growth_->Taken(container.id);
   machine().timing().Record(Phase::kContainer, began);
   co_return Result<>();
 }
@@ -113,8 +124,25 @@ Result<> Sandbox::PrepareFiles(Container& container, ContainerFiles& files, grpc
     TRY(ShareWithGuest(*parts_.shared_files, parts_.mounts, container.id, std::move(host), request, disks,
                        container.shared));
   }
-  TranslateRules(disks.nodes(), *request.mutable_oci()->mutable_linux()->mutable_resources());
+  if (request.oci().linux().has_resources()) {
+    TranslateRules(disks.nodes(), *request.mutable_oci()->mutable_linux()->mutable_resources());
+  }
   return {};
+}
+
+asio::awaitable<Result<>> Sandbox::UpdateContainer(std::string id, grpc::LinuxResources resources) {
+  auto self = shared_from_this();
+  CO_TRY(co_await growth_->Admit(id, resources));
+  grpc::Spec spec;
+  // Rules for devices stay as they were made; what names a device of the host by number is not for the guest.
+  resources.clear_devices();
+  TranslateRules({}, resources);
+  *spec.mutable_linux()->mutable_resources() = std::move(resources);
+  grpc::Spec guest = oci::GuestSpec(spec);
+  auto updated =
+      co_await machine().agent()->UpdateContainer(id, std::move(*guest.mutable_linux()->mutable_resources()));
+  updated ? growth_->Taken(id) : growth_->Refused(id);
+  co_return updated;
 }
 
 asio::awaitable<void> Sandbox::Unshare(std::shared_ptr<Container> container) {
@@ -135,6 +163,7 @@ asio::awaitable<void> Sandbox::RemoveContainer(std::shared_ptr<Container> contai
     auto removed = co_await machine().agent()->RemoveContainer(container->id);
     if (!removed) log::Warn("the agent cannot remove {}: {}", container->id, removed.error().message());
     co_await Unshare(container);
+    growth_->Forget(container->id);
   } else if (container->disks && !container->disks->empty()) {
     // Whoever deletes a container may remove its devices and images next.
     co_await machine_gone_.Wait();

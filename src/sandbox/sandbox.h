@@ -14,6 +14,7 @@
 #include "oci/bundle.h"
 #include "sandbox/container_process.h"
 #include "sandbox/devices/container_disks.h"
+#include "sandbox/growth.h"
 #include "sandbox/guest_mounts.h"
 #include "sandbox/machine.h"
 #include "sandbox/mount_namespace.h"
@@ -47,6 +48,7 @@ struct SandboxParts {
   bool standing = false;              // it goes on without containers, until it is told to end
   bool guest_seccomp = true;          // false: without the containers' seccomp filters
   bool block_devices = true;          // false: what is on disks of the host is mounted there
+  GrowthRules growth;
   State state;
   int directory = -1;                // of state.json; stays the caller's
   std::function<void()> on_created;  // called once, after the first container
@@ -78,6 +80,8 @@ class Sandbox : public std::enable_shared_from_this<Sandbox> {
   void OnInitEnd(std::function<void(ContainerProcess&)> function) { on_init_end_ = std::move(function); }
   // The bundle at this path, read now or before.
   Result<oci::Bundle> TakeBundle(const std::string& path);
+  // Gives a container new limits, and the machine room for them. Errors: Growth's, the agent's.
+  asio::awaitable<Result<>> UpdateContainer(std::string id, grpc::LinuxResources resources);
   // Forgets a container that has ended, and what was shared for it.
   asio::awaitable<void> RemoveContainer(std::shared_ptr<Container> container);
 
@@ -103,6 +107,7 @@ class Sandbox : public std::enable_shared_from_this<Sandbox> {
   asio::any_io_executor executor_;
   SandboxParts parts_;
   std::shared_ptr<Disks> disks_;
+  std::shared_ptr<Growth> growth_;
   std::map<std::string, std::shared_ptr<Container>> containers_;
   std::function<void(ContainerProcess&)> on_init_end_;
   Event end_;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sandbox/task_service.h"
 
+#include <signal.h>
 #include <unistd.h>
 
 #include <nlohmann/json.hpp>
 
 #include "base/log.h"
-#include "oci/guest_spec.h"
 #include "oci/parse.h"
 #include "oci/validate.h"
 #include "sandbox/metrics.h"
@@ -212,7 +212,14 @@ asio::awaitable<Result<wkt::Empty>> TaskService::Kill(task::KillRequest request)
   if (request.signal() == 0) co_return wkt::Empty();
   AgentProcess target = process->agent_process();
   if (request.all()) target.exec.clear();
-  CO_TRY(co_await sandbox_->machine().agent()->SignalProcess(target, request.signal()));
+  if (request.signal() == SIGKILL) process->ExpectEnd();
+  auto sent = co_await sandbox_->machine().agent()->SignalProcess(target, request.signal());
+  if (!sent && request.signal() == SIGKILL && sandbox_->machine().failed().happened()) {
+    // The machine's end is the end of all that ran in it.
+    co_await process->ended().Wait();
+    co_return wkt::Empty();
+  }
+  CO_TRY(sent);
   co_return wkt::Empty();
 }
 
@@ -237,17 +244,7 @@ asio::awaitable<Result<wkt::Empty>> TaskService::Update(task::UpdateTaskRequest 
   if (container->status() == Status::kStopped) co_return Fail(Code::kFailedPrecondition, "container not running");
   CO_TRY_ASSIGN(auto resources, oci::ParseResources(request.resources().value()));
   CO_TRY(oci::ValidateResources(resources));
-  const uint64_t has_mib = sandbox_->machine().size().memory_mib;
-  if (const int64_t wanted = MemoryLimit(resources); static_cast<uint64_t>(wanted) > (has_mib << 20U)) {
-    co_return Fail(Code::kInvalidArgument,
-                   "memory.limit: {} bytes are more than the {} MiB of the container's virtual machine, which got them "
-                   "when it was created and cannot grow",
-                   wanted, has_mib);
-  }
-  grpc::Spec spec;
-  *spec.mutable_linux()->mutable_resources() = std::move(resources);
-  grpc::Spec guest = oci::GuestSpec(spec);
-  CO_TRY(co_await sandbox_->machine().agent()->UpdateContainer(container->id, guest.linux().resources()));
+  CO_TRY(co_await sandbox_->UpdateContainer(container->id, std::move(resources)));
   co_return wkt::Empty();
 }
 
