@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sandbox/devices/container_disks.h"
 
+#include <cctype>
+#include <utility>
+
 namespace kata::sandbox {
 namespace {
 
@@ -67,7 +70,11 @@ asio::awaitable<Result<>> ContainerDisks::Plug(grpc::CreateContainerRequest& req
 
 Error ContainerDisks::Explain(Error error) const {
   for (const Use& use : uses_) {
-    if (use.mount_point.empty() || error.message().find(use.mount_point + ":") == std::string::npos) continue;
+    const size_t at = use.mount_point.empty() ? std::string::npos : error.message().find(use.mount_point);
+    if (at == std::string::npos) continue;
+    // The tenth's begins with that of the first.
+    const size_t end = at + use.mount_point.size();
+    if (end < error.message().size() && std::isdigit(static_cast<unsigned char>(error.message()[end])) != 0) continue;
     error.AddContext(fmt::format("{} ({})", use.field, use.path));
     break;
   }
