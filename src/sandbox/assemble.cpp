@@ -158,6 +158,7 @@ Result<std::shared_ptr<Sandbox>> StartSandbox(const asio::any_io_executor& execu
   parts.pod = plan.pod;
   parts.standing = plan.standing;
   parts.guest_seccomp = !plan.config.runtime.disable_guest_seccomp;
+  parts.block_devices = !plan.config.hypervisor.disable_block_device_use;
   TRY(CompleteState(plan));
   parts.directory = plan.directory.get();
   const auto place_vcpus = [weak = std::weak_ptr<Machine>(machine), mounts = plan.mounts, leaves = plan.vcpu_cgroups] {

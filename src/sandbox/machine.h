@@ -72,8 +72,9 @@ class Machine : public std::enable_shared_from_this<Machine> {
 
   // Fails the machine: the cause is sought for a moment, the VM is killed, failed() happens.
   void Fault(std::string why);
-  // Ends VM and virtiofsd, so that none of them is left; graceful: asks the agent first, for a bounded time.
-  asio::awaitable<void> Stop(bool graceful);
+  // Ends VM and virtiofsd, so that none of them is left; graceful: asks the agent first, for a bounded time, which is
+  // longer where disks have to be written back.
+  asio::awaitable<void> Stop(bool graceful, bool has_disks = false);
 
  private:
   asio::awaitable<Result<>> BootSteps(VmSize size, grpc::CreateSandboxRequest request);

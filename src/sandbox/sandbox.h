@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "oci/bundle.h"
 #include "sandbox/container_process.h"
+#include "sandbox/devices/container_disks.h"
 #include "sandbox/growth.h"
 #include "sandbox/guest_mounts.h"
 #include "sandbox/machine.h"
@@ -32,6 +33,7 @@ struct Container {
   bool starting = false;
   bool paused = false;
   SharedNames shared;
+  std::shared_ptr<ContainerDisks> disks;  // null while it is being created
 
   Status status() const;
 };
@@ -45,6 +47,7 @@ struct SandboxParts {
   bool pod = false;                   // its containers share namespaces and shared memory
   bool standing = false;              // it goes on without containers, until it is told to end
   bool guest_seccomp = true;          // false: without the containers' seccomp filters
+  bool block_devices = true;          // false: what is on disks of the host is mounted there
   GrowthRules growth;
   State state;
   int directory = -1;                // of state.json; stays the caller's
@@ -93,7 +96,10 @@ class Sandbox : public std::enable_shared_from_this<Sandbox> {
 
  private:
   asio::awaitable<Result<>> CreateInGuest(Container& container, ContainerFiles& files, bool terminal);
-  void Unshare(Container& container);
+  Result<> PrepareFiles(Container& container, ContainerFiles& files, grpc::CreateContainerRequest& request);
+  // Takes back what the guest has let go of.
+  asio::awaitable<void> Unshare(std::shared_ptr<Container> container);
+  bool HasDisks() const;
   void OnEnd(ContainerProcess& process);
   static asio::awaitable<void> EndIfAllEnded(std::shared_ptr<Sandbox> self, std::shared_ptr<Container> container);
   static asio::awaitable<void> WatchMachine(std::shared_ptr<Sandbox> self);
@@ -101,10 +107,12 @@ class Sandbox : public std::enable_shared_from_this<Sandbox> {
 
   asio::any_io_executor executor_;
   SandboxParts parts_;
+  std::shared_ptr<Disks> disks_;
   std::shared_ptr<Growth> growth_;
   std::map<std::string, std::shared_ptr<Container>> containers_;
   std::function<void(ContainerProcess&)> on_init_end_;
   Event end_;
+  Event machine_gone_;
   bool end_now_ = false;
 };
 
