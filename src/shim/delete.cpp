@@ -73,14 +73,16 @@ void RunPoststop(const sandbox::State& state, const grpc::Spec& spec) {
       {.state = sandbox::HookState(state, sandbox::Status::kStopped), .working_directory = folder});
 }
 
-void EndLeftovers(const Arguments& arguments, const sandbox::State& state, bool heard) {
+void EndLeftovers(const Arguments& arguments, int directory, const sandbox::State& state, bool heard) {
   sandbox::EndProcess(state.sandbox, heard ? kEndTime : milliseconds(0));
+  // One that has ended in order has taken its record away, the last thing that it does.
+  const bool unclean = sandbox::LoadState(directory).has_value();
   for (const sandbox::ProcessRef& helper : state.helpers) sandbox::EndProcess(helper, milliseconds(0));
   // What the shim would have taken back itself.
   const auto text = ReadFile(state.bundle + "/config.json", oci::kMaxSpecBytes);
   const auto spec = text ? oci::ParseSpec(*text) : tl::unexpected<Error>(text.error());
   if (spec) sandbox::network::RemoveLeftovers(*spec, arguments.id);
-  if (spec && !heard) RunPoststop(state, *spec);
+  if (spec && unclean) RunPoststop(state, *spec);
   sandbox::RemoveCgroups(state.cgroup_paths);
 }
 
@@ -91,7 +93,7 @@ Result<> Delete(const Arguments& arguments) {
   // A container of a pod has no folder of its own, and nothing on the host that would outlive the pod's shim.
   if (auto directory = sandbox::OpenDirectory(sandbox::kDefaultRoot, arguments.id)) {
     const bool heard = AskToEnd(arguments);
-    if (auto state = sandbox::LoadState(directory->get())) EndLeftovers(arguments, *state, heard);
+    if (auto state = sandbox::LoadState(directory->get())) EndLeftovers(arguments, directory->get(), *state, heard);
     auto removed = sandbox::RemoveDirectory(sandbox::kDefaultRoot, arguments.id);
     if (!removed && removed.error().code() != Code::kNotFound) log::Warn("{}", removed.error().message());
     unlink(SocketOf(arguments).c_str());

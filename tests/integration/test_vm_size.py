@@ -214,7 +214,7 @@ class HugePagesTest(ContainerdCase):
     def test_a_volume(self):
         name, result = self.run_pod_of_one([{"pageSize": "2MB", "limit": 20 * MIB}])
         self.assert_run(result)
-        self.assertIn("pagesize=2M,size=20M", self.exec(name, "grep", "/huge", "/proc/mounts").out.replace("20480K", "20M"))
+        self.assertIn(f"pagesize=2M,size={20 * MIB}", self.exec(name, "grep", "/huge", "/proc/mounts").out)
         total = "grep HugePages_Total /proc/meminfo"
         self.assertEqual(self.exec(name, "sh", "-c", total).out.split()[1], "10")
         self.assert_run(self.exec(name, "fallocate", "-l", str(20 * MIB), "/huge/all"))
