@@ -35,8 +35,8 @@ Demand operator+(const Demand& a, const Demand& b);
 // The larger of each.
 Demand Larger(const Demand& a, const Demand& b);
 
-// What the resources leave a container: memory.limit and hugepageLimits, rounded up, and cpu.quota / cpu.period. What unified says in
-// memory.max and cpu.max counts in their place, as it does in the guest.
+// What the resources leave a container: memory.limit and hugepageLimits, rounded up, and cpu.quota / cpu.period. What
+// unified says in memory.max and cpu.max counts in their place, as it does in the guest.
 Demand DemandOf(const grpc::LinuxResources& resources);
 
 // What a container has after an update: a limit that the update does not name stays as it was.
