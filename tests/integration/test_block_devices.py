@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import stat
 import subprocess
 
 import harness
@@ -185,6 +186,19 @@ class DeviceNodeTest(DiskCase):
         c = self.sh("true")
         self.device(c, "/dev/mine", empty)
         self.assert_run(c.run(), 1, err=r"linux.devices\[0\] \(/dev/mine\): .* has no medium, or nothing is attached to it")
+
+    @harness.kata_only
+    def test_a_node_that_a_container_has_made(self):
+        """virtiofsd makes nodes for a guest on the host; what is behind them is not the guest's."""
+        loop = self.loop(self.raw_image("x"))
+        made = self.world.tmp / "made"
+        os.mknod(made, 0o600 | stat.S_IFBLK, os.stat(loop).st_rdev)
+        for type, options in (("bind", ("bind",)), ("ext4", ())):
+            c = self.sh("true")
+            c.mount(made, "/data/disk", *options, type=type)
+            c.linux["resources"]["devices"] = [{"allow": True, "access": "rwm"}]
+            words = r"mounts\[\d+\].source: .*/made is a node of the block device .* not in the host's /dev"
+            self.assert_run(c.run(), 1, err=words)
 
     @harness.kata_only
     def test_all_devices_of_the_host(self):
@@ -446,23 +460,26 @@ class CriTest(Disks, CriCase):
         reader = self.start_container(pod, "again", devices=volume("r"))
         self.assert_run(self.exec_sync(reader, "cat /sys/block/vda/ro"), 0, "1\n")
 
-    def test_a_privileged_pod(self):
-        """A runtime without privileged_without_host_devices; a device that is asked for is there nevertheless."""
+    def test_privileged_pods(self):
+        """With and without privileged_without_host_devices; only with it containerd gives them what is asked for."""
         loop, other = self.loop(self.raw_image("asked for")), self.loop(self.raw_image("x", "other.img"))
-        config = self.pod_config(f"{self.name()}-pod")
-        config.linux.security_context.privileged = True
-        pod = self.run_pod(config=config, handler="kata-all-devices")
 
         def change(container):
             container.linux.security_context.privileged = True
 
         devices = [self.api.Device(container_path="/dev/xvda", host_path=str(loop), permissions="rwm")]
-        container = self.start_container(pod, change=change, devices=devices)
-        self.assert_run(self.exec_sync(container, "head -c 9 /dev/xvda"), 0, "asked for")
-        names = self.exec_sync(container, "ls /dev").out.split()
-        self.assertIn("fuse", names)
-        for name in ("kvm", other.name):
-            self.assertNotIn(name, names)
+        for handler in ("kata", "kata-all-devices"):
+            config = self.pod_config(f"{self.name()}-{handler}")
+            config.linux.security_context.privileged = True
+            pod = self.run_pod(config=config, handler=handler)
+            container = self.start_container(pod, change=change, devices=devices)
+            names = self.exec_sync(container, "ls /dev").out.split()
+            self.assertEqual("fuse" in names, handler == "kata-all-devices")
+            for name in ("kvm", other.name):
+                self.assertNotIn(name, names)
+            if handler == "kata":
+                self.assert_run(self.exec_sync(container, "head -c 9 /dev/xvda"), 0, "asked for")
+                self.call("StopContainer", container_id=container)
 
 
 if __name__ == "__main__":
