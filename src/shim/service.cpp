@@ -13,6 +13,7 @@
 #include "oci/pod.h"
 #include "protocol/runtime_options.pb.h"
 #include "sandbox/assemble.h"
+#include "sandbox/runtime_error.h"
 #include "sandbox/task_client.h"
 #include "shim/stdio_uri.h"
 
@@ -54,7 +55,7 @@ asio::awaitable<Result<std::string>> ShimService::Call(std::string method, std::
   if (!task_ && method == "Create") {
     task::CreateTaskRequest request;
     if (!request.ParseFromString(payload)) co_return Fail(Code::kInvalidArgument, "the request is not a valid message");
-    auto begun = Begin({.bundle = request.bundle(), .options = request.options()});
+    auto begun = sandbox::AsRuntimeError(Begin({.bundle = request.bundle(), .options = request.options()}));
     if (!begun) {
       log::Error("{}", begun.error().message());
       co_return tl::unexpected<Error>(std::move(begun).error());
