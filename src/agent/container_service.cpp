@@ -9,6 +9,7 @@
 #include <boost/asio/detached.hpp>
 
 #include "agent/devices.h"
+#include "agent/forward.h"
 #include "agent/method.h"
 #include "agent/network/interfaces.h"
 #include "agent/reaper.h"
@@ -183,6 +184,29 @@ asio::awaitable<Result<Empty>> ExecProcess(Sandbox& sandbox, grpc::ExecProcessRe
   co_return Empty();
 }
 
+// The process counts as one of the container's execs, though it is outside of it.
+asio::awaitable<Result<Empty>> ForwardPort(Sandbox& sandbox, grpc::ForwardPortRequest request) {
+  CO_TRY(CheckId("exec id", request.exec_id()));
+  if (request.port() == 0 || request.port() > UINT16_MAX) {
+    co_return Fail(Code::kInvalidArgument, "{} is no port", request.port());
+  }
+  CO_TRY_ASSIGN(auto locked, co_await FindLocked(sandbox, request.container_id()));
+  auto& slot = locked.entry->execs[request.exec_id()];
+  if (slot) co_return Fail(Code::kAlreadyExists, "there is a process \"{}\" already", request.exec_id());
+  auto forward = [&]() -> Result<std::shared_ptr<Process>> {
+    Pipes pipes = TRY(MakePipes(false, 0, 0, 0));
+    StartedProcess started = TRY(StartForward(static_cast<uint16_t>(request.port()), std::move(pipes.child)));
+    return Process::Adopt(sandbox.executor(), std::move(started), std::move(pipes));
+  };
+  auto process = forward();
+  if (!process) {
+    locked.entry->execs.erase(request.exec_id());
+    co_return tl::unexpected<Error>(std::move(process).error());
+  }
+  slot = *std::move(process);
+  co_return Empty();
+}
+
 asio::awaitable<Result<Empty>> UpdateContainer(Sandbox& sandbox, grpc::UpdateContainerRequest request) {
   CO_TRY_ASSIGN(auto locked, co_await FindLocked(sandbox, request.container_id()));
   co_return Done(locked.entry->container->Update(request.resources()));
@@ -213,6 +237,7 @@ void AddContainerMethods(rpc::MethodTable& table, Sandbox& sandbox) {
   Add(table, sandbox, "StartContainer", StartContainer);
   Add(table, sandbox, "RemoveContainer", RemoveContainer);
   Add(table, sandbox, "ExecProcess", ExecProcess);
+  Add(table, sandbox, "ForwardPort", ForwardPort);
   Add(table, sandbox, "UpdateContainer", UpdateContainer);
   Add(table, sandbox, "PauseContainer", PauseContainer);
   Add(table, sandbox, "ResumeContainer", ResumeContainer);

@@ -64,6 +64,7 @@ class Sandbox : public std::enable_shared_from_this<Sandbox> {
   const asio::any_io_executor& executor() const { return executor_; }
   Machine& machine() { return *parts_.machine; }
   std::map<std::string, std::shared_ptr<Container>>& containers() { return containers_; }
+  const std::map<std::string, std::shared_ptr<Container>>& containers() const { return containers_; }
   bool ending() const { return end_.happened(); }
   bool standing() const { return parts_.standing; }
   const State& state() const { return parts_.state; }

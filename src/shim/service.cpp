@@ -6,6 +6,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <cstdlib>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -101,6 +102,10 @@ Result<> ShimService::Begin(const Beginning& beginning) {
   plan.network_namespace = TRY(plan.mounts.OnHost([&] { return sandbox::network::NamespaceOf(plan.bundle.spec); }));
   plan.standing = beginning.standing;
   plan.pod = plan.standing || role.type == oci::ContainerType::kSandbox;
+  std::optional<sandbox::network::Namespace> loopback;
+  if (plan.pod && plan.network_namespace) {
+    loopback = TRY(sandbox::network::Namespace::Of(TRY(plan.network_namespace->Duplicate())));
+  }
   const std::string config_path = ConfigPathOf(beginning.options);
   plan.config = TRY(plan.mounts.OnHost([&] { return sandbox::LoadConfig(config_path, plan.bundle, true); }));
   if (parts_.debug || plan.config.runtime.enable_debug) log::SetLevel(log::Level::kDebug);
@@ -108,6 +113,7 @@ Result<> ShimService::Begin(const Beginning& beginning) {
   auto sandbox = sandbox::StartSandbox(executor_, plan);
   parts_.directory = std::move(plan.directory);
   sandbox_ = TRY(std::move(sandbox));
+  if (loopback) ForwardPorts(*loopback);
   sandbox::TaskDoor door;
   door.stdio = std::make_unique<UriStdioSource>(executor_, parts_.namespace_name, parts_.mounts);
   door.events = [publisher = parts_.publisher](sandbox::TaskEvent event) { publisher->Publish(std::move(event)); };
@@ -118,8 +124,18 @@ Result<> ShimService::Begin(const Beginning& beginning) {
   return {};
 }
 
+void ShimService::ForwardPorts(const sandbox::network::Namespace& pod) {
+  auto forward = sandbox::PortForward::Start(sandbox_, pod);
+  if (forward) {
+    forward_ = *std::move(forward);
+  } else {
+    log::Warn("ports of the pod cannot be forwarded: {}", forward.error().message());
+  }
+}
+
 asio::awaitable<void> ShimService::RunSandbox(std::shared_ptr<sandbox::Sandbox> sandbox) {
   well_ = co_await sandbox::Sandbox::Run(std::move(sandbox));
+  forward_.reset();
   clock_gettime(CLOCK_REALTIME, &ended_at_);
   ended_.Happen();
 }
