@@ -6,7 +6,7 @@ namespace kata::agent {
 namespace {
 
 // One coroutine for all of them: one for each would be a kilobyte of code for each.
-asio::awaitable<Result<std::string>> Run(Caller caller, AnyFunction function, Sandbox& sandbox, std::string payload) {
+asio::awaitable<Result<rpc::Payload>> Run(Caller caller, AnyFunction function, Sandbox& sandbox, std::string payload) {
   co_return caller(function, sandbox, payload);
 }
 

@@ -14,7 +14,7 @@ namespace kata::agent {
 struct Options {
   log::Level log_level = log::Level::kInfo;     // agent.log
   std::string server_address;                   // agent.server_addr; empty: virtio-serial, else vsock://-1:1024
-  uint32_t pipe_size = 0;                       // agent.container_pipe_size, bytes; 0: the kernel's default
+  uint32_t pipe_size = 0;                       // agent.container_pipe_size, bytes; 0: MakePipes chooses
   std::chrono::seconds hotplug_timeout{3};      // agent.hotplug_timeout
   std::string cgroup_mount = "/sys/fs/cgroup";  // where cgroup2 is; another place in tests
 };

@@ -40,8 +40,9 @@ Result<Pipes> MakePipes(bool terminal, uint32_t rows, uint32_t columns, uint32_t
   pipes.child.columns = columns;
   if (terminal) return pipes;
   auto in = TRY(MakePipe(pipe_size));
-  auto out = TRY(MakePipe(pipe_size));
-  auto err = TRY(MakePipe(pipe_size));
+  const uint32_t output_size = pipe_size > 0 ? pipe_size : kMaxRead;
+  auto out = TRY(MakePipe(output_size));
+  auto err = TRY(MakePipe(output_size));
   pipes.child.stdin_read = std::move(in.read);
   pipes.child.stdout_write = std::move(out.write);
   pipes.child.stderr_write = std::move(err.write);
@@ -109,18 +110,18 @@ asio::awaitable<int> Process::Wait() {
   co_return *status_;
 }
 
-asio::awaitable<Result<std::string>> Process::ReadFrom(std::shared_ptr<OutputStream> stream, size_t length) {
-  if (!stream) co_return std::string();
+asio::awaitable<Result<rpc::Payload>> Process::ReadFrom(std::shared_ptr<OutputStream> stream, size_t length) {
+  if (!stream) co_return rpc::Payload();
   co_return co_await stream->Read(length);
 }
 
-asio::awaitable<Result<std::string>> Process::ReadStdout(size_t length) {
+asio::awaitable<Result<rpc::Payload>> Process::ReadStdout(size_t length) {
   // A terminal whose reader has gone is hung up, and that needs both descriptors closed.
   if (length == 0 && !stderr_ && stdin_) stdin_->OnExit();
   return ReadFrom(stdout_, length);
 }
 
-asio::awaitable<Result<std::string>> Process::ReadStderr(size_t length) { return ReadFrom(stderr_, length); }
+asio::awaitable<Result<rpc::Payload>> Process::ReadStderr(size_t length) { return ReadFrom(stderr_, length); }
 
 asio::awaitable<Result<>> Process::WriteStdin(std::string data) { return stdin_->Write(std::move(data)); }
 

@@ -26,7 +26,8 @@ struct Pipes {
   UniqueFd stderr_read;
 };
 
-// pipe_size in bytes, 0: the kernel's default.
+// pipe_size in bytes. 0: the kernel's default for stdin, and what one Read takes for the outputs, since each has its
+// price.
 Result<Pipes> MakePipes(bool terminal, uint32_t rows, uint32_t columns, uint32_t pipe_size);
 
 // A process from its start until nobody has to know of it any more.
@@ -43,8 +44,8 @@ class Process : public std::enable_shared_from_this<Process> {
   Result<> Signal(int signal);
   // The exit code, or 128 + signal; waits for it. Any number of callers.
   asio::awaitable<int> Wait();
-  asio::awaitable<Result<std::string>> ReadStdout(size_t length);
-  asio::awaitable<Result<std::string>> ReadStderr(size_t length);
+  asio::awaitable<Result<rpc::Payload>> ReadStdout(size_t length);
+  asio::awaitable<Result<rpc::Payload>> ReadStderr(size_t length);
   asio::awaitable<Result<>> WriteStdin(std::string data);
   void CloseStdin();
   Result<> Resize(uint32_t rows, uint32_t columns);
@@ -56,7 +57,7 @@ class Process : public std::enable_shared_from_this<Process> {
  private:
   Process(const asio::any_io_executor& executor, pid_t pid, UniqueFd pidfd);
   static asio::awaitable<void> Watch(std::shared_ptr<Process> self);
-  static asio::awaitable<Result<std::string>> ReadFrom(std::shared_ptr<OutputStream> stream, size_t length);
+  static asio::awaitable<Result<rpc::Payload>> ReadFrom(std::shared_ptr<OutputStream> stream, size_t length);
 
   pid_t pid_;
   UniqueFd pidfd_;

@@ -44,22 +44,21 @@ asio::awaitable<Result<grpc::WriteStreamResponse>> WriteStdin(Sandbox& sandbox, 
   co_return reply;
 }
 
-asio::awaitable<Result<grpc::ReadStreamResponse>> ReadStdout(Sandbox& sandbox, grpc::ReadStreamRequest request) {
+// Answers a ReadStreamResponse whose data has not been copied.
+asio::awaitable<Result<rpc::Payload>> ReadOutput(Sandbox& sandbox, std::string payload, bool is_stderr) {
+  grpc::ReadStreamRequest request;
+  CO_TRY(Parse(request, payload));
   CO_TRY_ASSIGN(auto process, sandbox.FindProcess(request.container_id(), request.exec_id()));
-  CO_TRY_ASSIGN(auto data, co_await process->ReadStdout(request.len()));
+  auto read = is_stderr ? process->ReadStderr(request.len()) : process->ReadStdout(request.len());
+  CO_TRY_ASSIGN(rpc::Payload data, co_await std::move(read));
   ForgetWhenDone(sandbox, request.container_id(), request.exec_id(), *process);
-  grpc::ReadStreamResponse reply;
-  reply.set_data(std::move(data));
-  co_return reply;
+  if (data.size() > 0) data.bytes.insert(0, rpc::BytesField(grpc::ReadStreamResponse::kDataFieldNumber, data.size()));
+  co_return data;
 }
 
-asio::awaitable<Result<grpc::ReadStreamResponse>> ReadStderr(Sandbox& sandbox, grpc::ReadStreamRequest request) {
-  CO_TRY_ASSIGN(auto process, sandbox.FindProcess(request.container_id(), request.exec_id()));
-  CO_TRY_ASSIGN(auto data, co_await process->ReadStderr(request.len()));
-  ForgetWhenDone(sandbox, request.container_id(), request.exec_id(), *process);
-  grpc::ReadStreamResponse reply;
-  reply.set_data(std::move(data));
-  co_return reply;
+void AddReading(rpc::MethodTable& table, Sandbox& sandbox, const char* name, bool is_stderr) {
+  table.Add(kService, name,
+            [&sandbox, is_stderr](std::string payload) { return ReadOutput(sandbox, std::move(payload), is_stderr); });
 }
 
 Result<Empty> CloseStdin(Sandbox& sandbox, const grpc::CloseStdinRequest& request) {
@@ -79,8 +78,8 @@ void AddProcessMethods(rpc::MethodTable& table, Sandbox& sandbox) {
   Add(table, sandbox, "SignalProcess", SignalProcess);
   Add(table, sandbox, "WaitProcess", WaitProcess);
   Add(table, sandbox, "WriteStdin", WriteStdin);
-  Add(table, sandbox, "ReadStdout", ReadStdout);
-  Add(table, sandbox, "ReadStderr", ReadStderr);
+  AddReading(table, sandbox, "ReadStdout", false);
+  AddReading(table, sandbox, "ReadStderr", true);
   Add(table, sandbox, "CloseStdin", CloseStdin);
   Add(table, sandbox, "TtyWinResize", TtyWinResize);
 }

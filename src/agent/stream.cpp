@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,6 +18,8 @@ namespace {
 
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 constexpr size_t kSmallRead = 4096;
+// Of a new pipe, see pipe(7).
+constexpr size_t kPipeSize = 64U << 10U;
 // How often a terminal that nobody has open is looked at again.
 constexpr std::chrono::milliseconds kHangupPoll{100};
 
@@ -28,6 +31,11 @@ Result<> SetNonBlocking(int fd) {
   return {};
 }
 
+bool IsPipe(int fd) {
+  struct stat status {};
+  return ::fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode);
+}
+
 }  // namespace
 
 Result<std::shared_ptr<OutputStream>> OutputStream::Create(const asio::any_io_executor& executor, UniqueFd fd) {
@@ -36,23 +44,33 @@ Result<std::shared_ptr<OutputStream>> OutputStream::Create(const asio::any_io_ex
 }
 
 OutputStream::OutputStream(const asio::any_io_executor& executor, UniqueFd fd)
-    : stream_(executor, fd.Release()), hangup_(executor) {}
+    : stream_(executor, fd.get()), hangup_(executor), is_pipe_(IsPipe(fd.Release())) {}
 
-OutputStream::Outcome OutputStream::ReadNow(size_t length, std::string& data) {
+// Moves the pages of the process's pipe into a pipe of their own: nobody can take from that one before it is sent, as a
+// container may from its own output, and no memory of the agent is used for it. false: there is no such pipe.
+bool OutputStream::Divert(size_t length, rpc::Piped& data) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) return false;
+  data.pipe = UniqueFd(ends[0]);
+  const UniqueFd in(ends[1]);
+  if (length > kPipeSize) (void)::fcntl(in.get(), F_SETPIPE_SZ, static_cast<int>(length));
+  const ssize_t moved =
+      ::splice(stream_.native_handle(), nullptr, in.get(), nullptr, length, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+  if (moved <= 0) return false;
+  data.size = static_cast<size_t>(moved);
+  return true;
+}
+
+OutputStream::Outcome OutputStream::ReadNow(size_t length, rpc::Payload& data) {
   const int fd = stream_.native_handle();
   int available = 0;
-  // A terminal may have more than it counts, so nothing counted still means a try.
-  if (::ioctl(fd, FIONREAD, &available) < 0 || available < 0) available = 0;
-  std::array<char, kSmallRead> small;
-  ssize_t count = 0;
-  if (static_cast<size_t>(available) <= small.size()) {
-    count = ::read(fd, small.data(), std::min(length, small.size()));
-    if (count > 0) data.assign(small.data(), static_cast<size_t>(count));
-  } else {
-    data.resize(std::min(length, static_cast<size_t>(available)));
-    count = ::read(fd, data.data(), data.size());
-    data.resize(static_cast<size_t>(std::max<ssize_t>(count, 0)));
+  if (is_pipe_ && length > kSmallRead && ::ioctl(fd, FIONREAD, &available) == 0 &&
+      available > static_cast<int>(kSmallRead) && Divert(length, data.tail)) {
+    return Outcome::kData;
   }
+  std::array<char, kSmallRead> small;
+  const ssize_t count = ::read(fd, small.data(), std::min(length, small.size()));
+  if (count > 0) data.bytes.assign(small.data(), static_cast<size_t>(count));
   if (count > 0) return Outcome::kData;
   if (count == 0) return Outcome::kEnd;
   if (errno == EAGAIN || errno == EINTR) return Outcome::kNothing;
@@ -60,11 +78,11 @@ OutputStream::Outcome OutputStream::ReadNow(size_t length, std::string& data) {
   return errno == EIO ? Outcome::kHangup : Outcome::kEnd;
 }
 
-asio::awaitable<Result<std::string>> OutputStream::Read(size_t length) {
+asio::awaitable<Result<rpc::Payload>> OutputStream::Read(size_t length) {
   auto self = shared_from_this();
   if (length == 0) Close();
   length = std::min(length, kMaxRead);
-  std::string data;
+  rpc::Payload data;
   while (!finished_) {
     const bool exited = exited_;
     const Outcome outcome = ReadNow(length, data);
@@ -81,7 +99,7 @@ asio::awaitable<Result<std::string>> OutputStream::Read(size_t length) {
       co_await stream_.async_wait(asio::posix::stream_descriptor::wait_read, kAwait);
     }
   }
-  co_return std::string();
+  co_return rpc::Payload();
 }
 
 // The other side of a terminal was closed by everyone, while the process runs: it may open it again (as getty does),
@@ -92,13 +110,13 @@ asio::awaitable<void> OutputStream::AwaitHangup() {
 }
 
 asio::awaitable<void> OutputStream::Drain(std::shared_ptr<OutputStream> self) {
-  std::string data;
+  rpc::Payload data;
   for (;;) {
     if (!self->stream_.is_open()) co_return;
     const Outcome outcome = self->ReadNow(kSmallRead, data);
     if (outcome == Outcome::kEnd || outcome == Outcome::kHangup) break;
     if (outcome == Outcome::kData) {
-      data = std::string();
+      data = rpc::Payload();
       continue;
     }
     co_await self->stream_.async_wait(asio::posix::stream_descriptor::wait_read, kAwait);

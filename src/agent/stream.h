@@ -13,6 +13,7 @@
 #include "agent/event.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "rpc/payload.h"
 
 namespace kata::agent {
 
@@ -24,11 +25,11 @@ class OutputStream : public std::enable_shared_from_this<OutputStream> {
  public:
   static Result<std::shared_ptr<OutputStream>> Create(const asio::any_io_executor& executor, UniqueFd fd);
 
-  // Waits for data and answers at most min(length, kMaxRead) bytes of it; nothing: the end. It is the end when the
-  // stream is, or when the process has exited and the stream is empty; what others still write after that is read
-  // and dropped, so that a daemon that an exec left behind does not die of SIGPIPE.
-  // length 0 says that the reader has gone: the agent's end is closed, and the process gets SIGPIPE.
-  asio::awaitable<Result<std::string>> Read(size_t length);
+  // Waits for data and answers at most min(length, kMaxRead) bytes of it, much of it in a pipe; nothing: the end. It is
+  // the end when the stream is, or when the process has exited and the stream is empty; what others still write after
+  // that is read and dropped, so that a daemon that an exec left behind does not die of SIGPIPE. length 0 says that the
+  // reader has gone: the agent's end is closed, and the process gets SIGPIPE.
+  asio::awaitable<Result<rpc::Payload>> Read(size_t length);
   // The process has exited.
   void OnExit();
   // Closes at once.
@@ -39,12 +40,14 @@ class OutputStream : public std::enable_shared_from_this<OutputStream> {
  private:
   enum class Outcome { kData, kEnd, kHangup, kNothing };
   OutputStream(const asio::any_io_executor& executor, UniqueFd fd);
-  Outcome ReadNow(size_t length, std::string& data);
+  Outcome ReadNow(size_t length, rpc::Payload& data);
+  bool Divert(size_t length, rpc::Piped& data);
   asio::awaitable<void> AwaitHangup();
   static asio::awaitable<void> Drain(std::shared_ptr<OutputStream> self);
 
   asio::posix::stream_descriptor stream_;
   asio::steady_timer hangup_;
+  bool is_pipe_;
   bool exited_ = false;
   bool finished_ = false;
 };

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "agent/event_loop_test.h"
+#include "agent/payload_test.h"
 #include "base/files.h"
 
 namespace kata::agent {
@@ -47,7 +48,7 @@ class StreamTest : public EventLoopTest {
   std::string Read(OutputStream& stream, size_t length = kMaxRead) {
     auto data = Run(stream.Read(length));
     EXPECT_TRUE(data);
-    return data ? *data : "";
+    return data ? Text(*std::move(data)) : "";
   }
 };
 
@@ -73,23 +74,36 @@ TEST_F(StreamTest, LargeReadsAreBounded) {
   EXPECT_EQ(Read(*stream, UINT32_MAX).size(), 600000 - 2 * kMaxRead);
 }
 
+TEST_F(StreamTest, WhatHasBeenReadCannotBeTakenAnyMore) {
+  auto pipe = MakePipeEnds();
+  UniqueFd thief(fcntl(pipe.read.get(), F_DUPFD_CLOEXEC, 0));
+  auto stream = Output(std::move(pipe.read));
+  const std::string all = std::string(30000, 'a') + std::string(30000, 'b');
+  ASSERT_TRUE(WriteAll(pipe.write.get(), all));
+  auto first = Run(stream->Read(50000));
+  ASSERT_TRUE(first);
+  std::string stolen(all.size(), '\0');
+  EXPECT_EQ(read(thief.get(), stolen.data(), stolen.size()), 10000);
+  EXPECT_EQ(Text(*std::move(first)), all.substr(0, 50000));
+}
+
 TEST_F(StreamTest, WaitsForDataAndForTheEnd) {
   auto pipe = MakePipeEnds();
   auto stream = Output(std::move(pipe.read));
-  std::optional<Result<std::string>> data;
+  std::optional<Result<rpc::Payload>> data;
   Start(stream->Read(100), data);
   RunReady();
   EXPECT_FALSE(data);
   ASSERT_TRUE(WriteAll(pipe.write.get(), "late"));
   RunUntil([&] { return data.has_value(); });
-  EXPECT_EQ(**data, "late");
+  EXPECT_EQ(Text(**std::move(data)), "late");
   data.reset();
   Start(stream->Read(100), data);
   RunReady();
   EXPECT_FALSE(data);
   pipe.write.Reset();
   RunUntil([&] { return data.has_value(); });
-  EXPECT_EQ(**data, "");
+  EXPECT_EQ(Text(**std::move(data)), "");
   EXPECT_TRUE(stream->finished());
   EXPECT_EQ(Read(*stream), "") << "the end stays the end";
 }
@@ -109,13 +123,13 @@ TEST_F(StreamTest, AnExitedProcessEndsTheStreamOnceItIsEmpty) {
 TEST_F(StreamTest, ExitWakesAReaderThatWaits) {
   auto pipe = MakePipeEnds();
   auto stream = Output(std::move(pipe.read));
-  std::optional<Result<std::string>> data;
+  std::optional<Result<rpc::Payload>> data;
   Start(stream->Read(100), data);
   RunReady();
   EXPECT_FALSE(data);
   stream->OnExit();
   RunUntil([&] { return data.has_value(); });
-  EXPECT_EQ(**data, "");
+  EXPECT_EQ(Text(**std::move(data)), "");
 }
 
 TEST_F(StreamTest, ADaemonThatWritesAfterTheEndIsDrained) {
@@ -142,12 +156,12 @@ TEST_F(StreamTest, ADaemonThatWritesAfterTheEndIsDrained) {
 TEST_F(StreamTest, LengthZeroClosesSoThatTheWriterGetsSigpipe) {
   auto pipe = MakePipeEnds();
   auto stream = Output(std::move(pipe.read));
-  std::optional<Result<std::string>> waiting;
+  std::optional<Result<rpc::Payload>> waiting;
   Start(stream->Read(100), waiting);
   RunReady();
   EXPECT_EQ(Read(*stream, 0), "");
   RunUntil([&] { return waiting.has_value(); });
-  EXPECT_EQ(**waiting, "") << "whoever still waited is told the end";
+  EXPECT_EQ(Text(**std::move(waiting)), "") << "whoever still waited is told the end";
   EXPECT_EQ(write(pipe.write.get(), "x", 1), -1);
   EXPECT_EQ(errno, EPIPE);
   EXPECT_TRUE(stream->finished());
@@ -247,21 +261,21 @@ TEST_F(TerminalTest, EchoesResizesAndEnds) {
 
 TEST_F(TerminalTest, MayBeOpenedAgainByARunningProcess) {
   slave_.Reset();
-  std::optional<Result<std::string>> data;
+  std::optional<Result<rpc::Payload>> data;
   Start(out_->Read(100), data);
   RunReady();
   EXPECT_FALSE(data) << "hung up, but the process runs";
   slave_ = *Open(name_, O_RDWR | O_NOCTTY);
   ASSERT_TRUE(WriteAll(slave_.get(), "again"));
   RunUntil([&] { return data.has_value(); });
-  EXPECT_EQ(**data, "again");
+  EXPECT_EQ(Text(**std::move(data)), "again");
   data.reset();
   slave_.Reset();
   Start(out_->Read(100), data);
   RunReady();
   out_->OnExit();
   RunUntil([&] { return data.has_value(); });
-  EXPECT_EQ(**data, "");
+  EXPECT_EQ(Text(**std::move(data)), "");
 }
 
 }  // namespace

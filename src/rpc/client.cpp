@@ -98,7 +98,7 @@ asio::awaitable<void> Client::ReadLoop() {
     }
     // A reply to nothing is one to a call that has given up waiting.
     if (auto call = self->calls_.find(frame->header.stream); call != self->calls_.end() && !call->second->reply) {
-      call->second->reply = ParseResponse(frame->payload);
+      call->second->reply = ParseResponse(frame->payload.bytes);
       call->second->done.cancel();
     }
   }

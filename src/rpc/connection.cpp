@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rpc/connection.h"
 
+#include <fcntl.h>
 #include <signal.h>
 
 #include <boost/asio/as_tuple.hpp>
@@ -39,13 +40,14 @@ asio::awaitable<Result<Frame>> Connection::Receive() {
   auto [header_error, header_count] = co_await asio::async_read(stream_, asio::buffer(bytes), kAwait);
   if (header_error) co_return Lost(header_error);
   CO_TRY_ASSIGN(const FrameHeader header, DecodeHeader(bytes));
-  Frame frame{header, std::string()};
+  Frame frame{header, {}};
+  std::string& payload = frame.payload.bytes;
   // Grows with what has arrived: a peer that announces 4 MiB and sends nothing costs nothing.
   constexpr size_t kStep = 256U << 10U;
-  while (frame.payload.size() < header.length) {
-    const size_t start = frame.payload.size();
-    frame.payload.resize(std::min<size_t>(header.length, start + kStep));
-    const auto rest = asio::buffer(frame.payload.data() + start, frame.payload.size() - start);
+  while (payload.size() < header.length) {
+    const size_t start = payload.size();
+    payload.resize(std::min<size_t>(header.length, start + kStep));
+    const auto rest = asio::buffer(payload.data() + start, payload.size() - start);
     auto [error, count] = co_await asio::async_read(stream_, rest, kAwait);
     if (error) co_return Lost(error);
   }
@@ -64,8 +66,9 @@ asio::awaitable<Result<>> Connection::Send(Frame frame) {
   writing_ = true;
   frame.header.length = static_cast<uint32_t>(frame.payload.size());
   const auto header = EncodeHeader(frame.header);
-  const std::array<asio::const_buffer, 2> buffers{asio::buffer(header), asio::buffer(frame.payload)};
+  const std::array<asio::const_buffer, 2> buffers{asio::buffer(header), asio::buffer(frame.payload.bytes)};
   auto [error, count] = co_await asio::async_write(stream_, buffers, kAwait);
+  if (!error && frame.payload.tail.size > 0) error = co_await SendTail(std::move(frame.payload.tail));
   writing_ = false;
   writer_turn_.cancel_one();
   if (error) {
@@ -74,6 +77,26 @@ asio::awaitable<Result<>> Connection::Send(Frame frame) {
     co_return Lost(error);
   }
   co_return Result<>();
+}
+
+asio::awaitable<boost::system::error_code> Connection::SendTail(Piped tail) {
+  while (tail.size > 0) {
+    if (closed_) co_return asio::error::operation_aborted;
+    // The pipe has all of it, so that only the stream can make this wait.
+    const ssize_t sent = ::splice(tail.pipe.get(), nullptr, stream_.native_handle(), nullptr, tail.size,
+                                  SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    if (sent > 0) {
+      tail.size -= static_cast<size_t>(sent);
+    } else if (sent == 0) {
+      co_return asio::error::broken_pipe;
+    } else if (errno == EAGAIN) {
+      auto [error] = co_await stream_.async_wait(asio::posix::descriptor_base::wait_write, kAwait);
+      if (error) co_return error;
+    } else if (errno != EINTR) {
+      co_return boost::system::error_code(errno, boost::system::system_category());
+    }
+  }
+  co_return boost::system::error_code();
 }
 
 void Connection::Close() {

@@ -12,6 +12,7 @@
 
 #include "base/unique_fd.h"
 #include "rpc/frame.h"
+#include "rpc/payload.h"
 
 namespace kata::rpc {
 
@@ -20,7 +21,7 @@ namespace asio = boost::asio;
 // One frame with its payload.
 struct Frame {
   FrameHeader header;
-  std::string payload;
+  Payload payload;
 };
 
 // Reads frames one at a time and writes them whole, in the order of Send's calls. Used from one thread.
@@ -40,6 +41,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
  private:
   Connection(const asio::any_io_executor& executor, UniqueFd fd);
+  asio::awaitable<boost::system::error_code> SendTail(Piped tail);
 
   asio::posix::stream_descriptor stream_;
   asio::steady_timer writer_turn_;

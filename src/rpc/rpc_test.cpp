@@ -80,6 +80,36 @@ TEST_F(RpcTest, CallsAndErrorsCrossTheWire) {
   EXPECT_EQ(Ask(large)->agent_version(), large);
 }
 
+TEST_F(RpcTest, AReplyWhoseEndIsInAPipe) {
+  // More than a socket takes at once.
+  const std::string end(1U << 20U, 'x');
+  table_.Add("a.B", "C", [&](std::string) -> asio::awaitable<Result<Payload>> {
+    int ends[2];
+    EXPECT_EQ(pipe2(ends, O_CLOEXEC), 0);
+    Piped tail{UniqueFd(ends[0]), end.size()};
+    const UniqueFd in(ends[1]);
+    EXPECT_GE(fcntl(in.get(), F_SETPIPE_SZ, static_cast<int>(end.size())), 0);
+    EXPECT_TRUE(WriteAll(in.get(), end));
+    co_return Payload("start of ", std::move(tail));
+  });
+  StartServer();
+  EXPECT_EQ(Ask("before")->agent_version(), "before");
+  EXPECT_EQ(*Run(client_->CallRaw("a.B", "C", "", kNoTimeout)), "start of " + end);
+  EXPECT_EQ(Ask("after")->agent_version(), "after");
+}
+
+TEST_F(RpcTest, AReplyThatIsNotAllInItsPipeEndsTheConnection) {
+  table_.Add("a.B", "C", [&](std::string) -> asio::awaitable<Result<Payload>> {
+    int ends[2];
+    EXPECT_EQ(pipe2(ends, O_CLOEXEC), 0);
+    const UniqueFd in(ends[1]);
+    co_return Payload("start", Piped{UniqueFd(ends[0]), 10});
+  });
+  StartServer();
+  client_ = Client::Create(context_.get_executor(), std::move(near_));
+  EXPECT_EQ(Run(client_->CallRaw("a.B", "C", "", kNoTimeout)).error().code(), Code::kUnavailable);
+}
+
 TEST_F(RpcTest, UnknownMethodNamesItself) {
   StartServer();
   client_ = Client::Create(context_.get_executor(), std::move(near_));

@@ -10,8 +10,22 @@
 namespace kata::rpc {
 namespace {
 
+Payload Respond(const Error& error) {
+  ttrpc::Response response;
+  response.mutable_status()->set_code(static_cast<int>(error.code()));
+  response.mutable_status()->set_message(error.message());
+  return response.SerializeAsString();
+}
+
+// A ttrpc::Response of this payload, which stays where it is.
+Payload Respond(Payload reply) {
+  std::string start = BytesField(ttrpc::Response::kPayloadFieldNumber, reply.size());
+  reply.bytes.insert(0, start);
+  return reply;
+}
+
 // Runs one handler. The house has no exceptions, but memory can run out, and then one call fails and not the process.
-asio::awaitable<Result<std::string>> Run(const MethodTable::Handler* handler, std::string payload) {
+asio::awaitable<Result<Payload>> Run(const MethodTable::Handler* handler, std::string payload) {
   try {
     co_return co_await (*handler)(std::move(payload));
   } catch (const std::exception& e) {
@@ -21,12 +35,12 @@ asio::awaitable<Result<std::string>> Run(const MethodTable::Handler* handler, st
 
 asio::awaitable<void> Answer(std::shared_ptr<Connection> connection, std::shared_ptr<size_t> running,
                              const MethodTable& table, Frame frame) {
-  ttrpc::Response response;
+  Payload out;
   {
     ttrpc::Request request;
-    Result<std::string> reply = Fail(Code::kInvalidArgument, "the request is not a valid ttRPC message");
-    if (request.ParseFromString(frame.payload)) {
-      frame.payload = std::string();
+    Result<Payload> reply = Fail(Code::kInvalidArgument, "the request is not a valid ttRPC message");
+    if (request.ParseFromString(frame.payload.bytes)) {
+      frame.payload = Payload();
       const MethodTable::Handler* handler = table.Find(request.service(), request.method());
       if (handler != nullptr) {
         std::string payload = std::move(*request.mutable_payload());
@@ -35,21 +49,16 @@ asio::awaitable<void> Answer(std::shared_ptr<Connection> connection, std::shared
         reply = Fail(Code::kUnimplemented, "{}/{} is not implemented", request.service(), request.method());
       }
     }
-    if (reply) {
-      response.set_payload(*std::move(reply));
-    } else {
-      response.mutable_status()->set_code(static_cast<int>(reply.error().code()));
-      response.mutable_status()->set_message(reply.error().message());
-    }
+    out = reply ? Respond(*std::move(reply)) : Respond(reply.error());
   }
-  Frame out{{0, frame.header.stream, FrameType::kResponse, 0}, response.SerializeAsString()};
-  (void)co_await connection->Send(std::move(out));
+  Frame answer{{0, frame.header.stream, FrameType::kResponse, 0}, std::move(out)};
+  (void)co_await connection->Send(std::move(answer));
   --*running;
 }
 
 }  // namespace
 
-asio::awaitable<Result<std::string>> MethodTable::Refuse() {
+asio::awaitable<Result<Payload>> MethodTable::Refuse() {
   co_return Fail(Code::kInvalidArgument, "the request is not a valid message");
 }
 
@@ -75,10 +84,8 @@ asio::awaitable<Error> Serve(std::shared_ptr<Connection> connection, const Metho
       co_return std::move(frame).error();
     }
     if (*running >= kMaxCallsPerConnection) {
-      ttrpc::Response busy;
-      busy.mutable_status()->set_code(static_cast<int>(Code::kResourceExhausted));
-      busy.mutable_status()->set_message("too many calls are waiting on this connection");
-      Frame out{{0, frame->header.stream, FrameType::kResponse, 0}, busy.SerializeAsString()};
+      const Error busy(Code::kResourceExhausted, "too many calls are waiting on this connection");
+      Frame out{{0, frame->header.stream, FrameType::kResponse, 0}, Respond(busy)};
       (void)co_await connection->Send(std::move(out));
       continue;
     }

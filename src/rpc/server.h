@@ -20,7 +20,8 @@ namespace kata::rpc {
 // The methods that a server offers, by "service/method". Filled before the first connection, then left alone.
 class MethodTable {
  public:
-  using Handler = std::function<asio::awaitable<Result<std::string>>(std::string payload)>;
+  // From a serialized request to a serialized reply.
+  using Handler = std::function<asio::awaitable<Result<Payload>>(std::string payload)>;
 
   void Add(const std::string& service, const std::string& method, Handler handler);
   const Handler* Find(const std::string& service, const std::string& method) const;
@@ -39,9 +40,9 @@ class MethodTable {
   }
 
  private:
-  static asio::awaitable<Result<std::string>> Refuse();
+  static asio::awaitable<Result<Payload>> Refuse();
   template <typename Reply>
-  static asio::awaitable<Result<std::string>> Serialize(asio::awaitable<Result<Reply>> call) {
+  static asio::awaitable<Result<Payload>> Serialize(asio::awaitable<Result<Reply>> call) {
     Result<Reply> reply = co_await std::move(call);
     if (!reply) co_return tl::unexpected<Error>(std::move(reply).error());
     co_return reply->SerializeAsString();

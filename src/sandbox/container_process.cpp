@@ -16,6 +16,8 @@ namespace kata::sandbox {
 namespace {
 
 constexpr size_t kMaxPendingSignals = 64;
+// What a killed process had still to say is waited for less long.
+constexpr std::chrono::milliseconds kStalledReaderOfKilled{1000};
 
 asio::awaitable<void> PassOnSignal(std::shared_ptr<AgentClient> agent, AgentProcess process, int signal) {
   auto sent = co_await agent->SignalProcess(process, static_cast<uint32_t>(signal));
@@ -89,8 +91,21 @@ asio::awaitable<void> ContainerProcess::WaitForEnd(std::shared_ptr<ContainerProc
     self->agent_->ReportFault("the agent cannot tell how a process ended: " + status.error().message());
     co_return;
   }
-  co_await self->setup_.stdio->Drain(kStalledReader);
+  self->exited_.Happen();
+  co_await self->setup_.stdio->Drain(self->killed_ ? kStalledReaderOfKilled : kStalledReader);
   self->End(*status);
+}
+
+void ContainerProcess::ExpectEnd() {
+  if (!agent_ || std::exchange(killed_, true) || setup_.kill_timeout.count() == 0) return;
+  asio::co_spawn(executor_, WatchKill(shared_from_this()), asio::detached);
+}
+
+asio::awaitable<void> ContainerProcess::WatchKill(std::shared_ptr<ContainerProcess> self) {
+  co_await self->exited_.WaitFor(self->setup_.kill_timeout);
+  if (self->exited_.happened()) co_return;
+  self->agent_->ReportFault(fmt::format("the virtual machine hangs: {} has not ended {} s after SIGKILL",
+                                        self->agent_process().exec, self->setup_.kill_timeout.count() / 1000));
 }
 
 void ContainerProcess::End(int status) {
@@ -99,6 +114,7 @@ void ContainerProcess::End(int status) {
   exit_status_ = status;
   clock_gettime(CLOCK_REALTIME, &exited_at_);
   setup_.stdio->Stop();
+  exited_.Happen();
   boost::system::error_code ignored;
   foreground_.close(ignored);
   if (setup_.on_end) setup_.on_end(*this);
@@ -127,6 +143,7 @@ void ContainerProcess::Resize(uint32_t rows, uint32_t columns) {
 }
 
 void ContainerProcess::Send(int signal) {
+  if (signal == SIGKILL) ExpectEnd();
   asio::co_spawn(executor_, PassOnSignal(agent_, agent_process(), signal), asio::detached);
 }
 

@@ -5,6 +5,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -41,6 +42,8 @@ class ContainerProcess : public std::enable_shared_from_this<ContainerProcess> {
     StdioNames names;
     std::shared_ptr<Standin> standin;  // null: none
     std::shared_ptr<Stdio> stdio;
+    // One that has not ended so long after SIGKILL has a machine that hangs, which is failed then. 0: nobody looks.
+    std::chrono::milliseconds kill_timeout{0};
     UniqueFd foreground;  // pidfd of the one that passes the terminal on; its end hangs up. Not valid: nobody does
     // Called once, when the process has ended and its output is written, before anybody else learns of it.
     std::function<void(ContainerProcess&)> on_end;
@@ -72,13 +75,16 @@ class ContainerProcess : public std::enable_shared_from_this<ContainerProcess> {
   // The terminal's size, now or as soon as the process exists.
   void Resize(uint32_t rows, uint32_t columns);
   Stdio& stdio() { return *setup_.stdio; }
+  // SIGKILL is on its way to it: no hung guest, virtiofsd or reader of its output may keep it for long.
+  void ExpectEnd();
   // Ends it with this status now, whatever the guest thinks. Nothing when it has ended.
   void End(int status);
 
  private:
   ContainerProcess(const asio::any_io_executor& executor, Setup setup)
-      : executor_(executor), setup_(std::move(setup)), foreground_(executor), ended_(executor) {}
+      : executor_(executor), setup_(std::move(setup)), foreground_(executor), exited_(executor), ended_(executor) {}
   static asio::awaitable<void> WaitForEnd(std::shared_ptr<ContainerProcess> self);
+  static asio::awaitable<void> WatchKill(std::shared_ptr<ContainerProcess> self);
   static asio::awaitable<void> WatchForeground(std::shared_ptr<ContainerProcess> self);
   void SignalFromStandin(int signal);
   void Send(int signal);
@@ -90,9 +96,11 @@ class ContainerProcess : public std::enable_shared_from_this<ContainerProcess> {
   std::optional<std::pair<uint32_t, uint32_t>> pending_size_;
   asio::posix::stream_descriptor foreground_;
   bool begun_ = false;
+  bool killed_ = false;
   Status status_ = Status::kCreated;
   int exit_status_ = 0;
   timespec exited_at_{};
+  Event exited_;  // the guest has told the status
   Event ended_;
 };
 

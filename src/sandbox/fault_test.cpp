@@ -19,6 +19,7 @@ class FaultTest : public testing::SandboxTest {
   void ChangeParts(MachineParts& parts) override {
     parts.agent = agent_config_;
     parts.health_interval = std::chrono::milliseconds(20);
+    parts.kill_timeout = kill_timeout_;
     if (!virtiofsd_error_.empty()) {
       parts.start_virtiofsd = [this]() -> Result<hypervisor::Virtiofsd> {
         return Fail(Code::kInternal, "{}", virtiofsd_error_);
@@ -55,6 +56,7 @@ class FaultTest : public testing::SandboxTest {
   }
 
   config::AgentConfig agent_config_;
+  std::chrono::milliseconds kill_timeout_{15000};
   std::string virtiofsd_error_;
   std::string virtiofsd_script_;
   pid_t virtiofsd_pid_ = 0;
@@ -156,6 +158,27 @@ TEST_F(FaultTest, TheGuestHangsLater) {
   FakeStandin standin = Running();
   agent_.answers = false;
   ExpectFailure(standin, "the virtual machine does not answer: its agent did not answer Check");
+}
+
+TEST_F(FaultTest, AContainerThatSigkillDoesNotEnd) {
+  kill_timeout_ = std::chrono::milliseconds(50);
+  virtiofsd_script_ = "kill -STOP $$; sleep 1000";
+  agent_.Replace<grpc::SignalProcessRequest, wkt::Empty>(
+      "SignalProcess",
+      [](grpc::SignalProcessRequest) -> asio::awaitable<Result<wkt::Empty>> { co_return wkt::Empty(); });
+  FakeStandin standin = Running();
+  RunUntil([&] { return IsHeld(virtiofsd_pid_); });
+  EXPECT_TRUE(Kill(SIGKILL));
+  ExpectFailure(standin, fmt::format("c1 has not ended 0 s after SIGKILL; process {} (sh) is stopped", virtiofsd_pid_));
+}
+
+TEST_F(FaultTest, AKillThatTheGuestDoesNotTake) {
+  kill_timeout_ = std::chrono::milliseconds(50);
+  FakeStandin standin = Running();
+  agent_.answers = false;
+  // Its end is what was asked for, however it came.
+  EXPECT_TRUE(Kill(SIGKILL));
+  ExpectFailure(standin, "has not ended");
 }
 
 TEST_F(FaultTest, TheKernelPanicsWhileItBoots) {

@@ -6,9 +6,12 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <optional>
+#include <sstream>
 
 #include "base/child.h"
+#include "base/files.h"
 #include "base/log.h"
+#include "sandbox/state.h"
 
 namespace kata::sandbox {
 namespace {
@@ -30,6 +33,24 @@ constexpr milliseconds kVirtiofsdExitDelay{500};
 asio::awaitable<void> SetTime(std::shared_ptr<AgentClient> agent) {
   auto set = co_await agent->SetGuestDateTime();
   if (!set) log::Warn("the guest's clock is not set: {}", set.error().message());
+}
+
+// Those of them, and of their children (virtiofsd serves in one), that somebody has stopped: "; process 7 is stopped".
+std::string HeldProcesses(const std::vector<pid_t>& pids) {
+  std::string text;
+  for (pid_t pid : pids) {
+    std::vector<pid_t> family{pid};
+    auto children = ReadFile(fmt::format("/proc/{}/task/{}/children", pid, pid));
+    std::istringstream numbers(children ? *children : "");
+    for (pid_t child = 0; numbers >> child;) family.push_back(child);
+    for (pid_t member : family) {
+      auto name = ReadFile(fmt::format("/proc/{}/comm", member));
+      if (!IsHeld(member) || !name) continue;
+      while (name->ends_with('\n')) name->pop_back();
+      text += fmt::format("; process {} ({}) is stopped", member, *name);
+    }
+  }
+  return text;
 }
 
 }  // namespace
@@ -173,7 +194,7 @@ void Machine::Fault(std::string why) {
 
 asio::awaitable<void> Machine::Conclude(std::shared_ptr<Machine> self, std::string why) {
   if (self->vm_started_) co_await self->cause_known_.WaitFor(kCauseDelay);
-  if (!self->cause_.empty()) why = self->cause_;
+  why = self->cause_.empty() ? why + HeldProcesses(self->Pids()) : self->cause_;
   // A VMM that ended has told of its console already.
   std::string console = self->vm_exited_.happened() ? "" : self->parts_.hypervisor->ConsoleTail();
   if (!console.empty()) why += "; the guest's console ended with:\n" + console;

@@ -31,6 +31,7 @@ struct MachineParts {
   int timeout_scale = 1;  // TimeoutScale (hypervisor.h)
   uid_t vmm_user = 0;     // and group
   std::chrono::milliseconds health_interval{10000};
+  std::chrono::milliseconds kill_timeout{15000};  // of a container that got SIGKILL
   std::unique_ptr<hypervisor::Hypervisor> hypervisor;
   std::shared_ptr<network::Network> network;                       // null: the guest has none
   std::function<Result<hypervisor::Virtiofsd>()> start_virtiofsd;  // empty: no shared files
@@ -60,6 +61,7 @@ class Machine : public std::enable_shared_from_this<Machine> {
   // A time that is right on a real machine, made longer for an emulated one.
   std::chrono::milliseconds Scaled(std::chrono::milliseconds time) const { return time * parts_.timeout_scale; }
   std::chrono::milliseconds CreateTimeout() const;
+  std::chrono::milliseconds KillTimeout() const { return parts_.kill_timeout; }
   Timing& timing() { return timing_; }
   // Valid from Boot on.
   const VmSize& size() const { return size_; }

@@ -42,6 +42,7 @@ asio::awaitable<Result<>> Sandbox::CreateContainer(std::shared_ptr<Container> co
   setup.on_end = [weak](ContainerProcess& process) {
     if (auto sandbox = weak.lock()) sandbox->OnEnd(process);
   };
+  setup.kill_timeout = machine().KillTimeout();
   // Before the guest knows of it, so that a stand-in that is killed meanwhile is heard.
   pid_t standin = setup.standin ? setup.standin->pid() : 0;
   auto process = ContainerProcess::Create(executor_, std::move(setup));

@@ -49,6 +49,7 @@ bool AwaitEnd(int pidfd, std::chrono::milliseconds time) {
 struct Seen {
   ProcessRef process;
   bool ended = false;  // a zombie: at least its first thread has
+  bool held = false;   // stopped
 };
 
 Result<Seen> See(pid_t pid) {
@@ -72,7 +73,9 @@ Result<Seen> See(pid_t pid) {
   if (fields.size() < 20) return Fail(Code::kInternal, "{} has too few fields", path);
   auto start_time = ToNumber<uint64_t>(fields[19]);
   if (!start_time) return Fail(Code::kInternal, "{} has no start time", path);
-  return Seen{.process = {.pid = pid, .start_time = *start_time}, .ended = fields[0] == "Z" || fields[0] == "X"};
+  return Seen{.process = {.pid = pid, .start_time = *start_time},
+              .ended = fields[0] == "Z" || fields[0] == "X",
+              .held = fields[0] == "T" || fields[0] == "t"};
 }
 
 }  // namespace
@@ -101,6 +104,11 @@ bool IsAlive(const ProcessRef& process) {
   if (process.pid <= 0) return false;
   auto now = IdentifyProcess(process.pid);
   return now && *now == process;
+}
+
+bool IsHeld(pid_t pid) {
+  const auto seen = See(pid);
+  return seen && seen->held;
 }
 
 Result<State> LoadState(int directory) {

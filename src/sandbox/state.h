@@ -36,6 +36,9 @@ Result<ProcessRef> IdentifyProcess(pid_t pid);
 // Whether that very process still runs. A zombie does not: nobody may ever reap it.
 bool IsAlive(const ProcessRef& process);
 
+// Whether SIGSTOP or a debugger holds it.
+bool IsHeld(pid_t pid);
+
 // Ends exactly this process and waits until it has gone; it has that long to go by itself. One that does not end is
 // logged.
 void EndProcess(const ProcessRef& process, std::chrono::milliseconds patience);

@@ -50,12 +50,33 @@ asio::awaitable<void> Stdio::PumpOutput(std::shared_ptr<Stdio> self, OutputStrea
   if (--self->outputs_ == 0) self->output_ended_.Happen();
 }
 
+// A piece of output that is on its way.
+struct Stdio::Chunk {
+  explicit Chunk(const asio::any_io_executor& executor) : arrived(executor) {}
+  Event arrived;
+  Result<std::string> data;
+};
+
+std::shared_ptr<Stdio::Chunk> Stdio::Pull(OutputStream stream) {
+  auto chunk = std::make_shared<Chunk>(executor_);
+  asio::co_spawn(executor_, agent_->ReadOutput(process_, stream),
+                 [chunk](std::exception_ptr, Result<std::string> data) {
+                   chunk->data = std::move(data);
+                   chunk->arrived.Happen();
+                 });
+  return chunk;
+}
+
 asio::awaitable<Result<>> Stdio::CopyOutput(std::shared_ptr<Stdio> self, OutputStream stream,
                                             std::shared_ptr<ForeignFd> sink) {
   ForeignFd::Progress progress = [self](size_t count) { self->progress_ += count; };
+  auto next = self->Pull(stream);
   while (!self->stopped_) {
-    CO_TRY_ASSIGN(std::string data, co_await self->agent_->ReadOutput(self->process_, stream));
+    co_await next->arrived.Wait();
+    CO_TRY_ASSIGN(std::string data, std::move(next->data));
     if (data.empty()) break;
+    // The guest gets the next one ready while this one is written.
+    next = self->Pull(stream);
     self->progress_ += data.size();
     if (!sink) continue;
     auto written = co_await sink->Write(std::move(data), progress);

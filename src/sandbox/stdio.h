@@ -29,8 +29,9 @@ struct StdioTraits {
 // A reader that takes nothing for this long after the process's end does not hold its exit back any longer.
 inline constexpr std::chrono::milliseconds kStalledReader{5000};
 
-// Pulls output a chunk at a time and pushes input a chunk at a time: memory is bounded, and a slow reader blocks its
-// own stream only. With a terminal there is no stderr; when the caller's terminal is hung up, so is the guest's.
+// Pulls output a chunk ahead of what is being written, and pushes input a chunk at a time: memory is bounded, and a
+// slow reader blocks its own stream only. With a terminal there is no stderr; when the caller's terminal is hung up, so
+// is the guest's.
 class Stdio : public std::enable_shared_from_this<Stdio> {
  public:
   static Result<std::shared_ptr<Stdio>> Create(const asio::any_io_executor& executor, StdioFds fds, bool terminal,
@@ -52,6 +53,8 @@ class Stdio : public std::enable_shared_from_this<Stdio> {
   Stdio(const asio::any_io_executor& executor, bool terminal)
       : executor_(executor), terminal_(terminal), output_ended_(executor) {}
   static asio::awaitable<void> PumpOutput(std::shared_ptr<Stdio> self, OutputStream stream);
+  struct Chunk;
+  std::shared_ptr<Chunk> Pull(OutputStream stream);
   static asio::awaitable<Result<>> CopyOutput(std::shared_ptr<Stdio> self, OutputStream stream,
                                               std::shared_ptr<ForeignFd> sink);
   static asio::awaitable<void> PumpInput(std::shared_ptr<Stdio> self);

@@ -64,10 +64,10 @@ TEST_F(StdioTest, WhenTheReaderGoesTheAgentIsTold) {
   auto out = Pipe();
   auto stdio = Make({UniqueFd(), std::move(out.second), UniqueFd()});
   out.first.Reset();
-  process().out = {"x", "y"};
+  process().out = {"x", "y", "z"};
   Start(stdio);
   RunUntil([&] { return process().out_closed_by_host; });
-  EXPECT_EQ(process().out.size(), 1U);  // what came later was not even asked for
+  EXPECT_EQ(process().out.size(), 1U);  // no more than one piece ahead was asked for
 }
 
 TEST_F(StdioTest, AReaderThatStandsStillDoesNotHoldTheEndBack) {

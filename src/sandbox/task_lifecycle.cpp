@@ -12,9 +12,6 @@
 namespace kata::sandbox {
 namespace {
 
-// Of a process that got SIGKILL.
-constexpr std::chrono::milliseconds kKillTimeout{10000};
-
 std::string ExecKey(const std::string& container, const std::string& exec) { return container + "/" + exec; }
 
 }  // namespace
@@ -172,8 +169,9 @@ asio::awaitable<Result<task::DeleteResponse>> TaskService::Delete(task::DeleteRe
   if (process->status() == ContainerProcess::Status::kCreated) {
     // Never started: it is ended with its deletion, as runc does.
     if (process->exec().empty()) {
+      process->ExpectEnd();
       CO_TRY(co_await sandbox_->machine().agent()->SignalProcess(process->agent_process(), SIGKILL));
-      co_await process->ended().WaitFor(kKillTimeout);
+      co_await process->ended().Wait();
     } else {
       process->End(kKilledStatus);
     }

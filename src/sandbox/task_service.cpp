@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sandbox/task_service.h"
 
+#include <signal.h>
 #include <unistd.h>
 
 #include <nlohmann/json.hpp>
@@ -213,7 +214,14 @@ asio::awaitable<Result<wkt::Empty>> TaskService::Kill(task::KillRequest request)
   if (request.signal() == 0) co_return wkt::Empty();
   AgentProcess target = process->agent_process();
   if (request.all()) target.exec.clear();
-  CO_TRY(co_await sandbox_->machine().agent()->SignalProcess(target, request.signal()));
+  if (request.signal() == SIGKILL) process->ExpectEnd();
+  auto sent = co_await sandbox_->machine().agent()->SignalProcess(target, request.signal());
+  if (!sent && request.signal() == SIGKILL && sandbox_->machine().failed().happened()) {
+    // The machine's end is the end of all that ran in it.
+    co_await process->ended().Wait();
+    co_return wkt::Empty();
+  }
+  CO_TRY(sent);
   co_return wkt::Empty();
 }
 

@@ -52,7 +52,7 @@ ShimService::ShimService(const asio::any_io_executor& executor, ShimParts parts)
   AddSandboxMethods();
 }
 
-asio::awaitable<Result<std::string>> ShimService::Call(std::string method, std::string payload) {
+asio::awaitable<Result<rpc::Payload>> ShimService::Call(std::string method, std::string payload) {
   if (!task_ && method == "Create") {
     task::CreateTaskRequest request;
     if (!request.ParseFromString(payload)) co_return Fail(Code::kInvalidArgument, "the request is not a valid message");

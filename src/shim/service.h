@@ -45,7 +45,7 @@ class ShimService {
   void RequestEnd();
 
  private:
-  asio::awaitable<Result<std::string>> Call(std::string method, std::string payload);
+  asio::awaitable<Result<rpc::Payload>> Call(std::string method, std::string payload);
   // What a sandbox begins with.
   struct Beginning {
     std::string bundle;

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import pathlib
 import signal
 import subprocess
 import threading
@@ -259,6 +260,19 @@ class FaultTest(ContainerdCase):
             name = self.sleeping()
             os.kill(self.process_of(name, "virtiofsd"), how)
             self.assert_killed(name, f"virtiofsd {words}")
+
+    def test_a_part_that_is_stopped(self):
+        """SIGKILL ends the container also when the VM, or the files that it waits for, do not move any more."""
+        for part in ("qemu", "virtiofsd"):
+            with self.subTest(part):
+                # Its program is always on its way to a file of the host.
+                name = self.sleeping("sh", "-c", "while :; do ls -R / >/dev/null 2>&1; done")
+                victim = self.process_of(name, part)
+                os.kill(victim, signal.SIGSTOP)
+                for child in pathlib.Path(f"/proc/{victim}/task/{victim}/children").read_text().split():
+                    os.kill(int(child), signal.SIGSTOP)
+                self.assert_run(self.ctr("task", "kill", "-s", "KILL", name))
+                self.assert_killed(name, rf"\S+ has not ended 15 s after SIGKILL; process \d+ \({part}")
 
     def test_a_bundle_without_room(self):
         """The shim that was just started is ended again."""

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a process has written, as the host would get it.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "base/files.h"
+#include "rpc/payload.h"
+
+namespace kata::agent {
+
+inline std::string Text(rpc::Payload data) {
+  if (data.tail.size == 0) return data.bytes;
+  auto rest = ReadAll(data.tail.pipe.get(), data.tail.size);
+  EXPECT_TRUE(rest);
+  EXPECT_EQ(rest ? rest->size() : 0, data.tail.size);
+  return rest ? data.bytes + *rest : data.bytes;
+}
+
+}  // namespace kata::agent
