@@ -21,6 +21,9 @@ namespace kata::agent {
 
 namespace {
 
+// The path of a pid namespace that is another container's; its id follows.
+constexpr std::string_view kOfContainer = "container:";
+
 // What this agent cannot do is said before anything is made.
 Result<> CheckRequest(const grpc::CreateContainerRequest& request) {
   TRY(CheckDevices(request.devices()));
@@ -87,6 +90,12 @@ Result<ContainerOptions> Prepare(Sandbox& sandbox, ContainerEntry& entry, grpc::
     // The flag is an order; a namespace without a path would be one of the container's own.
     for (auto& wanted : *options.spec.mutable_linux()->mutable_namespaces()) {
       if (wanted.type() == "pid") wanted.set_path("/proc/1/ns/pid");
+    }
+  }
+  for (const auto& wanted : options.spec.linux().namespaces()) {
+    if (wanted.type() == "pid" && wanted.path().starts_with(kOfContainer)) {
+      const auto other = TRY(Context(sandbox.Find(wanted.path().substr(kOfContainer.size())), "linux.namespaces"));
+      options.pid_namespace = TRY(Open(fmt::format("/proc/{}/ns/pid", other->init->pid()), O_RDONLY));
     }
   }
   options.cgroup_mount = sandbox.options().cgroup_mount;

@@ -30,6 +30,7 @@ struct Container {
   std::map<std::string, std::shared_ptr<ContainerProcess>> execs;
   bool starting = false;
   bool paused = false;
+  bool own_pid_namespace = false;
   SharedNames shared;
 
   Status status() const;
@@ -89,6 +90,7 @@ class Sandbox : public std::enable_shared_from_this<Sandbox> {
 
  private:
   asio::awaitable<Result<>> CreateInGuest(Container& container, ContainerFiles& files, bool terminal);
+  Result<> SetPidNamespace(Container& container, bool joins, grpc::CreateContainerRequest& request) const;
   void Unshare(Container& container);
   void OnEnd(ContainerProcess& process);
   static asio::awaitable<void> EndIfAllEnded(std::shared_ptr<Sandbox> self, std::shared_ptr<Container> container);

@@ -98,6 +98,7 @@ Result<> ShimService::Begin(const Beginning& beginning) {
     return Fail(Code::kFailedPrecondition, "the container belongs to the pod {}, whose sandbox is not here",
                 role.sandbox);
   }
+  if (role.type == oci::ContainerType::kSandbox) TRY(oci::RefuseHostNamespaces(plan.bundle.spec));
   if (!beginning.network.empty()) oci::SetNetworkNamespace(plan.bundle.spec, beginning.network);
   plan.network_namespace = TRY(plan.mounts.OnHost([&] { return sandbox::network::NamespaceOf(plan.bundle.spec); }));
   plan.standing = beginning.standing;
