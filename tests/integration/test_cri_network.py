@@ -2,35 +2,15 @@
 """The network of pods as CNI's own plugins make it: between pods, to and from the host, published ports."""
 import http.server
 import json
-import pathlib
-import shutil
 import socket
-import subprocess
-import tempfile
 import threading
 import urllib.request
 
 import harness
-import rootfs
-from containerd import image_archive
+from containerd import IPERF, iperf_archive
 from cri import NAMESPACE, CriCase
 
-IPERF = "example.test/iperf:latest"
 SERVE = "echo page >/tmp/index.html; exec httpd -f -p 80 -h /tmp"
-
-
-def iperf_archive():
-    """busybox with this machine's iperf3."""
-    program = shutil.which("iperf3")
-    with tempfile.TemporaryDirectory() as folder:
-        root = f"{folder}/rootfs"
-        rootfs.copy("busybox", root)
-        libraries = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout.split()
-        for file in (program, *(word for word in libraries if word.startswith("/"))):
-            target = pathlib.Path(root + file)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(file, target)
-        return image_archive(root, IPERF, {"Cmd": ["/bin/sh"]})
 
 
 def get(url):
