@@ -136,6 +136,7 @@ Result<Source> LookAtSource(const std::string& path, bool pod, grpc::Mount& moun
     log::Warn("{} is a socket: it is shared with the guest, but nothing there can connect to it", path);
   }
   source.tree = TRY(CloneTree(file.get()));
+  if (HasOption(mount, "rprivate") || HasOption(mount, "private")) TRY(MakePrivate(source.tree.get()));
   TRY(KeepMountsBelowWritable(source.tree.get(), real_path, mount));
   return source;
 }

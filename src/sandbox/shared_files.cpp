@@ -50,6 +50,11 @@ Result<> MakeReadOnly(int tree) {
   return {};
 }
 
+Result<> MakePrivate(int tree) {
+  if (SetAttributes(tree, AT_RECURSIVE, 0, MS_PRIVATE) != 0) return FailErrno("cannot make a cloned mount private");
+  return {};
+}
+
 Result<SharedFiles> SharedFiles::Create(int directory) {
   if (mkdirat(directory, kSharedName, 0700) != 0 && errno != EEXIST) return FailErrno("cannot make {}/", kSharedName);
   UniqueFd below = TRY(OpenBeneath(directory, kSharedName, O_PATH | O_DIRECTORY | O_CLOEXEC));

@@ -25,6 +25,8 @@ enum class ReadOnly {
 Result<UniqueFd> CloneTree(int source);
 // Its topmost mount only.
 Result<> MakeReadOnly(int tree);
+// From then on nothing that is mounted or unmounted on the host changes it, nor does it keep the host from unmounting.
+Result<> MakePrivate(int tree);
 
 // Owns the tmpfs at <directory>/shared of the process's own mount namespace; the mounts go with the namespace.
 //

@@ -23,7 +23,7 @@ class PidTest(CriCase):
         debug = self.start_container(pod, "debug", change=self.target(main))
         self.assertIn("sleep 7777", self.exec_sync(debug, "ps -o args").out)
         self.assert_run(self.exec_sync(debug, "cat /proc/1/cmdline | tr '\\0' ' '"), 0, "sh -c sleep 7777; exit 3 ")
-        self.assert_run(self.exec_sync(debug, "pkill -f 'sleep 7777'"), 0)
+        self.assert_run(self.exec_sync(debug, "kill $(ps -o pid,args | grep '[s]leep 7777' | cut -c 1-5)"), 0)
         self.assertEqual(self.exited(main).exit_code, 3)
         self.assertEqual(self.exited(debug).exit_code, 128 + signal.SIGKILL, "the namespace ends with its first process")
 
