@@ -18,14 +18,43 @@ Result<> CheckDevices(const Devices& devices) {
   return {};
 }
 
+namespace {
+
+// All old numbers are read before any is changed: a new one may be another's old one.
+struct Change {
+  int64_t major;
+  int64_t minor;
+  const GuestNumbers* now;
+  grpc::LinuxDevice* device;
+};
+
+template <typename Message>
+void Renumber(const std::vector<Change>& changes, Message& message) {
+  for (const Change& change : changes) {
+    if ((message.major)() != change.major || (message.minor)() != change.minor) continue;
+    message.set_major(change.now->major);
+    message.set_minor(change.now->minor);
+    return;
+  }
+}
+
+// The mounts that bind a disk's node; the device is theirs then.
+void BindNode(const GuestNumbers& now, grpc::Spec& spec) {
+  bool bound = false;
+  for (auto& mount : *spec.mutable_mounts()) {
+    if (now.source.empty() || mount.source() != now.source) continue;
+    mount.set_source(now.node);
+    bound = true;
+  }
+  auto& devices = *spec.mutable_linux()->mutable_devices();
+  for (int i = devices.size() - 1; bound && i >= 0; --i) {
+    if (devices[i].path() == now.path) devices.DeleteSubrange(i, 1);
+  }
+}
+
+}  // namespace
+
 Result<> RenumberDevices(const std::vector<GuestNumbers>& numbers, grpc::Spec& spec) {
-  // All old numbers are read before any is changed: a new one may be another's old one.
-  struct Change {
-    int64_t major;
-    int64_t minor;
-    const GuestNumbers* now;
-    grpc::LinuxDevice* device;
-  };
   std::vector<Change> changes;
   auto& devices = *spec.mutable_linux()->mutable_devices();
   for (const GuestNumbers& now : numbers) {
@@ -40,15 +69,19 @@ Result<> RenumberDevices(const std::vector<GuestNumbers>& numbers, grpc::Spec& s
     change.device->set_major(change.now->major);
     change.device->set_minor(change.now->minor);
   }
-  for (auto& rule : *spec.mutable_linux()->mutable_resources()->mutable_devices()) {
-    if (rule.type() != "b") continue;
-    for (const Change& change : changes) {
-      if ((rule.major)() != change.major || (rule.minor)() != change.minor) continue;
-      rule.set_major(change.now->major);
-      rule.set_minor(change.now->minor);
-      break;
+  grpc::LinuxResources& resources = *spec.mutable_linux()->mutable_resources();
+  for (auto& rule : *resources.mutable_devices()) {
+    if (rule.type() == "b") Renumber(changes, rule);
+  }
+  if (resources.has_blockio()) {
+    grpc::LinuxBlockIO& limits = *resources.mutable_blockio();
+    for (auto& limit : *limits.mutable_weightdevice()) Renumber(changes, limit);
+    for (auto* list : {limits.mutable_throttlereadbpsdevice(), limits.mutable_throttlewritebpsdevice(),
+                       limits.mutable_throttlereadiopsdevice(), limits.mutable_throttlewriteiopsdevice()}) {
+      for (auto& limit : *list) Renumber(changes, limit);
     }
   }
+  for (const GuestNumbers& now : numbers) BindNode(now, spec);
   return {};
 }
 
@@ -60,7 +93,7 @@ asio::awaitable<Result<>> AddDevices(asio::any_io_executor executor, Devices dev
     std::string address = device.id().empty() ? device.vm_path() : device.id();
     auto disk = co_await WaitForDisk(executor, device.type(), std::move(address), limit);
     CO_TRY_ASSIGN(auto found, Context(std::move(disk), "device {}", device.container_path()));
-    numbers.push_back({device.container_path(), found.major, found.minor});
+    numbers.push_back({device.container_path(), found.major, found.minor, device.vm_path(), found.path});
   }
   if (numbers.empty()) co_return Result<>();
   co_return RenumberDevices(numbers, spec);

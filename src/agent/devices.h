@@ -18,7 +18,8 @@ using Devices = google::protobuf::RepeatedPtrField<grpc::Device>;
 Result<> CheckDevices(const Devices& devices);
 
 // Waits for each disk until limit, and puts its numbers in the guest in the place of the host's: in linux.devices at
-// container_path, and in the rules of linux.resources.devices. kInvalidArgument: the spec has no such device.
+// container_path, and in the rules and I/O limits of linux.resources. Where mounts have its vm_path as their source,
+// they bind the guest's node, and linux.devices loses it. kInvalidArgument: the spec has no such device.
 asio::awaitable<Result<>> AddDevices(asio::any_io_executor executor, Devices devices, grpc::Spec& spec,
                                      std::chrono::seconds limit);
 
@@ -27,6 +28,8 @@ struct GuestNumbers {
   std::string path;  // in the container
   uint32_t major = 0;
   uint32_t minor = 0;
+  std::string source = {};  // vm_path; empty: no mount has it
+  std::string node = {};    // of the guest, for those mounts
 };
 Result<> RenumberDevices(const std::vector<GuestNumbers>& numbers, grpc::Spec& spec);
 

@@ -52,6 +52,40 @@ TEST(DevicesTest, NumbersOfTheHostBecomeThoseOfTheGuest) {
   EXPECT_EQ(RenumberDevices({{"/dev/other", 1, 1}}, spec).error().code(), Code::kInvalidArgument);
 }
 
+TEST(DevicesTest, LimitsOfIoFollowTheDisk) {
+  grpc::Spec spec = SpecWithDisk("/dev/xda", 8, 16);
+  auto& limits = *spec.mutable_linux()->mutable_resources()->mutable_blockio();
+  auto* weight = limits.add_weightdevice();
+  weight->set_major(8);
+  weight->set_minor(16);
+  auto* bytes = limits.add_throttlewritebpsdevice();
+  bytes->set_major(8);
+  bytes->set_minor(16);
+  bytes->set_rate(1000);
+  auto* other = limits.add_throttlereadiopsdevice();
+  other->set_major(8);
+  other->set_minor(32);
+  ASSERT_TRUE(RenumberDevices({{"/dev/xda", 254, 3}}, spec));
+  EXPECT_EQ((limits.weightdevice(0).major)(), 254);
+  EXPECT_EQ((limits.throttlewritebpsdevice(0).minor)(), 3);
+  EXPECT_EQ(limits.throttlewritebpsdevice(0).rate(), 1000U);
+  EXPECT_EQ((limits.throttlereadiopsdevice(0).minor)(), 32);
+}
+
+TEST(DevicesTest, AMountBindsTheGuestsNode) {
+  grpc::Spec spec = SpecWithDisk("/data/disk", 8, 16);
+  spec.MergeFrom(SpecWithDisk("/dev/xdb", 8, 32));
+  spec.add_mounts()->set_source("disk-0");
+  spec.add_mounts()->set_source("/disk-0");
+  ASSERT_TRUE(
+      RenumberDevices({{"/data/disk", 254, 0, "disk-0", "/dev/vda"}, {"/dev/xdb", 254, 16, "", "/dev/vdb"}}, spec));
+  EXPECT_EQ(spec.mounts(0).source(), "/dev/vda");
+  EXPECT_EQ(spec.mounts(1).source(), "/disk-0");
+  ASSERT_EQ(spec.linux().devices_size(), 1) << "the one that is bound is no node besides";
+  EXPECT_EQ(spec.linux().devices(0).path(), "/dev/xdb");
+  EXPECT_EQ((spec.linux().resources().devices(0).major)(), 254);
+}
+
 TEST(DevicesTest, OnlyDisks) {
   Devices devices;
   auto* device = devices.Add();

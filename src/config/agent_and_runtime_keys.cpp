@@ -9,6 +9,7 @@ using A = AgentConfig;
 using R = RuntimeConfig;
 
 constexpr int64_t kHourMs = int64_t{3600} * 1000;
+constexpr int64_t kMaxWorkloadMib = int64_t{16} << 20U;  // 16 TiB
 
 // "name option option...".
 Result<> KernelModule(const std::string& text) {
@@ -72,6 +73,10 @@ std::vector<Key> RuntimeKeys() {
       Text("internetworking_model", &R::internetworking_model, OneOf({"tcfilter", "macvtap", "none"})),
       Bool("disable_new_netns", &R::disable_new_netns, FromPod::kNever),
       Text("dan_conf", &R::dan_conf, AbsolutePathOrEmpty, FromPod::kNever),
+      Bool("static_sandbox_resource_mgmt", &R::static_sandbox_resource_mgmt),
+      Integer("static_sandbox_default_workload_mem", &R::static_sandbox_default_workload_mem, 0, kMaxWorkloadMib),
+      Cpus("static_sandbox_default_workload_vcpus", &R::static_sandbox_default_workload_vcpus),
+      Bool("sandbox_cgroup_only", &R::sandbox_cgroup_only, FromPod::kNever),
       SandboxBindMounts(),
       MustBe("emptydir_mode", "shared-fs", "volumes on block devices are not supported yet"),
       Integer("create_container_timeout", &A::create_container_timeout, 1, 86400, FromPod::kFree),
@@ -95,8 +100,6 @@ std::vector<Key> RuntimeKeys() {
                            "passfd_listener_port",
                            "shared_mounts",
                            "experimental_force_guest_pull",
-                           "sandbox_cgroup_only",
-                           "static_sandbox_resource_mgmt",
                            "experimental"}) {
     keys.push_back(Unused(name));
   }

@@ -35,6 +35,8 @@ struct HypervisorConfig {
   uint32_t default_maxvcpus = 0;                       // 0: as many as the host has
   uint32_t default_memory = 2048;                      // MiB
   uint64_t default_maxmemory = 0;                      // MiB; 0: as much as the host has
+  double overhead_vcpus = 0;                           // beside limits, in place of default_vcpus; 0: that counts
+  uint32_t overhead_memory = 0;                        // MiB; the same in place of default_memory
   uint32_t memory_slots = 10;                          // how often memory can be plugged
   bool enable_virtio_mem = false;                      // memory is plugged by virtio-mem, and can be unplugged
   bool disable_block_device_use = false;               // disks are not given to the guest
@@ -90,6 +92,11 @@ struct RuntimeConfig {
   std::string internetworking_model = "tcfilter";      // tcfilter, macvtap or none
   bool disable_new_netns = false;                      // true, with none only: the VMM stays in the host's network
   std::string dan_conf = "/run/kata-containers/dans";  // folder of SANDBOX_ID.json: directly attached networks
+  bool static_sandbox_resource_mgmt = false;           // true: a VM keeps the size that it starts with
+  // For a container or pod that has no limit, with the key above: added to default_memory (MiB) and default_vcpus.
+  uint32_t static_sandbox_default_workload_mem = 0;
+  double static_sandbox_default_workload_vcpus = 0;
+  bool sandbox_cgroup_only = true;     // false: what is not a vCPU is in a cgroup of its own on the host
   bool disable_guest_seccomp = false;  // unlike Kata, where the container's seccomp filter is off by default
   // No key: where kata-standin was found, see LoadOptions::executable.
   std::string standin_path = "/usr/libexec/kata-containers/kata-standin";

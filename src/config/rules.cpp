@@ -48,6 +48,13 @@ Result<> LogLevel(const std::string& text) {
   return OneOf({"trace", "debug", "info", "warn", "warning", "error", "critical"})(text);
 }
 
+Result<double> PartsOfCpus(const Value& value) {
+  constexpr double kMost = 1024;
+  const double number = std::get<double>(value);
+  if (number >= 0 && number <= kMost) return number;
+  return Fail(Code::kInvalidArgument, "expected a number of 0 to {}, found {}", kMost, number);
+}
+
 Result<> CoveredBy(const std::vector<std::string>& globs, const std::string& own, std::string_view globs_key,
                    const std::string& path) {
   TRY(AbsolutePath(path));

@@ -28,6 +28,9 @@ Result<> AbsolutePathOrEmpty(const std::string& text);
 TextRule OneOf(std::initializer_list<const char*> allowed);
 Result<> LogLevel(const std::string& text);
 
+// A number of processors: 0 to 1024, also fractions.
+Result<double> PartsOfCpus(const Value& value);
+
 // Rules of values out of a pod.
 // The text is a path that one of the globs covers (fnmatch(3), "*" does not cross a "/"); with no globs, only own.
 Result<> CoveredBy(const std::vector<std::string>& globs, const std::string& own, std::string_view globs_key,
@@ -59,6 +62,16 @@ Key Integer(std::string name, Number Part::*member, int64_t min, int64_t max, Fr
                return {};
              },
              .pod = pod};
+}
+
+template <typename Part>
+Key Cpus(std::string name, double Part::*member) {
+  return Key{.name = std::move(name),
+             .type = Type::kNumber,
+             .set = [member](Config& config, const Value& value) -> Result<> {
+               PartOf<Part>(config).*member = TRY(PartsOfCpus(value));
+               return {};
+             }};
 }
 
 template <typename Part>

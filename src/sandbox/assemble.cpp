@@ -66,15 +66,53 @@ Result<grpc::CreateSandboxRequest> SandboxRequest(const SandboxPlan& plan) {
   return request;
 }
 
-Result<std::shared_ptr<Machine>> MakeMachine(const asio::any_io_executor& executor, SandboxPlan& plan, uint32_t vcpus,
+// Room for a vCPU costs an emulated guest 2 ms of its boot, whether the vCPU comes or not: where nobody has said how
+// many there may be, it is for no more than these, or for what is asked for at the start.
+constexpr uint32_t kEmulatedVcpus = 16;
+
+// What the VM is made for at its start, and what it may become.
+struct PlannedSize {
+  VmSize start;
+  VmSize max;
+  GrowthRules rules;
+};
+
+Result<PlannedSize> PlanSize(const SandboxPlan& plan, hypervisor::Accel accel) {
+  const config::RuntimeConfig& runtime = plan.config.runtime;
+  PlannedSize size;
+  size.rules.hypervisor = plan.config.hypervisor;
+  size.rules.host = ThisHost();
+  // What the pod's containers will ask for, as far as their manager knows it now.
+  size.rules.announced =
+      DemandOf(plan.pod ? TRY(oci::PodResources(plan.bundle.annotations)) : plan.bundle.spec.linux().resources());
+  Demand demand = size.rules.announced;
+  size.rules.fixed = runtime.static_sandbox_resource_mgmt || plan.config.hypervisor.machine_type != "q35";
+  if (runtime.static_sandbox_resource_mgmt) {
+    if (demand.memory_mib == 0) demand.memory_mib = runtime.static_sandbox_default_workload_mem;
+    if (demand.cpus == 0) demand.cpus = runtime.static_sandbox_default_workload_vcpus;
+  }
+  size.start = TRY(SizeVm(plan.config.hypervisor, demand, size.rules.host));
+  if (size.rules.fixed) return size;
+  size.max = LargestVm(plan.config.hypervisor, size.rules.host);
+  if (accel == hypervisor::Accel::kTcg && plan.config.hypervisor.default_maxvcpus == 0) {
+    size.max.vcpus = std::min(size.max.vcpus, std::max(kEmulatedVcpus, size.start.vcpus));
+    size.rules.hypervisor.default_maxvcpus = size.max.vcpus;
+  }
+  // That of a single container has its size from the start, which is quicker than to grow.
+  if (plan.pod) size.start = TRY(SizeVm(plan.config.hypervisor, Demand(), size.rules.host));
+  return size;
+}
+
+Result<std::shared_ptr<Machine>> MakeMachine(const asio::any_io_executor& executor, SandboxPlan& plan,
+                                             const PlannedSize& size, hypervisor::Accel accel,
                                              const std::string& shared_dir) {
-  const hypervisor::AccelChoice accel = TRY(hypervisor::ChooseAccel(plan.config.hypervisor.accel));
   MachineParts parts;
-  auto network = network::OptionsOf(plan.config, plan.id, vcpus, plan.host_network);
+  auto network = network::OptionsOf(plan.config, plan.id, size.start.vcpus, plan.host_network);
   parts.network = TRY(network::Network::Create(executor, std::move(network), std::move(plan.network_namespace)));
   parts.id = plan.id;
   parts.agent = plan.config.agent;
-  parts.timeout_scale = hypervisor::TimeoutScale(accel.accel);
+  parts.max_size = size.max;
+  parts.timeout_scale = hypervisor::TimeoutScale(accel);
   parts.vmm_user = kFirstVmmUser + static_cast<uid_t>(getpid());
   parts.hypervisor = TRY(hypervisor::CreateHypervisor(executor, plan.config));
   parts.start_virtiofsd = [settings = plan.config.hypervisor, shared_dir, directory = plan.directory.get()] {
@@ -109,17 +147,17 @@ Result<UniqueFd> ReopenDirectory(int directory) {
 }
 
 Result<std::shared_ptr<Sandbox>> StartSandbox(const asio::any_io_executor& executor, SandboxPlan& plan) {
+  const hypervisor::AccelChoice accel = TRY(hypervisor::ChooseAccel(plan.config.hypervisor.accel));
+  PlannedSize size = TRY(PlanSize(plan, accel.accel));
   SandboxParts parts;
   parts.shared_files = TRY(SharedFiles::Create(plan.directory.get()));
   std::string shared_dir = parts.shared_files->path();
-  // What the pod's containers will ask for, as far as their manager knows it now.
-  const grpc::LinuxResources resources =
-      plan.pod ? TRY(oci::PodResources(plan.bundle.annotations)) : plan.bundle.spec.linux().resources();
-  VmSize size = SizeVm(plan.config.hypervisor, resources, ThisHost());
-  auto machine = parts.machine = TRY(MakeMachine(executor, plan, size.vcpus, shared_dir));
+  auto machine = parts.machine = TRY(MakeMachine(executor, plan, size, accel.accel, shared_dir));
+  parts.growth = std::move(size.rules);
   parts.pod = plan.pod;
   parts.standing = plan.standing;
   parts.guest_seccomp = !plan.config.runtime.disable_guest_seccomp;
+  parts.block_devices = !plan.config.hypervisor.disable_block_device_use;
   TRY(CompleteState(plan));
   parts.directory = plan.directory.get();
   parts.on_created = [shared_dir] {
@@ -134,7 +172,7 @@ Result<std::shared_ptr<Sandbox>> StartSandbox(const asio::any_io_executor& execu
   auto sandbox = std::make_shared<Sandbox>(executor, std::move(parts));
   TRY(sandbox->Store());
   machine->hypervisor().ServeConsole(std::move(console));
-  asio::co_spawn(executor, Machine::Boot(machine, size, std::move(request)), asio::detached);
+  asio::co_spawn(executor, Machine::Boot(machine, size.start, std::move(request)), asio::detached);
   return sandbox;
 }
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -13,8 +14,11 @@
 
 #include "base/files.h"
 #include "base/log.h"
+#include "sandbox/devices/disk_mounts.h"
+#include "sandbox/devices/guest_devices.h"
 #include "sandbox/host_mounts.h"
 #include "sandbox/memory_volume.h"
+#include "sandbox/rootfs_mounts.h"
 
 namespace kata::sandbox {
 namespace {
@@ -44,7 +48,12 @@ Result<bool> IsGuestsOwn(int source, const std::string& real_path) {
   struct statfs filesystem {};
   if (fstat(source, &status) != 0 || fstatfs(source, &filesystem) != 0)
     return FailErrno("cannot look at {}", real_path);
-  if (S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode) || real_path == "/dev" || real_path == "/dev/pts") return true;
+  if (S_ISCHR(status.st_mode)) {
+    if (IsCharDeviceOfGuests({major(status.st_rdev), minor(status.st_rdev)})) return true;
+    return Fail(Code::kInvalidArgument,
+                "{} is a character device of the host, and a virtual machine has no such device", real_path);
+  }
+  if (real_path == "/dev" || real_path == "/dev/pts") return true;
   // A folder of device nodes, such as /dev/dri; what is mounted below /dev, such as /dev/shm, is another matter.
   struct stat dev {};
   if (S_ISDIR(status.st_mode) && real_path.starts_with("/dev/") && stat("/dev", &dev) == 0 &&
@@ -88,6 +97,7 @@ struct Source {
   UniqueFd tree;                        // to be shared
   std::string guest;                    // the guest's own file of this name; empty: share the tree
   std::vector<grpc::Storage> storages;  // to be made in the guest for `guest`
+  std::optional<DeviceNumber> disk;     // a block device
   bool done = false;                    // the mount says all
 };
 
@@ -127,12 +137,17 @@ Result<Source> LookAtSource(const std::string& path, bool pod, grpc::Mount& moun
       return source;
     }
   }
+  struct stat status {};
+  if (fstat(file.get(), &status) != 0) return FailErrno("cannot look at {}", path);
+  if (S_ISBLK(status.st_mode)) {
+    source.disk = DeviceNumber{major(status.st_rdev), minor(status.st_rdev)};
+    return source;
+  }
   if (TRY(IsGuestsOwn(file.get(), real_path))) {
     source.guest = real_path;
     return source;
   }
-  struct stat status {};
-  if (fstat(file.get(), &status) == 0 && S_ISSOCK(status.st_mode)) {
+  if (S_ISSOCK(status.st_mode)) {
     log::Warn("{} is a socket: it is shared with the guest, but nothing there can connect to it", path);
   }
   source.tree = TRY(CloneTree(file.get()));
@@ -141,20 +156,60 @@ Result<Source> LookAtSource(const std::string& path, bool pod, grpc::Mount& moun
   return source;
 }
 
-Result<> ShareMount(SharedFiles& shared, const MountNamespaces& spaces, const std::string& name, const HostFiles& files,
-                    grpc::Mount& mount, grpc::CreateContainerRequest& request, SharedNames& names) {
-  std::string path = SourcePath(mount, files.bundle);
-  Source source = TRY(spaces.OnHost([&] { return LookAtSource(path, files.pod, mount); }));
+// The node of a block device, which the mount then binds from the guest's /dev.
+Result<> BindDisk(DeviceNumber number, const std::string& field, ContainerDisks& disks, grpc::Mount& mount,
+                  grpc::CreateContainerRequest& request) {
+  grpc::Linux& section = *request.mutable_oci()->mutable_linux();
+  DiskNode node{.field = field, .path = mount.destination(), .number = number};
+  node.read_only = ReadOnlyOf(mount) != ReadOnly::kNo || !MayWrite(section.resources(), number);
+  mount.set_source(TRY(disks.AddNode(std::move(node), request)));
+  // So that the agent knows which numbers of the host the rules have for it.
+  grpc::LinuxDevice& device = *section.add_devices();
+  device.set_path(mount.destination());
+  device.set_type("b");
+  device.set_major(number.major);
+  device.set_minor(number.minor);
+  return {};
+}
+
+// What one container's mounts are worked on with.
+struct Sharing {
+  SharedFiles& shared;
+  const MountNamespaces& spaces;
+  const HostFiles& files;
+  grpc::CreateContainerRequest& request;
+  ContainerDisks& disks;
+  SharedNames& names;
+};
+
+Result<> ShareTree(const Sharing& with, UniqueFd tree, std::string name, grpc::Mount& mount) {
+  mount.set_source(TRY(with.shared.Add(std::move(tree), name, ReadOnlyOf(mount))));
+  with.names.push_back(std::move(name));
+  return {};
+}
+
+Result<> ShareMount(const Sharing& with, const std::string& name, const std::string& field, grpc::Mount& mount) {
+  const std::string path = SourcePath(mount, with.files.bundle);
+  const std::string shared_name = name + TameBasename(path);
+  if (IsMountOnDisk(mount)) {
+    if (with.disks.allowed()) return PutMountOnDisk(field, path, with.disks, mount, with.request);
+    RootfsMounts host;
+    *host.Add() = TakeMountForHost(path, mount);
+    // The place is any folder: nobody sees the mount there.
+    UniqueFd tree = TRY(Context(MountRootfs(host, with.files.rootfs, with.spaces), "{}", field));
+    return Context(ShareTree(with, std::move(tree), shared_name, mount), "{}", field);
+  }
+  if (!IsBind(mount)) return {};
+  Source source =
+      TRY(Context(with.spaces.OnHost([&] { return LookAtSource(path, with.files.pod, mount); }), "{}", field));
   if (source.done) return {};
-  for (grpc::Storage& storage : source.storages) *request.add_storages() = std::move(storage);
+  if (source.disk) return BindDisk(*source.disk, field, with.disks, mount, with.request);
+  for (grpc::Storage& storage : source.storages) *with.request.add_storages() = std::move(storage);
   if (!source.guest.empty()) {
     mount.set_source(source.guest);
     return {};
   }
-  std::string shared_name = name + TameBasename(path);
-  mount.set_source(TRY(shared.Add(std::move(source.tree), shared_name, ReadOnlyOf(mount))));
-  names.push_back(shared_name);
-  return {};
+  return Context(ShareTree(with, std::move(source.tree), shared_name, mount), "{}", field);
 }
 
 Result<UniqueFd> CloneFolder(const std::string& path) {
@@ -184,19 +239,21 @@ ReadOnly ReadOnlyOf(const grpc::Mount& mount) {
 }
 
 Result<> ShareWithGuest(SharedFiles& shared, const MountNamespaces& spaces, const std::string& container,
-                        HostFiles files, grpc::CreateContainerRequest& request, SharedNames& names) {
+                        HostFiles files, grpc::CreateContainerRequest& request, ContainerDisks& disks,
+                        SharedNames& names) {
   grpc::Spec& spec = *request.mutable_oci();
-  UniqueFd root = std::move(files.rootfs_tree);
-  if (!root) root = TRY(Context(spaces.OnHost([&] { return CloneFolder(files.rootfs); }), "root.path"));
-  std::string root_name = container + "/rootfs";
-  // Writable also for root.readonly: the guest still has to make mount points in it, and then makes it read-only.
-  spec.mutable_root()->set_path(TRY(Context(shared.Add(std::move(root), root_name, ReadOnly::kNo), "root.path")));
-  names.push_back(root_name);
+  if (!files.rootfs_on_disk) {
+    UniqueFd root = std::move(files.rootfs_tree);
+    if (!root) root = TRY(Context(spaces.OnHost([&] { return CloneFolder(files.rootfs); }), "root.path"));
+    std::string root_name = container + "/rootfs";
+    // Writable also for root.readonly: the guest still has to make mount points in it, and then makes it read-only.
+    spec.mutable_root()->set_path(TRY(Context(shared.Add(std::move(root), root_name, ReadOnly::kNo), "root.path")));
+    names.push_back(root_name);
+  }
+  const Sharing with{shared, spaces, files, request, disks, names};
   for (int i = 0; i < spec.mounts_size(); ++i) {
-    grpc::Mount& mount = *spec.mutable_mounts(i);
-    if (!IsBind(mount)) continue;
-    std::string name = fmt::format("{}-{}-", container, i);
-    TRY(Context(ShareMount(shared, spaces, name, files, mount, request, names), "mounts[{}].source", i));
+    const std::string name = fmt::format("{}-{}-", container, i);
+    TRY(ShareMount(with, name, fmt::format("mounts[{}].source", i), *spec.mutable_mounts(i)));
   }
   return {};
 }

@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "protocol/agent.pb.h"
+#include "sandbox/devices/container_disks.h"
 #include "sandbox/mount_namespace.h"
 #include "sandbox/shared_files.h"
 
@@ -23,18 +24,20 @@ using SharedNames = std::vector<std::string>;
 
 // Where a container's files are on the host.
 struct HostFiles {
-  std::string bundle;    // absolute; relative sources of mounts are relative to it
-  std::string rootfs;    // absolute
-  UniqueFd rootfs_tree;  // a detached tree in the place of rootfs; not valid: none
-  bool pod = false;      // of a pod: shared memory and memory volumes are one for all its containers
+  std::string bundle;           // absolute; relative sources of mounts are relative to it
+  std::string rootfs;           // absolute
+  UniqueFd rootfs_tree;         // a detached tree in the place of rootfs; not valid: none
+  bool rootfs_on_disk = false;  // root.path is the guest's already
+  bool pod = false;             // of a pod: shared memory and memory volumes are one for all its containers
 };
 
 // Shares the rootfs and the bind mounts of the request's spec, and rewrites root.path and the mounts' sources to the
-// guest's paths; what is to be made in the guest instead is added to its storages. names gets what was shared, also
-// after an error, whose message begins with the JSON path at fault
+// guest's paths; what is to be made in the guest instead is added to its storages. Block devices and file systems on
+// them become disks. names gets what was shared, also after an error, whose message begins with the JSON path at fault
 // ("mounts[2].source: ...").
 Result<> ShareWithGuest(SharedFiles& shared, const MountNamespaces& spaces, const std::string& container,
-                        HostFiles files, grpc::CreateContainerRequest& request, SharedNames& names);
+                        HostFiles files, grpc::CreateContainerRequest& request, ContainerDisks& disks,
+                        SharedNames& names);
 
 // The shared memory of a pod, which its containers bind from there.
 inline constexpr char kGuestShm[] = "/run/kata-containers/sandbox/shm";

@@ -22,6 +22,8 @@ using std::chrono::seconds;
 // Of a call that only touches the guest's memory.
 constexpr milliseconds kCallTimeout = seconds(10);
 constexpr milliseconds kDestroyTimeout = seconds(1);
+// What containers have written to disks is in the guest's memory until then.
+constexpr milliseconds kWriteBackTimeout = seconds(60);
 // When one part dies the others follow; this long is waited to see which was first.
 constexpr milliseconds kCauseDelay{300};
 constexpr milliseconds kExplainDelay = seconds(2);
@@ -93,6 +95,8 @@ asio::awaitable<Result<>> Machine::BootSteps(VmSize size, grpc::CreateSandboxReq
   spec.id = parts_.id;
   spec.vcpus = size.vcpus;
   spec.memory_mib = size.memory_mib;
+  spec.max_vcpus = parts_.max_size.vcpus;
+  spec.max_memory_mib = parts_.max_size.memory_mib;
   spec.uid = spec.gid = parts_.vmm_user;
   if (parts_.start_virtiofsd) {
     CO_TRY_ASSIGN(virtiofsd_, parts_.start_virtiofsd());
@@ -251,12 +255,12 @@ asio::awaitable<void> Machine::CheckHealth(std::shared_ptr<Machine> self) {
   }
 }
 
-asio::awaitable<void> Machine::Stop(bool graceful) {
+asio::awaitable<void> Machine::Stop(bool graceful, bool has_disks) {
   auto self = shared_from_this();
   bool ask = graceful && agent_ && settled_.happened() && !faulted_;
   stopped_.Happen();
   if (ask) {
-    auto destroyed = co_await agent_->DestroySandbox(Scaled(kDestroyTimeout));
+    auto destroyed = co_await agent_->DestroySandbox(Scaled(has_disks ? kWriteBackTimeout : kDestroyTimeout));
     if (!destroyed) log::Debug("the agent did not end the sandbox: {}", destroyed.error().message());
   }
   parts_.hypervisor->Kill();

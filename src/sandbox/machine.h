@@ -30,6 +30,7 @@ struct MachineParts {
   config::AgentConfig agent;
   int timeout_scale = 1;  // TimeoutScale (hypervisor.h)
   uid_t vmm_user = 0;     // and group
+  VmSize max_size;        // what it may grow to; not above its size at the start: it cannot grow
   std::chrono::milliseconds health_interval{10000};
   std::chrono::milliseconds kill_timeout{15000};  // of a container that got SIGKILL
   std::unique_ptr<hypervisor::Hypervisor> hypervisor;
@@ -42,6 +43,7 @@ class Machine : public std::enable_shared_from_this<Machine> {
  public:
   Machine(const asio::any_io_executor& executor, MachineParts parts);
 
+  const asio::any_io_executor& executor() const { return executor_; }
   // Starts everything, and sends the agent this request. The outcome is Ready's.
   static asio::awaitable<void> Boot(std::shared_ptr<Machine> self, VmSize size, grpc::CreateSandboxRequest request);
   // Waits for the boot, and for the guest's network to be as the pod's is now. kUnavailable, with all that is known of
@@ -63,13 +65,14 @@ class Machine : public std::enable_shared_from_this<Machine> {
   std::chrono::milliseconds CreateTimeout() const;
   std::chrono::milliseconds KillTimeout() const { return parts_.kill_timeout; }
   Timing& timing() { return timing_; }
-  // Valid from Boot on.
+  // What it started with; valid from Boot on.
   const VmSize& size() const { return size_; }
 
   // Fails the machine: the cause is sought for a moment, the VM is killed, failed() happens.
   void Fault(std::string why);
-  // Ends VM and virtiofsd, so that none of them is left; graceful: asks the agent first, for a bounded time.
-  asio::awaitable<void> Stop(bool graceful);
+  // Ends VM and virtiofsd, so that none of them is left; graceful: asks the agent first, for a bounded time, which is
+  // longer where disks have to be written back.
+  asio::awaitable<void> Stop(bool graceful, bool has_disks = false);
 
  private:
   asio::awaitable<Result<>> BootSteps(VmSize size, grpc::CreateSandboxRequest request);

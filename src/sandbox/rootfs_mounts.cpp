@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/files.h"
+#include "sandbox/devices/loop.h"
 #include "sandbox/shared_files.h"
 
 namespace kata::sandbox {
@@ -113,12 +114,18 @@ Result<> MountOne(const containerd::types::Mount& mount, const std::string& root
   Options options = ParseOptions(mount);
   if (mount.type() == "bind") options.flags |= MS_BIND;
   if (Join(options.data).size() > kMaxData) ShortenLayers(options.data);
+  UniqueFd loop;
+  std::string source = mount.source();
+  if (std::erase(options.data, "loop") > 0) {
+    loop = TRY(AttachLoop(source, (options.flags & MS_RDONLY) != 0));
+    source = FdPath(loop.get());
+  }
   const std::string data = Join(options.data);
   if (data.size() > kMaxData) {
     return Fail(Code::kInvalidArgument, "its options have {} bytes, the kernel takes {}", data.size(), kMaxData);
   }
   const std::string path = FdPath(place.get());
-  if (::mount(mount.source().c_str(), path.c_str(), mount.type().c_str(), options.flags, data.c_str()) != 0) {
+  if (::mount(source.c_str(), path.c_str(), mount.type().c_str(), options.flags, data.c_str()) != 0) {
     return FailErrno("cannot mount {} (type {}, {})", mount.source(), mount.type(), data);
   }
   // The other flags of a bind only count when it is mounted again. The descriptor is of what lies beneath.

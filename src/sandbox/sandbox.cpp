@@ -7,6 +7,8 @@
 
 #include "base/log.h"
 #include "oci/guest_spec.h"
+#include "sandbox/devices/disk_mounts.h"
+#include "sandbox/devices/guest_devices.h"
 
 namespace kata::sandbox {
 namespace {
@@ -24,7 +26,15 @@ Status Container::status() const {
 }
 
 Sandbox::Sandbox(const asio::any_io_executor& executor, SandboxParts parts)
-    : executor_(executor), parts_(std::move(parts)), end_(executor) {}
+    : executor_(executor),
+      parts_(std::move(parts)),
+      growth_(std::make_shared<Growth>(parts_.machine, std::move(parts_.growth))),
+      end_(executor),
+      machine_gone_(executor) {
+  // Whoever holds the VMM holds the machine.
+  std::shared_ptr<hypervisor::Hypervisor> vm(parts_.machine, &parts_.machine->hypervisor());
+  disks_ = std::make_shared<Disks>(executor_, std::move(vm), parts_.mounts);
+}
 
 Result<oci::Bundle> Sandbox::TakeBundle(const std::string& path) {
   if (parts_.bundle && parts_.bundle->path == path) {
@@ -49,7 +59,8 @@ asio::awaitable<Result<>> Sandbox::CreateContainer(std::shared_ptr<Container> co
   process->Begin();
   auto created = co_await CreateInGuest(*container, files, process->terminal());
   if (!created) {
-    Unshare(*container);
+    growth_->Forget(container->id);
+    co_await Unshare(container);
     process->End(kKilledStatus);
     co_return tl::unexpected<Error>(co_await machine().Explain(std::move(created).error()));
   }
@@ -80,20 +91,20 @@ asio::awaitable<Result<>> Sandbox::CreateInGuest(Container& container, Container
   } else {
     spec = oci::GuestSpec(files.bundle.spec);
   }
+  const grpc::LinuxResources& limits = files.bundle.spec.linux().resources();
+  // A machine that boots knows its size already.
+  if (container.id != parts_.state.id) CO_TRY(growth_->Check(container.id, limits));
   if (!parts_.guest_seccomp) spec.mutable_linux()->clear_seccomp();
   spec.mutable_process()->set_terminal(terminal);
   // While the machine boots.
-  if (parts_.shared_files) {
-    HostFiles host{.bundle = files.bundle.path, .rootfs = files.bundle.rootfs, .pod = parts_.pod};
-    if (!files.rootfs.empty()) {
-      CO_TRY_ASSIGN(host.rootfs_tree, MountRootfs(files.rootfs, host.rootfs, parts_.mounts));
-    }
-    CO_TRY(
-        ShareWithGuest(*parts_.shared_files, parts_.mounts, container.id, std::move(host), request, container.shared));
-  }
+  CO_TRY(PrepareFiles(container, files, request));
   CO_TRY(co_await machine().Ready());
   auto began = Timing::Clock::now();
-  CO_TRY(co_await machine().agent()->CreateContainer(std::move(request), machine().CreateTimeout()));
+  CO_TRY(co_await growth_->Admit(container.id, limits));
+  CO_TRY(co_await container.disks->Plug(request));
+  auto created = co_await machine().agent()->CreateContainer(std::move(request), machine().CreateTimeout());
+  if (!created) co_return tl::unexpected<Error>(container.disks->Explain(std::move(created).error()));
+  growth_->Taken(container.id);
   machine().timing().Record(Phase::kContainer, began);
   co_return Result<>();
 }
@@ -122,12 +133,50 @@ Result<> Sandbox::SetPidNamespace(Container& container, bool joins, grpc::Create
   return {};
 }
 
-void Sandbox::Unshare(Container& container) {
-  for (auto name = container.shared.rbegin(); name != container.shared.rend(); ++name) {
+Result<> Sandbox::PrepareFiles(Container& container, ContainerFiles& files, grpc::CreateContainerRequest& request) {
+  container.disks = std::make_shared<ContainerDisks>(disks_, container.id, parts_.block_devices);
+  ContainerDisks& disks = *container.disks;
+  TRY(TranslateDevices(disks, request));
+  if (parts_.shared_files) {
+    HostFiles host{.bundle = files.bundle.path, .rootfs = files.bundle.rootfs, .pod = parts_.pod};
+    if (disks.allowed() && IsRootfsOnDisk(files.rootfs)) {
+      TRY(PutRootfsOnDisk(files.rootfs, disks, request));
+      host.rootfs_on_disk = true;
+    } else if (!files.rootfs.empty()) {
+      host.rootfs_tree = TRY(MountRootfs(files.rootfs, host.rootfs, parts_.mounts));
+    }
+    TRY(ShareWithGuest(*parts_.shared_files, parts_.mounts, container.id, std::move(host), request, disks,
+                       container.shared));
+  }
+  if (request.oci().linux().has_resources()) {
+    TranslateRules(disks.nodes(), *request.mutable_oci()->mutable_linux()->mutable_resources());
+  }
+  return {};
+}
+
+asio::awaitable<Result<>> Sandbox::UpdateContainer(std::string id, grpc::LinuxResources resources) {
+  auto self = shared_from_this();
+  CO_TRY(co_await growth_->Admit(id, resources));
+  grpc::Spec spec;
+  // Rules for devices stay as they were made; what names a device of the host by number is not for the guest.
+  resources.clear_devices();
+  TranslateRules({}, resources);
+  *spec.mutable_linux()->mutable_resources() = std::move(resources);
+  grpc::Spec guest = oci::GuestSpec(spec);
+  auto updated =
+      co_await machine().agent()->UpdateContainer(id, std::move(*guest.mutable_linux()->mutable_resources()));
+  updated ? growth_->Taken(id) : growth_->Refused(id);
+  co_return updated;
+}
+
+asio::awaitable<void> Sandbox::Unshare(std::shared_ptr<Container> container) {
+  for (auto name = container->shared.rbegin(); name != container->shared.rend(); ++name) {
     auto removed = parts_.shared_files->Remove(*name);
     if (!removed) log::Warn("{}", removed.error().message());
   }
-  container.shared.clear();
+  container->shared.clear();
+  // With the machine its disks go.
+  if (container->disks && !ending()) co_await container->disks->Release();
 }
 
 asio::awaitable<void> Sandbox::RemoveContainer(std::shared_ptr<Container> container) {
@@ -137,8 +186,17 @@ asio::awaitable<void> Sandbox::RemoveContainer(std::shared_ptr<Container> contai
   if (!ending()) {
     auto removed = co_await machine().agent()->RemoveContainer(container->id);
     if (!removed) log::Warn("the agent cannot remove {}: {}", container->id, removed.error().message());
-    Unshare(*container);
+    co_await Unshare(container);
+    growth_->Forget(container->id);
+  } else if (container->disks && !container->disks->empty()) {
+    // Whoever deletes a container may remove its devices and images next.
+    co_await machine_gone_.Wait();
   }
+}
+
+bool Sandbox::HasDisks() const {
+  return std::any_of(containers_.begin(), containers_.end(),
+                     [](const auto& entry) { return entry.second->disks && !entry.second->disks->empty(); });
 }
 
 Result<> Sandbox::Store() {
@@ -206,7 +264,8 @@ void Sandbox::EndAllProcesses() {
 asio::awaitable<bool> Sandbox::Run(std::shared_ptr<Sandbox> self) {
   asio::co_spawn(self->executor_, WatchMachine(self), asio::detached);
   co_await self->end_.Wait();
-  co_await self->machine().Stop(!self->end_now_);
+  co_await self->machine().Stop(!self->end_now_, self->HasDisks());
+  self->machine_gone_.Happen();
   self->EndAllProcesses();
   State& state = self->parts_.state;
   state.status = Status::kStopped;

@@ -13,6 +13,8 @@
 #include "base/result.h"
 #include "oci/bundle.h"
 #include "sandbox/container_process.h"
+#include "sandbox/devices/container_disks.h"
+#include "sandbox/growth.h"
 #include "sandbox/guest_mounts.h"
 #include "sandbox/machine.h"
 #include "sandbox/mount_namespace.h"
@@ -32,6 +34,7 @@ struct Container {
   bool paused = false;
   bool own_pid_namespace = false;
   SharedNames shared;
+  std::shared_ptr<ContainerDisks> disks;  // null while it is being created
 
   Status status() const;
 };
@@ -45,6 +48,8 @@ struct SandboxParts {
   bool pod = false;                   // its containers share namespaces and shared memory
   bool standing = false;              // it goes on without containers, until it is told to end
   bool guest_seccomp = true;          // false: without the containers' seccomp filters
+  bool block_devices = true;          // false: what is on disks of the host is mounted there
+  GrowthRules growth;
   State state;
   int directory = -1;                // of state.json; stays the caller's
   std::function<void()> on_created;  // called once, after the first container
@@ -77,6 +82,8 @@ class Sandbox : public std::enable_shared_from_this<Sandbox> {
   void OnInitEnd(std::function<void(ContainerProcess&)> function) { on_init_end_ = std::move(function); }
   // The bundle at this path, read now or before.
   Result<oci::Bundle> TakeBundle(const std::string& path);
+  // Gives a container new limits, and the machine room for them. Errors: Growth's, the agent's.
+  asio::awaitable<Result<>> UpdateContainer(std::string id, grpc::LinuxResources resources);
   // Forgets a container that has ended, and what was shared for it.
   asio::awaitable<void> RemoveContainer(std::shared_ptr<Container> container);
 
@@ -91,7 +98,10 @@ class Sandbox : public std::enable_shared_from_this<Sandbox> {
  private:
   asio::awaitable<Result<>> CreateInGuest(Container& container, ContainerFiles& files, bool terminal);
   Result<> SetPidNamespace(Container& container, bool joins, grpc::CreateContainerRequest& request) const;
-  void Unshare(Container& container);
+  Result<> PrepareFiles(Container& container, ContainerFiles& files, grpc::CreateContainerRequest& request);
+  // Takes back what the guest has let go of.
+  asio::awaitable<void> Unshare(std::shared_ptr<Container> container);
+  bool HasDisks() const;
   void OnEnd(ContainerProcess& process);
   static asio::awaitable<void> EndIfAllEnded(std::shared_ptr<Sandbox> self, std::shared_ptr<Container> container);
   static asio::awaitable<void> WatchMachine(std::shared_ptr<Sandbox> self);
@@ -99,9 +109,12 @@ class Sandbox : public std::enable_shared_from_this<Sandbox> {
 
   asio::any_io_executor executor_;
   SandboxParts parts_;
+  std::shared_ptr<Disks> disks_;
+  std::shared_ptr<Growth> growth_;
   std::map<std::string, std::shared_ptr<Container>> containers_;
   std::function<void(ContainerProcess&)> on_init_end_;
   Event end_;
+  Event machine_gone_;
   bool end_now_ = false;
 };
 

@@ -9,6 +9,8 @@
 #include <sys/wait.h>
 #include <sys/xattr.h>
 
+#include <boost/asio/io_context.hpp>
+
 #include "sandbox/guest_mounts.h"
 #include "sandbox/mount_namespace.h"
 #include "sandbox/testing/run.h"
@@ -45,7 +47,9 @@ class SharedFilesTest : public ::testing::Test {
     HostFiles files{.bundle = source_.path(), .rootfs = source_.path() + "/rootfs"};
     grpc::CreateContainerRequest request;
     *request.mutable_oci() = spec;
-    auto done = ShareWithGuest(*shared_, MountNamespaces(), "c1", std::move(files), request, names);
+    asio::io_context io;
+    ContainerDisks disks(std::make_shared<Disks>(io.get_executor(), nullptr, MountNamespaces()), "c1", true);
+    auto done = ShareWithGuest(*shared_, MountNamespaces(), "c1", std::move(files), request, disks, names);
     spec = request.oci();
     return done;
   }

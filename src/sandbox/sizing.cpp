@@ -29,8 +29,6 @@ int64_t ReadSize(std::string_view text) {
   return number > (kMost >> shift) ? kMost : number << shift;
 }
 
-}  // namespace
-
 int64_t MemoryLimit(const grpc::LinuxResources& resources) {
   const auto unified = resources.unified().find("memory.max");
   if (unified != resources.unified().end()) return ReadSize(unified->second);
@@ -52,6 +50,48 @@ double CpuLimit(const grpc::LinuxResources& resources) {
   return static_cast<double>(quota) / static_cast<double>(period > 0 ? period : kDefaultPeriod);
 }
 
+// Nobody has asked for what is built in: a small host gets a small VM.
+Result<uint64_t> BaseMemory(const config::HypervisorConfig& config, const Host& host) {
+  if (config.default_memory <= host.memory_mib) return config.default_memory;
+  if (config.default_memory == config::HypervisorConfig().default_memory) return host.memory_mib;
+  return Fail(Code::kInvalidArgument, "default_memory: a VM of {} MiB is more than this host has, {} MiB",
+              config.default_memory, host.memory_mib);
+}
+
+}  // namespace
+
+Demand operator+(const Demand& a, const Demand& b) {
+  return {.memory_mib = a.memory_mib + b.memory_mib, .cpus = a.cpus + b.cpus};
+}
+
+Demand Larger(const Demand& a, const Demand& b) {
+  return {.memory_mib = std::max(a.memory_mib, b.memory_mib), .cpus = std::max(a.cpus, b.cpus)};
+}
+
+Demand DemandOf(const grpc::LinuxResources& resources) {
+  const auto bytes = static_cast<uint64_t>(MemoryLimit(resources));
+  return {.memory_mib = bytes / kMib + (bytes % kMib != 0 ? 1 : 0), .cpus = CpuLimit(resources)};
+}
+
+grpc::LinuxResources Updated(const grpc::LinuxResources& before, const grpc::LinuxResources& update) {
+  grpc::LinuxResources after = before;
+  // What an update says in one form must not lose against what was there in the other.
+  if (update.memory().limit() != 0) {
+    after.mutable_memory()->set_limit(update.memory().limit());
+    after.mutable_unified()->erase("memory.max");
+  }
+  if (update.cpu().quota() != 0) {
+    after.mutable_cpu()->set_quota(update.cpu().quota());
+    after.mutable_unified()->erase("cpu.max");
+  }
+  if (update.cpu().period() != 0) after.mutable_cpu()->set_period(update.cpu().period());
+  for (const char* name : {"memory.max", "cpu.max"}) {
+    const auto found = update.unified().find(name);
+    if (found != update.unified().end()) (*after.mutable_unified())[name] = found->second;
+  }
+  return after;
+}
+
 Host ThisHost() {
   Host host;
   host.cpus = static_cast<uint32_t>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));
@@ -60,17 +100,28 @@ Host ThisHost() {
   return host;
 }
 
-VmSize SizeVm(const config::HypervisorConfig& config, const grpc::LinuxResources& resources, const Host& host) {
-  uint64_t memory = config.default_memory;
-  memory += (static_cast<uint64_t>(MemoryLimit(resources)) + kMib - 1) / kMib;
-  uint64_t max_memory = config.default_maxmemory == 0 ? host.memory_mib : config.default_maxmemory;
-  // The base may be above what the host has: memory is only taken when the guest touches it.
-  max_memory = std::max<uint64_t>(max_memory, config.default_memory);
+VmSize LargestVm(const config::HypervisorConfig& config, const Host& host) {
+  VmSize largest{.vcpus = std::max(1U, host.cpus), .memory_mib = host.memory_mib};
+  if (config.default_maxvcpus != 0) largest.vcpus = config.default_maxvcpus;
+  if (config.default_maxmemory != 0) largest.memory_mib = std::min(host.memory_mib, config.default_maxmemory);
+  return largest;
+}
 
-  double vcpus = (config.default_vcpus < 0 ? host.cpus : config.default_vcpus) + CpuLimit(resources);
-  uint32_t max_vcpus = config.default_maxvcpus == 0 ? host.cpus : config.default_maxvcpus;
-  return {.vcpus = static_cast<uint32_t>(std::clamp<double>(std::ceil(vcpus), 1, std::max(1U, max_vcpus))),
-          .memory_mib = std::min(memory, max_memory)};
+Result<VmSize> SizeVm(const config::HypervisorConfig& config, const Demand& demand, const Host& host) {
+  const VmSize largest = LargestVm(config, host);
+  if (demand.memory_mib > largest.memory_mib) {
+    return Fail(Code::kInvalidArgument, "memory.limit: the containers of the VM ask for {} MiB, more than {}, {} MiB",
+                demand.memory_mib,
+                largest.memory_mib == host.memory_mib ? "this host has" : "default_maxmemory allows a VM",
+                largest.memory_mib);
+  }
+  uint64_t memory = TRY(BaseMemory(config, host));
+  if (demand.memory_mib > 0 && config.overhead_memory > 0) memory = config.overhead_memory;
+  double vcpus = config.default_vcpus < 0 ? host.cpus : config.default_vcpus;
+  if (demand.cpus > 0 && config.overhead_vcpus > 0) vcpus = config.overhead_vcpus;
+  return VmSize{
+      .vcpus = static_cast<uint32_t>(std::clamp<double>(std::ceil(vcpus + demand.cpus), 1, largest.vcpus)),
+      .memory_mib = std::min(memory + demand.memory_mib, largest.memory_mib)};
 }
 
 }  // namespace kata::sandbox

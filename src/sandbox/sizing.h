@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The size of the VM: the configuration's base plus what the container's linux.resources ask for.
+// The size of the VM: the configuration's base plus what the containers' linux.resources ask for.
 #pragma once
 
 #include <cstdint>
 
+#include "base/result.h"
 #include "config/config.h"
 #include "protocol/oci.pb.h"
 
@@ -23,12 +24,29 @@ struct VmSize {
   bool operator==(const VmSize&) const = default;
 };
 
-// What the resources leave a container: bytes (memory.limit) and processors (cpu.quota / cpu.period), 0 where there is
-// no limit. What unified says in memory.max and cpu.max counts in their place, as it does in the guest.
-int64_t MemoryLimit(const grpc::LinuxResources& resources);
-double CpuLimit(const grpc::LinuxResources& resources);
+// The limits of one container, or of several together; 0 where there is none.
+struct Demand {
+  uint64_t memory_mib = 0;
+  double cpus = 0;
 
-// Base + limits, rounded up, within the configuration's maxima and the host.
-VmSize SizeVm(const config::HypervisorConfig& config, const grpc::LinuxResources& resources, const Host& host);
+  bool operator==(const Demand&) const = default;
+};
+Demand operator+(const Demand& a, const Demand& b);
+// The larger of each.
+Demand Larger(const Demand& a, const Demand& b);
+
+// What the resources leave a container: memory.limit, rounded up, and cpu.quota / cpu.period. What unified says in
+// memory.max and cpu.max counts in their place, as it does in the guest.
+Demand DemandOf(const grpc::LinuxResources& resources);
+
+// What a container has after an update: a limit that the update does not name stays as it was.
+grpc::LinuxResources Updated(const grpc::LinuxResources& before, const grpc::LinuxResources& update);
+
+// The largest VM that the configuration and the host allow.
+VmSize LargestVm(const config::HypervisorConfig& config, const Host& host);
+
+// Base + limits (or, where there is a limit, overhead + limit, if the configuration has an overhead), rounded up, at
+// most the largest VM. kInvalidArgument: limits above what a VM can have, or a base above what the host has.
+Result<VmSize> SizeVm(const config::HypervisorConfig& config, const Demand& demand, const Host& host);
 
 }  // namespace kata::sandbox

@@ -7,7 +7,6 @@
 #include <nlohmann/json.hpp>
 
 #include "base/log.h"
-#include "oci/guest_spec.h"
 #include "oci/parse.h"
 #include "oci/validate.h"
 #include "sandbox/metrics.h"
@@ -246,18 +245,7 @@ asio::awaitable<Result<wkt::Empty>> TaskService::Update(task::UpdateTaskRequest 
   if (container->status() == Status::kStopped) co_return Fail(Code::kFailedPrecondition, "container not running");
   CO_TRY_ASSIGN(auto resources, oci::ParseResources(request.resources().value()));
   CO_TRY(oci::ValidateResources(resources));
-  const uint64_t has_mib = sandbox_->machine().size().memory_mib;
-  if (const int64_t wanted = MemoryLimit(resources); static_cast<uint64_t>(wanted) > (has_mib << 20U)) {
-    co_return Fail(Code::kInvalidArgument,
-                   "memory.limit: {} bytes are more than the {} MiB of the container's virtual machine, which got them "
-                   "when it was created and cannot grow",
-                   wanted, has_mib);
-  }
-  grpc::Spec spec;
-  *spec.mutable_linux()->mutable_resources() = std::move(resources);
-  grpc::Spec guest = oci::GuestSpec(spec);
-  CO_TRY(
-      AsRuntimeError(co_await sandbox_->machine().agent()->UpdateContainer(container->id, guest.linux().resources())));
+  CO_TRY(AsRuntimeError(co_await sandbox_->UpdateContainer(container->id, std::move(resources))));
   co_return wkt::Empty();
 }
 

@@ -157,7 +157,7 @@ class GuestTest(SharedCase):
         self.assert_run(self.shared.exec("/bin/cat", "/sys/fs/cgroup/memory.max"), 0, f"{270 * MIB}\n")
         self.assert_run(self.shared_world.runtime("update", "--pids-limit", "77", "--memory", "256M", self.shared.id))
         more = self.shared_world.runtime("update", "--memory", "100G", self.shared.id)
-        self.assert_run(more, 1, err=f"memory.limit: .* {2048 + 256} MiB of the container's virtual machine")
+        self.assert_run(more, 1, err="memory.limit: .* more than this host has")
 
     def test_only_the_networks_own_interfaces(self):
         self.assert_run(self.shared.exec("/bin/ls", "/sys/class/net"), 0, "lo\n")

@@ -9,8 +9,10 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::chrono::milliseconds kCommandTime{10000};
-// How soon to ask again, should an event not come.
-constexpr std::chrono::milliseconds kEventPause{1000};
+// How soon to ask again: the event comes at most once a second, and a guest that has nothing to move needs
+// milliseconds.
+constexpr std::chrono::milliseconds kFirstPause{10};
+constexpr std::chrono::milliseconds kLongestPause{1000};
 constexpr uint64_t kMib = 1U << 20U;
 
 uint64_t RoundUp(uint64_t value, uint64_t step) { return (value + step - 1) / step * step; }
@@ -156,11 +158,11 @@ asio::awaitable<Result<uint64_t>> Resizer::SetVirtioMem(uint64_t mib) {
                    {"value", wanted * kMib}};
   CO_TRY(co_await Execute("qom-set", std::move(property)));
   const auto deadline = std::chrono::steady_clock::now() + time_;
-  while (true) {
+  for (auto pause = kFirstPause;; pause = std::min(2 * pause, kLongestPause)) {
     CO_TRY_ASSIGN(const uint64_t size, co_await VirtioMemSize());
     if (size == wanted) co_return base_mib_ + size;
-    // MEMORY_DEVICE_SIZE_CHANGE comes at most once a second. What a guest cannot free it keeps: the caller is told.
-    auto event = co_await qmp_->WaitEvent(std::min(deadline, std::chrono::steady_clock::now() + kEventPause));
+    // What a guest cannot free it keeps: the caller is told.
+    auto event = co_await qmp_->WaitEvent(std::min(deadline, std::chrono::steady_clock::now() + pause));
     if (!event && event.error().code() != Code::kDeadlineExceeded) {
       co_return tl::unexpected<Error>(std::move(event).error());
     }

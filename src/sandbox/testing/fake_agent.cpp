@@ -66,6 +66,8 @@ FakeAgent::FakeAgent(const asio::any_io_executor& executor) : executor_(executor
                                    [note](const auto& r) { return note("ResumeContainer " + r.container_id()); });
   On<grpc::UpdateContainerRequest>("UpdateContainer",
                                    [note](const auto& r) { return note("UpdateContainer " + r.container_id()); });
+  On<grpc::OnlineCPUMemRequest>("OnlineCPUMem",
+                                [note](const auto& r) { return note(fmt::format("OnlineCPUMem {}", r.nb_cpus())); });
   On<grpc::SignalProcessRequest>("SignalProcess", [this](const auto& r) -> Result<> {
     calls.push_back(fmt::format("SignalProcess {} {} {}", r.container_id(), r.exec_id(), r.signal()));
     End(r.container_id(), r.exec_id().empty() ? r.container_id() : r.exec_id(), 128 + static_cast<int>(r.signal()));

@@ -25,6 +25,8 @@ struct FakeVm {
   std::function<UniqueFd()> connect;  // the agent's channel
   std::vector<std::string> plugged;   // "ID MAC" of network cards
   std::vector<std::string> unplugged;
+  std::vector<std::string> sizes;  // "vcpus 3", "memory 512": what was asked for
+  Result<> resize_result;
 
   // The VMM dies.
   void Die(std::string reason) {
@@ -56,8 +58,16 @@ class FakeHypervisor : public hypervisor::Hypervisor {
   asio::awaitable<Result<>> RemoveBlockDevice(std::string) override {
     co_return Fail(Code::kUnimplemented, "no disks");
   }
-  asio::awaitable<Result<uint32_t>> SetVcpus(uint32_t count) override { co_return count; }
-  asio::awaitable<Result<uint64_t>> SetMemory(uint64_t mib) override { co_return mib; }
+  asio::awaitable<Result<uint32_t>> SetVcpus(uint32_t count) override {
+    vm_->sizes.push_back("vcpus " + std::to_string(count));
+    CO_TRY(vm_->resize_result);
+    co_return count;
+  }
+  asio::awaitable<Result<uint64_t>> SetMemory(uint64_t mib) override {
+    vm_->sizes.push_back("memory " + std::to_string(mib));
+    CO_TRY(vm_->resize_result);
+    co_return mib;
+  }
   asio::awaitable<hypervisor::VmExit> Wait() override {
     auto vm = vm_;
     co_await vm->exited.Wait();

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sandbox/devices/disks.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "base/files.h"
+#include "base/log.h"
+
+namespace kata::sandbox {
+namespace {
+
+// "MAJOR=8\nMINOR=0\nDEVNAME=sda\n..."
+Result<std::string> NameOf(DeviceNumber number) {
+  const std::string file = fmt::format("/sys/dev/block/{}:{}/uevent", number.major, number.minor);
+  auto text = ReadFile(file, 4096);
+  constexpr std::string_view kName = "\nDEVNAME=";
+  const size_t at = text ? text->find(kName) : std::string::npos;
+  if (at == std::string::npos) {
+    return Fail(Code::kNotFound, "the host has no block device {}:{}", number.major, number.minor);
+  }
+  const size_t begin = at + kName.size();
+  return "/dev/" + text->substr(begin, text->find('\n', begin) - begin);
+}
+
+Result<UniqueFd> Pin(const std::string& path) { return Open(path, O_PATH | O_CLOEXEC); }
+
+// An error of QEMU, whose words for a file that somebody else has are not for everybody.
+Error InWords(Error error, const std::string& path) {
+  if (error.message().find(" lock") != std::string::npos) {
+    return Error(Code::kFailedPrecondition,
+                 fmt::format("{} is in use by another virtual machine or process ({})", path, error.message()));
+  }
+  if (error.code() == Code::kResourceExhausted) {
+    error.AddContext(
+        fmt::format("{} cannot be plugged into the virtual machine (block_device_driver = \"virtio-scsi\" "
+                    "needs one place for all disks)",
+                    path));
+    return error;
+  }
+  error.AddContext(path);
+  return error;
+}
+
+// The disk as the hypervisor wants it. A device is claimed for this machine alone when it is written to: what the host
+// has mounted, or another has claimed, is refused, since two writers would destroy it.
+Result<UniqueFd> OpenForVm(const UniqueFd& pin, const std::string& path, bool is_device, bool read_only) {
+  const int flags = read_only ? O_RDONLY : O_RDWR | (is_device ? O_EXCL : 0);
+  auto file = Open(FdPath(pin.get()), flags);
+  if (!file && file.error().sys() == EBUSY) {
+    return Fail(Code::kFailedPrecondition,
+                "{} is in use on the host (mounted, or part of another device): a container could only have it "
+                "read-only",
+                path);
+  }
+  if (!file) return FailWith(file.error().sys(), "cannot open {}", path);
+  uint64_t size = 0;
+  if (is_device && (ioctl(file->get(), BLKGETSIZE64, &size) != 0 || size == 0)) {
+    return Fail(Code::kFailedPrecondition, "{} has no medium, or nothing is attached to it", path);
+  }
+  return file;
+}
+
+}  // namespace
+
+Result<ClaimedDisk> Disks::Claim(const std::string& path, bool read_only) {
+  UniqueFd pin = TRY(spaces_.OnHost([&] { return Pin(path); }));
+  return ClaimOpened(std::move(pin), path, read_only);
+}
+
+Result<ClaimedDisk> Disks::Claim(DeviceNumber number, bool read_only) {
+  const std::string path = TRY(NameOf(number));
+  UniqueFd pin = TRY(spaces_.OnHost([&] { return Pin(path); }));
+  struct stat status {};
+  if (fstat(pin.get(), &status) != 0 || !S_ISBLK(status.st_mode) ||
+      status.st_rdev != makedev(number.major, number.minor)) {
+    return Fail(Code::kNotFound, "{} is not the block device {}:{}", path, number.major, number.minor);
+  }
+  return ClaimOpened(std::move(pin), path, read_only);
+}
+
+Result<ClaimedDisk> Disks::ClaimOpened(UniqueFd pin, const std::string& path, bool read_only) {
+  struct stat status {};
+  if (fstat(pin.get(), &status) != 0) return FailErrno("cannot look at {}", path);
+  const bool is_device = S_ISBLK(status.st_mode);
+  // What it is says the file itself, and nothing that somebody tells about it.
+  if (!is_device && !S_ISREG(status.st_mode)) {
+    return Fail(Code::kInvalidArgument, "{} is neither a block device nor an image file", path);
+  }
+  if (!is_device && status.st_size == 0) return Fail(Code::kInvalidArgument, "{} is an empty file", path);
+  const std::string key =
+      is_device ? fmt::format("b{}", status.st_rdev) : fmt::format("f{}:{}", status.st_dev, status.st_ino);
+  auto& disk = disks_[key];
+  if (!disk) {
+    disk = std::make_shared<Disk>(executor_);
+    disk->path = path;
+    disk->name = fmt::format("d{}", next_name_++);
+    disk->pin = std::move(pin);
+    disk->read_only = read_only;
+    disk->is_device = is_device;
+  } else if (disk->read_only && !read_only) {
+    return Fail(Code::kFailedPrecondition,
+                "{} is in the virtual machine read-only, for another container, and cannot be written to now", path);
+  }
+  ++disk->users;
+  return ClaimedDisk{.key = key, .read_only = disk->read_only};
+}
+
+asio::awaitable<void> Disks::Acquire(std::shared_ptr<Disk> disk) {
+  while (disk->busy) {
+    Event idle = disk->idle;
+    co_await idle.Wait();
+  }
+  disk->busy = true;
+}
+
+void Disks::Yield(Disk& disk) {
+  disk.busy = false;
+  std::exchange(disk.idle, Event(executor_)).Happen();
+}
+
+asio::awaitable<Result<hypervisor::GuestAddress>> Disks::Plug(std::string key) {
+  auto self = shared_from_this();
+  auto disk = disks_.at(key);
+  co_await Acquire(disk);
+  Result<> plugged;
+  if (!disk->plugged) plugged = co_await PlugNow(disk);
+  Yield(*disk);
+  CO_TRY(plugged);
+  co_return disk->address;
+}
+
+asio::awaitable<Result<>> Disks::PlugNow(std::shared_ptr<Disk> disk) {
+  hypervisor::BlockDevice device;
+  device.id = disk->name;
+  device.read_only = disk->read_only;
+  CO_TRY_ASSIGN(device.file, OpenForVm(disk->pin, disk->path, disk->is_device, disk->read_only));
+  auto address = co_await vm_->AddBlockDevice(std::move(device));
+  if (!address) co_return tl::unexpected<Error>(InWords(std::move(address).error(), disk->path));
+  disk->address = *std::move(address);
+  disk->plugged = true;
+  log::Info("{} is the disk {} {} of the guest", disk->path, disk->address.driver, disk->address.address);
+  co_return Result<>();
+}
+
+asio::awaitable<void> Disks::Release(std::string key) {
+  auto self = shared_from_this();
+  auto disk = disks_.at(key);
+  --disk->users;
+  co_await Acquire(disk);
+  // Somebody may have claimed it while this waited.
+  if (disk->users == 0 && disk->plugged) {
+    auto gone = co_await vm_->RemoveBlockDevice(disk->name);
+    if (gone) disk->plugged = false;
+    if (!gone) log::Warn("{} stays in the virtual machine: {}", disk->path, gone.error().message());
+  }
+  Yield(*disk);
+  const auto found = disks_.find(key);
+  if (disk->users == 0 && !disk->plugged && found != disks_.end() && found->second == disk) disks_.erase(found);
+}
+
+}  // namespace kata::sandbox

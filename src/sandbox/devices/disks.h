@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// The disks of a sandbox's machine: block devices and file system images of the host, each plugged once and counted by
+// the containers that use it.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "hypervisor/hypervisor.h"
+#include "sandbox/event.h"
+#include "sandbox/mount_namespace.h"
+
+namespace kata::sandbox {
+
+// A block device's numbers.
+struct DeviceNumber {
+  uint32_t major = 0;
+  uint32_t minor = 0;
+  auto operator<=>(const DeviceNumber&) const = default;
+};
+
+// A disk that somebody has claimed.
+struct ClaimedDisk {
+  std::string key;         // for Plug and Release; the same for all names of one file or device
+  bool read_only = false;  // also when it was not asked for: never; false when it was: another container writes
+};
+
+// What is claimed stays the same file, whatever its path leads to later.
+class Disks : public std::enable_shared_from_this<Disks> {
+ public:
+  Disks(const asio::any_io_executor& executor, std::shared_ptr<hypervisor::Hypervisor> vm, MountNamespaces spaces)
+      : executor_(executor), vm_(std::move(vm)), spaces_(std::move(spaces)) {}
+
+  // One more user for the block device or regular file at a path of the host. kInvalidArgument: it is neither, or
+  // empty; kFailedPrecondition: another container has it read-only and this one wants to write.
+  Result<ClaimedDisk> Claim(const std::string& path, bool read_only);
+  // The same for the block device of the host with these numbers. kNotFound: /dev has none.
+  Result<ClaimedDisk> Claim(DeviceNumber number, bool read_only);
+
+  // Plugs a claimed disk, unless it is there already; where the guest finds it. kFailedPrecondition: the host itself,
+  // or another machine, uses it; else Hypervisor::AddBlockDevice's.
+  asio::awaitable<Result<hypervisor::GuestAddress>> Plug(std::string key);
+  // One user less; without any it is unplugged. One that the guest does not let go of stays, with a warning, until the
+  // machine ends or somebody claims it again.
+  asio::awaitable<void> Release(std::string key);
+
+ private:
+  struct Disk {
+    explicit Disk(const asio::any_io_executor& executor) : idle(executor) {}
+    std::string path;  // for people
+    std::string name;  // in the machine
+    UniqueFd pin;      // O_PATH
+    bool read_only = false;
+    bool is_device = false;
+    int users = 0;
+    bool plugged = false;
+    hypervisor::GuestAddress address;
+    bool busy = false;  // somebody is plugging or unplugging it
+    Event idle;         // then happens
+  };
+  Result<ClaimedDisk> ClaimOpened(UniqueFd pin, const std::string& path, bool read_only);
+  asio::awaitable<Result<>> PlugNow(std::shared_ptr<Disk> disk);
+  asio::awaitable<void> Acquire(std::shared_ptr<Disk> disk);
+  void Yield(Disk& disk);
+
+  asio::any_io_executor executor_;
+  std::shared_ptr<hypervisor::Hypervisor> vm_;
+  MountNamespaces spaces_;
+  std::map<std::string, std::shared_ptr<Disk>> disks_;  // by key
+  uint64_t next_name_ = 0;
+};
+
+}  // namespace kata::sandbox

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sandbox/devices/loop.h"
+
+#include <fcntl.h>
+#include <linux/loop.h>
+#include <sys/ioctl.h>
+
+#include "base/files.h"
+
+namespace kata::sandbox {
+
+Result<UniqueFd> AttachLoop(const std::string& file, bool read_only) {
+  const int mode = read_only ? O_RDONLY : O_RDWR;
+  const UniqueFd image = TRY(Open(file, mode));
+  const UniqueFd control = TRY(Open("/dev/loop-control", O_RDWR));
+  // Others look for a free one at the same time, and one of all gets it.
+  for (int attempt = 0; attempt < 64; ++attempt) {
+    const int number = ioctl(control.get(), LOOP_CTL_GET_FREE);
+    if (number < 0) return FailErrno("cannot find a free loop device for {}", file);
+    UniqueFd device = TRY(Open(fmt::format("/dev/loop{}", number), mode));
+    loop_config config{};
+    config.fd = static_cast<uint32_t>(image.get());
+    config.info.lo_flags = LO_FLAGS_AUTOCLEAR;
+    if (read_only) config.info.lo_flags |= LO_FLAGS_READ_ONLY;
+    if (ioctl(device.get(), LOOP_CONFIGURE, &config) == 0) return device;
+    if (errno != EBUSY) return FailErrno("cannot attach {} to a loop device", file);
+  }
+  return Fail(Code::kResourceExhausted, "no loop device stays free for {}", file);
+}
+
+}  // namespace kata::sandbox
