@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "oci/parse.h"
 #include "oci/validate.h"
+#include "sandbox/runtime_error.h"
 #include "sandbox/task_client.h"
 #include "sandbox/task_service.h"
 
@@ -39,7 +40,7 @@ asio::awaitable<Result<task::CreateTaskResponse>> TaskService::Create(task::Crea
   if (!containers.emplace(request.id(), container).second) {
     co_return Fail(Code::kAlreadyExists, "container {} already exists", request.id());
   }
-  auto created = co_await CreateNamed(container, std::move(request));
+  auto created = AsRuntimeError(co_await CreateNamed(container, std::move(request)));
   if (!created) {
     containers.erase(container->id);
     // A sandbox that has nothing to run has no reason to be.
@@ -93,7 +94,7 @@ asio::awaitable<Result<>> TaskService::StartInit(std::shared_ptr<Container> cont
   container->starting = true;
   auto began = Timing::Clock::now();
   Machine& machine = sandbox_->machine();
-  auto started = co_await machine.agent()->StartContainer(container->id, machine.CreateTimeout());
+  auto started = AsRuntimeError(co_await machine.agent()->StartContainer(container->id, machine.CreateTimeout()));
   container->starting = false;
   CO_TRY(started);
   machine.timing().Record(Phase::kStart, began);
@@ -121,7 +122,7 @@ asio::awaitable<Result<wkt::Empty>> TaskService::Exec(task::ExecProcessRequest r
   setup.container = container->id;
   setup.exec = request.exec_id();
   setup.terminal = request.terminal();
-  CO_TRY(co_await Attach(setup, request.stdin(), request.stdout(), request.stderr()));
+  CO_TRY(AsRuntimeError(co_await Attach(setup, request.stdin(), request.stdout(), request.stderr())));
   std::weak_ptr<Container> weak = container;
   setup.on_end = [this, weak](ContainerProcess& process) {
     AnnounceExit(process);
@@ -152,7 +153,7 @@ asio::awaitable<Result<>> TaskService::StartExec(std::shared_ptr<Container> cont
   *request.mutable_process() = std::move(spec.mapped());
   process->Begin();
   Machine& machine = sandbox_->machine();
-  auto started = co_await machine.agent()->ExecProcess(std::move(request), machine.CreateTimeout());
+  auto started = AsRuntimeError(co_await machine.agent()->ExecProcess(std::move(request), machine.CreateTimeout()));
   if (!started) {
     process->End(kKilledStatus);
     co_return started;
