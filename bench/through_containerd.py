@@ -9,11 +9,9 @@ import argparse
 import concurrent.futures
 import json
 import pathlib
-import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 
 from figures import memory_of, milliseconds, table
@@ -22,11 +20,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests/inte
 import cri  # noqa: E402
 import harness  # noqa: E402
 import leaks  # noqa: E402
-import rootfs  # noqa: E402
-from containerd import BUSYBOX, image_archive  # noqa: E402
+from containerd import BUSYBOX, IPERF, iperf_archive  # noqa: E402
 
 NAMES = ("kata", "runc")
-IPERF = "example.test/iperf:latest"
 MANY = 8
 OUTPUT_MIB = 256
 
@@ -146,20 +142,6 @@ class Bench(cri.CriCase):
         self.end_pod(client)
         self.end_pod(server)
         return rows
-
-
-def iperf_archive():
-    """busybox with this machine's iperf3."""
-    program = shutil.which("iperf3")
-    with tempfile.TemporaryDirectory() as folder:
-        root = f"{folder}/rootfs"
-        rootfs.copy("busybox", root)
-        libraries = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout.split()
-        for file in (program, *(word for word in libraries if word.startswith("/"))):
-            target = pathlib.Path(root + file)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(file, target)
-        return image_archive(root, IPERF, {"Cmd": ["/bin/sh"]})
 
 
 def lives(one, runtime, rounds):

@@ -9,6 +9,7 @@
 #include <boost/asio/detached.hpp>
 
 #include "agent/devices.h"
+#include "agent/forward.h"
 #include "agent/method.h"
 #include "agent/network/interfaces.h"
 #include "agent/reaper.h"
@@ -19,6 +20,9 @@
 namespace kata::agent {
 
 namespace {
+
+// The path of a pid namespace that is another container's; its id follows.
+constexpr std::string_view kOfContainer = "container:";
 
 // What this agent cannot do is said before anything is made.
 Result<> CheckRequest(const grpc::CreateContainerRequest& request) {
@@ -86,6 +90,12 @@ Result<ContainerOptions> Prepare(Sandbox& sandbox, ContainerEntry& entry, grpc::
     // The flag is an order; a namespace without a path would be one of the container's own.
     for (auto& wanted : *options.spec.mutable_linux()->mutable_namespaces()) {
       if (wanted.type() == "pid") wanted.set_path("/proc/1/ns/pid");
+    }
+  }
+  for (const auto& wanted : options.spec.linux().namespaces()) {
+    if (wanted.type() == "pid" && wanted.path().starts_with(kOfContainer)) {
+      const auto other = TRY(Context(sandbox.Find(wanted.path().substr(kOfContainer.size())), "linux.namespaces"));
+      options.pid_namespace = TRY(Open(fmt::format("/proc/{}/ns/pid", other->init->pid()), O_RDONLY));
     }
   }
   options.cgroup_mount = sandbox.options().cgroup_mount;
@@ -183,6 +193,29 @@ asio::awaitable<Result<Empty>> ExecProcess(Sandbox& sandbox, grpc::ExecProcessRe
   co_return Empty();
 }
 
+// The process counts as one of the container's execs, though it is outside of it.
+asio::awaitable<Result<Empty>> ForwardPort(Sandbox& sandbox, grpc::ForwardPortRequest request) {
+  CO_TRY(CheckId("exec id", request.exec_id()));
+  if (request.port() == 0 || request.port() > UINT16_MAX) {
+    co_return Fail(Code::kInvalidArgument, "{} is no port", request.port());
+  }
+  CO_TRY_ASSIGN(auto locked, co_await FindLocked(sandbox, request.container_id()));
+  auto& slot = locked.entry->execs[request.exec_id()];
+  if (slot) co_return Fail(Code::kAlreadyExists, "there is a process \"{}\" already", request.exec_id());
+  auto forward = [&]() -> Result<std::shared_ptr<Process>> {
+    Pipes pipes = TRY(MakePipes(false, 0, 0, 0));
+    StartedProcess started = TRY(StartForward(static_cast<uint16_t>(request.port()), std::move(pipes.child)));
+    return Process::Adopt(sandbox.executor(), std::move(started), std::move(pipes));
+  };
+  auto process = forward();
+  if (!process) {
+    locked.entry->execs.erase(request.exec_id());
+    co_return tl::unexpected<Error>(std::move(process).error());
+  }
+  slot = *std::move(process);
+  co_return Empty();
+}
+
 asio::awaitable<Result<Empty>> UpdateContainer(Sandbox& sandbox, grpc::UpdateContainerRequest request) {
   CO_TRY_ASSIGN(auto locked, co_await FindLocked(sandbox, request.container_id()));
   co_return Done(locked.entry->container->Update(request.resources()));
@@ -213,6 +246,7 @@ void AddContainerMethods(rpc::MethodTable& table, Sandbox& sandbox) {
   Add(table, sandbox, "StartContainer", StartContainer);
   Add(table, sandbox, "RemoveContainer", RemoveContainer);
   Add(table, sandbox, "ExecProcess", ExecProcess);
+  Add(table, sandbox, "ForwardPort", ForwardPort);
   Add(table, sandbox, "UpdateContainer", UpdateContainer);
   Add(table, sandbox, "PauseContainer", PauseContainer);
   Add(table, sandbox, "ResumeContainer", ResumeContainer);

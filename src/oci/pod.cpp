@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "oci/pod.h"
 
+#include <algorithm>
 #include <charconv>
+#include <utility>
 
 #include "oci/validate.h"
 
@@ -66,6 +68,19 @@ Result<grpc::LinuxResources> PodResources(const std::map<std::string, std::strin
   }
   if (memory > 0) resources.mutable_memory()->set_limit(memory);
   return resources;
+}
+
+Result<> RefuseHostNamespaces(const grpc::Spec& sandbox) {
+  const auto& namespaces = sandbox.linux().namespaces();
+  for (const auto& [type, field] : {std::pair("pid", "hostPID"), std::pair("ipc", "hostIPC")}) {
+    const bool own = std::any_of(namespaces.begin(), namespaces.end(),
+                                 [type = type](const grpc::LinuxNamespace& space) { return space.type() == type; });
+    if (own) continue;
+    return Fail(Code::kInvalidArgument,
+                "the pod wants the host's {} namespace, which a VM cannot share: give it one of its own ({}: false)",
+                type, field);
+  }
+  return {};
 }
 
 void SetNetworkNamespace(grpc::Spec& spec, const std::string& path) {

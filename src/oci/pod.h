@@ -29,6 +29,10 @@ Result<PodRole> PodRoleOf(const std::map<std::string, std::string>& annotations)
 // kInvalidArgument: a value that is no number.
 Result<grpc::LinuxResources> PodResources(const std::map<std::string, std::string>& annotations);
 
+// kInvalidArgument: the sandbox's spec has no pid or ipc namespace, which means that the pod wants the host's (hostPID,
+// hostIPC), whose processes and segments a virtual machine cannot see.
+Result<> RefuseHostNamespaces(const grpc::Spec& sandbox);
+
 // Puts a network namespace into a spec, in the place of the one that it names.
 void SetNetworkNamespace(grpc::Spec& spec, const std::string& path);
 

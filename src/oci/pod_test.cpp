@@ -32,6 +32,19 @@ TEST(PodRole, EachManagerHasItsOwnWords) {
   }
 }
 
+TEST(PodNamespaces, TheHostsAreRefused) {
+  grpc::Spec spec;
+  for (const char* type : {"mount", "ipc", "pid"}) spec.mutable_linux()->add_namespaces()->set_type(type);
+  EXPECT_TRUE(RefuseHostNamespaces(spec));
+  spec.mutable_linux()->mutable_namespaces()->RemoveLast();
+  auto refused = RefuseHostNamespaces(spec);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), Code::kInvalidArgument);
+  EXPECT_NE(refused.error().message().find("hostPID"), std::string::npos);
+  spec.mutable_linux()->mutable_namespaces(1)->set_type("pid");
+  EXPECT_NE(RefuseHostNamespaces(spec).error().message().find("hostIPC"), std::string::npos);
+}
+
 TEST(PodRole, WhatMakesNoSenseIsAnError) {
   for (const std::map<std::string, std::string>& annotations :
        {std::map<std::string, std::string>{{"io.kubernetes.cri.container-type", "pod"}},

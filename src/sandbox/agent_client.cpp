@@ -149,6 +149,12 @@ asio::awaitable<Result<>> AgentClient::CloseStdin(AgentProcess process) {
   return Do("CloseStdin", For<grpc::CloseStdinRequest>(std::move(process)), timeout_);
 }
 
+asio::awaitable<Result<>> AgentClient::ForwardPort(AgentProcess process, uint16_t port) {
+  auto request = For<grpc::ForwardPortRequest>(std::move(process));
+  request.set_port(port);
+  return Do("ForwardPort", std::move(request), timeout_);
+}
+
 asio::awaitable<Result<>> AgentClient::UpdateInterface(types::Interface interface) {
   auto self = shared_from_this();
   grpc::UpdateInterfaceRequest request;

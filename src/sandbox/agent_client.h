@@ -64,6 +64,9 @@ class AgentClient : public std::enable_shared_from_this<AgentClient> {
   asio::awaitable<Result<>> UpdateContainer(std::string container, grpc::LinuxResources resources);
   asio::awaitable<Result<>> TtyWinResize(AgentProcess process, uint32_t rows, uint32_t columns);
   asio::awaitable<Result<>> CloseStdin(AgentProcess process);
+  // Makes process one that carries bytes between its stdio and a TCP port of the guest's loopback; it ends with 1 when
+  // nobody listens there.
+  asio::awaitable<Result<>> ForwardPort(AgentProcess process, uint16_t port);
 
   // The guest's network. The agent waits for an interface that is being plugged in.
   asio::awaitable<Result<>> UpdateInterface(types::Interface interface);

@@ -226,7 +226,7 @@ TEST_F(FaultTest, ACommandThatIsNotFoundIsNoFaultOfTheMachine) {
   FakeStandin standin = NewStandin();
   auto created = Create(&standin);
   ASSERT_FALSE(created);
-  EXPECT_EQ(created.error().code(), Code::kNotFound);
+  EXPECT_EQ(created.error().code(), Code::kUnknown);
   EXPECT_EQ(created.error().message(), agent_.create_error);
   // With nothing to run the sandbox ends by itself.
   RunUntilEnd();

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -17,6 +16,8 @@
 #include "base/log.h"
 #include "sandbox/devices/disk_mounts.h"
 #include "sandbox/devices/guest_devices.h"
+#include "sandbox/host_mounts.h"
+#include "sandbox/memory_volume.h"
 #include "sandbox/rootfs_mounts.h"
 
 namespace kata::sandbox {
@@ -93,53 +94,21 @@ void MakeShm(grpc::Mount& mount, uint64_t size) {
 
 // What the source of a bind comes to.
 struct Source {
-  UniqueFd tree;                         // to be shared
-  std::string guest;                     // the guest's own file of this name; empty: share the tree
-  std::optional<grpc::Storage> storage;  // to be made in the guest, at `guest`
-  std::optional<DeviceNumber> disk;      // a block device
-  bool done = false;                     // the mount says all
+  UniqueFd tree;                        // to be shared
+  std::string guest;                    // the guest's own file of this name; empty: share the tree
+  std::vector<grpc::Storage> storages;  // to be made in the guest for `guest`
+  std::optional<DeviceNumber> disk;     // a block device
+  bool done = false;                    // the mount says all
 };
 
-// The kubelet's names for volumes of this kind.
-constexpr std::string_view kEmptyDir = "/kubernetes.io~empty-dir/";
-constexpr char kGuestEphemeral[] = "/run/kata-containers/sandbox/ephemeral/";
-
-uint64_t SizeOf(int folder) {
-  struct statvfs filesystem {};
-  if (fstatvfs(folder, &filesystem) != 0) return 0;
-  return static_cast<uint64_t>(filesystem.f_blocks) * filesystem.f_frsize;
-}
-
-grpc::Storage MemoryStorage(const char* fstype, std::string mount_point, const std::vector<std::string>& options) {
-  grpc::Storage storage;
-  storage.set_driver("ephemeral");
-  storage.set_source(fstype);
-  storage.set_fstype(fstype);
-  storage.set_mount_point(std::move(mount_point));
-  for (const std::string& option : options) storage.add_options(option);
-  return storage;
-}
-
-// An emptyDir in memory: of the guest's memory, and the same for all containers of the pod.
-Result<std::optional<grpc::Storage>> MemoryVolume(int folder, const std::string& path) {
-  struct statfs filesystem {};
-  if (path.find(kEmptyDir) == std::string::npos) return std::nullopt;
-  if (fstatfs(folder, &filesystem) != 0) return FailErrno("cannot see its file system");
-  struct stat status {};
-  if (fstat(folder, &status) != 0) return FailErrno("cannot look at it");
-  const std::string place = kGuestEphemeral + TameBasename(path);
-  // The kubelet has given it to the pod's group.
-  std::vector<std::string> options = {fmt::format("mode={:o}", status.st_mode & 07777U),
-                                      fmt::format("uid={}", status.st_uid), fmt::format("gid={}", status.st_gid)};
-  if (const uint64_t size = SizeOf(folder); size > 0) options.push_back(fmt::format("size={}", size));
-  if (filesystem.f_type == TMPFS_MAGIC) {
-    return MemoryStorage("tmpfs", place, options);
-  }
-  if (filesystem.f_type == HUGETLBFS_MAGIC) {
-    options.push_back(fmt::format("pagesize={}", filesystem.f_bsize));
-    return MemoryStorage("hugetlbfs", place, options);
-  }
-  return std::nullopt;
+// "ro" is the mount's own, and not that of those below it. In the guest they are all one file system: there it would
+// hold for all, so that the host alone sees to it.
+Result<> KeepMountsBelowWritable(int tree, const std::string& path, grpc::Mount& mount) {
+  if (ReadOnlyOf(mount) != ReadOnly::kTop || !HasOption(mount, "rbind") || !TRY(HasMountsBelow(path))) return {};
+  TRY(MakeReadOnly(tree));
+  auto& options = *mount.mutable_options();
+  options.erase(std::remove(options.begin(), options.end(), "ro"), options.end());
+  return {};
 }
 
 // On the host.
@@ -147,23 +116,31 @@ Result<Source> LookAtSource(const std::string& path, bool pod, grpc::Mount& moun
   UniqueFd file = TRY(Open(path, O_PATH | O_CLOEXEC));
   std::string real_path = TRY(PathOfFd(file.get()));
   Source source;
+  if (pod && (HasOption(mount, "rshared") || HasOption(mount, "shared"))) {
+    return Fail(Code::kInvalidArgument,
+                "{}: what is mounted in a virtual machine cannot appear on the host (mountPropagation: Bidirectional)",
+                path);
+  }
   if (TRY(IsHostShm(mount, file.get()))) {
     if (pod) {
       source.guest = kGuestShm;
     } else {
-      MakeShm(mount, SizeOf(file.get()));
+      MakeShm(mount, FilesystemSize(file.get()));
       source.done = true;
     }
     return source;
   }
-  if (pod) source.storage = TRY(MemoryVolume(file.get(), real_path));
-  if (source.storage) {
-    source.guest = source.storage->mount_point();
-    return source;
+  if (pod) {
+    if (auto volume = TRY(MemoryVolumeAt(file.get(), real_path))) {
+      source.guest = std::move(volume->path);
+      source.storages = std::move(volume->storages);
+      return source;
+    }
   }
   struct stat status {};
   if (fstat(file.get(), &status) != 0) return FailErrno("cannot look at {}", path);
   if (S_ISBLK(status.st_mode)) {
+    TRY(CheckNode(status, path));
     source.disk = DeviceNumber{major(status.st_rdev), minor(status.st_rdev)};
     return source;
   }
@@ -175,6 +152,8 @@ Result<Source> LookAtSource(const std::string& path, bool pod, grpc::Mount& moun
     log::Warn("{} is a socket: it is shared with the guest, but nothing there can connect to it", path);
   }
   source.tree = TRY(CloneTree(file.get()));
+  if (HasOption(mount, "rprivate") || HasOption(mount, "private")) TRY(MakePrivate(source.tree.get()));
+  TRY(KeepMountsBelowWritable(source.tree.get(), real_path, mount));
   return source;
 }
 
@@ -226,7 +205,7 @@ Result<> ShareMount(const Sharing& with, const std::string& name, const std::str
       TRY(Context(with.spaces.OnHost([&] { return LookAtSource(path, with.files.pod, mount); }), "{}", field));
   if (source.done) return {};
   if (source.disk) return BindDisk(*source.disk, field, with.disks, mount, with.request);
-  if (source.storage) *with.request.add_storages() = *std::move(source.storage);
+  for (grpc::Storage& storage : source.storages) *with.request.add_storages() = std::move(storage);
   if (!source.guest.empty()) {
     mount.set_source(source.guest);
     return {};
@@ -285,7 +264,7 @@ grpc::Storage PodShm(const grpc::Spec& spec, const std::string& bundle) {
   for (const grpc::Mount& mount : spec.mounts()) {
     if (mount.destination() != "/dev/shm" || !IsBind(mount)) continue;
     const auto source = Open(SourcePath(mount, bundle), O_PATH | O_CLOEXEC);
-    if (source && SizeOf(source->get()) > 0) size = SizeOf(source->get());
+    if (source && FilesystemSize(source->get()) > 0) size = FilesystemSize(source->get());
   }
   return MemoryStorage("tmpfs", kGuestShm, {"nosuid", "noexec", "nodev", "mode=1777", fmt::format("size={}", size)});
 }

@@ -7,10 +7,10 @@
 
 #include <cstdlib>
 #include <string_view>
-#include <vector>
 
 #include "base/files.h"
 #include "base/log.h"
+#include "sandbox/host_mounts.h"
 
 namespace kata::sandbox {
 namespace {
@@ -20,18 +20,6 @@ constexpr char kOwnNamespace[] = "/proc/self/ns/mnt";
 bool IsSameOrBelow(std::string_view path, std::string_view above) {
   if (above == "/") return true;
   return path.starts_with(above) && (path.size() == above.size() || path[above.size()] == '/');
-}
-
-// The fifth field of each line: the mount points, those above before those below.
-std::vector<std::string> MountPoints(std::string_view mountinfo) {
-  std::vector<std::string> points;
-  while (!mountinfo.empty()) {
-    std::string_view line = mountinfo.substr(0, mountinfo.find('\n'));
-    mountinfo.remove_prefix(std::min(mountinfo.size(), line.size() + 1));
-    for (int field = 0; field < 4; ++field) line.remove_prefix(std::min(line.size(), line.find(' ') + 1));
-    points.push_back(UnescapeMountinfo(line.substr(0, line.find(' '))));
-  }
-  return points;
 }
 
 }  // namespace
@@ -64,8 +52,9 @@ void MountNamespaces::ComeBack() const {
 }
 
 Result<> DropHostMounts(const std::string& keep) {
-  std::string mountinfo = TRY(ReadFile("/proc/self/mountinfo"));
-  for (const std::string& point : MountPoints(mountinfo)) {
+  // Those above come before those below.
+  for (const HostMount& host_mount : TRY(HostMounts())) {
+    const std::string& point = host_mount.point;
     bool needed = IsSameOrBelow(keep, point) || IsSameOrBelow(point, keep) || IsSameOrBelow(point, "/proc") ||
                   IsSameOrBelow(point, "/dev");
     // Takes all below with it; those then fail with EINVAL (no mount point) or ENOENT in their turn.

@@ -89,7 +89,7 @@ asio::awaitable<Result<>> Sandbox::CreateInGuest(Container& container, Container
   if (parts_.pod) {
     oci::PodSpec pod = oci::GuestSpecOfPod(files.bundle.spec);
     spec = std::move(pod.guest);
-    request.set_sandbox_pidns(pod.shares_pid);
+    CO_TRY(SetPidNamespace(container, pod.shares_pid, request));
   } else {
     spec = oci::GuestSpec(files.bundle.spec);
   }
@@ -110,6 +110,30 @@ asio::awaitable<Result<>> Sandbox::CreateInGuest(Container& container, Container
   growth_->Taken(container.id);
   machine().timing().Record(Phase::kContainer, began);
   co_return Result<>();
+}
+
+// The path of the namespace does not tell whose it is, since every task's pid is this process's. Where the pod shares
+// one, no container has its own; so where one runs that does, that one is meant (`kubectl debug --target`).
+Result<> Sandbox::SetPidNamespace(Container& container, bool joins, grpc::CreateContainerRequest& request) const {
+  container.own_pid_namespace = !joins;
+  if (!joins) return {};
+  std::string target;
+  for (const auto& [id, other] : containers_) {
+    const bool runs = other->init && other->status() != Status::kStopped;
+    if (!other->own_pid_namespace || !runs || id == parts_.state.id) continue;
+    if (!target.empty()) {
+      return Fail(Code::kUnimplemented,
+                  "linux.namespaces: the container wants the pid namespace of another one, and it cannot be told which "
+                  "is meant: {} or {}",
+                  target, id);
+    }
+    target = id;
+  }
+  request.set_sandbox_pidns(target.empty());
+  for (grpc::LinuxNamespace& space : *request.mutable_oci()->mutable_linux()->mutable_namespaces()) {
+    if (space.type() == "pid" && !target.empty()) space.set_path(oci::kNamespaceOfContainer + target);
+  }
+  return {};
 }
 
 Result<> Sandbox::PrepareFiles(Container& container, ContainerFiles& files, grpc::CreateContainerRequest& request) {
@@ -184,6 +208,7 @@ Result<> Sandbox::Store() {
   // A record once stopped stays so, also when the container has been deleted.
   if (container != containers_.end() && state.status != Status::kStopped) state.status = container->second->status();
   state.timing = machine().timing().microseconds();
+  state.disks |= HasDisks();
   state.helpers.clear();
   for (pid_t pid : machine().Pids()) {
     if (auto helper = IdentifyProcess(pid)) state.helpers.push_back(*helper);

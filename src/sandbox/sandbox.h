@@ -32,6 +32,7 @@ struct Container {
   std::map<std::string, std::shared_ptr<ContainerProcess>> execs;
   bool starting = false;
   bool paused = false;
+  bool own_pid_namespace = false;
   SharedNames shared;
   std::shared_ptr<ContainerDisks> disks;  // null while it is being created
 
@@ -69,6 +70,7 @@ class Sandbox : public std::enable_shared_from_this<Sandbox> {
   const asio::any_io_executor& executor() const { return executor_; }
   Machine& machine() { return *parts_.machine; }
   std::map<std::string, std::shared_ptr<Container>>& containers() { return containers_; }
+  const std::map<std::string, std::shared_ptr<Container>>& containers() const { return containers_; }
   bool ending() const { return end_.happened(); }
   bool standing() const { return parts_.standing; }
   const MountNamespaces& mounts() const { return parts_.mounts; }
@@ -96,6 +98,7 @@ class Sandbox : public std::enable_shared_from_this<Sandbox> {
 
  private:
   asio::awaitable<Result<>> CreateInGuest(Container& container, ContainerFiles& files, bool terminal);
+  Result<> SetPidNamespace(Container& container, bool joins, grpc::CreateContainerRequest& request) const;
   Result<> PrepareFiles(Container& container, ContainerFiles& files, grpc::CreateContainerRequest& request);
   // Takes back what the guest has let go of.
   asio::awaitable<void> Unshare(std::shared_ptr<Container> container);

@@ -45,6 +45,16 @@ Result<UniqueFd> CloneTree(int source) {
   return tree;
 }
 
+Result<> MakeReadOnly(int tree) {
+  if (SetAttributes(tree, 0, MOUNT_ATTR_RDONLY) != 0) return FailErrno("cannot make a cloned mount read-only");
+  return {};
+}
+
+Result<> MakePrivate(int tree) {
+  if (SetAttributes(tree, AT_RECURSIVE, 0, MS_PRIVATE) != 0) return FailErrno("cannot make a cloned mount private");
+  return {};
+}
+
 Result<SharedFiles> SharedFiles::Create(int directory) {
   if (mkdirat(directory, kSharedName, 0700) != 0 && errno != EEXIST) return FailErrno("cannot make {}/", kSharedName);
   UniqueFd below = TRY(OpenBeneath(directory, kSharedName, O_PATH | O_DIRECTORY | O_CLOEXEC));

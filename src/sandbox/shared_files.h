@@ -23,6 +23,10 @@ enum class ReadOnly {
 // A detached copy (open_tree(2)) of the tree that source (O_PATH or more) stands for, with all mounts below it. Called
 // in the mount namespace that source was opened in. What is mounted there later comes into the copy, nothing goes back.
 Result<UniqueFd> CloneTree(int source);
+// Its topmost mount only.
+Result<> MakeReadOnly(int tree);
+// From then on nothing that is mounted or unmounted on the host changes it, nor does it keep the host from unmounting.
+Result<> MakePrivate(int tree);
 
 // Owns the tmpfs at <directory>/shared of the process's own mount namespace; the mounts go with the namespace.
 //

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "oci/parse.h"
 #include "oci/validate.h"
+#include "sandbox/runtime_error.h"
 #include "sandbox/task_client.h"
 #include "sandbox/task_service.h"
 
@@ -39,7 +40,7 @@ asio::awaitable<Result<task::CreateTaskResponse>> TaskService::Create(task::Crea
   if (!containers.emplace(request.id(), container).second) {
     co_return Fail(Code::kAlreadyExists, "container {} already exists", request.id());
   }
-  auto created = co_await CreateNamed(container, std::move(request));
+  auto created = AsRuntimeError(co_await CreateNamed(container, std::move(request)));
   if (!created) {
     if (hooks_) co_await hooks_->Stopped(container->id);
     containers.erase(container->id);
@@ -98,7 +99,7 @@ asio::awaitable<Result<>> TaskService::StartInit(std::shared_ptr<Container> cont
   container->starting = true;
   auto began = Timing::Clock::now();
   Machine& machine = sandbox_->machine();
-  auto started = co_await machine.agent()->StartContainer(container->id, machine.CreateTimeout());
+  auto started = AsRuntimeError(co_await machine.agent()->StartContainer(container->id, machine.CreateTimeout()));
   container->starting = false;
   CO_TRY(started);
   machine.timing().Record(Phase::kStart, began);
@@ -134,7 +135,7 @@ asio::awaitable<Result<wkt::Empty>> TaskService::Exec(task::ExecProcessRequest r
   setup.exec = request.exec_id();
   if (!container->init->has_standin()) setup.vmm = container->init->pid();
   setup.terminal = request.terminal();
-  CO_TRY(co_await Attach(setup, request.stdin(), request.stdout(), request.stderr()));
+  CO_TRY(AsRuntimeError(co_await Attach(setup, request.stdin(), request.stdout(), request.stderr())));
   std::weak_ptr<Container> weak = container;
   setup.on_end = [this, weak](ContainerProcess& process) {
     AnnounceExit(process);
@@ -165,7 +166,7 @@ asio::awaitable<Result<>> TaskService::StartExec(std::shared_ptr<Container> cont
   *request.mutable_process() = std::move(spec.mapped());
   process->Begin();
   Machine& machine = sandbox_->machine();
-  auto started = co_await machine.agent()->ExecProcess(std::move(request), machine.CreateTimeout());
+  auto started = AsRuntimeError(co_await machine.agent()->ExecProcess(std::move(request), machine.CreateTimeout()));
   if (!started) {
     process->End(kKilledStatus);
     co_return started;

@@ -10,6 +10,7 @@
 #include "oci/parse.h"
 #include "oci/validate.h"
 #include "sandbox/metrics.h"
+#include "sandbox/runtime_error.h"
 #include "sandbox/task_client.h"
 
 namespace kata::sandbox {
@@ -178,7 +179,7 @@ asio::awaitable<Result<wkt::Empty>> TaskService::Pause(task::PauseRequest reques
   if (status != Status::kRunning && status != Status::kCreated) {
     co_return Fail(Code::kFailedPrecondition, "container not running");
   }
-  CO_TRY(co_await sandbox_->machine().agent()->PauseContainer(container->id));
+  CO_TRY(AsRuntimeError(co_await sandbox_->machine().agent()->PauseContainer(container->id)));
   container->paused = true;
   CO_TRY(sandbox_->Store());
   containerd::events::TaskPaused paused;
@@ -190,7 +191,7 @@ asio::awaitable<Result<wkt::Empty>> TaskService::Pause(task::PauseRequest reques
 asio::awaitable<Result<wkt::Empty>> TaskService::Resume(task::ResumeRequest request) {
   CO_TRY_ASSIGN(auto container, FindMade(request.id()));
   if (container->status() != Status::kPaused) co_return Fail(Code::kFailedPrecondition, "container not paused");
-  CO_TRY(co_await sandbox_->machine().agent()->ResumeContainer(container->id));
+  CO_TRY(AsRuntimeError(co_await sandbox_->machine().agent()->ResumeContainer(container->id)));
   container->paused = false;
   CO_TRY(sandbox_->Store());
   containerd::events::TaskResumed resumed;
@@ -245,7 +246,7 @@ asio::awaitable<Result<wkt::Empty>> TaskService::Update(task::UpdateTaskRequest 
   if (container->status() == Status::kStopped) co_return Fail(Code::kFailedPrecondition, "container not running");
   CO_TRY_ASSIGN(auto resources, oci::ParseResources(request.resources().value()));
   CO_TRY(oci::ValidateResources(resources));
-  CO_TRY(co_await sandbox_->UpdateContainer(container->id, std::move(resources)));
+  CO_TRY(AsRuntimeError(co_await sandbox_->UpdateContainer(container->id, std::move(resources))));
   co_return wkt::Empty();
 }
 
@@ -260,7 +261,7 @@ asio::awaitable<Result<task::WaitResponse>> TaskService::Wait(task::WaitRequest 
 asio::awaitable<Result<task::StatsResponse>> TaskService::Stats(task::StatsRequest request) {
   CO_TRY_ASSIGN(auto container, FindMade(request.id()));
   if (container->status() == Status::kStopped) co_return Fail(Code::kFailedPrecondition, "container not running");
-  CO_TRY_ASSIGN(auto stats, co_await sandbox_->machine().agent()->StatsContainer(container->id));
+  CO_TRY_ASSIGN(auto stats, AsRuntimeError(co_await sandbox_->machine().agent()->StatsContainer(container->id)));
   task::StatsResponse reply;
   *reply.mutable_stats() = PackMetrics(stats, HostIsUnified());
   co_return reply;

@@ -219,7 +219,7 @@ TEST_F(TaskServiceTest, AnExecThatCannotBeHadIsAnErrorAndGone) {
   agent_.create_error = "exec: \"nope\": executable file not found in $PATH";
   FakeStandin standin = NewStandin("e1");
   ASSERT_TRUE(Exec("e1", &standin));
-  EXPECT_FAILS(Start("e1"), Code::kNotFound, "executable file not found in $PATH");
+  EXPECT_FAILS(Start("e1"), Code::kUnknown, "executable file not found in $PATH");
   EXPECT_EQ(standin.Received(), "X 137");
   EXPECT_FAILS(GetState("e1"), Code::kNotFound, "e1");
 }

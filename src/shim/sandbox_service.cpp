@@ -7,6 +7,7 @@
 
 #include "base/files.h"
 #include "sandbox/metrics.h"
+#include "sandbox/runtime_error.h"
 #include "shim/service.h"
 
 namespace kata::shim {
@@ -81,7 +82,7 @@ asio::awaitable<Result<api::CreateSandboxResponse>> ShimService::CreateSandbox(a
   }
   Beginning beginning{.bundle = request.bundle_path(), .options = request.options(), .network = request.netns_path()};
   beginning.standing = true;
-  CO_TRY(Begin(beginning));
+  CO_TRY(sandbox::AsRuntimeError(Begin(beginning)));
   co_return api::CreateSandboxResponse();
 }
 

@@ -6,6 +6,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <cstdlib>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -13,6 +14,7 @@
 #include "oci/pod.h"
 #include "protocol/runtime_options.pb.h"
 #include "sandbox/assemble.h"
+#include "sandbox/runtime_error.h"
 #include "sandbox/task_client.h"
 #include "shim/stdio_uri.h"
 
@@ -54,7 +56,7 @@ asio::awaitable<Result<rpc::Payload>> ShimService::Call(std::string method, std:
   if (!task_ && method == "Create") {
     task::CreateTaskRequest request;
     if (!request.ParseFromString(payload)) co_return Fail(Code::kInvalidArgument, "the request is not a valid message");
-    auto begun = Begin({.bundle = request.bundle(), .options = request.options()});
+    auto begun = sandbox::AsRuntimeError(Begin({.bundle = request.bundle(), .options = request.options()}));
     if (!begun) {
       log::Error("{}", begun.error().message());
       co_return tl::unexpected<Error>(std::move(begun).error());
@@ -96,10 +98,15 @@ Result<> ShimService::Begin(const Beginning& beginning) {
     return Fail(Code::kFailedPrecondition, "the container belongs to the pod {}, whose sandbox is not here",
                 role.sandbox);
   }
+  if (role.type == oci::ContainerType::kSandbox) TRY(oci::RefuseHostNamespaces(plan.bundle.spec));
   if (!beginning.network.empty()) oci::SetNetworkNamespace(plan.bundle.spec, beginning.network);
   plan.network_namespace = TRY(plan.mounts.OnHost([&] { return sandbox::network::NamespaceOf(plan.bundle.spec); }));
   plan.standing = beginning.standing;
   plan.pod = plan.standing || role.type == oci::ContainerType::kSandbox;
+  std::optional<sandbox::network::Namespace> loopback;
+  if (plan.pod && plan.network_namespace) {
+    loopback = TRY(sandbox::network::Namespace::Of(TRY(plan.network_namespace->Duplicate())));
+  }
   const std::string config_path = ConfigPathOf(beginning.options);
   plan.config = TRY(plan.mounts.OnHost([&] { return sandbox::LoadConfig(config_path, plan.bundle, true); }));
   if (parts_.debug || plan.config.runtime.enable_debug) log::SetLevel(log::Level::kDebug);
@@ -120,6 +127,7 @@ Result<> ShimService::Begin(const Beginning& beginning) {
   auto sandbox = sandbox::StartSandbox(executor_, plan);
   parts_.directory = std::move(plan.directory);
   sandbox_ = TRY(std::move(sandbox));
+  if (loopback) ForwardPorts(*loopback);
   sandbox::TaskDoor door;
   door.stdio = std::make_unique<UriStdioSource>(executor_, parts_.namespace_name, parts_.mounts);
   door.events = [publisher = parts_.publisher](sandbox::TaskEvent event) { publisher->Publish(std::move(event)); };
@@ -131,8 +139,18 @@ Result<> ShimService::Begin(const Beginning& beginning) {
   return {};
 }
 
+void ShimService::ForwardPorts(const sandbox::network::Namespace& pod) {
+  auto forward = sandbox::PortForward::Start(sandbox_, pod);
+  if (forward) {
+    forward_ = *std::move(forward);
+  } else {
+    log::Warn("ports of the pod cannot be forwarded: {}", forward.error().message());
+  }
+}
+
 asio::awaitable<void> ShimService::RunSandbox(std::shared_ptr<sandbox::Sandbox> sandbox) {
   well_ = co_await sandbox::Sandbox::Run(std::move(sandbox));
+  forward_.reset();
   clock_gettime(CLOCK_REALTIME, &ended_at_);
   ended_.Happen();
 }

@@ -16,6 +16,7 @@
 #include "rpc/server.h"
 #include "sandbox/host_cgroups.h"
 #include "sandbox/mount_namespace.h"
+#include "sandbox/port_forward.h"
 #include "sandbox/sandbox.h"
 #include "sandbox/task_service.h"
 #include "shim/publisher.h"
@@ -57,6 +58,8 @@ class ShimService {
   Result<> Begin(const Beginning& beginning);
   // What is answered before there is a sandbox.
   Result<std::string> AnswerWithoutSandbox(const std::string& method, const std::string& payload);
+  // That it cannot be done is no reason to have no pod: the log says it.
+  void ForwardPorts(const sandbox::network::Namespace& pod);
   asio::awaitable<void> RunSandbox(std::shared_ptr<sandbox::Sandbox> sandbox);
 
   // The Sandbox service (sandbox_service.cpp).
@@ -80,6 +83,7 @@ class ShimService {
   rpc::MethodTable table_;
   std::shared_ptr<sandbox::Sandbox> sandbox_;
   std::unique_ptr<sandbox::TaskService> task_;
+  std::unique_ptr<sandbox::PortForward> forward_;
   sandbox::Event begun_;  // there is a sandbox, or there will be none
   sandbox::Event ended_;  // the sandbox has ended
   timespec created_at_{};

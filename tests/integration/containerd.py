@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import rootfs
 SHIM = pathlib.Path(harness.RUNTIME).parent / "containerd-shim-kata-v2"
 BUSYBOX = "example.test/busybox:latest"
 PAUSE = "example.test/pause:latest"
+IPERF = "example.test/iperf:latest"
 
 CONFIG = """
 version = 2
@@ -33,6 +35,7 @@ level = "{log_level}"
 [plugins."io.containerd.grpc.v1.cri"]
 sandbox_image = "{pause}"
 restrict_oom_score_adj = true
+netns_mounts_under_state_dir = true
 stream_server_address = "127.0.0.1"
 [plugins."io.containerd.grpc.v1.cri".cni]
 bin_dir = "/usr/lib/cni"
@@ -43,6 +46,8 @@ default_runtime_name = "kata"
 runtime_type = "io.containerd.kata.v2"
 privileged_without_host_devices = true
 pod_annotations = ["io.katacontainers.*"]
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.kata-all-devices]
+runtime_type = "io.containerd.kata.v2"
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
 runtime_type = "io.containerd.runc.v2"
 """
@@ -103,6 +108,20 @@ def pause_archive():
             ["gcc", "-static", "-Os", "-x", "c", "-o", f"{folder}/pause", "-"], input=PAUSE_PROGRAM.encode(), check=True
         )
         return image_archive(folder, PAUSE, {"Entrypoint": ["/pause"]})
+
+
+def iperf_archive():
+    """busybox with this machine's iperf3."""
+    program = shutil.which("iperf3")
+    with tempfile.TemporaryDirectory() as folder:
+        root = f"{folder}/rootfs"
+        rootfs.copy("busybox", root)
+        libraries = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout.split()
+        for file in (program, *(word for word in libraries if word.startswith("/"))):
+            target = pathlib.Path(root + file)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, target)
+        return image_archive(root, IPERF, {"Cmd": ["/bin/sh"]})
 
 
 class Containerd:

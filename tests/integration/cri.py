@@ -12,8 +12,9 @@ from containerd import BUSYBOX, ContainerdCase, busybox_archive, pause_archive
 
 NAMESPACE = "k8s.io"
 CNI = """{"cniVersion": "0.4.0", "name": "%(bridge)s", "plugins": [
-  {"type": "bridge", "bridge": "%(bridge)s", "isGateway": true, "hairpinMode": true, "ipam": {"type": "host-local",
-   "dataDir": "%(tmp)s/ipam", "ranges": [[{"subnet": "10.88.77.0/24"}], [{"subnet": "fd00:77::/64"}]],
+  {"type": "bridge", "bridge": "%(bridge)s", "isGateway": true, "hairpinMode": true, "mtu": 1400, "ipam": {
+   "type": "host-local", "dataDir": "%(tmp)s/ipam",
+   "ranges": [[{"subnet": "%(subnet)s.0/24"}], [{"subnet": "%(subnet6)s/64"}]],
    "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]}},
   {"type": "portmap", "capabilities": {"portMappings": true}}]}"""
 
@@ -34,7 +35,11 @@ class CriCase(ContainerdCase):
         cls.api = load_messages(daemon.tmp)
         # At most 15 letters, as every interface.
         cls.bridge = f"kata-{harness.os.getpid()}"[:15]
-        (daemon.tmp / "cni" / "10-test.conflist").write_text(CNI % {"bridge": cls.bridge, "tmp": daemon.tmp})
+        # Another one than those of other runs beside this one.
+        number = harness.os.getpid() % 16000
+        cls.subnet, cls.subnet6 = f"10.{128 + number // 250}.{number % 250}", f"fd00:77:{number:x}::"
+        values = {"bridge": cls.bridge, "tmp": daemon.tmp, "subnet": cls.subnet, "subnet6": cls.subnet6}
+        (daemon.tmp / "cni" / "10-test.conflist").write_text(CNI % values)
         for archive in (busybox_archive(), pause_archive()):
             daemon.import_image(archive, NAMESPACE)
         # Before the first test, so that it is there before and after each.

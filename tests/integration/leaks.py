@@ -11,6 +11,9 @@ PR_SET_CHILD_SUBREAPER = 36
 # Every id and folder of the tests has this in its name. Things of other runs beside this one are not ours to count.
 TAG = f"kata-{os.getpid()}-"
 OTHER_RUN = re.compile(r"kata-(\w+-)?\d+-")
+# Bridges of other runs (cri.py, netns.py), and so the links on them.
+OWN_LINKS = re.compile(rf"kata-{os.getpid()}$|k[bv]{os.getpid() % 100000}n\d")
+OTHER_LINKS = re.compile(r"kata-\d+$|k[bv]\d+n\d")
 
 
 def become_subreaper():
@@ -58,6 +61,32 @@ def _entries(folder, pattern="*"):
     return {str(path) for path in pathlib.Path(folder).glob(pattern)}
 
 
+def _sandboxes(folder):
+    """The folders of sandboxes. The id of a pod does not tell whose it is, but its record has the path of its bundle."""
+    found = set()
+    for path in pathlib.Path(folder).glob("*"):
+        try:
+            ours = TAG in path.name or TAG in (path / "state.json").read_text()
+        except OSError:
+            ours = not OTHER_RUN.search(path.name)
+        if ours:
+            found.add(str(path))
+    return found
+
+
+def _is_ours(link):
+    """Not of another run: neither its bridge nor on its bridge, nor on its way there."""
+    master = pathlib.Path("/sys/class/net", link, "master")
+    on = os.path.basename(os.readlink(master)) if master.is_symlink() else ""
+    if any(OWN_LINKS.match(name) for name in (link, on)):
+        return True
+    return not any(OTHER_LINKS.match(name) for name in (link, on)) and not (link.startswith("veth") and not on)
+
+
+def _links():
+    return {link for link in os.listdir("/sys/class/net") if _is_ours(link)}
+
+
 def _cgroups():
     return _marked(folder for folder, _, _ in os.walk("/sys/fs/cgroup"))
 
@@ -65,7 +94,8 @@ def _cgroups():
 def _disciplines():
     """Of all links but their own default ones, which differ by kind of link."""
     shown = subprocess.run(["tc", "qdisc"], capture_output=True, text=True, check=True).stdout.splitlines()
-    return {" ".join(line.split()[1:5]) for line in shown if " 0: " not in line}
+    lines = (line.split() for line in shown if " 0: " not in line)
+    return {" ".join(words[1:5]) for words in lines if _is_ours(words[4])}
 
 
 def snapshot():
@@ -75,10 +105,11 @@ def snapshot():
         "processes": {f"{pid} {command}" for pid, command in descendants().items()},
         "mounts": _marked(" ".join(line.split()[3:]) for line in mounts),
         "cgroups": _cgroups(),
-        "files of /run": _entries("/run", "kata*") | _entries("/run/kata") | _entries("/run/vc"),
+        "files of /run": _entries("/run", "kata*") | _sandboxes("/run/kata") | _entries("/run/vc"),
         "files of /dev/shm": _marked(_entries("/dev/shm")),
-        "network namespaces": _entries("/run/netns"),
-        "network interfaces": _entries("/sys/class/net"),
+        # Those of pods are mounted in the folder of their containerd.
+        "network namespaces": {path for path in _entries("/run/netns") if TAG in path or not OTHER_RUN.search(path)},
+        "network interfaces": _links(),
         "queueing disciplines": _disciplines(),
     }
 
@@ -88,7 +119,9 @@ def difference(before, after):
     lines = []
     for kind, old in before.items():
         lines += [f"left over of {kind}: {item}" for item in sorted(after[kind] - old)]
-        lines += [f"vanished of {kind}: {item}" for item in sorted(old - after[kind])]
+        # What others have there comes and goes as they like.
+        if kind != "files of /run":
+            lines += [f"vanished of {kind}: {item}" for item in sorted(old - after[kind])]
     return "\n".join(lines)
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """containerd's runtime v2: the shim as `ctr` and containerd use it."""
+import contextlib
 import hashlib
 import json
 import os
@@ -127,25 +128,74 @@ class TaskTest(TerminalCase):
         self.assert_run(again, 1, err="already exists")
         self.assertEqual(self.status(name), "RUNNING")
 
-    def test_events_in_order(self):
+    @contextlib.contextmanager
+    def topics(self, name):
+        """A function that waits for an event about the task, and gives the topics of all until then."""
         with self.containerd.popen("events", stdout=subprocess.PIPE, text=True) as events:
-            try:
-                name = self.sleeping()
-                self.assert_run(self.exec(name, "true"))
-                self.ctr("task", "pause", name)
-                self.ctr("task", "resume", name)
-                self.ctr("task", "kill", "-s", "KILL", name)
-                harness.wait_for(lambda: self.status(name) == "STOPPED", "it has stopped")
-                self.ctr("task", "rm", name)
+
+            def until(last):
                 topics = []
-                while "/tasks/delete" not in topics:
+                while last not in topics:
                     line = events.stdout.readline()
                     if name in line and "/tasks/" in line:
-                        topics.append(line.split()[5])
+                        topics.append(line.split()[5].removeprefix("/tasks/"))
+                return topics
+
+            try:
+                yield until
             finally:
                 events.kill()
-        expected = ["create", "start", "exec-added", "exec-started", "exit", "paused", "resumed", "exit", "delete"]
-        self.assertEqual(topics, [f"/tasks/{topic}" for topic in expected])
+
+    def test_events_in_order(self):
+        name = self.name()
+        with self.topics(name) as until:
+            self.assert_run(self.ctr("run", "-d", *RUNTIME, BUSYBOX, name, "sleep", "10000"))
+            self.assert_run(self.exec(name, "true"))
+            self.ctr("task", "pause", name)
+            self.ctr("task", "resume", name)
+            self.ctr("task", "kill", "-s", "KILL", name)
+            harness.wait_for(lambda: self.status(name) == "STOPPED", "it has stopped")
+            self.ctr("task", "rm", name)
+            expected = ["create", "start", "exec-added", "exec-started", "exit", "paused", "resumed", "exit", "delete"]
+            self.assertEqual(until("delete"), expected)
+
+    def test_out_of_memory(self):
+        name = self.name()
+        with self.topics(name) as until:
+            eat = ("dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1")
+            result = self.ctr("run", "--rm", "--memory-limit", 32 << 20, *RUNTIME, BUSYBOX, name, *eat)
+            self.assert_run(result, 137)
+            topics = until("delete")
+        self.assertEqual(sorted(topics), ["create", "delete", "exit", "oom", "start"])
+        self.assertLess(topics.index("start"), topics.index("oom"))
+        self.assertLess(topics.index("oom"), topics.index("delete"))
+
+
+class ErrorTest(ContainerdCase):
+    """What a user did wrong has the code and the words that it has with runc's shim."""
+
+    CASES = (
+        (("/no/such",), r'exec: "/no/such": stat /no/such: no such file or directory: unknown'),
+        (("nosuch",), r'exec: "nosuch": executable file not found in \$PATH: unknown'),
+        (("/etc/passwd",), r'exec: "/etc/passwd": permission denied: unknown'),
+    )
+
+    def test_run(self):
+        for command, words in self.CASES:
+            self.assert_run(self.run_container(*command), 1, err=words)
+        words = "/etc/passwd.*[nN]ot a directory: unknown"
+        self.assert_run(self.run_container("true", flags=("--cwd", "/etc/passwd")), 1, err=words)
+
+    def test_exec(self):
+        name = self.sleeping()
+        for command, words in self.CASES:
+            self.assert_run(self.exec(name, *command), 1, err=words)
+        self.assert_run(self.exec(name, "/etc"), 1, err='exec: "/etc": permission denied: unknown')
+        for folder, words in (("/no/such", "[nN]o such file or directory"), ("/etc/passwd", "[nN]ot a directory")):
+            result = self.exec(name, "true", flags=("--cwd", folder))
+            self.assert_run(result, 1, err=f'"{folder}".*{words}: unknown')
+        self.assertEqual(self.status(name), "RUNNING")
+        self.assert_run(self.ctr("task", "kill", "--exec-id", "none", name), 1, err="not found")
 
 
 class AttachTest(TerminalCase):

@@ -194,7 +194,7 @@ class HugePagesTest(ContainerdCase):
     """A volume of huge pages, as the kubelet mounts it: without a size, which is the container's limit."""
 
     def volume(self):
-        folder = self.world.tmp / "kubernetes.io~empty-dir/huge"
+        folder = self.world.tmp / "volumes/kubernetes.io~empty-dir/huge"
         folder.mkdir(parents=True)
         subprocess.run(["mount", "-t", "hugetlbfs", "-o", "pagesize=2M", "hugetlbfs", folder], check=True)
         self.addCleanup(subprocess.run, ["umount", folder], check=True)

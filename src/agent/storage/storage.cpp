@@ -71,8 +71,10 @@ Result<> StorageTable::AddOne(const grpc::Storage& storage) {
   if (driver->name == "watchable-bind") watched = TRY(Context(Watch(storage), "storage driver {}", storage.driver()));
   if (!watched) TRY(Context(driver->make(root_, storage), "storage driver {}", storage.driver()));
   const bool overlay_folders = driver->name == "overlayfs" && HasOverlayFolders(storage);
+  // What is the sandbox's has the sandbox as one more user: a container that is made anew finds its data.
+  const int users = storage.mount_point().starts_with(root_.path() + "/sandbox/") ? 2 : 1;
   entries_[storage.mount_point()] =
-      Entry{identity, driver->mounts, 1, next_order_++, overlay_folders, std::move(watched)};
+      Entry{identity, driver->mounts, users, next_order_++, overlay_folders, std::move(watched)};
   return {};
 }
 

@@ -25,7 +25,7 @@ class StorageTable {
 
   // Makes all of them, or none: what was made before an error is taken back. A storage that exists at the mount point
   // gets one more user when it is the same, and is kAlreadyExists otherwise. An unknown driver is kInvalidArgument.
-  // The source of a disk is its node in /dev.
+  // The source of a disk is its node in /dev. What is below sandbox/ stays until ReleaseAll.
   // Returns the mount points, which the caller gives back to Release.
   Result<std::vector<std::string>> Add(const google::protobuf::RepeatedPtrField<grpc::Storage>& storages);
   // One user less for each, last first; what nobody uses is unmounted. Goes on after an error, and returns the first.

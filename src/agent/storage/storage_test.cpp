@@ -68,6 +68,11 @@ TEST_F(StorageTest, EphemeralIsATmpfsWithOptionsAndGroup) {
   EXPECT_EQ(status.st_gid, 4321U);
   EXPECT_EQ(status.st_mode & 02070U, 02070U);
   ASSERT_TRUE(table_.Release(*points));
+  EXPECT_EQ(TypeOf("sandbox/ephemeral/x"), kTmpfs) << "the sandbox's own stay for the next container";
+  ASSERT_TRUE(table_.Add(storages));
+  ASSERT_TRUE(table_.Release(*points));
+  EXPECT_EQ(TypeOf("sandbox/ephemeral/x"), kTmpfs);
+  ASSERT_TRUE(table_.ReleaseAll());
   EXPECT_FALSE(Exists("sandbox/ephemeral/x")) << "unmounted, and its mount point is gone";
   EXPECT_EQ(table_.size(), 0U);
 }

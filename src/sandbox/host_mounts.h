@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// The mounts of the current mount namespace, as /proc/self/mountinfo has them.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace kata::sandbox {
+
+struct HostMount {
+  int id = 0;
+  std::string root;   // what of its file system is mounted, from the file system's own root
+  std::string point;  // where
+};
+
+// Those of a text in mountinfo's format; lines that are none are left out.
+std::vector<HostMount> ParseMounts(std::string_view text);
+Result<std::vector<HostMount>> HostMounts();
+
+// What of its file system the mount is that this descriptor lies on.
+Result<std::string> RootOfMount(int fd);
+// Whether something is mounted below this folder, whose path has no links in it.
+Result<bool> HasMountsBelow(const std::string& folder);
+
+}  // namespace kata::sandbox
