@@ -45,6 +45,7 @@ struct HypervisorConfig {
   bool block_device_cache_set = false;                 // the next two count
   bool block_device_cache_direct = false;              // past the host's page cache
   bool block_device_cache_noflush = false;             // the guest's flushes are ignored
+  bool enable_iothreads = false;                       // disks have a thread of the VMM's own
   uint32_t block_device_logical_sector_size = 0;       // 0: QEMU's choice; else a power of two
   uint32_t block_device_physical_sector_size = 0;
   uint32_t num_queues = 1;    // of a disk

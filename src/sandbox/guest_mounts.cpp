@@ -140,6 +140,7 @@ Result<Source> LookAtSource(const std::string& path, bool pod, grpc::Mount& moun
   struct stat status {};
   if (fstat(file.get(), &status) != 0) return FailErrno("cannot look at {}", path);
   if (S_ISBLK(status.st_mode)) {
+    TRY(CheckNode(status, path));
     source.disk = DeviceNumber{major(status.st_rdev), minor(status.st_rdev)};
     return source;
   }

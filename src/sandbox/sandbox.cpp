@@ -205,6 +205,7 @@ Result<> Sandbox::Store() {
   // A record once stopped stays so, also when the container has been deleted.
   if (container != containers_.end() && state.status != Status::kStopped) state.status = container->second->status();
   state.timing = machine().timing().microseconds();
+  state.disks |= HasDisks();
   state.helpers.clear();
   for (pid_t pid : machine().Pids()) {
     if (auto helper = IdentifyProcess(pid)) state.helpers.push_back(*helper);

@@ -61,6 +61,7 @@ struct State {
   std::string exited_at;                  // RFC 3339; empty until stopped
   std::string failure;                    // why the sandbox failed; empty when it did not
   std::map<std::string, int64_t> timing;  // phase to microseconds
+  bool disks = false;                     // it has some, which the guest writes back when the sandbox ends in order
 };
 
 std::string ToJson(const State& state);

@@ -29,6 +29,7 @@ State Example() {
   state.exited_at = "x";
   state.failure = "it \"died\"\nbadly";
   state.timing = {{"boot", 123456}};
+  state.disks = true;
   return state;
 }
 
@@ -42,6 +43,7 @@ TEST(State, ComesBackAsItWasStored) {
   EXPECT_EQ(loaded->helpers, state.helpers);
   EXPECT_EQ(loaded->owner, state.owner);
   EXPECT_EQ(loaded->timing.at("boot"), 123456);
+  EXPECT_TRUE(loaded->disks);
   struct stat status {};
   ASSERT_EQ(fstatat(dir.fd(), kStateFile, &status, 0), 0);
   EXPECT_EQ(status.st_mode & 07777, 0600U);

@@ -46,6 +46,8 @@ default_runtime_name = "kata"
 runtime_type = "io.containerd.kata.v2"
 privileged_without_host_devices = true
 pod_annotations = ["io.katacontainers.*"]
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.kata-all-devices]
+runtime_type = "io.containerd.kata.v2"
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
 runtime_type = "io.containerd.runc.v2"
 """

@@ -3,24 +3,38 @@
 import os
 import pathlib
 import re
+import stat
 import subprocess
 
 import harness
 import leaks
 import rootfs
 import ttrpc
+from containerd import ContainerdCase
+from cri import CriCase
 from test_sandbox_api import SANDBOX, SHIM, TASK
 
 MIB = 1 << 20
-FAILED_PRECONDITION = 9
 
 
 def run(*command):
     return subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout.strip()
 
 
-class DiskCase(harness.Case):
+class Disks:
     """Images and loop devices of a test."""
+
+    def setUp(self):
+        self.loops = []
+        # After all other clean-ups: nothing may have one any more.
+        self.addCleanup(self._detach)
+        super().setUp()
+
+    def _detach(self):
+        for device in self.loops:
+            run("losetup", "--detach", device)
+            listed = run("losetup", "--list", "--noheadings", "--output", "NAME", "--raw").splitlines()
+            self.assertNotIn(device, listed, "somebody still has it")
 
     def image(self, name="disk.img", size=16 * MIB, folder=None, type="ext4"):
         """A file system image; folder: with what is in there."""
@@ -40,12 +54,8 @@ class DiskCase(harness.Case):
     def loop(self, image, *flags):
         """A loop device of the host for an image."""
         device = run("losetup", "--find", "--show", *flags, image)
-        self.addCleanup(self.detach, device)
+        self.loops.append(device)
         return pathlib.Path(device)
-
-    def detach(self, device):
-        subprocess.run(["losetup", "--detach", device], check=False, capture_output=True)
-        self.assertEqual(run("losetup", "--list", "--noheadings", "--output", "NAME", "--raw").count(device + "\n"), 0)
 
     @staticmethod
     def numbers(device):
@@ -61,6 +71,21 @@ class DiskCase(harness.Case):
         if access:
             rule = {"allow": True, "type": kind, "major": major, "minor": minor, "access": access}
             container.linux["resources"].setdefault("devices", []).append(rule)
+
+    def files_of_vmm(self):
+        """What the QEMU of the test has open."""
+        qemu = next(pid for pid, command in leaks.descendants().items() if "qemu-system" in command)
+        names = []
+        for entry in pathlib.Path(f"/proc/{qemu}/fd").iterdir():
+            try:
+                names.append(os.readlink(entry))
+            except FileNotFoundError:
+                pass
+        return names
+
+
+class DiskCase(Disks, harness.Case):
+    pass
 
 
 class DeviceNodeTest(DiskCase):
@@ -162,6 +187,19 @@ class DeviceNodeTest(DiskCase):
         self.assert_run(c.run(), 1, err=r"linux.devices\[0\] \(/dev/mine\): .* has no medium, or nothing is attached to it")
 
     @harness.kata_only
+    def test_a_node_that_a_container_has_made(self):
+        """virtiofsd makes nodes for a guest on the host; what is behind them is not the guest's."""
+        loop = self.loop(self.raw_image("x"))
+        made = self.world.tmp / "made"
+        os.mknod(made, 0o600 | stat.S_IFBLK, os.stat(loop).st_rdev)
+        for type, options in (("bind", ("bind",)), ("ext4", ())):
+            c = self.sh("true")
+            c.mount(made, "/data/disk", *options, type=type)
+            c.linux["resources"]["devices"] = [{"allow": True, "access": "rwm"}]
+            words = r"mounts\[\d+\].source: .*/made is a node of the block device .* not in the host's /dev"
+            self.assert_run(c.run(), 1, err=words)
+
+    @harness.kata_only
     def test_all_devices_of_the_host(self):
         """What an engine gives a privileged container: those that a guest has are there, and none of the host's disks."""
         c = self.sh("{ ls /dev; : </dev/fuse && : </dev/net/tun && echo opened; } >/out 2>&1")
@@ -183,7 +221,7 @@ class DeviceNodeTest(DiskCase):
 class Pod:
     """A shim of its own with a pod that stands, driven as containerd does it."""
 
-    def __init__(self, test, driver=None):
+    def __init__(self, test):
         self.test = test
         world = test.world
         self.messages, self.api, self.task, self.mount = ttrpc.load_messages(
@@ -250,18 +288,6 @@ class Pod:
             self.create(container, *mounts)
         return failure.exception
 
-    def files_of_vmm(self):
-        """What QEMU has open."""
-        helpers = leaks.descendants()
-        qemu = next(pid for pid, command in helpers.items() if "qemu-system" in command)
-        names = []
-        for entry in pathlib.Path(f"/proc/{qemu}/fd").iterdir():
-            try:
-                names.append(os.readlink(entry))
-            except FileNotFoundError:
-                pass
-        return names
-
 
 class RootfsTest(DiskCase):
     """containerd's door: what a snapshotter gives as mounts."""
@@ -276,8 +302,12 @@ class RootfsTest(DiskCase):
         pod = Pod(self)
         first = pod.run(self.empty("grep ' / ' /proc/mounts; echo kept >/file; sync"), (type, source, *options))
         self.assertRegex(first, rf"^/dev/\w+ / {type} rw,")
-        self.assertNotIn(str(source), pod.files_of_vmm(), "it is closed with its container")
+        self.assertNotIn(str(source), self.files_of_vmm(), "it is closed with its container")
         self.assertEqual(pod.run(self.empty("cat /file; ls /sys/block"), (type, source, *options)).split()[0], "kept")
+
+    def test_an_image_with_a_thread_of_its_own(self):
+        self.world.configure("[hypervisor.qemu]\nenable_iothreads = true\n")
+        self.check_life("ext4", self.image(folder=self.template()), "loop")
 
     def test_an_image(self):
         self.check_life("ext4", self.image(folder=self.template()), "loop", "rw")
@@ -286,7 +316,7 @@ class RootfsTest(DiskCase):
         self.check_life("ext4", self.loop(self.image(folder=self.template())), "rw")
 
     def test_an_image_on_scsi(self):
-        self.world.configure('[hypervisor.qemu]\nblock_device_driver = "virtio-scsi"\n')
+        self.world.configure('[hypervisor.qemu]\nblock_device_driver = "virtio-scsi"\nenable_iothreads = true\n')
         self.check_life("ext4", self.image(folder=self.template()), "loop")
 
     def test_disks_are_kept_out(self):
@@ -333,13 +363,13 @@ class RootfsTest(DiskCase):
         self.assertRegex(out, "^written\ntouch: /v/x: Read-only file system\n")
         self.assertIn("vda", out)
         self.assertNotIn("vdb", out)
-        self.assertIn(str(volume), pod.files_of_vmm(), "for as long as one uses it")
+        self.assertIn(str(volume), self.files_of_vmm(), "for as long as one uses it")
         last = self.sh("touch /v/read")
         last.mount(volume, "/v", "loop", type="ext4")
         pod.run(last)
         pod.call("Wait", writer)
         pod.call("Delete", writer)
-        self.assertNotIn(str(volume), pod.files_of_vmm())
+        self.assertNotIn(str(volume), self.files_of_vmm())
 
     def test_what_is_no_file_system(self):
         pod = Pod(self)
@@ -355,7 +385,7 @@ class RootfsTest(DiskCase):
             failure = pod.fails(self.empty("true"), ("ext4", image, "loop"))
             self.assertRegex(str(failure), rf"rootfs\[0\].*{re.escape(str(image))}")
             self.assertRegex(str(failure), words)
-            self.assertEqual([name for name in pod.files_of_vmm() if str(self.world.tmp) in name], [])
+            self.assertEqual([name for name in self.files_of_vmm() if str(self.world.tmp) in name], [])
         self.assertEqual(pod.run(self.empty("echo fine"), ("ext4", whole, "loop")), "fine\n")
 
     def test_an_image_that_another_machine_has(self):
@@ -364,7 +394,6 @@ class RootfsTest(DiskCase):
         other.mount(image, "/mnt", "loop", type="ext4")
         self.start(other)
         failure = Pod(self).fails(self.empty("true"), ("ext4", image, "loop"))
-        self.assertEqual(failure.code, FAILED_PRECONDITION)
         self.assertRegex(str(failure), rf"rootfs\[0\]: {image} is in use by another virtual machine")
 
     def test_more_disks_than_there_are_places(self):
@@ -378,7 +407,77 @@ class RootfsTest(DiskCase):
             c.mount(image, f"/w{i}", "loop", type="ext4")
         failure = pod.fails(c)
         self.assertRegex(str(failure), r"mounts\[\d+\].source: .* cannot be plugged .* all \d+ places .* are taken")
-        self.assertEqual([name for name in pod.files_of_vmm() if str(self.world.tmp) in name], [])
+        self.assertEqual([name for name in self.files_of_vmm() if str(self.world.tmp) in name], [])
+
+
+class CtrTest(Disks, ContainerdCase):
+    def test_a_device_and_a_volume(self):
+        raw, volume = self.raw_image("of the host"), self.image()
+        loop = self.loop(raw)
+        mount = f"type=ext4,src={volume},dst=/v,options=loop:nosuid"
+        script = f"head -c 11 {loop}; printf changed | dd of={loop} conv=notrunc,fsync 2>/dev/null; echo kept >/v/file"
+        self.assert_run(self.run_sh(script, flags=("--device", loop, "--mount", mount)), 0, "of the host")
+        self.assertEqual(raw.read_bytes()[:11], b"changedhost")
+        self.assert_run(self.run_sh("cat /v/file", flags=("--mount", mount)), 0, "kept\n")
+
+    def test_privileged(self):
+        """With all devices of the host in its list."""
+        loop = self.loop(self.raw_image("x"))
+        result = self.assert_run(self.run_sh("ls /dev; ls /sys/block", flags=("--privileged",)))
+        self.assertIn("fuse", result.out.split())
+        for name in ("kvm", loop.name, "vda"):
+            self.assertNotIn(name, result.out.split())
+
+    def run_sh(self, script, flags=()):
+        return self.run_container("sh", "-c", script, flags=flags)
+
+
+class CriTest(Disks, CriCase):
+    def test_a_block_volume(self):
+        """volumeDevices of Kubernetes: shared by two containers of a pod, for one of them only to read."""
+        raw = self.raw_image("of the host")
+        loop = self.loop(raw)
+        pod = self.run_pod()
+
+        def volume(permissions):
+            return [self.api.Device(container_path="/dev/xvda", host_path=str(loop), permissions=permissions)]
+
+        writer = self.start_container(pod, "writer", devices=volume("mrw"))
+        reader = self.start_container(pod, "reader", devices=volume("r"))
+        change = "printf changed | dd of=/dev/xvda conv=notrunc,fsync 2>&1"
+        self.assert_run(self.exec_sync(writer, change), 0)
+        self.assertEqual(raw.read_bytes()[:11], b"changedhost")
+        self.assert_run(self.exec_sync(reader, "dd if=/dev/xvda bs=11 count=1 iflag=direct 2>/dev/null"), 0, "changedhost")
+        self.assertRegex(self.exec_sync(reader, change).out, "Operation not permitted")
+        for container in (writer, reader):
+            self.assertIn(str(loop), self.files_of_vmm())
+            self.call("StopContainer", container_id=container)
+            self.call("RemoveContainer", container_id=container)
+        self.assertNotIn(str(loop), self.files_of_vmm())
+        # Read-only for all: on the host, too.
+        reader = self.start_container(pod, "again", devices=volume("r"))
+        self.assert_run(self.exec_sync(reader, "cat /sys/block/vda/ro"), 0, "1\n")
+
+    def test_privileged_pods(self):
+        """With and without privileged_without_host_devices; only with it containerd gives them what is asked for."""
+        loop, other = self.loop(self.raw_image("asked for")), self.loop(self.raw_image("x", "other.img"))
+
+        def change(container):
+            container.linux.security_context.privileged = True
+
+        devices = [self.api.Device(container_path="/dev/xvda", host_path=str(loop), permissions="rwm")]
+        for handler in ("kata", "kata-all-devices"):
+            config = self.pod_config(f"{self.name()}-{handler}")
+            config.linux.security_context.privileged = True
+            pod = self.run_pod(config=config, handler=handler)
+            container = self.start_container(pod, change=change, devices=devices)
+            names = self.exec_sync(container, "ls /dev").out.split()
+            self.assertEqual("fuse" in names, handler == "kata-all-devices")
+            for name in ("kvm", other.name):
+                self.assertNotIn(name, names)
+            if handler == "kata":
+                self.assert_run(self.exec_sync(container, "head -c 9 /dev/xvda"), 0, "asked for")
+                self.call("StopContainer", container_id=container)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ using Json = nlohmann::json;
 constexpr uint32_t kLuns = 256;
 constexpr uint32_t kMaxDisks = kLuns * 256;
 constexpr char kController[] = "scsi0";
+constexpr char kThread[] = "disks";
 constexpr std::chrono::milliseconds kCommandTime{10000};
 
 // Whether it is a regular file (true) or a block device; and that QEMU will be able to use it.
@@ -81,19 +82,35 @@ Json DiskProperties(const config::HypervisorConfig& settings, const std::string&
   properties["num-queues"] = settings.num_queues;
   properties["queue-size"] = settings.queue_size;
   properties["romfile"] = "";  // nothing boots from it
+  if (settings.enable_iothreads) properties["iothread"] = kThread;
   return properties;
+}
+
+Json ControllerProperties(const config::HypervisorConfig& settings) {
+  Json properties = {{"driver", "virtio-scsi-pci"},
+                     {"id", kController},
+                     {"disable-legacy", "on"},
+                     {"romfile", ""},
+                     {"num_queues", settings.num_queues},
+                     {"virtqueue_size", settings.queue_size}};
+  if (settings.enable_iothreads) properties["iothread"] = kThread;
+  return properties;
+}
+
+asio::awaitable<Result<>> Disks::MakeThread() {
+  if (!settings_.enable_iothreads || thread_) co_return Result<>();
+  thread_ = true;
+  Json arguments = {{"qom-type", "iothread"}, {"id", kThread}};
+  auto made = co_await Execute("object-add", std::move(arguments));
+  if (made) co_return Result<>();
+  thread_ = false;
+  co_return tl::unexpected<Error>(std::move(made).error());
 }
 
 asio::awaitable<Result<>> Disks::PlugController() {
   if (controller_) co_return Result<>();
   controller_ = true;
-  Json properties = {{"driver", "virtio-scsi-pci"},
-                     {"id", kController},
-                     {"disable-legacy", "on"},
-                     {"romfile", ""},
-                     {"num_queues", settings_.num_queues},
-                     {"virtqueue_size", settings_.queue_size}};
-  std::string text = properties.dump();
+  std::string text = ControllerProperties(settings_).dump();
   auto plugged = co_await hotplug_->Plug(std::move(text));
   if (plugged) co_return Result<>();
   controller_ = false;
@@ -119,6 +136,7 @@ asio::awaitable<Result<std::string>> Disks::Plug(Disk& disk, const BlockDevice& 
   Json node = BlockNode(settings_, disk.Node(), file_name, is_file, device.read_only);
   CO_TRY(co_await Execute("blockdev-add", std::move(node)));
   disk.node = true;
+  CO_TRY(co_await MakeThread());
   Json properties = DiskProperties(settings_, disk.Device(), disk.Node(), disk.number);
   if (scsi()) {
     CO_TRY(co_await PlugController());

@@ -37,6 +37,7 @@ class Disks {
   };
   asio::awaitable<Result<std::string>> Plug(Disk& disk, const BlockDevice& device, bool is_file);
   asio::awaitable<Result<>> PlugController();
+  asio::awaitable<Result<>> MakeThread();
   asio::awaitable<Result<>> TakeBack(Disk& disk);
   asio::awaitable<Result<std::string>> Execute(const char* command, nlohmann::json arguments, int fd = -1);
   bool scsi() const { return settings_.block_device_driver == "virtio-scsi"; }
@@ -46,13 +47,15 @@ class Disks {
   const config::HypervisorConfig& settings_;
   std::map<std::string, Disk> disks_;  // by the caller's name
   bool controller_ = false;
+  bool thread_ = false;
 };
 
-// The properties for QMP: blockdev-add of the file that QEMU knows as file_name, and device_add of the disk on top.
-// Pure functions, held by tests.
+// The properties for QMP: blockdev-add of the file that QEMU knows as file_name, device_add of the disk on top, and of
+// the controller of SCSI disks. Pure functions, held by tests.
 nlohmann::json BlockNode(const config::HypervisorConfig& settings, const std::string& node,
                          const std::string& file_name, bool is_file, bool read_only);
 nlohmann::json DiskProperties(const config::HypervisorConfig& settings, const std::string& device,
                               const std::string& node, uint32_t number);
+nlohmann::json ControllerProperties(const config::HypervisorConfig& settings);
 
 }  // namespace kata::hypervisor::qemu

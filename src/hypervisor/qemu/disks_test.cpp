@@ -44,6 +44,10 @@ TEST(DisksTest, VirtioBlkAndScsi) {
   EXPECT_EQ(DiskProperties(settings, "disk0", "file0", 0), Json::parse(R"({
     "driver": "virtio-blk-pci", "id": "disk0", "drive": "file0", "serial": "disk0", "disable-legacy": "on",
     "config-wce": false, "num-queues": 1, "queue-size": 128, "romfile": ""})"));
+  EXPECT_FALSE(ControllerProperties(settings).contains("iothread"));
+  settings.enable_iothreads = true;
+  EXPECT_EQ(DiskProperties(settings, "disk0", "file0", 0)["iothread"], "disks");
+  EXPECT_EQ(ControllerProperties(settings)["iothread"], "disks");
   settings.block_device_logical_sector_size = 4096;
   settings.block_device_physical_sector_size = 8192;
   settings.block_device_driver = "virtio-scsi";

@@ -26,7 +26,13 @@ Result<std::string> NameOf(DeviceNumber number) {
   return "/dev/" + text->substr(begin, text->find('\n', begin) - begin);
 }
 
-Result<UniqueFd> Pin(const std::string& path) { return Open(path, O_PATH | O_CLOEXEC); }
+Result<UniqueFd> Pin(const std::string& path) {
+  UniqueFd pin = TRY(Open(path, O_PATH | O_CLOEXEC));
+  struct stat status {};
+  if (fstat(pin.get(), &status) != 0) return FailErrno("cannot look at {}", path);
+  if (S_ISBLK(status.st_mode)) TRY(CheckNode(status, path));
+  return pin;
+}
 
 // An error of QEMU, whose words for a file that somebody else has are not for everybody.
 Error InWords(Error error, const std::string& path) {
@@ -66,14 +72,27 @@ Result<UniqueFd> OpenForVm(const UniqueFd& pin, const std::string& path, bool is
 
 }  // namespace
 
+Result<> CheckNode(const struct stat& node, const std::string& path) {
+  struct stat dev {};
+  if (stat("/dev", &dev) != 0) return FailErrno("cannot look at /dev");
+  if (node.st_dev == dev.st_dev) return {};
+  return Fail(Code::kPermissionDenied,
+              "{} is a node of the block device {}:{} that is not in the host's /dev: a container may have made it",
+              path, major(node.st_rdev), minor(node.st_rdev));
+}
+
 Result<ClaimedDisk> Disks::Claim(const std::string& path, bool read_only) {
   UniqueFd pin = TRY(spaces_.OnHost([&] { return Pin(path); }));
   return ClaimOpened(std::move(pin), path, read_only);
 }
 
 Result<ClaimedDisk> Disks::Claim(DeviceNumber number, bool read_only) {
-  const std::string path = TRY(NameOf(number));
-  UniqueFd pin = TRY(spaces_.OnHost([&] { return Pin(path); }));
+  // Both there: sysfs may be gone from this process's own namespace.
+  std::string path;
+  UniqueFd pin = TRY(spaces_.OnHost([&]() -> Result<UniqueFd> {
+    path = TRY(NameOf(number));
+    return Pin(path);
+  }));
   struct stat status {};
   if (fstat(pin.get(), &status) != 0 || !S_ISBLK(status.st_mode) ||
       status.st_rdev != makedev(number.major, number.minor)) {

@@ -3,6 +3,8 @@
 // the containers that use it.
 #pragma once
 
+#include <sys/stat.h>
+
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <cstdint>
@@ -25,6 +27,11 @@ struct DeviceNumber {
   auto operator<=>(const DeviceNumber&) const = default;
 };
 
+// Whether a node of a block device is one of the host's own, in its /dev: a guest can make nodes with any numbers in
+// the folders that it shares, and must not get the device behind them. kPermissionDenied. In the host's mount
+// namespace.
+Result<> CheckNode(const struct stat& node, const std::string& path);
+
 // A disk that somebody has claimed.
 struct ClaimedDisk {
   std::string key;         // for Plug and Release; the same for all names of one file or device
@@ -37,8 +44,8 @@ class Disks : public std::enable_shared_from_this<Disks> {
   Disks(const asio::any_io_executor& executor, std::shared_ptr<hypervisor::Hypervisor> vm, MountNamespaces spaces)
       : executor_(executor), vm_(std::move(vm)), spaces_(std::move(spaces)) {}
 
-  // One more user for the block device or regular file at a path of the host. kInvalidArgument: it is neither, or
-  // empty; kFailedPrecondition: another container has it read-only and this one wants to write.
+  // One more user for the block device (CheckNode) or regular file at a path of the host. kInvalidArgument: it is
+  // neither, or empty; kFailedPrecondition: another container has it read-only and this one wants to write.
   Result<ClaimedDisk> Claim(const std::string& path, bool read_only);
   // The same for the block device of the host with these numbers. kNotFound: /dev has none.
   Result<ClaimedDisk> Claim(DeviceNumber number, bool read_only);

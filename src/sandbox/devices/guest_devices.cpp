@@ -52,7 +52,7 @@ DeviceNumber NumberOf(const Message& message) {
 }
 
 bool Names(const grpc::LinuxDeviceCgroup& rule, const grpc::LinuxDevice& device) {
-  const std::string_view type = device.type() == "u" ? "c" : device.type();
+  const std::string type = device.type() == "u" ? "c" : device.type();
   return rule.allow() && rule.type() == type && (rule.major)() == (device.major)() &&
          (rule.minor)() == (device.minor)();
 }

@@ -23,10 +23,11 @@ struct FakeVm {
   Result<> start_result;
   hypervisor::VmSpec spec;
   std::function<UniqueFd()> connect;  // the agent's channel
-  std::vector<std::string> plugged;   // "ID MAC" of network cards
+  std::vector<std::string> plugged;   // "ID MAC" of network cards, "ID ro" or "ID rw" of disks
   std::vector<std::string> unplugged;
   std::vector<std::string> sizes;  // "vcpus 3", "memory 512": what was asked for
   Result<> resize_result;
+  Result<> disk_result;  // of plugging and unplugging
 
   // The VMM dies.
   void Die(std::string reason) {
@@ -52,11 +53,15 @@ class FakeHypervisor : public hypervisor::Hypervisor {
     vm_->unplugged.push_back(std::move(id));
     co_return Result<>();
   }
-  asio::awaitable<Result<hypervisor::GuestAddress>> AddBlockDevice(hypervisor::BlockDevice) override {
-    co_return Fail(Code::kUnimplemented, "no disks");
+  asio::awaitable<Result<hypervisor::GuestAddress>> AddBlockDevice(hypervisor::BlockDevice device) override {
+    CO_TRY(vm_->disk_result);
+    vm_->plugged.push_back(device.id + (device.read_only ? " ro" : " rw"));
+    co_return hypervisor::GuestAddress{.driver = "blk", .address = "1d/0" + std::to_string(vm_->plugged.size())};
   }
-  asio::awaitable<Result<>> RemoveBlockDevice(std::string) override {
-    co_return Fail(Code::kUnimplemented, "no disks");
+  asio::awaitable<Result<>> RemoveBlockDevice(std::string id) override {
+    CO_TRY(vm_->disk_result);
+    vm_->unplugged.push_back(std::move(id));
+    co_return Result<>();
   }
   asio::awaitable<Result<uint32_t>> SetVcpus(uint32_t count) override {
     vm_->sizes.push_back("vcpus " + std::to_string(count));
