@@ -1,16 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sandbox/stdio.h"
 
+#include <fcntl.h>
+
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <utility>
 
+#include "base/files.h"
 #include "base/log.h"
 
 namespace kata::sandbox {
 namespace {
 
 constexpr size_t kInputChunk = 64U << 10U;
+
+// When those are let in who open a FIFO after its writer has gone: soon, then ever less often.
+constexpr std::chrono::milliseconds kFirstLateReader{10};
+constexpr std::chrono::milliseconds kLastLateReader{60000};
 
 const char* Name(OutputStream stream) { return stream == OutputStream::kStdout ? "stdout" : "stderr"; }
 
@@ -47,7 +57,20 @@ asio::awaitable<void> Stdio::PumpOutput(std::shared_ptr<Stdio> self, OutputStrea
   if (!copied && !self->stopped_) {
     log::Debug("{} of {} ends early: {}", Name(stream), self->process_.exec, copied.error().message());
   }
-  if (--self->outputs_ == 0) self->output_ended_.Happen();
+  if (--self->outputs_ > 0) co_return;
+  self->output_ended_.Happen();
+  if (!self->keepers_.empty()) asio::co_spawn(self->executor_, LetLateReadersIn(self->executor_, self), asio::detached);
+}
+
+asio::awaitable<void> Stdio::LetLateReadersIn(asio::any_io_executor executor, std::weak_ptr<Stdio> weak) {
+  asio::steady_timer timer(executor);
+  for (auto wait = kFirstLateReader; wait < kLastLateReader; wait *= 2) {
+    timer.expires_after(wait);
+    co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+    auto self = weak.lock();
+    if (!self) co_return;
+    for (const UniqueFd& keeper : self->keepers_) (void)Open(FdPath(keeper.get()), O_WRONLY | O_NONBLOCK);
+  }
 }
 
 // A piece of output that is on its way.

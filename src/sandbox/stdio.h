@@ -57,6 +57,9 @@ class Stdio : public std::enable_shared_from_this<Stdio> {
   std::shared_ptr<Chunk> Pull(OutputStream stream);
   static asio::awaitable<Result<>> CopyOutput(std::shared_ptr<Stdio> self, OutputStream stream,
                                               std::shared_ptr<ForeignFd> sink);
+  // Who opens a FIFO for reading when its last writer has closed it waits for another one. A writer comes and goes, so
+  // that such a reader finds what is left in it, and its end.
+  static asio::awaitable<void> LetLateReadersIn(asio::any_io_executor executor, std::weak_ptr<Stdio> weak);
   static asio::awaitable<void> PumpInput(std::shared_ptr<Stdio> self);
   static asio::awaitable<Result<>> CopyInput(std::shared_ptr<Stdio> self);
   static asio::awaitable<void> CloseTerminal(std::shared_ptr<Stdio> self);

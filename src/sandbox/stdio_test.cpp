@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sandbox/stdio.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <pty.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "base/child.h"
+#include "base/files.h"
 #include "sandbox/testing/fake_agent.h"
 #include "sandbox/testing/run.h"
 
@@ -49,6 +55,33 @@ TEST_F(StdioTest, BothOutputsArriveAndDrainWaitsForThem) {
   Await(stdio->Drain(testing::kHang));
   EXPECT_EQ(ReadAvailable(out.first.get()), "hello world");
   EXPECT_EQ(ReadAvailable(err.first.get()), "oh");
+}
+
+TEST_F(StdioTest, AReaderThatOpensTheFifoWhenAllIsOverGetsItAll) {
+  char folder[] = "/tmp/kata-stdio-test-XXXXXX";
+  ASSERT_NE(mkdtemp(folder), nullptr);
+  const std::string path = std::string(folder) + "/fifo";
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  StdioTraits traits;
+  traits.own = true;
+  traits.keepers.push_back(*Open(path, O_RDONLY | O_NONBLOCK));
+  StdioFds fds;
+  fds[1] = *Open(path, O_WRONLY | O_NONBLOCK);
+  auto stdio = *Stdio::Create(io_.get_executor(), std::move(fds), false, std::move(traits));
+  process().out = {"late"};
+  process().ended = true;
+  Start(stdio);
+  Await(stdio->Drain(testing::kHang));
+  // It blocks in open(2) until there is a writer.
+  Command reader;
+  reader.argv = {"/bin/sh", "-c", "[ \"$(cat " + path + ")\" = late ]"};
+  auto child = Spawn(reader);
+  ASSERT_TRUE(child);
+  pollfd over{.fd = child->pidfd(), .events = POLLIN, .revents = 0};
+  RunUntil([&] { return poll(&over, 1, 0) == 1; });
+  EXPECT_EQ(child->Wait()->code, 0);
+  unlink(path.c_str());
+  rmdir(folder);
 }
 
 TEST_F(StdioTest, OutputThatNobodyWantsIsDropped) {

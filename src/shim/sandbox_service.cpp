@@ -82,6 +82,7 @@ asio::awaitable<Result<api::CreateSandboxResponse>> ShimService::CreateSandbox(a
   }
   Beginning beginning{.bundle = request.bundle_path(), .options = request.options(), .network = request.netns_path()};
   beginning.standing = true;
+  if (sandbox_) co_return Fail(Code::kAlreadyExists, "the sandbox {} has been created already", parts_.id);
   CO_TRY(sandbox::AsRuntimeError(Begin(beginning)));
   co_return api::CreateSandboxResponse();
 }

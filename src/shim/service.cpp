@@ -88,7 +88,6 @@ Result<std::string> ShimService::AnswerWithoutSandbox(const std::string& method,
 }
 
 Result<> ShimService::Begin(const Beginning& beginning) {
-  if (sandbox_) return Fail(Code::kAlreadyExists, "the sandbox {} has been created already", parts_.id);
   sandbox::SandboxPlan plan;
   plan.id = parts_.id;
   plan.mounts = parts_.mounts;

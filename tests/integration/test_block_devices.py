@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import signal
 import stat
 import subprocess
 
@@ -72,11 +73,14 @@ class Disks:
             rule = {"allow": True, "type": kind, "major": major, "minor": minor, "access": access}
             container.linux["resources"].setdefault("devices", []).append(rule)
 
+    @staticmethod
+    def vmm():
+        return next(pid for pid, command in leaks.descendants().items() if "qemu-system" in command)
+
     def files_of_vmm(self):
         """What the QEMU of the test has open."""
-        qemu = next(pid for pid, command in leaks.descendants().items() if "qemu-system" in command)
         names = []
-        for entry in pathlib.Path(f"/proc/{qemu}/fd").iterdir():
+        for entry in pathlib.Path(f"/proc/{self.vmm()}/fd").iterdir():
             try:
                 names.append(os.readlink(entry))
             except FileNotFoundError:
@@ -216,6 +220,32 @@ class DeviceNodeTest(DiskCase):
         self.assertLessEqual({"null", "fuse", "net", "loop-control", "opened"}, set(out))
         self.assertEqual([name for name in out if name in ("kvm", "tty1", loop.name)], [])
         self.assert_run(c.delete())
+
+
+class VolumeTest(DiskCase):
+    """File systems in mounts of config.json, which runc would mount on the host."""
+
+    def volume(self, container, image, *options):
+        container.mount(image, "/v", "loop", *options, type="ext4")
+        return container
+
+    @harness.kata_only
+    def test_what_was_written_last_is_on_the_disk(self):
+        image = self.image(size=128 * MIB)
+        writer = self.volume(self.sh("dd if=/dev/urandom of=/v/data bs=1M count=64 2>/dev/null; md5sum </v/data"), image)
+        written = self.assert_run(writer.run()).out
+        self.assert_run(self.volume(self.sh("md5sum </v/data"), image, "ro").run(), 0, written)
+
+    @harness.kata_only
+    def test_options(self):
+        image = self.image()
+        script = "grep ' /v ' /proc/mounts; cp /bin/busybox /v; /v/busybox true"
+        result = self.volume(self.sh(script), image, "noexec", "nosuid", "noatime", "dirsync").run()
+        self.assertRegex(result.out, "^/dev/vda /v ext4 rw,[^ ]*nosuid,noexec,noatime")
+        self.assertIn("dirsync", result.out)
+        self.assertRegex(result.err, "Permission denied")
+        bad = self.volume(self.sh("true"), image, "nosuchoption=1")
+        self.assert_run(bad.run(), 1, err=rf"mounts\[\d+\].source \({image}\): .*cannot mount ext4")
 
 
 class Pod:
@@ -395,6 +425,18 @@ class RootfsTest(DiskCase):
         self.start(other)
         failure = Pod(self).fails(self.empty("true"), ("ext4", image, "loop"))
         self.assertRegex(str(failure), rf"rootfs\[0\]: {image} is in use by another virtual machine")
+
+    def test_a_machine_that_dies(self):
+        image = self.image(folder=self.template())
+        pod = Pod(self)
+        container = pod.create(self.empty("sleep 1000"), ("ext4", image, "loop"))
+        pod.call("Start", container)
+        os.kill(self.vmm(), signal.SIGKILL)
+        self.assertEqual(pod.call("Wait", container).exit_status, 137)
+        self.assertEqual(pod.call("Delete", container).exit_status, 137)
+        again = self.sh("echo fine")
+        again.mount(image, "/v", "loop", type="ext4")
+        self.assert_run(again.run(), 0, "fine\n")
 
     def test_more_disks_than_there_are_places(self):
         pod = Pod(self)

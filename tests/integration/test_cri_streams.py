@@ -67,7 +67,7 @@ class AttachTest(StreamCase):
         second.send(STDIN, b"end\n")
         second.rest()
         self.assertEqual(self.exited(container).exit_code, 4)
-        self.assertEqual(self.log_of(pod, "main"), [("stdout", "out word"), ("stderr", "err")])
+        self.assertEqual(sorted(self.log_of(pod, "main")), [("stderr", "err"), ("stdout", "out word")])
 
     def test_a_terminal(self):
         def with_terminal(container):

@@ -62,6 +62,20 @@ class PodmanTest(Case):
         self.assert_run(self.podman(*self.run_flags("--rm"), IMAGE, "no-such-program"), 127, err="not found")
         self.assert_run(self.podman(*self.run_flags("--rm"), IMAGE, "/etc/passwd"), 126, err="permission denied")
 
+    def test_devices(self):
+        """A block device that is asked for, and all devices of the host, of which no disk may be a guest's."""
+        raw = self.world.tmp / "raw.img"
+        raw.write_bytes(b"of the host".ljust(1 << 20, b"\0"))
+        loop = subprocess.run(["losetup", "--find", "--show", raw], capture_output=True, text=True, check=True).stdout.strip()
+        self.addCleanup(subprocess.run, ["losetup", "--detach", loop], check=True)
+        flags = self.run_flags("--rm", "--device", f"{loop}:/dev/mine:r")
+        self.assert_run(self.podman(*flags, IMAGE, "head", "-c", "11", "/dev/mine"), 0, "of the host")
+        script = "test -c /dev/fuse && echo fuse; test -b /dev/mine && echo mine; ls /sys/block"
+        result = self.assert_run(self.podman(*self.run_flags("--rm", "--privileged"), IMAGE, "sh", "-c", script))
+        if harness.IS_KATA:
+            self.assertEqual(result.out.split()[:1], ["fuse"])
+            self.assertNotIn("vda", result.out)
+
     def test_a_container_from_start_to_end(self):
         volume = self.world.tmp / "volume"
         volume.mkdir()
