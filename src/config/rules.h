@@ -66,12 +66,11 @@ Key Integer(std::string name, Number Part::*member, int64_t min, int64_t max, Fr
 
 template <typename Part>
 Key Cpus(std::string name, double Part::*member) {
-  return Key{.name = std::move(name),
-             .type = Type::kNumber,
-             .set = [member](Config& config, const Value& value) -> Result<> {
-               PartOf<Part>(config).*member = TRY(PartsOfCpus(value));
-               return {};
-             }};
+  return Key{
+      .name = std::move(name), .type = Type::kNumber, .set = [member](Config& config, const Value& value) -> Result<> {
+        PartOf<Part>(config).*member = TRY(PartsOfCpus(value));
+        return {};
+      }};
 }
 
 template <typename Part>
