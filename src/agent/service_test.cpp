@@ -1,154 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// The agent's services over a real connection, with real containers.
+// What the agent answers about itself, its containers and their storages.
 #include <gmock/gmock.h>
-#include <sched.h>
-#include <signal.h>
-#include <sys/mount.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 
-#include <boost/asio/detached.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
-
-#include "agent/container/container_fixture.h"
-#include "agent/services.h"
+#include "agent/service_fixture.h"
 #include "base/files.h"
 #include "protocol/health.pb.h"
-#include "protocol/wkt.pb.h"
-#include "rpc/client.h"
 
 namespace kata::agent {
 namespace {
 
 using testing::HasSubstr;
 using wkt::Empty;
-
-class ServiceTest : public ContainerTest {
- protected:
-  static void SetUpTestSuite() {
-    signal(SIGPIPE, SIG_IGN);
-    // What is mounted here is nobody else's affair.
-    ASSERT_EQ(unshare(CLONE_NEWNS), 0);
-    ASSERT_EQ(mount(nullptr, "/", nullptr, MS_PRIVATE | MS_REC, nullptr), 0);
-  }
-
-  void SetUp() override {
-    ContainerTest::SetUp();
-    agent::Options options;
-    options.cgroup_mount = cgroup_mount_;
-    options.hotplug_timeout = std::chrono::seconds(0);
-    sandbox_ = std::make_unique<Sandbox>(executor(), *GuestDir::Open(folder_), options);
-    AddServices(table_, *sandbox_);
-    int ends[2];
-    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), 0);
-    asio::co_spawn(executor(), rpc::Serve(rpc::Connection::Create(executor(), UniqueFd(ends[0])), table_),
-                   asio::detached);
-    client_ = rpc::Client::Create(executor(), UniqueFd(ends[1]));
-  }
-
-  void TearDown() override {
-    EXPECT_TRUE(Call<Empty>("DestroySandbox", grpc::DestroySandboxRequest()));
-    client_->Close();
-    ContainerTest::TearDown();
-  }
-
-  template <typename Reply, typename Request>
-  Result<Reply> Call(const std::string& method, const Request& request) {
-    return Await(client_->Call<Reply>("grpc.AgentService", method, request));
-  }
-
-  // Starts a call, whose answer arrives in reply.
-  template <typename Reply, typename Request>
-  void StartCall(const std::string& method, const Request& request, std::optional<Result<Reply>>& reply) {
-    asio::co_spawn(executor(), client_->Call<Reply>("grpc.AgentService", method, request),
-                   [&reply](std::exception_ptr, Result<Reply> value) { reply = std::move(value); });
-  }
-
-  // One round of the event loop.
-  static asio::awaitable<bool> Tick() {
-    co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
-    co_return true;
-  }
-
-  // A request of any type about a container or one of its processes.
-  template <typename Request>
-  static Request On(const std::string& id, const std::string& exec_id) {
-    Request request;
-    request.set_container_id(id);
-    request.set_exec_id(exec_id);
-    return request;
-  }
-
-  // Every test process has ids of its own: they become cgroups of the machine.
-  static std::string Id(const std::string& name) { return fmt::format("kata-service-{}-{}", getpid(), name); }
-
-  grpc::CreateContainerRequest Create(const std::string& id, const std::string& script) const {
-    grpc::CreateContainerRequest request;
-    request.set_container_id(id);
-    request.set_exec_id(id);
-    *request.mutable_oci() = Spec(script);
-    return request;
-  }
-
-  // Creates and starts.
-  void Begin(const std::string& id, const std::string& script) {
-    auto created = Call<Empty>("CreateContainer", Create(id, script));
-    ASSERT_TRUE(created) << created.error().message();
-    grpc::StartContainerRequest start;
-    start.set_container_id(id);
-    auto started = Call<Empty>("StartContainer", start);
-    ASSERT_TRUE(started) << started.error().message();
-  }
-
-  Result<Empty> Exec(const std::string& id, const std::string& exec_id, const std::string& script,
-                     bool terminal = false) {
-    auto request = On<grpc::ExecProcessRequest>(id, exec_id);
-    *request.mutable_process() = Script(script);
-    request.mutable_process()->set_terminal(terminal);
-    return Call<Empty>("ExecProcess", request);
-  }
-
-  std::string Read(const std::string& id, const std::string& exec_id, const std::string& method = "ReadStdout") {
-    std::string all;
-    auto request = On<grpc::ReadStreamRequest>(id, exec_id);
-    request.set_len(UINT32_MAX);
-    for (;;) {
-      auto reply = Call<grpc::ReadStreamResponse>(method, request);
-      EXPECT_TRUE(reply) << reply.error().message();
-      if (!reply || reply->data().empty()) return all;
-      all += reply->data();
-    }
-  }
-
-  int Wait(const std::string& id, const std::string& exec_id) {
-    auto reply = Call<grpc::WaitProcessResponse>("WaitProcess", On<grpc::WaitProcessRequest>(id, exec_id));
-    EXPECT_TRUE(reply) << reply.error().message();
-    return reply ? reply->status() : -1;
-  }
-
-  Result<Empty> Signal(const std::string& id, const std::string& exec_id, uint32_t signal) {
-    auto request = On<grpc::SignalProcessRequest>(id, exec_id);
-    request.set_signal(signal);
-    return Call<Empty>("SignalProcess", request);
-  }
-
-  Result<Empty> Remove(const std::string& id) {
-    grpc::RemoveContainerRequest request;
-    request.set_container_id(id);
-    return Call<Empty>("RemoveContainer", request);
-  }
-
-  bool Exists(const std::string& path) const {
-    struct stat status {};
-    return lstat((folder_ + "/" + path).c_str(), &status) == 0;
-  }
-
-  std::unique_ptr<Sandbox> sandbox_;
-  rpc::MethodTable table_;
-  std::shared_ptr<rpc::Client> client_;
-};
 
 TEST_F(ServiceTest, HealthAndDetails) {
   grpc::CheckRequest request;
@@ -221,88 +84,6 @@ TEST_F(ServiceTest, StoragesLiveAsLongAsTheContainer) {
   EXPECT_FALSE(Exists("memory"));
 }
 
-TEST_F(ServiceTest, ExecTakesStdinAndIsForgotten) {
-  const std::string id = Id("exec");
-  Begin(id, "exec sleep 1000");
-  ASSERT_TRUE(Exec(id, "e1", "cat; exit 5"));
-  EXPECT_EQ(Exec(id, "e1", "true").error().code(), Code::kAlreadyExists);
-  auto write = On<grpc::WriteStreamRequest>(id, "e1");
-  write.set_data(std::string("binary \0 data", 13));
-  auto written = Call<grpc::WriteStreamResponse>("WriteStdin", write);
-  ASSERT_TRUE(written);
-  EXPECT_EQ(written->len(), 13U);
-  ASSERT_TRUE(Call<Empty>("CloseStdin", On<grpc::CloseStdinRequest>(id, "e1")));
-  EXPECT_EQ(Call<grpc::WriteStreamResponse>("WriteStdin", write).error().code(), Code::kFailedPrecondition);
-  EXPECT_EQ(Read(id, "e1"), write.data());
-  EXPECT_EQ(Read(id, "e1", "ReadStderr"), "");
-  EXPECT_EQ(Wait(id, "e1"), 5);
-  auto again = Call<grpc::WaitProcessResponse>("WaitProcess", On<grpc::WaitProcessRequest>(id, "e1"));
-  EXPECT_EQ(again.error().code(), Code::kNotFound) << "nothing of it is left";
-  ASSERT_TRUE(Exec(id, "e1", "true")) << "and its id is free";
-}
-
-TEST_F(ServiceTest, TwoHundredExecsWithoutStdin) {
-  const std::string id = Id("many");
-  Begin(id, "exec sleep 1000");
-  for (int i = 0; i < 200; ++i) {
-    const std::string exec = fmt::format("e{}", i);
-    ASSERT_TRUE(Exec(id, exec, "true"));
-    std::optional<Result<Empty>> closed;
-    std::optional<Result<grpc::WaitProcessResponse>> status;
-    // As with /dev/null: closed at once, whatever the process does meanwhile.
-    StartCall("CloseStdin", On<grpc::CloseStdinRequest>(id, exec), closed);
-    StartCall("WaitProcess", On<grpc::WaitProcessRequest>(id, exec), status);
-    EXPECT_EQ(Read(id, exec), "");
-    EXPECT_EQ(Read(id, exec, "ReadStderr"), "");
-    while (!status) Await(Tick());
-    ASSERT_TRUE(*status);
-    EXPECT_EQ((*status)->status(), 0);
-  }
-}
-
-TEST_F(ServiceTest, ATerminalIsOneStream) {
-  const std::string id = Id("tty");
-  auto request = Create(id, "stty size; read line; stty size; echo got $line");
-  request.mutable_oci()->mutable_process()->set_terminal(true);
-  request.mutable_oci()->mutable_process()->mutable_consolesize()->set_height(33);
-  request.mutable_oci()->mutable_process()->mutable_consolesize()->set_width(77);
-  auto created = Call<Empty>("CreateContainer", request);
-  ASSERT_TRUE(created) << created.error().message();
-  grpc::StartContainerRequest start;
-  start.set_container_id(id);
-  ASSERT_TRUE(Call<Empty>("StartContainer", start));
-  auto read = On<grpc::ReadStreamRequest>(id, id);
-  read.set_len(4096);
-  auto first = Call<grpc::ReadStreamResponse>("ReadStdout", read);
-  ASSERT_TRUE(first);
-  EXPECT_EQ(first->data(), "33 77\r\n");
-  auto resize = On<grpc::TtyWinResizeRequest>(id, id);
-  resize.set_row(50);
-  resize.set_column(132);
-  ASSERT_TRUE(Call<Empty>("TtyWinResize", resize));
-  auto write = On<grpc::WriteStreamRequest>(id, id);
-  write.set_data("hello\n");
-  ASSERT_TRUE(Call<grpc::WriteStreamResponse>("WriteStdin", write));
-  EXPECT_EQ(Read(id, id), "hello\r\n50 132\r\ngot hello\r\n");
-  EXPECT_EQ(Read(id, id, "ReadStderr"), "");
-  EXPECT_EQ(Wait(id, id), 0);
-}
-
-TEST_F(ServiceTest, SignalsGoToOneOrToAll) {
-  const std::string id = Id("signals");
-  Begin(id, "trap 'exit 3' TERM; while :; do sleep 1; done");
-  ASSERT_TRUE(Exec(id, "e1", "exec sleep 1000"));
-  ASSERT_TRUE(Exec(id, "e2", "exec sleep 1000"));
-  ASSERT_TRUE(Signal(id, "e1", SIGUSR1));
-  EXPECT_EQ(Wait(id, "e1"), 128 + SIGUSR1);
-  ASSERT_TRUE(Signal(id, "", SIGKILL));
-  EXPECT_EQ(Wait(id, "e2"), 137);
-  EXPECT_EQ(Wait(id, id), 137);
-  EXPECT_EQ(Signal(id, id, SIGKILL).error().code(), Code::kNotFound);
-  EXPECT_EQ(Signal(id, id, 65).error().code(), Code::kInvalidArgument);
-  EXPECT_EQ(Signal(id, id, UINT32_MAX).error().code(), Code::kInvalidArgument);
-}
-
 TEST_F(ServiceTest, PausedProcessesStandStill) {
   const std::string id = Id("pause");
   Begin(id, "exec sleep 1000");
@@ -314,45 +95,6 @@ TEST_F(ServiceTest, PausedProcessesStandStill) {
   resume.set_container_id(id);
   ASSERT_TRUE(Call<Empty>("ResumeContainer", resume));
   ASSERT_TRUE(Exec(id, "e", "true"));
-}
-
-TEST_F(ServiceTest, ProcessesAreListed) {
-  const std::string id = Id("ps");
-  Begin(id, "exec sleep 1000");
-  grpc::GetDiagnosticDataRequest request;
-  request.set_container_id(id);
-  request.set_log_type("processes");
-  std::string list;
-  do {
-    // Until the shell has become what it was told to.
-    auto reply = Call<grpc::GetDiagnosticDataResponse>("GetDiagnosticData", request);
-    ASSERT_TRUE(reply) << reply.error().message();
-    list = reply->data();
-  } while (list.find("\"cmd\":\"sleep 1000\"") == std::string::npos);
-  EXPECT_THAT(list, testing::MatchesRegex("\\[\\{\"pid\":[0-9]+,.*\"cmd\":\"sleep 1000\"\\}\\]"));
-  request.set_log_type("termination");
-  EXPECT_EQ(Call<grpc::GetDiagnosticDataResponse>("GetDiagnosticData", request).error().code(), Code::kUnimplemented);
-}
-
-TEST_F(ServiceTest, StringUsersAreLookedUpInTheContainer) {
-  const UniqueFd etc = *Open(root_ + "/etc", O_RDONLY | O_DIRECTORY);
-  ASSERT_TRUE(WriteFileAtomic(etc.get(), "passwd", "web:x:1001:1002::/:\n", 0644));
-  const std::string id = Id("user");
-  auto request = Create(id, "id -u; id -g; exec sleep 1000");
-  request.mutable_string_user()->set_uid("web");
-  ASSERT_TRUE(Call<Empty>("CreateContainer", request));
-  grpc::StartContainerRequest start;
-  start.set_container_id(id);
-  ASSERT_TRUE(Call<Empty>("StartContainer", start));
-  auto read = On<grpc::ReadStreamRequest>(id, id);
-  read.set_len(4096);
-  std::string text;
-  while (text.size() < 10) text += Call<grpc::ReadStreamResponse>("ReadStdout", read)->data();
-  EXPECT_EQ(text, "1001\n1002\n");
-  auto exec = On<grpc::ExecProcessRequest>(id, "e");
-  *exec.mutable_process() = Script("true");
-  exec.mutable_string_user()->set_uid("nobody-here");
-  EXPECT_EQ(Call<Empty>("ExecProcess", exec).error().code(), Code::kNotFound);
 }
 
 TEST_F(ServiceTest, ThePodsNamespacesAreShared) {
