@@ -36,8 +36,8 @@ std::string Decode(std::string_view text) {
   return decoded;
 }
 
-// A FIFO for output has three descriptors: the sink, and the reading end that keeps writing from failing while nobody
-// reads, and what has been written from getting lost.
+// A FIFO for output is opened twice: to write, and to read. The reading end is only held: with it a write does not fail
+// while nobody reads, and what has been written is not lost.
 Result<UniqueFd> OpenSink(const std::string& path, StdioTraits& traits) {
   UniqueFd keeper = TRY(Open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY));
   UniqueFd sink = TRY(Open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY));
