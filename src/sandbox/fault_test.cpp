@@ -277,5 +277,29 @@ TEST_F(FaultTest, ARecordThatCannotBeWrittenFailsTheCreate) {
   RunUntilEnd();
 }
 
+TEST_F(FaultTest, AVmThatHasNoMoreSlotsForMemory) {
+  growth_.fixed = false;
+  growth_.host = {.cpus = 8, .memory_mib = 16384};
+  FakeStandin standin = Running();
+  vm_->memory_slots = 0;
+  task::UpdateTaskRequest update;
+  update.set_id("c1");
+  update.mutable_resources()->set_type_url(kResourcesType);
+  update.mutable_resources()->set_value(R"({"memory":{"limit":134217728}})");
+  const auto updated = Call<wkt::Empty>("Update", update);
+  ASSERT_FALSE(updated);
+  EXPECT_EQ(updated.error().code(), Code::kResourceExhausted);
+  EXPECT_THAT(updated.error().message(), HasSubstr("all slots are used"));
+  task::CreateTaskRequest second = CreateRequest(nullptr);
+  second.set_id("c2");
+  bundle_.Write("config.json",
+                R"({"ociVersion":"1.0.2","process":{"cwd":"/","args":["true"],"user":{"uid":0,"gid":0}},)"
+                R"("root":{"path":"rootfs"},"linux":{"resources":{"memory":{"limit":134217728}}}})");
+  const auto created = Call<task::CreateTaskResponse>("Create", second);
+  ASSERT_FALSE(created);
+  EXPECT_EQ(created.error().code(), Code::kResourceExhausted);
+  EXPECT_EQ(GetState()->status(), containerd::v1::types::RUNNING);
+}
+
 }  // namespace
 }  // namespace kata::sandbox

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <cmath>
 #include <utility>
 
 #include "base/log.h"
@@ -132,10 +133,30 @@ asio::awaitable<Result<>> Growth::GrowVcpus(uint32_t count) {
   co_return Context(std::move(online), "the guest does not take {} new vCPUs into use", plugged);
 }
 
+// How large the VM is to be after its next DIMM, where it needs mib: enough that the slots that are left lead to the
+// largest VM in however small steps it is asked for. The first half of the slots brings what is needed, so that a pod
+// of few containers gets no more; of the others, each multiplies what was plugged by the same number. What is not used
+// costs the host nothing, and the guest a 64th for its note of each page.
+uint64_t Growth::NextMemory(uint64_t mib) const {
+  const config::HypervisorConfig& config = rules_.hypervisor;
+  // With these two, all that is plugged is taken from the host at once.
+  const bool costs = config.enable_mem_prealloc || config.enable_hugepages;
+  if (config.enable_virtio_mem || costs) return mib;
+  if (dimms_ < config.memory_slots / 2 || dimms_ >= config.memory_slots) return mib;
+  const uint64_t start = machine_->size().memory_mib;
+  const uint64_t largest = LargestVm(config, rules_.host).memory_mib;
+  const uint32_t left = config.memory_slots - dimms_;
+  if (left == 1) return largest;
+  const auto plugged = static_cast<double>(now_->memory_mib - start);
+  const double times = std::pow(static_cast<double>(largest - start) / plugged, 1.0 / left);
+  return std::clamp(start + static_cast<uint64_t>(std::ceil(plugged * times)), mib, largest);
+}
+
 asio::awaitable<Result<>> Growth::GrowMemory(uint64_t mib) {
   while (now_->memory_mib < mib) {
-    const uint64_t step = std::min(mib, now_->memory_mib + now_->memory_mib * kLargestStep);
+    const uint64_t step = std::min(NextMemory(mib), now_->memory_mib + now_->memory_mib * kLargestStep);
     CO_TRY_ASSIGN(const uint64_t has, co_await machine_->hypervisor().SetMemory(step));
+    ++dimms_;
     // What virtio-mem brings the guest has taken, or not.
     if (has <= now_->memory_mib || (has < step && rules_.hypervisor.enable_virtio_mem)) {
       now_->memory_mib = has;

@@ -56,6 +56,7 @@ class Growth : public std::enable_shared_from_this<Growth> {
   asio::awaitable<Result<>> Grow();
   asio::awaitable<Result<>> GrowVcpus(uint32_t count);
   asio::awaitable<Result<>> GrowMemory(uint64_t mib);
+  uint64_t NextMemory(uint64_t mib) const;
   void ShrinkAside();
   static asio::awaitable<void> Shrink(std::shared_ptr<Growth> self);
   asio::awaitable<void> Lock();
@@ -65,6 +66,7 @@ class Growth : public std::enable_shared_from_this<Growth> {
   GrowthRules rules_;
   std::map<std::string, Limits> limits_;
   std::optional<VmSize> now_;  // none: as it was at its start
+  uint32_t dimms_ = 0;         // plugged, each in one of memory_slots for good
   bool busy_ = false;          // the hypervisor takes one call at a time
   Event idle_;                 // replaced each time
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sandbox/growth.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -132,6 +133,66 @@ TEST_F(GrowthTest, GrowsInStepsThatTheGuestCanTake) {
   Boot();
   ASSERT_TRUE(Admit("a", Limits(15000)));
   EXPECT_THAT(vm_->sizes, ElementsAre("memory 12544", "memory 15256"));
+}
+
+TEST_F(GrowthTest, ManyContainersOfAPod) {
+  vm_->memory_slots = rules_.hypervisor.memory_slots;
+  Boot();
+  std::vector<std::string> sizes;
+  for (int i = 0; i < 12; ++i) {
+    const auto admitted = Admit(fmt::format("c{}", i).c_str(), Limits(300));
+    ASSERT_TRUE(admitted) << i << ": " << admitted.error().message();
+    sizes.insert(sizes.end(), vm_->sizes.begin(), vm_->sizes.end());
+  }
+  // Half of the slots bring what is needed. Then all of it, 3856, with a small part of what the host has.
+  EXPECT_THAT(sizes, ElementsAre("memory 556", "memory 856", "memory 1156", "memory 1456", "memory 1756", "memory 2669",
+                                 "memory 4137"));
+}
+
+class SlotsTest : public GrowthTest, public ::testing::WithParamInterface<uint32_t> {};
+
+TEST_P(SlotsTest, LeadToTheLargestInSmallSteps) {
+  constexpr int64_t kLargest = 8192;
+  rules_.hypervisor.default_maxmemory = kLargest;
+  rules_.hypervisor.memory_slots = GetParam();
+  vm_->memory_slots = GetParam();
+  Boot();
+  for (int64_t mib = 128; mib <= kLargest; mib += 128) {
+    const auto raised = Admit("a", Limits(mib));
+    ASSERT_TRUE(raised) << mib << ": " << raised.error().message();
+    for (const std::string& size : vm_->sizes) {
+      const int64_t got = std::stoll(size.substr(size.find(' ')));
+      EXPECT_LE(got, kLargest);
+      EXPECT_GE(got, std::min(256 + mib, kLargest));
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Some, SlotsTest, ::testing::Values(1, 2, 3, 10, 256));
+
+TEST_F(GrowthTest, TheHostsMemoryIsReachedInSmallSteps) {
+  vm_->memory_slots = rules_.hypervisor.memory_slots;
+  Boot();
+  for (int64_t i = 1; i <= 40; ++i) {
+    const auto raised = Admit("a", Limits(i * 128));
+    ASSERT_TRUE(raised) << i << ": " << raised.error().message();
+  }
+  ASSERT_TRUE(Admit("b", Limits(16384 - 40 * 128)));
+  EXPECT_THAT(vm_->sizes, ElementsAre("memory 16384"));
+}
+
+TEST_F(GrowthTest, WhatWouldBeTakenFromTheHostAtOnceIsNoMoreThanNeeded) {
+  rules_.hypervisor.enable_mem_prealloc = true;
+  rules_.hypervisor.memory_slots = 4;
+  vm_->memory_slots = 4;
+  Boot();
+  for (int64_t mib = 100; mib <= 400; mib += 100) {
+    ASSERT_TRUE(Admit("a", Limits(mib)));
+    EXPECT_THAT(vm_->sizes, ElementsAre(fmt::format("memory {}", 256 + mib)));
+  }
+  const auto more = Admit("a", Limits(500));
+  ASSERT_FALSE(more);
+  EXPECT_EQ(more.error().code(), Code::kResourceExhausted);
 }
 
 TEST_F(GrowthTest, RefusesMoreThanTheHostHasForAllTogether) {

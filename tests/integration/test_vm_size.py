@@ -70,6 +70,18 @@ class RuntimeTest(SizeCase):
         self.assert_run(self.world.runtime("update", "--memory", "1536M", c.id))
         self.assert_run(c.exec_sh("dd if=/dev/zero of=/dev/null bs=1200M count=1"), 0)
 
+    def test_more_updates_than_there_are_slots(self):
+        """A VM has room for 10 DIMMs; the later ones bring more, so that twelve steps are no more than ten."""
+        c = self.container("/bin/sleep", "1000")
+        c.namespace("cgroup")
+        self.start(c)
+        for step in range(1, 13):
+            self.assert_run(self.world.runtime("update", "--memory", f"{step * 128}M", c.id))
+            self.assertEqual(self.limit(c, "memory.max"), str(step * 128 * MIB))
+        enough = (BASE + 12 * 128) * (1 - KERNELS)
+        harness.wait_for(lambda: self.seen(c)[0] > enough, "all of it has come")
+        self.assertLessEqual(self.seen(c)[0], host_memory())
+
     def test_more_than_the_host_has(self):
         """Create and update say the same."""
         much = host_memory() + 1

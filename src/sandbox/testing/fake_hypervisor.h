@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,7 +28,8 @@ struct FakeVm {
   std::vector<std::string> unplugged;
   std::vector<std::string> sizes;  // "vcpus 3", "memory 512": what was asked for
   Result<> resize_result;
-  Result<> disk_result;  // of plugging and unplugging
+  std::optional<uint32_t> memory_slots;  // that are left; none: as many as it takes
+  Result<> disk_result;                  // of plugging and unplugging
 
   // The VMM dies.
   void Die(std::string reason) {
@@ -71,6 +73,10 @@ class FakeHypervisor : public hypervisor::Hypervisor {
   asio::awaitable<Result<uint64_t>> SetMemory(uint64_t mib) override {
     vm_->sizes.push_back("memory " + std::to_string(mib));
     CO_TRY(vm_->resize_result);
+    if (vm_->memory_slots && (*vm_->memory_slots)-- == 0) {
+      vm_->memory_slots = 0;
+      co_return Fail(Code::kResourceExhausted, "all slots are used");
+    }
     co_return mib;
   }
   asio::awaitable<hypervisor::VmExit> Wait() override {

@@ -71,6 +71,7 @@ class SandboxTest : public LoopTest {
     parts.state.id = "c1";
     parts.state.sandbox = *IdentifyProcess(getpid());
     parts.directory = dir_.fd();
+    parts.growth = growth_;
     machine_ = parts.machine;
     asio::co_spawn(io_, StandinServer::Serve(standins, *ListenSeqpacket(dir_.fd(), kStandinSocket)),
                    [](std::exception_ptr) {});
@@ -189,6 +190,7 @@ class SandboxTest : public LoopTest {
   TempDir bundle_;
   FakeAgent agent_;
   std::vector<TaskEvent> events_;
+  GrowthRules growth_;  // by default it keeps its size
   std::shared_ptr<FakeVm> vm_;
   std::shared_ptr<Machine> machine_;
   std::shared_ptr<Sandbox> sandbox_;
