@@ -80,7 +80,7 @@ struct AgentConfig {
   uint32_t reconnect_timeout_ms = 10000;
   uint32_t create_container_timeout = 30;  // seconds; also a key of [runtime]
   uint32_t health_check_request_timeout_ms = 5000;
-  uint32_t container_pipe_size = 0;         // bytes; 0: the kernel's default
+  uint32_t container_pipe_size = 0;         // bytes; 0: the agent chooses
   std::vector<std::string> kernel_modules;  // each "name option option..."; must be built into the guest's kernel
 
   bool operator==(const AgentConfig&) const = default;

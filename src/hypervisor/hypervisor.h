@@ -126,7 +126,8 @@ struct AccelChoice {
 // setting is "auto", "kvm" or "tcg". kFailedPrecondition when kvm is demanded and /dev/kvm does not open.
 Result<AccelChoice> ChooseAccel(const std::string& setting);
 
-// Every time-out is multiplied by this: an emulated guest is several times slower.
+// Most time-outs that wait for the guest are multiplied by this: an emulated one is several times slower. Which they
+// are is in docs/sandbox-process.md.
 int TimeoutScale(Accel accel);
 
 // The driver that the configuration names.

@@ -27,8 +27,8 @@ struct StandinOptions {
 Result<Child> StartStandin(const StandinOptions& options, int directory);
 
 // Writes a pid as runc does, whole or not at all: the file is replaced. kInvalidArgument where that would take away
-// something that is no regular file, such as a device; CheckPidFile finds it out before anything has been started. An
-// empty path is no file, and right.
+// something that is no regular file, such as a device; CheckPidFile finds it out before anything has been started. With
+// an empty path both do nothing, and succeed.
 Result<> CheckPidFile(const std::string& path);
 Result<> WritePidFile(const std::string& path, pid_t pid);
 

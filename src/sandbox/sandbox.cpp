@@ -112,7 +112,7 @@ asio::awaitable<Result<>> Sandbox::CreateInGuest(Container& container, Container
   co_return Result<>();
 }
 
-// The path of the namespace does not tell whose it is, since every task's pid is this process's. Where the pod shares
+// The path of the namespace does not tell whose it is, since every task's pid is the VMM's. Where the pod shares
 // one, no container has its own; so where one runs that does, that one is meant (`kubectl debug --target`).
 Result<> Sandbox::SetPidNamespace(Container& container, bool joins, grpc::CreateContainerRequest& request) const {
   container.own_pid_namespace = !joins;

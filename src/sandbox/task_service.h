@@ -91,7 +91,7 @@ class TaskService {
   void AnnounceCreate(const task::CreateTaskRequest& request, const ContainerProcess& process);
   void AnnounceDelete(const task::DeleteResponse& reply, const std::string& container);
   void AnnounceExit(const ContainerProcess& process);
-  // From here to AnnounceStart the exit of the process waits: it may come before the answer to its start.
+  // Keeps the process's exit back until AnnounceStart: a short process may end before its start has been answered.
   void HoldExit(const ContainerProcess& process);
   void AnnounceStart(const ContainerProcess& process, bool started);
   static asio::awaitable<void> WatchOom(std::shared_ptr<Sandbox> sandbox, TaskEventSink events);

@@ -2,15 +2,19 @@
 #include "shim/stdio_uri.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <charconv>
+#include <chrono>
+#include <memory>
+#include <optional>
 #include <string_view>
 
 #include "base/child.h"
 #include "base/files.h"
+#include "sandbox/event.h"
 
 namespace kata::shim {
 namespace {
@@ -36,8 +40,8 @@ std::string Decode(std::string_view text) {
   return decoded;
 }
 
-// A FIFO for output has two descriptors: the sink, and a reading end that keeps writing from failing while nobody
-// reads, and what has been written from getting lost.
+// A FIFO for output is opened twice: to write, and to read. The reading end is only held: with it a write does not fail
+// while nobody reads, and what has been written is not lost.
 Result<UniqueFd> OpenSink(const std::string& path, StdioTraits& traits) {
   UniqueFd keeper = TRY(Open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY));
   UniqueFd sink = TRY(Open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY));

@@ -34,8 +34,9 @@ Result<> CheckNode(const struct stat& node, const std::string& path);
 
 // A disk that somebody has claimed.
 struct ClaimedDisk {
-  std::string key;         // for Plug and Release; the same for all names of one file or device
-  bool read_only = false;  // also when it was not asked for: never; false when it was: another container writes
+  std::string key;  // for Plug and Release; the same for all names of one file or device
+  // As it was asked for; but false for a disk that another container has already for writing.
+  bool read_only = false;
 };
 
 // What is claimed stays the same file, whatever its path leads to later.
