@@ -11,13 +11,12 @@ struct TextFlag {
   std::string_view name;
   std::string Arguments::*value;  // null: accepted, and not needed
 };
-constexpr TextFlag kTextFlags[] = {
-    {"namespace", &Arguments::namespace_name},
-    {"id", &Arguments::id},
-    {"address", &Arguments::address},
-    {"socket", &Arguments::socket},
-    {"publish-binary", nullptr},  // events go over ttRPC
-    {"bundle", nullptr}};         // that of the record
+constexpr TextFlag kTextFlags[] = {{"namespace", &Arguments::namespace_name},
+                                   {"id", &Arguments::id},
+                                   {"address", &Arguments::address},
+                                   {"socket", &Arguments::socket},
+                                   {"publish-binary", nullptr},  // events go over ttRPC
+                                   {"bundle", nullptr}};         // that of the record
 
 Result<Action> ActionOf(const std::string& word) {
   if (word == "start") return Action::kStart;

@@ -186,7 +186,8 @@ asio::awaitable<Result<sandbox::AttachedStdio>> UriStdioSource::Attach(sandbox::
   CO_TRY_ASSIGN(auto opened, mounts_.OnHost([&] { return OpenAll(request, namespace_name_); }));
   if (opened.logger) {
     const bool ready = co_await LoggerIsReady(executor_, std::move(opened.logger_ready));
-    if (!ready) co_return Fail(Code::kDeadlineExceeded, "the logger of stdout is not ready after {} ms", kLoggerTime.count());
+    if (!ready)
+      co_return Fail(Code::kDeadlineExceeded, "the logger of stdout is not ready after {} ms", kLoggerTime.count());
     opened.logger->Disown();
   }
   sandbox::AttachedStdio attached;
