@@ -146,7 +146,7 @@ TEST_F(GrowthTest, ManyContainersOfAPod) {
   }
   // Half of the slots bring what is needed. Then all of it, 3856, with a small part of what the host has.
   EXPECT_THAT(sizes, ElementsAre("memory 556", "memory 856", "memory 1156", "memory 1456", "memory 1756", "memory 2669",
-                                 "memory 4137"));
+                                 "memory 4136"));
 }
 
 class SlotsTest : public GrowthTest, public ::testing::WithParamInterface<uint32_t> {};
