@@ -114,6 +114,8 @@ Result<> ValidateDeviceRules(const grpc::LinuxResources& resources, std::string_
     if (rule.type() != "a" && rule.type() != "b" && rule.type() != "c") {
       return Fail(Code::kInvalidArgument, "{}devices[{}].type: \"{}\" is none of a, b, c", prefix, i, rule.type());
     }
+    // As runc, and not as "all", which the guest would take it for.
+    if (rule.access().empty()) return Fail(Code::kInvalidArgument, "{}devices[{}].access: it is empty", prefix, i);
     if (rule.access().find_first_not_of("rwm") != std::string::npos) {
       return Fail(Code::kInvalidArgument, "{}devices[{}].access: \"{}\" has other letters than r, w, m", prefix, i,
                   rule.access());

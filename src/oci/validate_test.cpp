@@ -255,6 +255,7 @@ TEST(Validate, ChecksResources) {
   fault("pids.limit: ", [](auto& resources) { resources.mutable_pids()->set_limit(-2); });
   fault("hugepageLimits[0].pageSize: ", [](auto& resources) { resources.add_hugepagelimits()->set_pagesize("2M"); });
   fault("devices[0].access: ", [](auto& resources) { resources.mutable_devices(0)->set_access("x"); });
+  fault("devices[0].access: it is empty", [](auto& resources) { resources.mutable_devices(0)->clear_access(); });
   for (const char* name : {"../cgroup.procs", "memory", ".hidden", "a/b.c"}) {
     fault("unified[\"", [&](auto& resources) { (*resources.mutable_unified())[name] = "1"; });
   }

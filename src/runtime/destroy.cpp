@@ -60,13 +60,6 @@ void RunPoststop(const Record& record) {
                             .working_directory = bundle ? bundle->get() : -1});
 }
 
-// What the sandbox process would have taken back itself, had it not been killed.
-void CleanNetwork(const Record& record) {
-  const auto text = ReadSpecCopy(record.directory.get());
-  const auto spec = text ? oci::ParseSpec(*text) : Fail(Code::kNotFound, "");
-  if (spec) sandbox::network::RemoveLeftovers(*spec, record.id);
-}
-
 // Of several deletes one gets the lock; the others find that the folder under the name is gone, or another.
 Result<> Lock(const std::string& root, const Record& record) {
   if (flock(record.directory.get(), LOCK_EX) != 0) return FailErrno("cannot lock {}/{}", root, record.id);
@@ -89,8 +82,14 @@ Result<> Destroy(const std::string& root, Record record) {
   // Read again: the sandbox process may have started helpers since.
   if (auto state = sandbox::LoadState(record.directory.get())) record.state = std::move(*state);
   if (record.state.sandbox.pid <= 0) RecoverState(record.id, record.directory.get(), record.state);
+  if (!record.state.socket.empty() && sandbox::IsAlive(record.state.sandbox)) {
+    return Fail(Code::kFailedPrecondition,
+                "{} is a sandbox of containerd's, whose shim serves {}: it goes when containerd deletes it", record.id,
+                record.state.socket);
+  }
   EndSandbox(record);
-  CleanNetwork(record);
+  // What the sandbox process would have taken back itself, had it not been killed.
+  sandbox::network::RemoveLeftoversAt(record.state.network, record.id);
   RunPoststop(record);
   sandbox::RemoveCgroups(record.state.cgroup_paths);
   return Context(RemoveDirectory(root, record.id), "cannot remove the container's folder");

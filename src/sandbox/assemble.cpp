@@ -32,6 +32,9 @@ Result<> CompleteState(SandboxPlan& plan) {
   state.oci_version = plan.bundle.oci_version;
   state.bundle = plan.bundle.path;
   state.rootfs = plan.bundle.rootfs;
+  for (const grpc::LinuxNamespace& space : plan.bundle.spec.linux().namespaces()) {
+    if (space.type() == "network") state.network = space.path();
+  }
   state.annotations = plan.bundle.annotations;
   if (state.created.empty()) state.created = FormatNow();
   state.owner = getuid();
@@ -145,6 +148,12 @@ Result<UniqueFd> ReopenDirectory(int directory) {
     return Fail(Code::kAborted, "{} is no longer the sandbox's folder", path);
   }
   return again;
+}
+
+log::Level LogLevelOf(const config::RuntimeConfig& config) {
+  if (config.enable_debug || config.log_level == "trace") return log::Level::kDebug;
+  if (config.log_level == "critical") return log::Level::kError;
+  return log::LevelFromName(config.log_level).value_or(log::Level::kInfo);
 }
 
 Result<std::shared_ptr<Sandbox>> StartSandbox(const asio::any_io_executor& executor, SandboxPlan& plan) {

@@ -39,6 +39,9 @@ struct SandboxPlan {
 // the bundle's annotations. The file's own warnings go to the log when `warn` is set.
 Result<config::Config> LoadConfig(const std::string& path, const oci::Bundle& bundle, bool warn);
 
+// What is to be logged, as [runtime] says.
+log::Level LogLevelOf(const config::RuntimeConfig& config);
+
 // A descriptor keeps the mount namespace that it was opened in, and nothing can be mounted there from another one. So
 // the same folder again, by its path; kAborted when it is another by now.
 Result<UniqueFd> ReopenDirectory(int directory);

@@ -18,7 +18,7 @@ class FaultTest : public testing::SandboxTest {
  protected:
   void ChangeParts(MachineParts& parts) override {
     parts.agent = agent_config_;
-    parts.health_interval = std::chrono::milliseconds(20);
+    parts.health_interval = health_interval_;
     parts.kill_timeout = kill_timeout_;
     if (!virtiofsd_error_.empty()) {
       parts.start_virtiofsd = [this]() -> Result<hypervisor::Virtiofsd> {
@@ -56,6 +56,7 @@ class FaultTest : public testing::SandboxTest {
   }
 
   config::AgentConfig agent_config_;
+  std::chrono::milliseconds health_interval_{20};
   std::chrono::milliseconds kill_timeout_{15000};
   std::string virtiofsd_error_;
   std::string virtiofsd_script_;
@@ -161,6 +162,7 @@ TEST_F(FaultTest, TheGuestHangsLater) {
 }
 
 TEST_F(FaultTest, AContainerThatSigkillDoesNotEnd) {
+  health_interval_ = std::chrono::minutes(1);
   kill_timeout_ = std::chrono::milliseconds(50);
   virtiofsd_script_ = "kill -STOP $$; sleep 1000";
   agent_.Replace<grpc::SignalProcessRequest, wkt::Empty>(
@@ -170,6 +172,12 @@ TEST_F(FaultTest, AContainerThatSigkillDoesNotEnd) {
   RunUntil([&] { return IsHeld(virtiofsd_pid_); });
   EXPECT_TRUE(Kill(SIGKILL));
   ExpectFailure(standin, fmt::format("c1 has not ended 0 s after SIGKILL; process {} (sh) is stopped", virtiofsd_pid_));
+}
+
+TEST_F(FaultTest, AVirtiofsdThatIsStopped) {
+  virtiofsd_script_ = "kill -STOP $$; sleep 1000";
+  FakeStandin standin = Running();
+  ExpectFailure(standin, fmt::format("stands still; process {} (sh) is stopped", virtiofsd_pid_));
 }
 
 TEST_F(FaultTest, AKillThatTheGuestDoesNotTake) {

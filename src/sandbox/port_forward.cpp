@@ -47,7 +47,7 @@ Result<std::string> SomeContainer(const Sandbox& sandbox) {
 }
 
 // When it is closed, the client sees a reset, and not an end as if a server had said all it has to say.
-void Refuse(int connection) {
+void ResetAtClose(int connection) {
   const linger now{.l_onoff = 1, .l_linger = 0};
   setsockopt(connection, SOL_SOCKET, SO_LINGER, &now, sizeof now);
 }
@@ -89,9 +89,10 @@ asio::awaitable<void> PortForward::Accept(std::shared_ptr<Shared> shared) {
     UniqueFd connection(accept4(shared->listener.native_handle(), nullptr, nullptr, SOCK_CLOEXEC));
     if (!connection) continue;
     const uint16_t port = LocalPort(connection.get());
-    if (port == 0 || shared->connections == kMostConnections) {
-      log::Warn("port {} is not forwarded: {} connections are", port, shared->connections);
-      Refuse(connection.get());
+    if (port == 0) continue;  // it has gone again
+    if (shared->connections == kMostConnections) {
+      log::Warn("port {} is not forwarded: {} connections at a time are the most", port, kMostConnections);
+      ResetAtClose(connection.get());
       continue;
     }
     ++shared->connections;
@@ -103,7 +104,7 @@ asio::awaitable<void> PortForward::Carry(std::shared_ptr<Shared> shared, UniqueF
   auto carried = co_await CarryAll(shared, connection.get(), port);
   if (!carried) {
     log::Info("port {} is not forwarded: {}", port, carried.error().message());
-    Refuse(connection.get());
+    ResetAtClose(connection.get());
   }
   --shared->connections;
 }

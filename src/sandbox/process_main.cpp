@@ -57,12 +57,6 @@ Result<> JoinCgroups(const SandboxOptions& options) {
   return {};
 }
 
-log::Level LogLevelOf(const config::RuntimeConfig& config) {
-  if (config.enable_debug || config.log_level == "trace") return log::Level::kDebug;
-  if (config.log_level == "critical") return log::Level::kError;
-  return log::LevelFromName(config.log_level).value_or(log::Level::kInfo);
-}
-
 Result<> Prepare(const std::vector<std::string>& arguments, Plan& plan) {
   plan.sandbox.directory = TRY(TakeInherited(kDirectoryFd));
   plan.options = TRY(ParseSandboxArguments(arguments));

@@ -61,6 +61,8 @@ struct State {
   std::string exited_at;                  // RFC 3339; empty until stopped
   std::string failure;                    // why the sandbox failed; empty when it did not
   std::map<std::string, int64_t> timing;  // phase to microseconds
+  std::string network;                    // path of the pod's network namespace; empty: it ends with the sandbox
+  std::string socket;                     // where a shim serves; empty: a sandbox of kata-runtime
   bool disks = false;                     // it has some, which the guest writes back when the sandbox ends in order
 };
 

@@ -75,6 +75,8 @@ State FromJson(const Json& json) {
   for (const auto& [phase, value] : Member(json, "timing", Json::value_t::object).items()) {
     state.timing[phase] = Integer<int64_t>(Json{{"timing", value}}, "timing");
   }
+  state.network = Text(json, "network");
+  state.socket = Text(json, "socket");
   state.disks = Member(json, "disks", Json::value_t::boolean).get<bool>();
   return state;
 }
@@ -100,6 +102,8 @@ std::string ToJson(const State& state) {
                {"exitedAt", state.exited_at},
                {"failure", state.failure},
                {"timing", state.timing},
+               {"network", state.network},
+               {"socket", state.socket},
                {"disks", state.disks}};
   // What a guest said may be no UTF-8: replaced rather than thrown over.
   return json.dump(1, '\t', false, Json::error_handler_t::replace) + "\n";

@@ -29,6 +29,8 @@ State Example() {
   state.exited_at = "x";
   state.failure = "it \"died\"\nbadly";
   state.timing = {{"boot", 123456}};
+  state.network = "/run/netns/pod";
+  state.socket = "/run/containerd/s/abc";
   state.disks = true;
   return state;
 }
@@ -43,6 +45,8 @@ TEST(State, ComesBackAsItWasStored) {
   EXPECT_EQ(loaded->helpers, state.helpers);
   EXPECT_EQ(loaded->owner, state.owner);
   EXPECT_EQ(loaded->timing.at("boot"), 123456);
+  EXPECT_EQ(loaded->network, state.network);
+  EXPECT_EQ(loaded->socket, state.socket);
   EXPECT_TRUE(loaded->disks);
   struct stat status {};
   ASSERT_EQ(fstatat(dir.fd(), kStateFile, &status, 0), 0);

@@ -16,6 +16,8 @@
 namespace kata::sandbox {
 namespace {
 
+constexpr uint32_t kLastSignal = 64;  // SIGRTMAX of the kernel's, which C libraries number differently
+
 // Info.type_url of a process in the guest; the value is one object of the agent's list.
 constexpr char kProcessRow[] = "kata.process";
 
@@ -209,7 +211,7 @@ asio::awaitable<Result<wkt::Empty>> TaskService::Kill(task::KillRequest request)
   CO_TRY_ASSIGN(auto process, Find(request.id(), request.exec_id()));
   // The code is containerd's for it: whoever kills what has just ended has got what they wanted.
   if (process->status() == ContainerProcess::Status::kStopped) co_return Fail(Code::kNotFound, "container not running");
-  if (request.signal() > 64) co_return Fail(Code::kInvalidArgument, "{} is no signal", request.signal());
+  if (request.signal() > kLastSignal) co_return Fail(Code::kInvalidArgument, "{} is no signal", request.signal());
   // Whether it runs was all that was asked.
   if (request.signal() == 0) co_return wkt::Empty();
   AgentProcess target = process->agent_process();

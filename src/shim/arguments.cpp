@@ -9,11 +9,14 @@ namespace {
 
 struct TextFlag {
   std::string_view name;
-  std::string Arguments::*value;
+  std::string Arguments::*value;  // null: accepted, and not needed
 };
-constexpr TextFlag kTextFlags[] = {
-    {"namespace", &Arguments::namespace_name},      {"id", &Arguments::id},         {"address", &Arguments::address},
-    {"publish-binary", &Arguments::publish_binary}, {"bundle", &Arguments::bundle}, {"socket", &Arguments::socket}};
+constexpr TextFlag kTextFlags[] = {{"namespace", &Arguments::namespace_name},
+                                   {"id", &Arguments::id},
+                                   {"address", &Arguments::address},
+                                   {"socket", &Arguments::socket},
+                                   {"publish-binary", nullptr},  // events go over ttRPC
+                                   {"bundle", nullptr}};         // that of the record
 
 Result<Action> ActionOf(const std::string& word) {
   if (word == "start") return Action::kStart;
@@ -41,13 +44,9 @@ Result<Arguments> ParseArguments(const std::vector<std::string>& words) {
     const auto* flag = std::find_if(std::begin(kTextFlags), std::end(kTextFlags),
                                     [name](const TextFlag& one) { return one.name == name; });
     if (flag == std::end(kTextFlags)) return Fail(Code::kInvalidArgument, "unknown flag -{}", name);
-    if (word.size() > name.size()) {
-      arguments.*flag->value = word.substr(name.size() + 1);
-    } else if (at + 1 < words.size()) {
-      arguments.*flag->value = words[++at];
-    } else {
-      return Fail(Code::kInvalidArgument, "-{} needs a value", name);
-    }
+    const bool attached = word.size() > name.size();
+    if (!attached && ++at == words.size()) return Fail(Code::kInvalidArgument, "-{} needs a value", name);
+    if (flag->value != nullptr) arguments.*flag->value = attached ? word.substr(name.size() + 1) : words[at];
   }
   if (at + 1 < words.size()) return Fail(Code::kInvalidArgument, "too many arguments: \"{}\"", words[at + 1]);
   if (at < words.size()) arguments.action = TRY(ActionOf(words[at]));

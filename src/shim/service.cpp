@@ -91,6 +91,7 @@ Result<> ShimService::Begin(const Beginning& beginning) {
   sandbox::SandboxPlan plan;
   plan.id = parts_.id;
   plan.mounts = parts_.mounts;
+  plan.state.socket = parts_.socket;
   plan.bundle = TRY(plan.mounts.OnHost([&] { return oci::LoadBundle(beginning.bundle); }));
   const oci::PodRole role = TRY(oci::PodRoleOf(plan.bundle.annotations));
   if (role.type == oci::ContainerType::kContainer) {
@@ -108,7 +109,7 @@ Result<> ShimService::Begin(const Beginning& beginning) {
   }
   const std::string config_path = ConfigPathOf(beginning.options);
   plan.config = TRY(plan.mounts.OnHost([&] { return sandbox::LoadConfig(config_path, plan.bundle, true); }));
-  if (parts_.debug || plan.config.runtime.enable_debug) log::SetLevel(log::Level::kDebug);
+  if (!parts_.debug) log::SetLevel(sandbox::LogLevelOf(plan.config.runtime));
   sandbox::CgroupStay stay = TRY(plan.mounts.OnHost([&]() -> Result<sandbox::CgroupStay> {
     const std::string path = TRY(sandbox::SandboxCgroupPath(plan.bundle.spec.linux().cgroupspath(), plan.id));
     return sandbox::PlanCgroupStay(path, plan.id, plan.config.runtime.sandbox_cgroup_only);

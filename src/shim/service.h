@@ -29,6 +29,7 @@ namespace api = containerd::runtime::sandbox::v1;
 struct ShimParts {
   std::string id;  // the sandbox's
   std::string namespace_name;
+  std::string socket;  // where it is served
   bool debug = false;
   UniqueFd directory;  // ROOT/ID, opened in this process's own mount namespace
   sandbox::MountNamespaces mounts;

@@ -2,15 +2,19 @@
 #include "shim/stdio_uri.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <charconv>
+#include <chrono>
+#include <memory>
+#include <optional>
 #include <string_view>
 
 #include "base/child.h"
 #include "base/files.h"
+#include "sandbox/event.h"
 
 namespace kata::shim {
 namespace {
@@ -19,7 +23,7 @@ using sandbox::StdioFds;
 using sandbox::StdioTraits;
 
 // A logger says that it is ready by closing a pipe.
-constexpr int kLoggerTimeMs = 10000;
+constexpr std::chrono::milliseconds kLoggerTime{10000};
 
 std::string Decode(std::string_view text) {
   std::string decoded;
@@ -57,15 +61,28 @@ Result<PipeEnds> MakePipe() {
   return PipeEnds{UniqueFd(ends[0]), UniqueFd(ends[1])};
 }
 
-Result<> AwaitLogger(int ready, const std::string& path) {
-  pollfd wait{.fd = ready, .events = POLLIN, .revents = 0};
-  if (poll(&wait, 1, kLoggerTimeMs) == 1) return {};
-  return Fail(Code::kDeadlineExceeded, "the logger {} was not ready after {} ms", path, kLoggerTimeMs);
+struct Opened {
+  StdioFds fds;
+  StdioTraits traits;
+  std::optional<Child> logger;
+  UniqueFd logger_ready;  // the logger closes the other end when it is
+};
+
+asio::awaitable<bool> LoggerIsReady(asio::any_io_executor executor, UniqueFd end) {
+  auto pipe = std::make_shared<asio::posix::stream_descriptor>(executor, end.Release());
+  sandbox::Event ready(executor);
+  pipe->async_wait(asio::posix::descriptor_base::wait_read,
+                   [pipe, ready](boost::system::error_code) mutable { ready.Happen(); });
+  co_await ready.WaitFor(kLoggerTime);
+  const bool is = ready.happened();
+  boost::system::error_code ignored;
+  pipe->close(ignored);
+  co_return is;
 }
 
 // containerd's "binary" loggers: descriptors 3 and 4 are the output, 5 is closed when the logger is ready.
 Result<> StartLogger(const StdioUri& uri, const std::string& namespace_name, const sandbox::StdioRequest& request,
-                     StdioFds& fds) {
+                     Opened& opened) {
   PipeEnds out = TRY(MakePipe());
   PipeEnds err = TRY(MakePipe());
   PipeEnds ready = TRY(MakePipe());
@@ -79,13 +96,11 @@ Result<> StartLogger(const StdioUri& uri, const std::string& namespace_name, con
   if (const char* path = getenv("PATH"); path != nullptr) command.env->push_back(std::string("PATH=") + path);
   command.extra_fds = {out.read.get(), err.read.get(), ready.write.get()};
   command.die_with_parent = false;  // it still has the last lines to write
-  Child logger = TRY(Context(Spawn(command), "cannot start the logger {}", uri.path));
-  ready.write.Reset();
-  TRY(AwaitLogger(ready.read.get(), uri.path));
-  logger.Disown();
+  opened.logger = TRY(Context(Spawn(command), "cannot start the logger {}", uri.path));
+  opened.logger_ready = std::move(ready.read);
   for (UniqueFd* end : {&out.write, &err.write}) fcntl(end->get(), F_SETFL, O_NONBLOCK);
-  fds[1] = std::move(out.write);
-  if (!request.terminal) fds[2] = std::move(err.write);
+  opened.fds[1] = std::move(out.write);
+  if (!request.terminal) opened.fds[2] = std::move(err.write);
   return {};
 }
 
@@ -102,11 +117,6 @@ Result<UniqueFd> OpenOutput(const StdioUri& uri, StdioTraits& traits) {
   }
   return Fail(Code::kInvalidArgument, "a logger takes stdout and stderr, not one of them");
 }
-
-struct Opened {
-  StdioFds fds;
-  StdioTraits traits;
-};
 
 Result<Opened> OpenAll(const sandbox::StdioRequest& request, const std::string& namespace_name) {
   const StdioUri in = TRY(Context(ParseStdioUri(request.in), "stdin"));
@@ -126,7 +136,7 @@ Result<Opened> OpenAll(const sandbox::StdioRequest& request, const std::string& 
     if (!request.terminal && request.err != request.out) {
       return Fail(Code::kInvalidArgument, "stderr: {} is not the logger of stdout", request.err);
     }
-    TRY(StartLogger(out, namespace_name, request, opened.fds));
+    TRY(StartLogger(out, namespace_name, request, opened));
     return opened;
   }
   opened.fds[1] = TRY(Context(OpenOutput(out, opened.traits), "stdout"));
@@ -174,6 +184,12 @@ Result<StdioUri> ParseStdioUri(const std::string& text) {
 
 asio::awaitable<Result<sandbox::AttachedStdio>> UriStdioSource::Attach(sandbox::StdioRequest request) {
   CO_TRY_ASSIGN(auto opened, mounts_.OnHost([&] { return OpenAll(request, namespace_name_); }));
+  if (opened.logger) {
+    const bool ready = co_await LoggerIsReady(executor_, std::move(opened.logger_ready));
+    if (!ready)
+      co_return Fail(Code::kDeadlineExceeded, "the logger of stdout is not ready after {} ms", kLoggerTime.count());
+    opened.logger->Disown();
+  }
   sandbox::AttachedStdio attached;
   CO_TRY_ASSIGN(attached.stdio,
                 sandbox::Stdio::Create(executor_, std::move(opened.fds), request.terminal, std::move(opened.traits)));

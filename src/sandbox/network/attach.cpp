@@ -221,14 +221,12 @@ Result<> RemoveLeftovers(const Namespace& pod, const std::string& sandbox) {
   return result;
 }
 
-void RemoveLeftovers(const grpc::Spec& spec, const std::string& sandbox) {
-  for (const grpc::LinuxNamespace& ns : spec.linux().namespaces()) {
-    if (ns.type() != "network" || ns.path().empty()) continue;
-    const auto pod = Namespace::Open(ns.path());
-    if (!pod) continue;  // what was in it has gone with it
-    if (auto removed = RemoveLeftovers(*pod, sandbox); !removed) {
-      log::Warn("cannot clean up in {}: {}", ns.path(), removed.error().message());
-    }
+void RemoveLeftoversAt(const std::string& path, const std::string& sandbox) {
+  if (path.empty()) return;
+  const auto pod = Namespace::Open(path);
+  if (!pod) return;  // what was in it has gone with it
+  if (auto removed = RemoveLeftovers(*pod, sandbox); !removed) {
+    log::Warn("cannot clean up in {}: {}", path, removed.error().message());
   }
 }
 

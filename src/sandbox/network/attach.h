@@ -53,7 +53,7 @@ Result<> Detach(nl_sock* socket, const Attachment& attachment);
 // Removes what a sandbox process that was killed has left in a namespace: filters and limits of links whose tap has
 // gone, and macvtaps of this sandbox. What another VM uses stays.
 Result<> RemoveLeftovers(const Namespace& pod, const std::string& sandbox);
-// The same for the namespace that a spec names, if it still exists. What goes wrong is logged.
-void RemoveLeftovers(const grpc::Spec& spec, const std::string& sandbox);
+// The same for the namespace at a path, if it still exists. What goes wrong is logged.
+void RemoveLeftoversAt(const std::string& path, const std::string& sandbox);
 
 }  // namespace kata::sandbox::network
