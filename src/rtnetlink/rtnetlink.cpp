@@ -14,8 +14,22 @@
 #include <array>
 #include <charconv>
 #include <cstdlib>
+#include <utility>
 
 namespace kata::netlink {
+
+namespace {
+
+// What the kernel answered last for which libnl has no number of its own, only NLE_FAILURE; 0: ErrorOf has told it.
+// Processes here have one thread.
+int hidden_errno = 0;
+
+int KeepErrno(sockaddr_nl* /*from*/, nlmsgerr* answer, void* /*unused*/) {
+  if (nl_syserr2nlerr(answer->error) == NLE_FAILURE) hidden_errno = -answer->error;
+  return NL_STOP;  // which makes libnl's own number of it
+}
+
+}  // namespace
 
 void Deleter::operator()(nl_sock* socket) const { nl_socket_free(socket); }
 void Deleter::operator()(nl_cache* cache) const { nl_cache_free(cache); }
@@ -26,6 +40,9 @@ void Deleter::operator()(rtnl_route* route) const { rtnl_route_put(route); }
 void Deleter::operator()(rtnl_neigh* neighbor) const { rtnl_neigh_put(neighbor); }
 
 Error ErrorOf(int nl_error, std::string what) {
+  if (const int sys = std::exchange(hidden_errno, 0); sys != 0 && std::abs(nl_error) == NLE_FAILURE) {
+    return {CodeOfErrno(sys), fmt::format("{}: {}", what, ErrnoText(sys)), sys};
+  }
   Code code = Code::kInternal;
   switch (std::abs(nl_error)) {
     case NLE_OBJ_NOTFOUND:
@@ -64,6 +81,7 @@ std::string Text(nl_addr* address) {
 Result<Owned<nl_sock>> Connect() {
   Owned<nl_sock> socket(nl_socket_alloc());
   if (!socket) return Fail(Code::kResourceExhausted, "no memory for a netlink socket");
+  nl_socket_modify_err_cb(socket.get(), NL_CB_CUSTOM, KeepErrno, nullptr);
   const int error = nl_connect(socket.get(), NETLINK_ROUTE);
   if (error < 0) return tl::unexpected<Error>(ErrorOf(error, "cannot open a netlink socket"));
   return socket;

@@ -6,6 +6,7 @@
 #include <boost/asio/io_context.hpp>
 #include <ctime>
 #include <memory>
+#include <string_view>
 #include <utility>
 
 #include "base/files.h"
@@ -36,9 +37,12 @@ using std::chrono::milliseconds;
 constexpr milliseconds kAnswerTime{1000};
 constexpr milliseconds kEndTime{3000};
 
-// As the shim has noted it, which may have been told another folder; before there is a sandbox, where it is by default.
+// As the shim, or before there is a sandbox its `start`, has noted it: containerd may have named another folder.
 std::string SocketOf(const Arguments& arguments, const Result<sandbox::State>& state) {
   if (state && !state->socket.empty()) return state->socket;
+  constexpr std::string_view kUnix = "unix://";
+  const auto address = ReadFile("address", 4096);
+  if (address && address->starts_with(kUnix)) return address->substr(kUnix.size());
   return SocketPath(kSocketFolder, arguments.address, arguments.namespace_name, arguments.id);
 }
 

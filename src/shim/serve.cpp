@@ -17,6 +17,7 @@
 #include "sandbox/assemble.h"
 #include "sandbox/cgroup.h"
 #include "sandbox/directory.h"
+#include "sandbox/network/attach.h"
 #include "sandbox/ready.h"
 #include "sandbox/state.h"
 #include "shim/actions.h"
@@ -44,6 +45,7 @@ Result<UniqueFd> Claim(const std::string& id) {
   const UniqueFd old = TRY(sandbox::OpenDirectory(sandbox::kDefaultRoot, id));
   const auto state = sandbox::LoadState(old.get());
   if (!state || sandbox::IsAlive(state->sandbox)) return claimed;
+  sandbox::network::RemoveLeftoversAt(state->network, id);
   sandbox::RemoveCgroups(state->cgroup_paths);
   TRY(sandbox::RemoveDirectory(sandbox::kDefaultRoot, id));
   return sandbox::ClaimDirectory(sandbox::kDefaultRoot, id);

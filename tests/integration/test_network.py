@@ -65,6 +65,24 @@ class StartTest(NetworkCase):
         # What only connects the VM is no interface of the pod.
         self.assertEqual(self.sh_out(c, "ls /sys/class/net").split(), ["eth0", "lo"])
 
+    @kata_only
+    def test_peers_and_routes_that_lead_nowhere(self):
+        ns = self.net.namespace()
+        self.net.veth(ns, addresses=False)
+        # The host is the peer; what it cannot answer is not sent to it.
+        for command in ("link set eth0 up", "address add 10.178.0.1 peer {0} dev eth0", "route add default via {0}",
+                        "route add unreachable 10.66.0.0/16", "route add throw 10.67.0.0/16"):  # fmt: skip
+            ip(*command.format(HOST4).split(), ns=ns)
+        ip("route", "add", "10.178.0.1", "dev", self.net.bridge)
+        c = self.started_pod(ns)
+        self.assertIn(" 0% packet loss", self.sh_out(c, f"ping -c 2 {HOST4}"))
+        self.assertIn("No route to host", c.exec_sh("ping -c 1 -W 2 10.66.0.1 2>&1").out)
+        log = (self.world.root / c.id / "sandbox.log").read_text()
+        self.assertEqual(log.count("the route to 10.67.0.0/16 is not in the guest"), 1)
+        # Without any address it is no interface of the pod, and the guest must not keep those it had.
+        ip("address", "flush", "dev", "eth0", ns=ns)
+        harness.wait_for(lambda: "10.178.0.1" not in self.sh_out(c, "ip addr show eth0; ip route"), "they are gone")
+
     def test_packets_of_every_size_both_ways(self):
         for mtu in (1400, 9000):
             ns = self.net.namespace()

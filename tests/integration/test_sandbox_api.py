@@ -3,7 +3,10 @@
 import json
 import os
 import pathlib
+import shutil
+import signal
 import subprocess
+import tempfile
 
 import harness
 import leaks
@@ -33,10 +36,10 @@ class SandboxTest(harness.Case):
         )  # fmt: skip
         return done.stdout
 
-    def start(self):
+    def start(self, socket_dir=""):
         """The client of a shim that has been started as containerd 2.3 does it."""
         parameters = self.bootstrap.BootstrapParams(
-            instance_id=self.pod.id, namespace="test", containerd_grpc_address="/nowhere"
+            instance_id=self.pod.id, namespace="test", containerd_grpc_address="/nowhere", socket_dir=socket_dir
         )
         answer = json.loads(self.shim("start", input=parameters.SerializeToString()))
         self.assertEqual((answer["version"], answer["protocol"]), (3, "ttrpc"))
@@ -58,6 +61,28 @@ class SandboxTest(harness.Case):
         pid = int((self.pod.bundle / "shim.pid").read_text())
         self.assertIn("containerd-shim-kata-v2", leaks.process(pid)[2])
         self.shim("delete")
+        self.assert_nothing_left()
+
+    def test_another_folder_for_the_sockets(self):
+        folder = tempfile.mkdtemp(prefix=leaks.TAG, dir="/run")
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        for moment in ("before there is a sandbox", "in order", "killed"):
+            with self.subTest(moment):
+                client = self.start(folder)
+                self.assertEqual(len(os.listdir(folder)), 1)
+                pid = int((self.pod.bundle / "shim.pid").read_text())
+                if moment != "before there is a sandbox":
+                    self.sandbox_call(client, "CreateSandbox", bundle_path=str(self.pod.bundle))
+                    self.sandbox_call(client, "StartSandbox")
+                    refused = subprocess.run([harness.RUNTIME, "delete", "--force", self.pod.id], capture_output=True)
+                    self.assertEqual(refused.returncode, 1, refused)
+                    self.assertIn(b"a sandbox of containerd's", refused.stderr)
+                if moment == "killed":
+                    os.kill(pid, signal.SIGKILL)
+                self.shim("delete")
+                self.assertFalse(harness.alive(pid))
+                self.assertEqual(os.listdir(folder), [])
+        os.rmdir(folder)
         self.assert_nothing_left()
 
     def test_life_of_a_sandbox(self):

@@ -193,6 +193,32 @@ TEST_F(NetworkTest, RoutesAreReplacedAndThoseOfTheKernelStay) {
   EXPECT_TRUE(UpdateRoutes(through));
 }
 
+TEST_F(NetworkTest, RoutesMayLeadNowhere) {
+  ASSERT_TRUE(UpdateInterface(Wanted()));
+  grpc::Routes wanted;
+  for (const uint32_t type : {RTN_BLACKHOLE, RTN_UNREACHABLE, RTN_PROHIBIT}) {
+    for (const auto& [family, net] : {std::pair(types::v4, "10.{}.0.0/16"), std::pair(types::v6, "fd{}::/64")}) {
+      auto* route = wanted.add_routes();
+      route->set_family(family);
+      route->set_dest(fmt::format(fmt::runtime(net), 60 + type));
+      route->set_device("lo");
+      route->set_type(type);
+    }
+  }
+  for (int i = 0; i < 2; ++i) {
+    const auto updated = UpdateRoutes(wanted);
+    ASSERT_TRUE(updated) << updated.error().message();
+    ASSERT_EQ(updated->routes_size(), 6);
+    for (const auto& route : updated->routes()) {
+      EXPECT_NE(route.dest().find(std::to_string(60 + route.type())), std::string::npos) << route.dest();
+      EXPECT_EQ(route.device(), "");
+    }
+  }
+  EXPECT_EQ(UpdateRoutes({})->routes_size(), 0);
+  wanted.mutable_routes(0)->set_type(RTN_NAT);
+  EXPECT_EQ(UpdateRoutes(wanted).error().code(), Code::kInvalidArgument);
+}
+
 TEST_F(NetworkTest, BadRoutesAreRefused) {
   ASSERT_TRUE(UpdateInterface(Wanted()));
   grpc::Routes wanted;
@@ -202,6 +228,10 @@ TEST_F(NetworkTest, BadRoutesAreRefused) {
   const auto unreachable = UpdateRoutes(wanted);
   ASSERT_FALSE(unreachable);
   EXPECT_NE(unreachable.error().message().find("172.31.0.1"), std::string::npos) << unreachable.error().message();
+  // What libnl has no number for is told as the kernel said it.
+  EXPECT_NE(unreachable.error().message().find(ErrnoText(ENETUNREACH)), std::string::npos)
+      << unreachable.error().message();
+  EXPECT_EQ(unreachable.error().sys(), ENETUNREACH);
   route->set_device("nosuch");
   EXPECT_EQ(UpdateRoutes(wanted).error().code(), Code::kNotFound);
   route->set_device("eth0");

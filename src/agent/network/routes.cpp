@@ -29,10 +29,13 @@ bool IsDefault(nl_addr* destination) {
          nl_addr_get_len(destination) == 0;
 }
 
+// A route that leads nowhere, and has no interface.
+bool IsRefusal(uint32_t type) { return type == RTN_BLACKHOLE || type == RTN_UNREACHABLE || type == RTN_PROHIBIT; }
+
 // The host's affair: of the main table, not made by the kernel, neither multicast nor link-local.
 bool IsOurs(rtnl_route* route) {
   if (rtnl_route_get_table(route) != RT_TABLE_MAIN || rtnl_route_get_protocol(route) == RTPROT_KERNEL) return false;
-  if (rtnl_route_get_type(route) != RTN_UNICAST) return false;
+  if (rtnl_route_get_type(route) != RTN_UNICAST && !IsRefusal(rtnl_route_get_type(route))) return false;
   return !Text(rtnl_route_get_dst(route)).starts_with("fe80::");
 }
 
@@ -60,7 +63,9 @@ Result<types::Route> Describe(rtnl_route* route) {
   described.set_priority(rtnl_route_get_priority(route));
   uint32_t mtu = 0;
   if (rtnl_route_get_metric(route, RTAX_MTU, &mtu) == 0) described.set_mtu(mtu);
-  if (rtnl_nexthop* hop = rtnl_route_nexthop_n(route, 0)) {
+  if (IsRefusal(rtnl_route_get_type(route))) {
+    described.set_type(rtnl_route_get_type(route));
+  } else if (rtnl_nexthop* hop = rtnl_route_nexthop_n(route, 0)) {
     described.set_gateway(Text(rtnl_route_nh_get_gateway(hop)));
     described.set_flags(rtnl_route_nh_get_flags(hop) & RTNH_F_ONLINK);
     std::array<char, IF_NAMESIZE> name{};
@@ -76,21 +81,10 @@ Result<Owned<nl_addr>> Destination(const types::Route& wanted, int family) {
   return netlink::ParseAddress(family == AF_INET6 ? "::/0" : "0.0.0.0/0", family);
 }
 
-Result<> AddRoute(nl_sock* socket, const types::Route& wanted) {
-  const int family = wanted.family() == types::v6 ? AF_INET6 : AF_INET;
-  Owned<rtnl_route> route(rtnl_route_alloc());
+Result<> AddNextHop(nl_sock* socket, const types::Route& wanted, int family, rtnl_route* route) {
   rtnl_nexthop* hop = rtnl_route_nh_alloc();
-  if (!route || hop == nullptr) {
-    if (hop != nullptr) rtnl_route_nh_free(hop);
-    return Fail(Code::kResourceExhausted, "no memory for a route");
-  }
-  rtnl_route_add_nexthop(route.get(), hop);
-  rtnl_route_set_family(route.get(), static_cast<uint8_t>(family));
-  rtnl_route_set_table(route.get(), RT_TABLE_MAIN);
-  rtnl_route_set_protocol(route.get(), RTPROT_BOOT);
-  rtnl_route_set_scope(route.get(), static_cast<uint8_t>(wanted.scope()));
-  const auto destination = TRY(Destination(wanted, family));
-  TRY(Check(rtnl_route_set_dst(route.get(), destination.get()), "destination {}", wanted.dest()));
+  if (hop == nullptr) return Fail(Code::kResourceExhausted, "no memory for a route");
+  rtnl_route_add_nexthop(route, hop);
   if (!wanted.device().empty()) {
     const auto link = TRY(netlink::LinkByName(socket, wanted.device()));
     rtnl_route_nh_set_ifindex(hop, rtnl_link_get_ifindex(link.get()));
@@ -99,13 +93,33 @@ Result<> AddRoute(nl_sock* socket, const types::Route& wanted) {
     const auto gateway = TRY(netlink::ParseAddress(wanted.gateway(), family));
     rtnl_route_nh_set_gateway(hop, gateway.get());
   }
+  if ((wanted.flags() & RTNH_F_ONLINK) != 0) rtnl_route_nh_set_flags(hop, RTNH_F_ONLINK);
+  return {};
+}
+
+Result<> AddRoute(nl_sock* socket, const types::Route& wanted) {
+  const int family = wanted.family() == types::v6 ? AF_INET6 : AF_INET;
+  const Owned<rtnl_route> route(rtnl_route_alloc());
+  if (!route) return Fail(Code::kResourceExhausted, "no memory for a route");
+  rtnl_route_set_family(route.get(), static_cast<uint8_t>(family));
+  rtnl_route_set_table(route.get(), RT_TABLE_MAIN);
+  rtnl_route_set_protocol(route.get(), RTPROT_BOOT);
+  rtnl_route_set_scope(route.get(), static_cast<uint8_t>(wanted.scope()));
+  const auto destination = TRY(Destination(wanted, family));
+  TRY(Check(rtnl_route_set_dst(route.get(), destination.get()), "destination {}", wanted.dest()));
+  if (wanted.type() == 0) {
+    TRY(AddNextHop(socket, wanted, family, route.get()));
+  } else if (IsRefusal(wanted.type())) {
+    rtnl_route_set_type(route.get(), static_cast<uint8_t>(wanted.type()));
+  } else {
+    return Fail(Code::kInvalidArgument, "{} is no type of route that can be added", wanted.type());
+  }
   if (!wanted.source().empty()) {
     const auto source = TRY(netlink::ParseAddress(wanted.source(), family));
     TRY(Check(rtnl_route_set_pref_src(route.get(), source.get()), "source {}", wanted.source()));
   }
   if (wanted.priority() != 0) rtnl_route_set_priority(route.get(), wanted.priority());
   if (wanted.mtu() != 0) rtnl_route_set_metric(route.get(), RTAX_MTU, wanted.mtu());
-  if ((wanted.flags() & RTNH_F_ONLINK) != 0) rtnl_route_nh_set_flags(hop, RTNH_F_ONLINK);
   return Check(rtnl_route_add(socket, route.get(), NLM_F_REPLACE), "the kernel refuses it");
 }
 
@@ -122,14 +136,21 @@ Result<grpc::Routes> ListRoutes() {
 Result<grpc::Routes> UpdateRoutes(const grpc::Routes& wanted) {
   const auto socket = TRY(netlink::Connect());
   const auto old = TRY(OurRoutes(socket.get()));
-  for (const auto& route : old) {
-    TRY(Check(rtnl_route_delete(socket.get(), route.get(), 0), "cannot remove the route to {}",
-              Text(rtnl_route_get_dst(route.get()))));
+  // Those that lead nowhere go last and come first: what they keep back never gets out by way of another.
+  for (const bool refusals : {false, true}) {
+    for (const auto& route : old) {
+      if (IsRefusal(rtnl_route_get_type(route.get())) != refusals) continue;
+      TRY(Check(rtnl_route_delete(socket.get(), route.get(), 0), "cannot remove the route to {}",
+                Text(rtnl_route_get_dst(route.get()))));
+    }
   }
-  // A gateway must be reachable when its route is added, so the routes without one come first.
-  for (const bool with_gateway : {false, true}) {
+  // A gateway must be reachable when its route is added, so the routes without one come before.
+  const auto turn_of = [](const types::Route& route) {
+    return route.type() != 0 ? 0 : route.gateway().empty() ? 1 : 2;
+  };
+  for (const int turn : {0, 1, 2}) {
     for (const types::Route& route : wanted.routes()) {
-      if (route.gateway().empty() == with_gateway) continue;
+      if (turn_of(route) != turn) continue;
       TRY(Context(AddRoute(socket.get(), route), "cannot add the route to {} by way of {} on {}",
                   route.dest().empty() ? "default" : route.dest(),
                   route.gateway().empty() ? "no gateway" : route.gateway(), route.device()));

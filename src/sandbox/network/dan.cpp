@@ -12,6 +12,7 @@
 #include <regex>
 
 #include "base/files.h"
+#include "base/log.h"
 
 namespace kata::sandbox::network {
 namespace {
@@ -59,7 +60,7 @@ Result<std::vector<const Json*>> ObjectsOf(const Json& object, const char* name,
 
 Result<std::string> InterfaceName(const Json& object, const char* key) {
   std::string name = TRY(TextOf(object, key));
-  if (name.empty() || name.size() >= IFNAMSIZ || name == "." || name == ".." ||
+  if (name.empty() || name.size() >= IFNAMSIZ || name == "." || name == ".." || name == "lo" ||
       std::any_of(name.begin(), name.end(), [](unsigned char c) { return c <= ' ' || c >= 0x7f || c == '/'; })) {
     return Fail(Code::kInvalidArgument, "{} is no name of an interface", key);
   }
@@ -207,7 +208,9 @@ Result<std::optional<Dan>> LoadDan(const std::string& folder, const std::string&
   if (!file && file.error().code() == Code::kNotFound) return std::nullopt;
   if (!file) return tl::unexpected<Error>(file.error());
   const std::string text = TRY(Context(ReadAll(file->get(), kMaxFile), "{}/{}", folder, name));
-  return TRY(Context(ParseDan(text), "{}/{}", folder, name));
+  Dan dan = TRY(Context(ParseDan(text), "{}/{}", folder, name));
+  if (dan.taps.empty()) log::Warn("{}/{} has no devices: the guest has loopback only", folder, name);
+  return dan;
 }
 
 }  // namespace kata::sandbox::network

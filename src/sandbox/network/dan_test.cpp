@@ -58,6 +58,7 @@ TEST(Dan, IsCheckedStrictly) {
       {"\"/run/netns/x\"", "\"netns/x\"", "netns is no absolute path"},
       {"\"/run/netns/x\"", "7", "netns is a number"},
       {"\"name\": \"eth0\"", "\"name\": \"a/b\"", "name is no name of an interface"},
+      {"\"name\": \"eth0\"", "\"name\": \"lo\"", "name is no name of an interface"},
       {"\"name\": \"eth0\"", "\"name\": \"sixteen-letters-\"", "name is no name of an interface"},
       {"02:00:00:00:00:31", "01:00:00:00:00:31", "guest_mac is no hardware address"},
       {"02:00:00:00:00:31", "02:00:00:00:31", "guest_mac is no hardware address"},
@@ -97,6 +98,10 @@ TEST(Dan, IsLookedForByTheSandboxsId) {
   EXPECT_FALSE(LoadDan(folder, "s1")->has_value());
   std::ofstream(folder + "/s1.json") << kGood;
   EXPECT_TRUE(LoadDan(folder, "s1")->has_value());
+  std::ofstream(folder + "/s1.json") << "{}";
+  ::testing::internal::CaptureStderr();
+  EXPECT_TRUE(LoadDan(folder, "s1")->has_value());
+  EXPECT_THAT(::testing::internal::GetCapturedStderr(), HasSubstr("/s1.json has no devices"));
   std::ofstream(folder + "/s1.json") << "{";
   EXPECT_THAT(LoadDan(folder, "s1").error().message(), HasSubstr("/s1.json: it is no JSON object"));
   EXPECT_TRUE(RemoveTree(folder));

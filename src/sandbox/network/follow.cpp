@@ -69,10 +69,20 @@ asio::awaitable<Result<>> Network::Reconcile() {
 
 asio::awaitable<Result<>> Network::ReconcileOnce() {
   CO_TRY_ASSIGN(const PodNetwork now, Look());
+  WarnOnce(now);
   co_await RemoveGone(now);
   CO_TRY(co_await PlugNew(now));
   CO_TRY(co_await TellAgent(now));
   co_return Result<>();
+}
+
+void Network::WarnOnce(const PodNetwork& now) {
+  std::set<std::string> warnings(now.unsupported.begin(), now.unsupported.end());
+  warnings.insert(now.losses.begin(), now.losses.end());
+  for (const std::string& warning : warnings) {
+    if (!warned_.contains(warning)) log::Warn("{}", warning);
+  }
+  warned_ = std::move(warnings);  // no more than there is now, however often it changes
 }
 
 asio::awaitable<void> Network::RemoveGone(PodNetwork now) {
@@ -99,9 +109,6 @@ asio::awaitable<void> Network::RemoveGone(PodNetwork now) {
 }
 
 asio::awaitable<Result<>> Network::PlugNew(PodNetwork now) {
-  for (const std::string& why : now.unsupported) {
-    if (warned_.insert(why).second) log::Warn("{}", why);
-  }
   for (const PodInterface& interface : now.interfaces) {
     if (cards_.contains(interface.index)) {
       const auto& attachment = cards_[interface.index].attachment;
@@ -138,8 +145,16 @@ asio::awaitable<Result<>> Network::PlugNew(PodNetwork now) {
 
 asio::awaitable<Result<>> Network::TellAgent(PodNetwork now) {
   const auto agent = agent_;
+  std::vector<PodInterface> interfaces = now.interfaces;
+  for (const auto& [index, card] : cards_) {
+    // Without an address it is no longer looked at, but the guest must lose those that it had.
+    PodInterface bare{.index = index};
+    if (card.told.empty() || now.Find(index) != nullptr || !bare.config.ParseFromString(card.told)) continue;
+    bare.config.clear_ipaddresses();
+    interfaces.push_back(std::move(bare));
+  }
   bool changed = false;
-  for (const PodInterface& interface : now.interfaces) {
+  for (const PodInterface& interface : interfaces) {
     const auto card = cards_.find(interface.index);
     if (card == cards_.end()) continue;
     types::Interface wanted = interface.config;

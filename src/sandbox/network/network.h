@@ -80,6 +80,7 @@ class Network : public std::enable_shared_from_this<Network> {
   static asio::awaitable<void> FollowEvents(std::shared_ptr<Network> self);
   asio::awaitable<Result<>> Reconcile();
   asio::awaitable<Result<>> ReconcileOnce();
+  void WarnOnce(const PodNetwork& now);
   asio::awaitable<void> RemoveGone(PodNetwork now);
   asio::awaitable<Result<>> PlugNew(PodNetwork now);
   asio::awaitable<Result<>> TellAgent(PodNetwork now);
@@ -93,7 +94,7 @@ class Network : public std::enable_shared_from_this<Network> {
   std::vector<hypervisor::NetworkDevice> devices_;
   std::map<int, Card> cards_;           // by the number of their interface
   std::map<int, std::string> refused_;  // interfaces that could not be attached, and why
-  std::set<std::string> warned_;        // what is unsupported and has been said
+  std::set<std::string> warned_;        // what is unsupported or lost, and has been said
   std::string told_routes_;
   std::string told_neighbors_;
   int next_id_ = 0;

@@ -131,6 +131,54 @@ TEST_F(NetworkTest, Scans) {
   EXPECT_EQ(now.neighbors.front().lladdr(), "02:00:00:00:00:07");
 }
 
+TEST_F(NetworkTest, RoutesThatLeadNowhere) {
+  Ip("route add unreachable 10.66.0.0/16");
+  Ip("route add prohibit 10.67.0.0/16 metric 5");
+  Ip("-6 route add blackhole fd66::/64");
+  Ip("route add throw 10.68.0.0/16");
+  const PodNetwork now = Look();
+  std::vector<std::string> routes;
+  for (const auto& route : now.routes) {
+    routes.push_back(fmt::format("{}|{}|{}|{}", route.type(), route.dest(), route.priority(), route.device()));
+  }
+  EXPECT_THAT(routes,
+              ::testing::UnorderedElementsAre("7|10.66.0.0/16|0|lo", "8|10.67.0.0/16|5|lo", "6|fd66::/64|1024|lo"));
+  EXPECT_THAT(now.losses, ElementsAre("the route to 10.68.0.0/16 is not in the guest: it is of the type throw"));
+}
+
+TEST_F(NetworkTest, WhatARouteLosesIsTold) {
+  Ip("route add 10.71.0.0/16 via 10.1.2.1 advmss 1000 mtu 1200");
+  Ip("route add default nexthop via 10.1.2.1 nexthop via 10.1.2.2");
+  const PodNetwork now = Look();
+  EXPECT_EQ(now.routes.size(), 2U);
+  EXPECT_THAT(now.losses,
+              ::testing::UnorderedElementsAre("the route to 10.71.0.0/16 is in the guest without its advmss 1000",
+                                              "the route to default has several next hops: the guest gets the first"));
+}
+
+TEST_F(NetworkTest, PeersOfAddresses) {
+  Ip("address flush dev eth0");
+  Ip("address add 10.178.0.1 peer 10.178.0.2 dev eth0");
+  Ip("address add 10.3.0.1 peer 10.4.0.2/24 dev eth0");
+  Ip("address add 10.4.0.9/16 dev eth0");
+  Ip("address add fd78::1 peer fd78::2 dev eth0 nodad");
+  Ip("route add default via 10.178.0.2");
+  const PodNetwork now = Look();
+  ASSERT_EQ(now.interfaces.size(), 1U);
+  std::vector<std::string> addresses;
+  for (const auto& address : now.interfaces.front().config.ipaddresses()) {
+    addresses.push_back(address.address() + "/" + address.mask());
+  }
+  EXPECT_THAT(addresses, ::testing::UnorderedElementsAre("10.178.0.1/32", "10.3.0.1/32", "10.4.0.9/16", "fd78::1/128"));
+  std::vector<std::string> routes;
+  for (const auto& route : now.routes) {
+    routes.push_back(fmt::format("{}|{}|{}|{}", route.dest(), route.gateway(), route.source(), route.scope()));
+  }
+  EXPECT_THAT(routes, ::testing::UnorderedElementsAre("10.178.0.2/32||10.178.0.1|253", "10.4.0.0/24||10.3.0.1|253",
+                                                      "fd78::2/128|||0", "|10.178.0.2||0"));
+  EXPECT_EQ(now.routes.back().gateway(), "10.178.0.2");
+}
+
 TEST_F(NetworkTest, KindsOfLinks) {
   Ip("link add mv0 link eth0 type macvlan mode bridge");
   Ip("link add mt0 link eth0 type macvtap mode bridge");

@@ -18,8 +18,6 @@
 #include <charconv>
 #include <cstring>
 
-#include "base/log.h"
-
 namespace kata::sandbox::network {
 namespace {
 
@@ -72,7 +70,9 @@ bool AddAddresses(nl_cache* addresses, rtnl_link* link, types::Interface& config
     types::IPAddress& added = *config.add_ipaddresses();
     added.set_family(FamilyOf(rtnl_addr_get_family(address)));
     added.set_address(WithoutPrefix(Text(local)));
-    added.set_mask(std::to_string(rtnl_addr_get_prefixlen(address)));
+    // The prefix of an IPv4 address with a peer is the peer's.
+    const bool alone = rtnl_addr_get_peer(address) != nullptr && added.family() == types::v4;
+    added.set_mask(alone ? "32" : std::to_string(rtnl_addr_get_prefixlen(address)));
   });
   return given;
 }
@@ -112,20 +112,63 @@ void AddLink(rtnl_link* link, nl_cache* addresses, PodNetwork& found) {
   found.interfaces.push_back(std::move(interface));
 }
 
-// What somebody has set: not what the kernel makes of the addresses, nor what it learns from routers, as the guest's
-// does by itself.
-bool Matters(rtnl_route* route) {
-  const int protocol = rtnl_route_get_protocol(route);
-  return rtnl_route_get_table(route) == RT_TABLE_MAIN && rtnl_route_get_type(route) == RTN_UNICAST &&
-         protocol != RTPROT_KERNEL && protocol != RTPROT_RA && protocol != RTPROT_REDIRECT &&
-         (rtnl_route_get_flags(route) & RTM_F_CLONED) == 0;
+// Whether the kernel has made it for the peer of an address: the guest, which is not told of peers, has to be given it.
+bool LeadsToPeer(rtnl_route* route, nl_cache* addresses) {
+  rtnl_nexthop* hop = rtnl_route_nexthop_n(route, 0);
+  nl_addr* destination = rtnl_route_get_dst(route);
+  if (hop == nullptr || destination == nullptr || nl_addr_get_prefixlen(destination) == 0) return false;
+  bool leads = false;
+  ForEach<rtnl_addr>(addresses, [&](rtnl_addr* address) {
+    nl_addr* peer = rtnl_addr_get_peer(address);
+    if (peer == nullptr || rtnl_addr_get_ifindex(address) != rtnl_route_nh_get_ifindex(hop) ||
+        nl_addr_get_family(peer) != nl_addr_get_family(destination) || nl_addr_cmp_prefix(destination, peer) != 0 ||
+        static_cast<int>(nl_addr_get_prefixlen(destination)) < rtnl_addr_get_prefixlen(address)) {
+      return;
+    }
+    // Of an IPv6 address' own prefix the guest's kernel makes the route, too.
+    nl_addr* local = rtnl_addr_get_local(address);
+    leads |= nl_addr_get_family(peer) == AF_INET || nl_addr_cmp_prefix(destination, local) != 0;
+  });
+  return leads;
 }
 
-void AddRoute(rtnl_route* route, PodNetwork& found) {
-  if (!Matters(route) || found.routes.size() >= kMaxRoutes) return;
+// What somebody has set: not what the kernel makes of the addresses, nor what it learns from routers, as the guest's
+// does by itself.
+bool Matters(rtnl_route* route, nl_cache* addresses) {
+  const int protocol = rtnl_route_get_protocol(route);
+  return rtnl_route_get_table(route) == RT_TABLE_MAIN && protocol != RTPROT_RA && protocol != RTPROT_REDIRECT &&
+         (rtnl_route_get_flags(route) & RTM_F_CLONED) == 0 &&
+         (protocol != RTPROT_KERNEL || (rtnl_route_get_type(route) == RTN_UNICAST && LeadsToPeer(route, addresses)));
+}
+
+// Where packets that follow it go; false: what it leads to is not in the guest.
+bool SetTarget(rtnl_route* route, const std::string& name, PodNetwork& found, types::Route& added) {
+  const uint8_t type = rtnl_route_get_type(route);
+  if (type == RTN_BLACKHOLE || type == RTN_UNREACHABLE || type == RTN_PROHIBIT) {
+    added.set_type(type);
+    added.set_device("lo");  // for an agent that does not know of types
+    return true;
+  }
+  if (type != RTN_UNICAST) {
+    std::array<char, 32> text{};
+    found.losses.push_back(fmt::format("the route to {} is not in the guest: it is of the type {}", name,
+                                       nl_rtntype2str(type, text.data(), text.size())));
+    return false;
+  }
   rtnl_nexthop* hop = rtnl_route_nexthop_n(route, 0);
   const PodInterface* interface = hop != nullptr ? found.Find(rtnl_route_nh_get_ifindex(hop)) : nullptr;
-  if (interface == nullptr) return;
+  if (interface == nullptr) return false;
+  added.set_device(interface->config.name());
+  added.set_gateway(WithoutPrefix(Text(rtnl_route_nh_get_gateway(hop))));
+  added.set_flags(rtnl_route_nh_get_flags(hop) & RTNH_F_ONLINK);
+  if (rtnl_route_get_nnexthops(route) > 1) {
+    found.losses.push_back(fmt::format("the route to {} has several next hops: the guest gets the first", name));
+  }
+  return true;
+}
+
+void AddRoute(rtnl_route* route, nl_cache* addresses, PodNetwork& found) {
+  if (!Matters(route, addresses) || found.routes.size() >= kMaxRoutes || found.losses.size() >= kMaxRoutes) return;
   types::Route added;
   added.set_family(FamilyOf(rtnl_route_get_family(route)));
   nl_addr* destination = rtnl_route_get_dst(route);
@@ -133,16 +176,15 @@ void AddRoute(rtnl_route* route, PodNetwork& found) {
     // With the prefix length always, which the text of a single host's address lacks.
     added.set_dest(fmt::format("{}/{}", WithoutPrefix(Text(destination)), nl_addr_get_prefixlen(destination)));
   }
-  added.set_device(interface->config.name());
-  added.set_gateway(WithoutPrefix(Text(rtnl_route_nh_get_gateway(hop))));
+  const std::string name = added.dest().empty() ? "default" : added.dest();
+  if (!SetTarget(route, name, found, added)) return;
   added.set_source(WithoutPrefix(Text(rtnl_route_get_pref_src(route))));
   added.set_scope(rtnl_route_get_scope(route));
-  added.set_flags(rtnl_route_nh_get_flags(hop) & RTNH_F_ONLINK);
   added.set_priority(rtnl_route_get_priority(route));
-  uint32_t mtu = 0;
-  if (rtnl_route_get_metric(route, RTAX_MTU, &mtu) == 0) added.set_mtu(mtu);
-  if (rtnl_route_get_nnexthops(route) > 1) {
-    log::Warn("the route to {} has several next hops: the guest gets the first", added.dest());
+  uint32_t value = 0;
+  if (rtnl_route_get_metric(route, RTAX_MTU, &value) == 0) added.set_mtu(value);
+  if (rtnl_route_get_metric(route, RTAX_ADVMSS, &value) == 0) {
+    found.losses.push_back(fmt::format("the route to {} is in the guest without its advmss {}", name, value));
   }
   found.routes.push_back(std::move(added));
 }
@@ -211,7 +253,7 @@ Result<PodNetwork> Scan(nl_sock* socket) {
   ForEach<rtnl_link>(links.get(), [&](rtnl_link* link) { AddLink(link, addresses.get(), found); });
   std::sort(found.interfaces.begin(), found.interfaces.end(),
             [](const PodInterface& a, const PodInterface& b) { return a.index < b.index; });
-  ForEach<rtnl_route>(routes.get(), [&](rtnl_route* route) { AddRoute(route, found); });
+  ForEach<rtnl_route>(routes.get(), [&](rtnl_route* route) { AddRoute(route, addresses.get(), found); });
   // On-link routes before those that need them to reach their gateway.
   std::stable_partition(found.routes.begin(), found.routes.end(),
                         [](const types::Route& route) { return route.gateway().empty(); });

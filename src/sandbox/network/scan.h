@@ -34,7 +34,8 @@ struct PodNetwork {
   std::vector<PodInterface> interfaces;       // those to be attached, in the order of their numbers
   std::vector<int> links;                     // all links that there are
   std::vector<std::string> unsupported;       // those that have addresses and cannot be attached: an error each
-  std::vector<types::Route> routes;           // of the main table, over the interfaces above
+  std::vector<types::Route> routes;           // of the main table, over the interfaces above or leading nowhere
+  std::vector<std::string> losses;            // what of the routes the guest does not get: a warning each
   std::vector<types::ARPNeighbor> neighbors;  // permanent ones
 
   const PodInterface* Find(int index) const;
