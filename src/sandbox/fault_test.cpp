@@ -189,6 +189,17 @@ TEST_F(FaultTest, AKillThatTheGuestDoesNotTake) {
   ExpectFailure(standin, "has not ended");
 }
 
+TEST_F(FaultTest, ASignalThatMeetsADyingMachine) {
+  FakeStandin standin = Running();
+  vm_->Die("QEMU crashed");
+  agent_.Disconnect();
+  // Whom it was for has gone: whoever stops containers is content with that.
+  auto killed = Kill(SIGTERM);
+  ASSERT_FALSE(killed);
+  EXPECT_EQ(killed.error().code(), Code::kNotFound);
+  ExpectFailure(standin, "QEMU crashed");
+}
+
 TEST_F(FaultTest, TheKernelPanicsWhileItBoots) {
   agent_.answers = false;
   Begin();

@@ -218,12 +218,12 @@ asio::awaitable<Result<wkt::Empty>> TaskService::Kill(task::KillRequest request)
   if (request.all()) target.exec.clear();
   if (request.signal() == SIGKILL) process->ExpectEnd();
   auto sent = co_await sandbox_->machine().agent()->SignalProcess(target, request.signal());
-  if (!sent && request.signal() == SIGKILL && sandbox_->machine().failed().happened()) {
-    // The machine's end is the end of all that ran in it.
-    co_await process->ended().Wait();
-    co_return wkt::Empty();
-  }
-  CO_TRY(sent);
+  if (sent) co_return wkt::Empty();
+  // Where the machine failed, that is the end of all that ran in it; known a moment after the call that did not arrive.
+  auto error = co_await sandbox_->machine().Explain(std::move(sent).error());
+  if (!sandbox_->machine().failed().happened()) co_return tl::unexpected<Error>(std::move(error));
+  co_await process->ended().Wait();
+  if (request.signal() != SIGKILL) co_return Fail(Code::kNotFound, "container not running");
   co_return wkt::Empty();
 }
 
