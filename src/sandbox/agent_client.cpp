@@ -96,10 +96,10 @@ asio::awaitable<Result<>> AgentClient::SetGuestDateTime() {
   return Do("SetGuestDateTime", std::move(request), timeout_);
 }
 
-asio::awaitable<Result<>> AgentClient::RemoveContainer(std::string container) {
+asio::awaitable<Result<>> AgentClient::RemoveContainer(std::string container, std::chrono::milliseconds timeout) {
   grpc::RemoveContainerRequest request;
   request.set_container_id(std::move(container));
-  return Do("RemoveContainer", std::move(request), timeout_);
+  return Do("RemoveContainer", std::move(request), timeout);
 }
 
 asio::awaitable<Result<>> AgentClient::SignalProcess(AgentProcess process, uint32_t signal) {

@@ -47,13 +47,13 @@ class AgentClient : public std::enable_shared_from_this<AgentClient> {
   asio::awaitable<Result<>> CreateSandbox(grpc::CreateSandboxRequest request, std::chrono::milliseconds timeout);
   asio::awaitable<Result<>> CreateContainer(grpc::CreateContainerRequest request, std::chrono::milliseconds timeout);
   asio::awaitable<Result<>> StartContainer(std::string container, std::chrono::milliseconds timeout);
+  asio::awaitable<Result<>> RemoveContainer(std::string container, std::chrono::milliseconds timeout);
   asio::awaitable<Result<>> ExecProcess(grpc::ExecProcessRequest request, std::chrono::milliseconds timeout);
   // No fault when it takes too long: the VM is about to be ended anyway.
   asio::awaitable<Result<>> DestroySandbox(std::chrono::milliseconds timeout);
 
   // Bounded by the client's time-out.
   asio::awaitable<Result<>> SetGuestDateTime();
-  asio::awaitable<Result<>> RemoveContainer(std::string container);
   asio::awaitable<Result<>> SignalProcess(AgentProcess process, uint32_t signal);
   asio::awaitable<Result<>> PauseContainer(std::string container);
   asio::awaitable<Result<>> ResumeContainer(std::string container);

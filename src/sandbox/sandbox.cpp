@@ -16,6 +16,10 @@ namespace {
 
 // How long the end of a sandbox waits for the statuses of execs that must have ended.
 constexpr std::chrono::milliseconds kExecEndDelay{1000};
+// Of one container. The agent itself gives up after 30 s.
+constexpr std::chrono::milliseconds kRemoveTime{35000};
+// The same, and what is for its disks is written back.
+constexpr std::chrono::milliseconds kWriteBackTime{120000};
 
 }  // namespace
 
@@ -187,7 +191,9 @@ asio::awaitable<void> Sandbox::RemoveContainer(std::shared_ptr<Container> contai
   containers_.erase(container->id);
   // With the last one the whole machine goes, which is quicker.
   if (!ending()) {
-    auto removed = co_await machine().agent()->RemoveContainer(container->id);
+    const bool has_disks = container->disks && !container->disks->empty();
+    const auto timeout = machine().Scaled(has_disks ? kWriteBackTime : kRemoveTime);
+    auto removed = co_await machine().agent()->RemoveContainer(container->id, timeout);
     if (!removed) log::Warn("the agent cannot remove {}: {}", container->id, removed.error().message());
     co_await Unshare(container);
     growth_->Forget(container->id);
