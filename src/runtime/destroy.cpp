@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/destroy.h"
 
-#include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
@@ -49,17 +48,6 @@ void EndSandbox(const Record& record) {
   sandbox::EndProcess(record.state.standin, kEndTime);
 }
 
-void RunPoststop(const Record& record) {
-  const auto text = ReadSpecCopy(record.directory.get());
-  if (!text) return;  // the maker died before there was anything to stop
-  const auto spec = oci::ParseSpec(*text);
-  if (!spec || spec->hooks().poststop().empty()) return;
-  const auto bundle = Open(record.state.bundle, O_PATH | O_DIRECTORY);
-  sandbox::RunHooksLenient("poststop", spec->hooks().poststop(),
-                           {.state = sandbox::HookState(record.state, sandbox::Status::kStopped),
-                            .working_directory = bundle ? bundle->get() : -1});
-}
-
 // Of several deletes one gets the lock; the others find that the folder under the name is gone, or another.
 Result<> Lock(const std::string& root, const Record& record) {
   if (flock(record.directory.get(), LOCK_EX) != 0) return FailErrno("cannot lock {}/{}", root, record.id);
@@ -90,7 +78,10 @@ Result<> Destroy(const std::string& root, Record record) {
   EndSandbox(record);
   // What the sandbox process would have taken back itself, had it not been killed.
   sandbox::network::RemoveLeftoversAt(record.state.network, record.id);
-  RunPoststop(record);
+  // No copy: the maker died before there was anything to stop.
+  const auto text = ReadSpecCopy(record.directory.get());
+  const auto spec = text ? oci::ParseSpec(*text) : tl::unexpected<Error>(text.error());
+  if (spec) sandbox::RunPoststop(record.state, *spec);
   sandbox::RemoveCgroups(record.state.cgroup_paths);
   return Context(RemoveDirectory(root, record.id), "cannot remove the container's folder");
 }

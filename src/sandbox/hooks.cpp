@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sandbox/hooks.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/mman.h>
 
@@ -120,6 +121,14 @@ void RunHooksLenient(const char* kind, const HookList& hooks, const HookContext&
       log::Warn("error running {} hook #{}: {}", kind, i, run.error().message());
     }
   }
+}
+
+void RunPoststop(const State& state, const grpc::Spec& spec) {
+  if (spec.hooks().poststop().empty()) return;
+  const auto bundle = Open(state.bundle, O_PATH | O_DIRECTORY);
+  const int folder = bundle ? bundle->get() : -1;
+  RunHooksLenient("poststop", spec.hooks().poststop(),
+                  {.state = HookState(state, Status::kStopped), .working_directory = folder});
 }
 
 }  // namespace kata::sandbox

@@ -53,5 +53,7 @@ Result<> RunHooks(const char* kind, const HookList& hooks, const HookContext& co
 
 // Runs all of them; failures are logged and no more, as the runtime-spec says of poststop.
 void RunHooksLenient(const char* kind, const HookList& hooks, const HookContext& context);
+// The poststop hooks of a spec for a container that is no more, in its bundle if that still exists.
+void RunPoststop(const State& state, const grpc::Spec& spec);
 
 }  // namespace kata::sandbox

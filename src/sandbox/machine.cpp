@@ -22,8 +22,6 @@ using std::chrono::seconds;
 // Of a call that only touches the guest's memory.
 constexpr milliseconds kCallTimeout = seconds(10);
 constexpr milliseconds kDestroyTimeout = seconds(1);
-// What containers have written to disks is in the guest's memory until then.
-constexpr milliseconds kWriteBackTimeout = seconds(60);
 // When one part dies the others follow; this long is waited to see which was first.
 constexpr milliseconds kCauseDelay{300};
 constexpr milliseconds kExplainDelay = seconds(2);
@@ -269,7 +267,7 @@ asio::awaitable<void> Machine::Stop(bool graceful, bool has_disks) {
   bool ask = graceful && agent_ && settled_.happened() && !faulted_;
   stopped_.Happen();
   if (ask) {
-    auto destroyed = co_await agent_->DestroySandbox(Scaled(has_disks ? kWriteBackTimeout : kDestroyTimeout));
+    auto destroyed = co_await agent_->DestroySandbox(Scaled(has_disks ? kWriteBackTime : kDestroyTimeout));
     if (!destroyed) log::Debug("the agent did not end the sandbox: {}", destroyed.error().message());
   }
   parts_.hypervisor->Kill();

@@ -18,8 +18,6 @@ namespace {
 constexpr std::chrono::milliseconds kExecEndDelay{1000};
 // Of one container. The agent itself gives up after 30 s.
 constexpr std::chrono::milliseconds kRemoveTime{35000};
-// The same, and what is for its disks is written back.
-constexpr std::chrono::milliseconds kWriteBackTime{120000};
 
 }  // namespace
 

@@ -21,7 +21,6 @@ TEST(Arguments, AreReadAsGoReadsThem) {
   ASSERT_TRUE(remove) << remove.error().message();
   EXPECT_EQ(remove->action, Action::kDelete);
   EXPECT_EQ(remove->id, "x");
-  EXPECT_EQ(remove->action, Action::kDelete);
   EXPECT_FALSE(remove->debug);
   EXPECT_EQ(ParseArguments({"-v"})->action, Action::kVersion);
   EXPECT_EQ(ParseArguments({"-namespace", "n", "-id", "x"})->action, Action::kServe);

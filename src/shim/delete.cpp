@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
@@ -69,16 +68,6 @@ bool AskToEnd(const std::string& path, const std::string& id) {
   return answered;
 }
 
-// Of the container that the sandbox began with.
-void RunPoststop(const sandbox::State& state, const grpc::Spec& spec) {
-  if (spec.hooks().poststop().empty()) return;
-  const auto bundle = Open(state.bundle, O_PATH | O_DIRECTORY);
-  const int folder = bundle ? bundle->get() : -1;
-  sandbox::RunHooksLenient(
-      "poststop", spec.hooks().poststop(),
-      {.state = sandbox::HookState(state, sandbox::Status::kStopped), .working_directory = folder});
-}
-
 void EndLeftovers(int directory, const sandbox::State& state, bool heard) {
   sandbox::EndProcess(state.sandbox, heard ? kEndTime : milliseconds(0));
   // One that has ended in order has taken its record away, the last thing that it does.
@@ -88,7 +77,8 @@ void EndLeftovers(int directory, const sandbox::State& state, bool heard) {
   sandbox::network::RemoveLeftoversAt(state.network, state.id);
   const auto text = ReadFile(state.bundle + "/config.json", oci::kMaxSpecBytes);
   const auto spec = text ? oci::ParseSpec(*text) : tl::unexpected<Error>(text.error());
-  if (spec && unclean) RunPoststop(state, *spec);
+  // Of the container that the sandbox began with.
+  if (spec && unclean) sandbox::RunPoststop(state, *spec);
   sandbox::RemoveCgroups(state.cgroup_paths);
 }
 
