@@ -3,6 +3,7 @@
 #pragma once
 
 #include <google/protobuf/message_lite.h>
+#include <sys/socket.h>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -67,5 +68,9 @@ asio::awaitable<void> ServeUnix(UniqueFd listener, const MethodTable& table);
 Result<UniqueFd> ConnectUnix(int dirfd, const std::string& name);
 // The same for a trusted absolute path.
 Result<UniqueFd> ConnectUnixPath(const std::string& path);
+
+// Whose the other end of a connection is (SO_PEERCRED, unix(7)): of an accepted one who connected, of a connected one
+// who called listen(2) last.
+Result<ucred> PeerOf(int connection);
 
 }  // namespace kata::rpc

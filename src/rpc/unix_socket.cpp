@@ -39,10 +39,8 @@ Result<UniqueFd> NewSocket() {
 }
 
 bool PeerAllowed(int fd) {
-  ucred peer{};
-  socklen_t length = sizeof peer;
-  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return false;
-  return peer.uid == 0 || peer.uid == geteuid();
+  const auto peer = PeerOf(fd);
+  return peer && (peer->uid == 0 || peer->uid == geteuid());
 }
 
 asio::awaitable<void> ServeOne(UniqueFd fd, const MethodTable& table) {
@@ -98,6 +96,13 @@ Result<UniqueFd> ConnectUnixPath(const std::string& path) {
   if (slash == std::string::npos) return Fail(Code::kInvalidArgument, "{} is no absolute path", path);
   const UniqueFd folder = TRY(Open(path.substr(0, slash + 1), O_PATH | O_DIRECTORY));
   return ConnectUnix(folder.get(), path.substr(slash + 1));
+}
+
+Result<ucred> PeerOf(int connection) {
+  ucred peer{};
+  socklen_t length = sizeof peer;
+  if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return FailErrno("SO_PEERCRED");
+  return peer;
 }
 
 }  // namespace kata::rpc

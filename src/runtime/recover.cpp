@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/recover.h"
 
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -29,11 +28,9 @@ constexpr std::chrono::milliseconds kAnswerTime{1000};
 std::optional<pid_t> Listener(int directory) {
   const auto connection = rpc::ConnectUnix(directory, sandbox::kTaskSocket);
   if (!connection) return std::nullopt;
-  ucred peer{};
-  socklen_t length = sizeof peer;
-  if (getsockopt(connection->get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return std::nullopt;
-  if (peer.pid <= 0 || peer.uid != geteuid()) return std::nullopt;
-  return peer.pid;
+  const auto peer = rpc::PeerOf(connection->get());
+  if (!peer || peer->pid <= 0 || peer->uid != geteuid()) return std::nullopt;
+  return peer->pid;
 }
 
 // The command line of a process, when it is that of the sandbox process of this id.

@@ -16,6 +16,7 @@
 
 #include "base/files.h"
 #include "base/log.h"
+#include "rpc/server.h"
 
 namespace kata::sandbox {
 namespace {
@@ -28,10 +29,8 @@ constexpr std::chrono::seconds kUnclaimed{30};
 constexpr size_t kMaxUnclaimed = 256;
 
 bool IsAllowed(int connection) {
-  ucred peer{};
-  socklen_t length = sizeof(peer);
-  if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return false;
-  return peer.uid == 0 || peer.uid == geteuid();
+  const auto peer = rpc::PeerOf(connection);
+  return peer && (peer->uid == 0 || peer->uid == geteuid());
 }
 
 // A packet and the descriptors with it. An empty packet is the end.

@@ -56,15 +56,18 @@ asio::awaitable<void> CallShutdown(std::shared_ptr<rpc::Client> client, std::str
 }
 
 // containerd 1.6 calls this action also for a shim that is just ending by itself. Returns whether it heard; then it has
-// ended, or has had the time for it.
+// ended, or has had the time for it. One that has no record yet is found by its socket alone.
 bool AskToEnd(const std::string& path, const std::string& id) {
   auto socket = rpc::ConnectUnixPath(path);
   if (!socket) return false;
+  const auto peer = rpc::PeerOf(socket->get());
+  const auto shim = peer ? sandbox::IdentifyProcess(peer->pid) : tl::unexpected<Error>(peer.error());
   asio::io_context io(1);
   bool answered = false;
   auto client = rpc::Client::Create(io.get_executor(), *std::move(socket));
   asio::co_spawn(io, CallShutdown(client, id, answered), [&io](std::exception_ptr) { io.stop(); });
   io.run_for(kEndTime);
+  if (shim) sandbox::EndProcess(*shim, answered ? kEndTime : milliseconds(0));
   return answered;
 }
 

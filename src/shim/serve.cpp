@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -81,6 +82,8 @@ Result<> RunShim(const Arguments& arguments, ShimParts parts, UniqueFd listener,
   signals.async_wait([&](boost::system::error_code error, int) {
     if (!error) service.RequestEnd();
   });
+  // Again, after `start`: by a connection's credentials, those of who listens, `delete` finds this process.
+  if (listen(listener.get(), SOMAXCONN) != 0) return FailErrno("cannot listen");
   asio::co_spawn(io, rpc::ServeUnix(std::move(listener), service.table()), asio::detached);
   asio::co_spawn(io, Live(io, service, publisher), asio::detached);
   TRY(WriteAll(ready.get(), std::string_view(&sandbox::kReady, 1)));

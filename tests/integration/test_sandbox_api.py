@@ -66,12 +66,14 @@ class SandboxTest(harness.Case):
     def test_another_folder_for_the_sockets(self):
         folder = tempfile.mkdtemp(prefix=leaks.TAG, dir="/run")
         self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
-        for moment in ("before there is a sandbox", "in order", "killed"):
+        for moment in ("before there is a sandbox", "hung before there is one", "in order", "killed"):
             with self.subTest(moment):
                 client = self.start(folder)
                 self.assertEqual(len(os.listdir(folder)), 1)
                 pid = int((self.pod.bundle / "shim.pid").read_text())
-                if moment != "before there is a sandbox":
+                if moment == "hung before there is one":
+                    os.kill(pid, signal.SIGSTOP)
+                if moment in ("in order", "killed"):
                     self.sandbox_call(client, "CreateSandbox", bundle_path=str(self.pod.bundle))
                     self.sandbox_call(client, "StartSandbox")
                     refused = subprocess.run([harness.RUNTIME, "delete", "--force", self.pod.id], capture_output=True)
