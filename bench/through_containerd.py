@@ -112,13 +112,8 @@ class Bench(cri.CriCase):
         while not log.exists() or log.stat().st_size == 0:
             time.sleep(0.001)
         first = time.perf_counter() - start
-        self.end_pod(pod)
+        self.end_pod(pod[0])
         return first, time.perf_counter() - start
-
-    def end_pod(self, pod):
-        self.call("StopPodSandbox", pod_sandbox_id=pod[0])
-        self.call("RemovePodSandbox", pod_sandbox_id=pod[0])
-        self.pods.remove(pod[0])
 
     def network(self, runtime):
         """Two pods on the bridge: what ping and iperf3 say."""
@@ -139,8 +134,8 @@ class Bench(cri.CriCase):
         for what, flags in (("to the server", ""), ("from the server", "-R")):
             report = json.loads(self.checked(self.exec_sync(container, f"iperf3 -J -t 4 {flags} -c {address}")).out)
             rows[f"iperf3, TCP {what}, Mbit/s"] = report["end"]["sum_received"]["bits_per_second"] / 1e6
-        self.end_pod(client)
-        self.end_pod(server)
+        self.end_pod(client[0])
+        self.end_pod(server[0])
         return rows
 
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // kata-agent: PID 1 of the guest, which makes containers there for the host.
 #include <malloc.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -91,6 +92,13 @@ asio::awaitable<void> EndWithSandbox(Sandbox& sandbox) {
   End(0);
 }
 
+// sched(7): waking up, the agent does not interrupt a process that is just filling a pipe for it, and finds more there;
+// it still has its share of a busy processor. Containers' processes do not keep it, see ApplyAttributes.
+void LetOthersFinish() {
+  const sched_param none{};
+  ::sched_setscheduler(0, SCHED_BATCH, &none);
+}
+
 int AgentMain() {
   TuneMemory();
   // Containers' processes begin as copies of this one, and their first moments are nobody's to look into either.
@@ -100,6 +108,7 @@ int AgentMain() {
   log::Info("kata-agent {} begins", KATA_VERSION);
   if (::getpid() == 1) SetUpGuest();
   ::signal(SIGPIPE, SIG_IGN);
+  LetOthersFinish();
   const Options options = ReadOptions();
   auto root = GuestDir::Open(kGuestFolder);
   if (!root) {

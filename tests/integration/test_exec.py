@@ -23,6 +23,12 @@ class FlagsTest(SharedCase):
         self.assertIn("TWO=a b=c", lines)
         self.assertIn("FROM_SPEC=new", lines)
 
+    def test_scheduled_as_usual(self):
+        """The container as well, whatever the agent is."""
+        for process in ("1", "self"):
+            fields = self.shared.exec("/bin/cat", f"/proc/{process}/stat").out.rsplit(")", 1)[1].split()
+            self.assertEqual((fields[16], fields[38]), ("0", "0"), "nice and SCHED_OTHER")
+
     def test_cwd(self):
         self.assert_run(self.shared.exec("/bin/pwd", flags=("--cwd", "/tmp")), 0, "/tmp\n")
 

@@ -107,9 +107,7 @@ class PodTest(CriCase, StayMixin):
         pod, _ = self.run_pod(config=config)
         state = json.loads(pathlib.Path("/run/kata", pod, "state.json").read_text())
         self.assert_all_in(state, f"{parent}/kata_{pod}")
-        self.call("StopPodSandbox", pod_sandbox_id=pod)
-        self.call("RemovePodSandbox", pod_sandbox_id=pod)
-        self.pods.remove(pod)
+        self.end_pod(pod)
         harness.wait_for(lambda: not folders(parent), "also the parent, which the shim has made")
 
 

@@ -128,7 +128,10 @@ Result<> ApplyAttributes(pid_t pid, int pidfd, const grpc::Process& process) {
   TRY(SetOomScore(pid, pidfd, process.oomscoreadj()));
   TRY(SetLimits(pid, process));
   if (process.has_iopriority()) TRY(SetIoPriority(pid, process.iopriority()));
-  if (process.has_scheduler()) TRY(SetScheduler(pid, process.scheduler()));
+  if (process.has_scheduler()) return SetScheduler(pid, process.scheduler());
+  // Not the agent's, which it has inherited.
+  const sched_param none{};
+  if (sched_setscheduler(pid, SCHED_OTHER, &none) != 0) return FailErrno("cannot set the scheduling policy");
   return {};
 }
 
