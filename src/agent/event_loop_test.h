@@ -12,7 +12,7 @@
 #include <optional>
 #include <utility>
 
-#include "agent/event.h"
+#include "agent/condition.h"
 
 namespace kata::agent {
 

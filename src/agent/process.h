@@ -9,8 +9,8 @@
 #include <optional>
 #include <string>
 
+#include "agent/condition.h"
 #include "agent/container/container.h"
-#include "agent/event.h"
 #include "agent/stream.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
@@ -61,7 +61,7 @@ class Process : public std::enable_shared_from_this<Process> {
 
   pid_t pid_;
   UniqueFd pidfd_;
-  Event ended_;
+  Condition ended_;
   std::optional<int> status_;
   bool answered_ = false;
   std::shared_ptr<InputStream> stdin_;

@@ -12,13 +12,14 @@
 #include <string>
 #include <vector>
 
+#include "agent/condition.h"
 #include "agent/container/container.h"
-#include "agent/event.h"
 #include "agent/namespaces.h"
 #include "agent/options.h"
 #include "agent/process.h"
 #include "agent/storage/guest_dir.h"
 #include "agent/storage/storage.h"
+#include "base/lock.h"
 #include "base/result.h"
 
 namespace kata::agent {
@@ -86,8 +87,8 @@ class Sandbox {
   SharedNamespaces namespaces_;
   std::map<std::string, std::shared_ptr<ContainerEntry>> containers_;
   std::deque<std::string> ooms_;
-  Event oom_;
-  Event destruction_;
+  Condition oom_;
+  Condition destruction_;
   bool destroying_ = false;  // no new containers
   bool destroyed_ = false;
   bool watching_ = false;  // WatchStorages runs

@@ -6,16 +6,19 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <cstddef>
 #include <memory>
 #include <string>
 
-#include "agent/event.h"
+#include "base/lock.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "rpc/payload.h"
 
 namespace kata::agent {
+
+namespace asio = boost::asio;
 
 // The most bytes that one Read answers.
 inline constexpr size_t kMaxRead = 256U << 10U;

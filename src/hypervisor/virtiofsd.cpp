@@ -12,10 +12,10 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <string_view>
 
 #include "base/files.h"
+#include "base/process_table.h"
 #include "config/virtiofsd_arguments.h"
 #include "hypervisor/capped_log.h"
 
@@ -72,10 +72,8 @@ Result<Listener> Listen(int directory) {
 
 // The process that the daemon keeps in its pid namespace, or -1.
 pid_t InnerProcess(pid_t outer) {
-  const auto children = ReadFile(fmt::format("/proc/{}/task/{}/children", outer, outer));
-  pid_t pid = -1;
-  if (children) std::from_chars(children->data(), children->data() + children->size(), pid);
-  return pid;
+  const std::vector<pid_t> children = ChildrenOf(outer);
+  return children.empty() ? -1 : children.front();
 }
 
 }  // namespace

@@ -18,6 +18,7 @@
 #include <cstdlib>
 
 #include "base/files.h"
+#include "base/process_table.h"
 
 namespace kata::hypervisor {
 namespace {
@@ -37,8 +38,8 @@ bool Answers(const Virtiofsd& daemon) {
 }
 
 pid_t ChildOf(pid_t pid) {
-  const auto text = ReadFile(fmt::format("/proc/{}/task/{}/children", pid, pid));
-  return text && !text->empty() ? std::stoi(*text) : -1;
+  const std::vector<pid_t> children = ChildrenOf(pid);
+  return children.empty() ? -1 : children.front();
 }
 
 UniqueFd PidFd(pid_t pid) { return UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0))); }

@@ -246,7 +246,7 @@ std::string SandboxFailure(int directory) {
     if (!state) return "";
     if (!state->failure.empty()) return state->failure;
     if (state->status == sandbox::Status::kStopped) return "";
-    if (!sandbox::IsAlive(state->sandbox)) {
+    if (!IsAlive(state->sandbox)) {
       const std::string tail = LogTail(directory);
       return "the sandbox process ended unexpectedly" + (tail.empty() ? "" : "; the end of its log:\n" + tail);
     }

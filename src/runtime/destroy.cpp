@@ -29,7 +29,7 @@ constexpr milliseconds kWriteBackTime{60000};
 
 void EndSandbox(const Record& record) {
   milliseconds patience{0};
-  if (sandbox::IsAlive(record.state.sandbox)) {
+  if (IsAlive(record.state.sandbox)) {
     if (auto task = Task::Connect(record.directory.get())) {
       containerd::task::v2::ShutdownRequest request;
       request.set_id(record.id);
@@ -41,11 +41,11 @@ void EndSandbox(const Record& record) {
       }
     }
   }
-  sandbox::EndProcess(record.state.sandbox, patience);
+  EndProcess(record.state.sandbox, patience);
   // They got a signal when their parent died, but a delete must not return before they are gone.
-  for (const sandbox::ProcessRef& helper : record.state.helpers) sandbox::EndProcess(helper, patience);
+  for (const ProcessRef& helper : record.state.helpers) EndProcess(helper, patience);
   // It learns of the end through its connection and still passes the status on.
-  sandbox::EndProcess(record.state.standin, kEndTime);
+  EndProcess(record.state.standin, kEndTime);
 }
 
 // Of several deletes one gets the lock; the others find that the folder under the name is gone, or another.
@@ -70,7 +70,7 @@ Result<> Destroy(const std::string& root, Record record) {
   // Read again: the sandbox process may have started helpers since.
   if (auto state = sandbox::LoadState(record.directory.get())) record.state = std::move(*state);
   if (record.state.sandbox.pid <= 0) RecoverState(record.id, record.directory.get(), record.state);
-  if (!record.state.socket.empty() && sandbox::IsAlive(record.state.sandbox)) {
+  if (!record.state.socket.empty() && IsAlive(record.state.sandbox)) {
     return Fail(Code::kFailedPrecondition,
                 "{} is a sandbox of containerd's, whose shim serves {}: it goes when containerd deletes it", record.id,
                 record.state.socket);

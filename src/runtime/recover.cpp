@@ -4,12 +4,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 #include <vector>
 
 #include "base/files.h"
 #include "base/log.h"
+#include "base/process_table.h"
 #include "oci/parse.h"
 #include "protocol/shim.pb.h"
 #include "rpc/server.h"
@@ -49,18 +49,12 @@ std::optional<sandbox::SandboxOptions> OptionsOf(pid_t pid, const std::string& i
 }
 
 // VMM and virtiofsd.
-std::vector<sandbox::ProcessRef> ChildrenOf(pid_t pid) {
-  std::vector<sandbox::ProcessRef> children;
-  const auto text = ReadFile(fmt::format("/proc/{0}/task/{0}/children", pid));
-  if (!text) return children;
-  const char* at = text->data();
-  const char* end = at + text->size();
-  while (at < end) {
-    pid_t child = 0;
-    at = std::from_chars(at, end, child).ptr + 1;  // behind each number stands a space
-    if (auto identified = sandbox::IdentifyProcess(child)) children.push_back(*identified);
+std::vector<ProcessRef> HelpersOf(pid_t pid) {
+  std::vector<ProcessRef> helpers;
+  for (const pid_t child : ChildrenOf(pid)) {
+    if (auto helper = IdentifyProcess(child)) helpers.push_back(*helper);
   }
-  return children;
+  return helpers;
 }
 
 sandbox::Status StatusOf(containerd::v1::types::Status status) {
@@ -87,7 +81,7 @@ void AskSandbox(const std::string& id, int directory, sandbox::State& state) {
   const auto reply = task->Call<containerd::task::v2::StateResponse>("State", request, kAnswerTime);
   if (!reply) return;
   state.status = StatusOf(reply->status());
-  if (auto standin = sandbox::IdentifyProcess(static_cast<pid_t>(reply->pid()))) state.standin = *standin;
+  if (auto standin = IdentifyProcess(static_cast<pid_t>(reply->pid()))) state.standin = *standin;
 }
 
 std::vector<std::string> CgroupsOfSpec(const grpc::Spec& spec, const std::string& id) {
@@ -110,7 +104,7 @@ void RecoverState(const std::string& id, int directory, sandbox::State& state) {
 
   const std::optional<pid_t> pid = Listener(directory);
   // Identified first: what is then seen in /proc is this very process's, or EndProcess will find it gone.
-  const auto process = pid ? sandbox::IdentifyProcess(*pid) : Fail(Code::kNotFound, "");
+  const auto process = pid ? IdentifyProcess(*pid) : Fail(Code::kNotFound, "");
   const auto options = process ? OptionsOf(*pid, id) : std::nullopt;
   if (!options) {
     if (spec && state.cgroup_paths.empty()) state.cgroup_paths = CgroupsOfSpec(*spec, id);
@@ -118,7 +112,7 @@ void RecoverState(const std::string& id, int directory, sandbox::State& state) {
   }
   log::Debug("the record of {} says nothing of its sandbox process: it is process {}", id, *pid);
   state.sandbox = *process;
-  state.helpers = ChildrenOf(*pid);
+  state.helpers = HelpersOf(*pid);
   AskSandbox(id, directory, state);
   if (state.bundle.empty()) state.bundle = options->bundle;
   if (state.cgroup_paths.empty()) state.cgroup_paths = options->cgroup_paths;

@@ -15,7 +15,7 @@ Record Running() {
   record.state.id = "c1";
   record.state.oci_version = "1.0.2-dev";
   record.state.status = sandbox::Status::kRunning;
-  record.state.sandbox = *sandbox::IdentifyProcess(getpid());
+  record.state.sandbox = *IdentifyProcess(getpid());
   record.state.standin.pid = 4711;
   record.state.bundle = "/b";
   record.state.rootfs = "/b/rootfs";

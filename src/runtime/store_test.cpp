@@ -105,9 +105,9 @@ TEST_F(Store, DestroyEndsWhatIsLeftOfTheSandbox) {
   ASSERT_TRUE(sandbox_process && helper && standin);
   sandbox::State state;
   state.status = sandbox::Status::kRunning;
-  state.sandbox = *sandbox::IdentifyProcess(sandbox_process->pid());
-  state.helpers = {*sandbox::IdentifyProcess(helper->pid())};
-  state.standin = *sandbox::IdentifyProcess(standin->pid());
+  state.sandbox = *IdentifyProcess(sandbox_process->pid());
+  state.helpers = {*IdentifyProcess(helper->pid())};
+  state.standin = *IdentifyProcess(standin->pid());
   Make("c1", state);
   auto gone = Destroy(root_, *FindContainer(root_, "c1"));
   ASSERT_TRUE(gone) << gone.error().message();
@@ -126,12 +126,12 @@ TEST_F(Store, DestroyKillsNoStrangerWithTheSamePid) {
   ASSERT_TRUE(stranger);
   sandbox::State state;
   state.status = sandbox::Status::kRunning;
-  state.sandbox = *sandbox::IdentifyProcess(stranger->pid());
+  state.sandbox = *IdentifyProcess(stranger->pid());
   state.sandbox.start_time += 1;
   state.standin = state.sandbox;
   Make("c1", state);
   ASSERT_TRUE(Destroy(root_, *FindContainer(root_, "c1")));
-  EXPECT_TRUE(sandbox::IdentifyProcess(stranger->pid()));
+  EXPECT_TRUE(IdentifyProcess(stranger->pid()));
 }
 
 TEST_F(Store, DestroyWithoutAUsableRecordSparesAStrangerAtTheSocket) {

@@ -9,11 +9,11 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <cstdlib>
 #include <utility>
 
 #include "base/files.h"
 #include "base/log.h"
+#include "base/process_table.h"
 #include "oci/pod.h"
 #include "rpc/server.h"
 #include "sandbox/host_cgroups.h"
@@ -199,10 +199,10 @@ Result<std::shared_ptr<Sandbox>> StartSandbox(const asio::any_io_executor& execu
 
 void EndOrphans() {
   while (true) {
-    auto children = ReadFile(fmt::format("/proc/self/task/{}/children", getpid()));
-    if (!children || children->empty()) return;
-    pid_t child = static_cast<pid_t>(std::strtol(children->c_str(), nullptr, 10));
-    if (child <= 0 || kill(child, SIGKILL) != 0 || waitpid(child, nullptr, 0) < 0) return;
+    const std::vector<pid_t> children = ChildrenOf(getpid());
+    if (children.empty()) return;
+    const pid_t child = children.front();
+    if (kill(child, SIGKILL) != 0 || waitpid(child, nullptr, 0) < 0) return;
   }
 }
 

@@ -28,7 +28,7 @@ void WarnOfKept(const Error& error) {
 }  // namespace
 
 Growth::Growth(std::shared_ptr<Machine> machine, GrowthRules rules)
-    : machine_(std::move(machine)), rules_(std::move(rules)), idle_(machine_->executor()) {}
+    : machine_(std::move(machine)), rules_(std::move(rules)), lock_(machine_->executor()) {}
 
 Result<> Growth::CheckFixed(const grpc::LinuxResources& resources) const {
   const uint64_t has = machine_->size().memory_mib;
@@ -108,7 +108,7 @@ Result<VmSize> Growth::Target(const Demand& sum) const {
 }
 
 asio::awaitable<Result<>> Growth::Grow() {
-  co_await Lock();
+  const auto guard = co_await lock_.Acquire();
   const auto began = std::chrono::steady_clock::now();
   if (!now_) now_ = machine_->size();
   const VmSize before = *now_;
@@ -121,7 +121,6 @@ asio::awaitable<Result<>> Growth::Grow() {
     log::Info("the VM has grown from {} vCPUs and {} MiB to {} vCPUs and {} MiB in {} ms", before.vcpus,
               before.memory_mib, now_->vcpus, now_->memory_mib, Milliseconds(began));
   }
-  Unlock();
   co_return grown;
 }
 
@@ -175,7 +174,7 @@ void Growth::ShrinkAside() {
 }
 
 asio::awaitable<void> Growth::Shrink(std::shared_ptr<Growth> self) {
-  co_await self->Lock();
+  const auto guard = co_await self->lock_.Acquire();
   VmSize& now = *self->now_;
   hypervisor::Hypervisor& vm = self->machine_->hypervisor();
   const auto target = self->Target(self->Sum());
@@ -189,20 +188,6 @@ asio::awaitable<void> Growth::Shrink(std::shared_ptr<Growth> self) {
     if (memory) now.memory_mib = *memory;
     if (!memory) WarnOfKept(memory.error());
   }
-  self->Unlock();
-}
-
-asio::awaitable<void> Growth::Lock() {
-  while (busy_) {
-    const Event idle = idle_;
-    co_await idle.Wait();
-  }
-  busy_ = true;
-}
-
-void Growth::Unlock() {
-  busy_ = false;
-  std::exchange(idle_, Event(machine_->executor())).Happen();
 }
 
 }  // namespace kata::sandbox

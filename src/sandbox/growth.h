@@ -9,10 +9,10 @@
 #include <optional>
 #include <string>
 
+#include "base/lock.h"
 #include "base/result.h"
 #include "config/config.h"
 #include "protocol/oci.pb.h"
-#include "sandbox/event.h"
 #include "sandbox/machine.h"
 #include "sandbox/sizing.h"
 
@@ -59,16 +59,13 @@ class Growth : public std::enable_shared_from_this<Growth> {
   uint64_t NextMemory(uint64_t mib) const;
   void ShrinkAside();
   static asio::awaitable<void> Shrink(std::shared_ptr<Growth> self);
-  asio::awaitable<void> Lock();
-  void Unlock();
 
   std::shared_ptr<Machine> machine_;
   GrowthRules rules_;
   std::map<std::string, Limits> limits_;
   std::optional<VmSize> now_;  // none: as it was at its start
   uint32_t dimms_ = 0;         // plugged, each in one of memory_slots for good
-  bool busy_ = false;          // the hypervisor takes one call at a time
-  Event idle_;                 // replaced each time
+  Lock lock_;                  // the hypervisor takes one call at a time
 };
 
 }  // namespace kata::sandbox

@@ -6,7 +6,6 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <optional>
-#include <sstream>
 
 #include "base/child.h"
 #include "base/files.h"
@@ -40,9 +39,8 @@ std::string HeldProcesses(const std::vector<pid_t>& pids) {
   std::string text;
   for (pid_t pid : pids) {
     std::vector<pid_t> family{pid};
-    auto children = ReadFile(fmt::format("/proc/{}/task/{}/children", pid, pid));
-    std::istringstream numbers(children ? *children : "");
-    for (pid_t child = 0; numbers >> child;) family.push_back(child);
+    const std::vector<pid_t> children = ChildrenOf(pid);
+    family.insert(family.end(), children.begin(), children.end());
     for (pid_t member : family) {
       auto name = ReadFile(fmt::format("/proc/{}/comm", member));
       if (!IsHeld(member) || !name) continue;

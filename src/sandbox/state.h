@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/process_table.h"
 #include "base/result.h"
 
 namespace kata::sandbox {
@@ -22,26 +23,6 @@ inline constexpr char kStateFile[] = "state.json";
 enum class Status { kCreating, kCreated, kRunning, kPaused, kStopped };
 const char* StatusName(Status status);
 std::optional<Status> StatusFromName(std::string_view name);
-
-// A process that can be told from a later one with the same pid, by its start time in /proc/PID/stat.
-struct ProcessRef {
-  pid_t pid = 0;
-  uint64_t start_time = 0;  // field 22, clock ticks since boot
-
-  bool operator==(const ProcessRef&) const = default;
-};
-
-// The process that has this pid now; kNotFound when there is none, or only a zombie.
-Result<ProcessRef> IdentifyProcess(pid_t pid);
-// Whether that very process still runs. A zombie does not: nobody may ever reap it.
-bool IsAlive(const ProcessRef& process);
-
-// Whether SIGSTOP or a debugger holds it.
-bool IsHeld(pid_t pid);
-
-// Ends exactly this process and waits until it has gone; it has that long to go by itself. One that does not end is
-// logged.
-void EndProcess(const ProcessRef& process, std::chrono::milliseconds patience);
 
 // One container's record.
 struct State {

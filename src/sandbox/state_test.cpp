@@ -107,29 +107,7 @@ TEST(State, MissingIsNotFound) {
   EXPECT_EQ(loaded.error().code(), Code::kNotFound);
 }
 
-TEST(Liveness, TellsProcessesApart) {
-  auto self = IdentifyProcess(getpid());
-  ASSERT_TRUE(self);
-  EXPECT_TRUE(IsAlive(*self));
-  EXPECT_FALSE(IsAlive({.pid = self->pid, .start_time = self->start_time + 1}));
-  EXPECT_FALSE(IsAlive({}));
-}
-
-TEST(Liveness, AZombieIsNotAlive) {
-  pid_t child = fork();
-  if (child == 0) pause();
-  auto process = IdentifyProcess(child);
-  ASSERT_TRUE(process);
-  EXPECT_TRUE(IsAlive(*process));
-  kill(child, SIGKILL);
-  siginfo_t info;
-  ASSERT_EQ(waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT), 0);
-  EXPECT_FALSE(IsAlive(*process));
-  waitpid(child, nullptr, 0);
-  EXPECT_FALSE(IsAlive(*process));
-}
-
-TEST(Liveness, AStateWithoutItsProcessIsStopped) {
+TEST(State, AStateWithoutItsProcessIsStopped) {
   State state = Example();
   EXPECT_EQ(CurrentStatus(state), Status::kRunning);
   state.sandbox.start_time += 1;

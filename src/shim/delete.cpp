@@ -61,21 +61,21 @@ bool AskToEnd(const std::string& path, const std::string& id) {
   auto socket = rpc::ConnectUnixPath(path);
   if (!socket) return false;
   const auto peer = rpc::PeerOf(socket->get());
-  const auto shim = peer ? sandbox::IdentifyProcess(peer->pid) : tl::unexpected<Error>(peer.error());
+  const auto shim = peer ? IdentifyProcess(peer->pid) : tl::unexpected<Error>(peer.error());
   asio::io_context io(1);
   bool answered = false;
   auto client = rpc::Client::Create(io.get_executor(), *std::move(socket));
   asio::co_spawn(io, CallShutdown(client, id, answered), [&io](std::exception_ptr) { io.stop(); });
   io.run_for(kEndTime);
-  if (shim) sandbox::EndProcess(*shim, answered ? kEndTime : milliseconds(0));
+  if (shim) EndProcess(*shim, answered ? kEndTime : milliseconds(0));
   return answered;
 }
 
 void EndLeftovers(int directory, const sandbox::State& state, bool heard) {
-  sandbox::EndProcess(state.sandbox, heard ? kEndTime : milliseconds(0));
+  EndProcess(state.sandbox, heard ? kEndTime : milliseconds(0));
   // One that has ended in order has taken its record away, the last thing that it does.
   const bool unclean = sandbox::LoadState(directory).has_value();
-  for (const sandbox::ProcessRef& helper : state.helpers) sandbox::EndProcess(helper, milliseconds(0));
+  for (const ProcessRef& helper : state.helpers) EndProcess(helper, milliseconds(0));
   // What the shim would have taken back itself.
   sandbox::network::RemoveLeftoversAt(state.network, state.id);
   const auto text = ReadFile(state.bundle + "/config.json", oci::kMaxSpecBytes);

@@ -45,7 +45,7 @@ Result<UniqueFd> Claim(const std::string& id) {
   if (claimed || claimed.error().code() != Code::kAlreadyExists) return claimed;
   const UniqueFd old = TRY(sandbox::OpenDirectory(sandbox::kDefaultRoot, id));
   const auto state = sandbox::LoadState(old.get());
-  if (!state || sandbox::IsAlive(state->sandbox)) return claimed;
+  if (!state || IsAlive(state->sandbox)) return claimed;
   sandbox::network::RemoveLeftoversAt(state->network, id);
   sandbox::RemoveCgroups(state->cgroup_paths);
   TRY(sandbox::RemoveDirectory(sandbox::kDefaultRoot, id));

@@ -128,27 +128,11 @@ Result<ClaimedDisk> Disks::ClaimOpened(UniqueFd pin, const std::string& path, bo
   return ClaimedDisk{.key = key, .read_only = disk->read_only};
 }
 
-asio::awaitable<void> Disks::Acquire(std::shared_ptr<Disk> disk) {
-  while (disk->busy) {
-    Event idle = disk->idle;
-    co_await idle.Wait();
-  }
-  disk->busy = true;
-}
-
-void Disks::Yield(Disk& disk) {
-  disk.busy = false;
-  std::exchange(disk.idle, Event(executor_)).Happen();
-}
-
 asio::awaitable<Result<hypervisor::GuestAddress>> Disks::Plug(std::string key) {
   auto self = shared_from_this();
   auto disk = disks_.at(key);
-  co_await Acquire(disk);
-  Result<> plugged;
-  if (!disk->plugged) plugged = co_await PlugNow(disk);
-  Yield(*disk);
-  CO_TRY(plugged);
+  const auto guard = co_await disk->lock.Acquire();
+  if (!disk->plugged) CO_TRY(co_await PlugNow(disk));
   co_return disk->address;
 }
 
@@ -169,14 +153,13 @@ asio::awaitable<void> Disks::Release(std::string key) {
   auto self = shared_from_this();
   auto disk = disks_.at(key);
   --disk->users;
-  co_await Acquire(disk);
+  const auto guard = co_await disk->lock.Acquire();
   // Somebody may have claimed it while this waited.
   if (disk->users == 0 && disk->plugged) {
     auto gone = co_await vm_->RemoveBlockDevice(disk->name);
     if (gone) disk->plugged = false;
     if (!gone) log::Warn("{} stays in the virtual machine: {}", disk->path, gone.error().message());
   }
-  Yield(*disk);
   const auto found = disks_.find(key);
   if (disk->users == 0 && !disk->plugged && found != disks_.end() && found->second == disk) disks_.erase(found);
 }

@@ -12,13 +12,15 @@
 #include <memory>
 #include <string>
 
+#include "base/lock.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "hypervisor/hypervisor.h"
-#include "sandbox/event.h"
 #include "sandbox/mount_namespace.h"
 
 namespace kata::sandbox {
+
+namespace asio = boost::asio;
 
 // A block device's numbers.
 struct DeviceNumber {
@@ -60,7 +62,7 @@ class Disks : public std::enable_shared_from_this<Disks> {
 
  private:
   struct Disk {
-    explicit Disk(const asio::any_io_executor& executor) : idle(executor) {}
+    explicit Disk(const asio::any_io_executor& executor) : lock(executor) {}
     std::string path;  // for people
     std::string name;  // in the machine
     UniqueFd pin;      // O_PATH
@@ -69,13 +71,10 @@ class Disks : public std::enable_shared_from_this<Disks> {
     int users = 0;
     bool plugged = false;
     hypervisor::GuestAddress address;
-    bool busy = false;  // somebody is plugging or unplugging it
-    Event idle;         // then happens
+    Lock lock;  // of who is plugging or unplugging it
   };
   Result<ClaimedDisk> ClaimOpened(UniqueFd pin, const std::string& path, bool read_only);
   asio::awaitable<Result<>> PlugNow(std::shared_ptr<Disk> disk);
-  asio::awaitable<void> Acquire(std::shared_ptr<Disk> disk);
-  void Yield(Disk& disk);
 
   asio::any_io_executor executor_;
   std::shared_ptr<hypervisor::Hypervisor> vm_;

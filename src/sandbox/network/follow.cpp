@@ -58,13 +58,9 @@ asio::awaitable<Result<>> Network::Settle() {
 
 asio::awaitable<Result<>> Network::Reconcile() {
   auto self = shared_from_this();
-  while (busy_) co_await idle_.async_wait(kUse);
+  const auto guard = co_await lock_.Acquire();
   if (ended_) co_return Fail(Code::kCancelled, "the sandbox is being ended");
-  busy_ = true;
-  auto result = co_await ReconcileOnce();
-  busy_ = false;
-  idle_.cancel();
-  co_return result;
+  co_return co_await ReconcileOnce();
 }
 
 asio::awaitable<Result<>> Network::ReconcileOnce() {

@@ -51,9 +51,7 @@ Result<std::optional<Namespace>> NamespaceOf(const grpc::Spec& spec) {
 }
 
 Network::Network(const asio::any_io_executor& executor, NetworkOptions options)
-    : executor_(executor), options_(std::move(options)), events_(executor), idle_(executor) {
-  idle_.expires_at(asio::steady_timer::time_point::max());
-}
+    : executor_(executor), options_(std::move(options)), events_(executor), lock_(executor) {}
 
 Network::~Network() { End(); }
 
@@ -137,7 +135,6 @@ void Network::End() {
   if (std::exchange(ended_, true)) return;
   devices_.clear();
   if (events_.is_open()) events_.close();
-  idle_.cancel();
   for (const auto& [index, card] : cards_) {
     if (!card.attachment) continue;
     if (auto detached = Detach(socket_.get(), *card.attachment); !detached) {

@@ -5,7 +5,6 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <map>
 #include <memory>
 #include <optional>
@@ -13,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "base/lock.h"
 #include "base/result.h"
 #include "hypervisor/hypervisor.h"
 #include "protocol/agent.pb.h"
@@ -100,8 +100,7 @@ class Network : public std::enable_shared_from_this<Network> {
   int next_id_ = 0;
   std::weak_ptr<hypervisor::Hypervisor> vm_;
   std::shared_ptr<AgentClient> agent_;
-  asio::steady_timer idle_;  // never expires; cancelled when busy_ ends
-  bool busy_ = false;
+  Lock lock_;  // one Reconcile at a time
   bool ended_ = false;
 };
 

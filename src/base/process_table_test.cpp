@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/process_table.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace kata {
+namespace {
+
+TEST(ProcessTable, TellsProcessesApart) {
+  auto self = IdentifyProcess(getpid());
+  ASSERT_TRUE(self);
+  EXPECT_TRUE(IsAlive(*self));
+  EXPECT_FALSE(IsAlive({.pid = self->pid, .start_time = self->start_time + 1}));
+  EXPECT_FALSE(IsAlive({}));
+}
+
+TEST(ProcessTable, AZombieIsNotAlive) {
+  pid_t child = fork();
+  if (child == 0) pause();
+  auto process = IdentifyProcess(child);
+  ASSERT_TRUE(process);
+  EXPECT_TRUE(IsAlive(*process));
+  kill(child, SIGKILL);
+  siginfo_t info;
+  ASSERT_EQ(waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT), 0);
+  EXPECT_FALSE(IsAlive(*process));
+  waitpid(child, nullptr, 0);
+  EXPECT_FALSE(IsAlive(*process));
+}
+
+TEST(ProcessTable, HasTheChildrenOfAProcess) {
+  const pid_t child = fork();
+  if (child == 0) pause();
+  const pid_t other = fork();
+  if (other == 0) pause();
+  EXPECT_THAT(ChildrenOf(getpid()), testing::IsSupersetOf({child, other}));
+  EXPECT_THAT(ChildrenOf(child), testing::IsEmpty());
+  for (const pid_t pid : {child, other}) {
+    const auto process = IdentifyProcess(pid);
+    ASSERT_TRUE(process);
+    EXPECT_FALSE(IsHeld(pid));
+    kill(pid, SIGSTOP);
+    siginfo_t info;
+    ASSERT_EQ(waitid(P_PID, static_cast<id_t>(pid), &info, WSTOPPED), 0);
+    EXPECT_TRUE(IsHeld(pid));
+    // A zombie afterwards: nobody has reaped it.
+    EndProcess(*process, std::chrono::milliseconds(0));
+    EXPECT_FALSE(IsAlive(*process));
+    waitpid(pid, nullptr, 0);
+  }
+  EXPECT_THAT(ChildrenOf(child), testing::IsEmpty());
+}
+
+}  // namespace
+}  // namespace kata
