@@ -185,6 +185,21 @@ class RootTest(Case):
         self.assertEqual((upper / "upper").read_text(), "x\n")
         self.assertEqual((lower / "lower").read_text(), "lower\n")
 
+    @harness.kata_only
+    def test_more_files_than_virtiofsd_may_have_open(self):
+        """It has each open that the guest's cache knows of, and a host may allow it few."""
+        volume = self.world.tmp / "volume"
+        for number in range(20):
+            folder = volume / str(number)
+            folder.mkdir(parents=True)
+            for name in range(100):
+                (folder / str(name)).touch()
+        c = self.sh("for i in 1 2 3; do ls -lR /volume | grep -c ^-; done; echo here >/volume/new; grep -c /volume /proc/mounts")
+        c.mount(volume, "/volume", "bind")
+        self.world.prefix = ["prlimit", "--nofile=600:600"]
+        self.assert_run(c.run(), 0, "2000\n2000\n2000\n1\n")
+        self.assertEqual((volume / "new").read_text(), "here\n")
+
     def test_hostname_and_domainname(self):
         c = self.sh("hostname; cat /proc/sys/kernel/hostname")
         c.spec["hostname"] = "a-host"
