@@ -38,6 +38,16 @@ asio::awaitable<void> WriteBack(const GuestDir& root, std::vector<std::string> m
   }
 }
 
+// Each name in the kernel's cache keeps a file of the host open in virtiofsd, and nobody will ask for those of a
+// container that has gone. The kernel can only be told to drop all that are not in use; aside, since they may be many.
+asio::awaitable<void> DropCachedNames() {
+  auto child = Fork({}, [] {
+    const int file = ::open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
+    ::_exit(file >= 0 && ::write(file, "2", 1) == 1 ? 0 : 1);
+  });
+  if (child) (void)co_await Reaper::Get().Wait(child->Disown());
+}
+
 }  // namespace
 
 Result<> CheckId(std::string_view what, std::string_view id) {
@@ -144,6 +154,8 @@ asio::awaitable<Result<>> Sandbox::Remove(std::shared_ptr<ContainerEntry> entry)
   note(storages_.Release(entry->storages));
   entry->storages.clear();
   containers_.erase(entry->id);
+  // The kernel is the agent's own only where it is the init.
+  if (!destroying_ && ::getpid() == 1) asio::co_spawn(executor_, DropCachedNames(), asio::detached);
   co_return first;
 }
 

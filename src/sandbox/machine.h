@@ -36,7 +36,7 @@ struct MachineParts {
   uid_t vmm_user = 0;     // and group
   VmSize max_size;        // what it may grow to; not above its size at the start: it cannot grow
   std::chrono::milliseconds health_interval{10000};
-  std::chrono::milliseconds kill_timeout{15000};  // of a container that got SIGKILL
+  std::chrono::milliseconds kill_timeout{0};  // of a container that got SIGKILL; 0: it may take as long as it will
   std::unique_ptr<hypervisor::Hypervisor> hypervisor;
   std::shared_ptr<network::Network> network;                       // null: the guest has none
   std::function<Result<hypervisor::Virtiofsd>()> start_virtiofsd;  // empty: no shared files

@@ -118,6 +118,11 @@ Result<> SharedFiles::Remove(const std::string& name) {
   if (unlinkat(writable_.get(), name.c_str(), S_ISDIR(status.st_mode) ? AT_REMOVEDIR : 0) != 0) {
     return FailErrno("cannot remove the mount point {}", name);
   }
+  // The folders that it was in, unless they have others.
+  for (std::string folder = name; folder.find('/') != std::string::npos;) {
+    folder.resize(folder.rfind('/'));
+    if (unlinkat(writable_.get(), folder.c_str(), AT_REMOVEDIR) != 0) break;
+  }
   return {};
 }
 

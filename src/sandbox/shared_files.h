@@ -44,7 +44,8 @@ class SharedFiles {
   // Mounts a detached tree (CloneTree) at name, which may have folders. Returns the path in the guest. kAlreadyExists
   // when the name is taken.
   Result<std::string> Add(UniqueFd tree, const std::string& name, ReadOnly read_only);
-  // Detaches what Add mounted and removes the mount point; never anything below it.
+  // Detaches what Add mounted and removes the mount point, with its folders when they are empty; never anything below
+  // it.
   Result<> Remove(const std::string& name);
 
  private:

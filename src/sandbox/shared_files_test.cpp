@@ -72,6 +72,7 @@ TEST_F(SharedFilesTest, ATreeIsThereAndGoesAgainAndIsNeverEmptied) {
   EXPECT_EQ(TryWrite(Shared("c1/rootfs/new")), 0);
   EXPECT_TRUE(fs::exists(source_.path() + "/rootfs/new"));
   ASSERT_TRUE(shared_->Remove("c1/rootfs"));
+  EXPECT_FALSE(fs::exists(Shared("c1")));
   EXPECT_FALSE(fs::exists(Shared("c1/rootfs")));
   EXPECT_TRUE(fs::exists(source_.path() + "/rootfs/etc/hello"));
 }

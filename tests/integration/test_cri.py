@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kubernetes' pods: several containers in one virtual machine, driven through containerd's CRI plugin."""
+import json
 import os
+import pathlib
 import signal
 import subprocess
 
 import grpc
 
 import harness
+import leaks
 import ttrpc
 from cri import CriCase
 
@@ -63,6 +66,26 @@ class PodTest(CriCase):
         self.call("RemoveContainer", container_id=polite)
         again = self.start_container(pod, "again")
         self.assert_run(self.exec_sync(again, "echo again"), 0, "again\n")
+
+    def test_what_a_removed_container_leaves_on_the_host(self):
+        """While its pod goes on: no files that virtiofsd has open, but its root's; no place where it was shared."""
+        pod = self.run_pod()
+        state = json.loads(pathlib.Path("/run/kata", pod[0], "state.json").read_text())
+        shared = f"/proc/{state['sandbox']['pid']}/root/run/kata/{pod[0]}/shared"
+        daemons = [pid for pid, command in leaks.descendants().items() if "virtiofsd" in command and pod[0] in command]
+
+        def open_files():
+            return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in daemons)
+
+        before, names = open_files(), sorted(os.listdir(shared))
+        for _ in range(2):
+            container = self.start_container(pod)
+            self.exec_sync(container, "ls -R / >/dev/null")
+            self.assertGreater(open_files(), before + 100)
+            self.call("StopContainer", container_id=container)
+            self.call("RemoveContainer", container_id=container)
+            harness.wait_for(lambda: open_files() < before + 10, "virtiofsd has closed the container's files")
+            self.assertEqual(sorted(os.listdir(shared)), names)
 
     def test_limits_and_stats(self):
         pod = self.run_pod()

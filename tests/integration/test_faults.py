@@ -195,6 +195,17 @@ class StuckTest(FaultCase):
         self.assert_run(c.delete("--force"))
         self.assert_nothing_left()
 
+    def test_sigkill_for_a_vm_that_does_not_answer(self):
+        """Engines that end a container know of nothing stronger."""
+        for victim in ("VMM", "virtiofsd"):
+            with self.subTest(victim):
+                c = self.start(self.sh("while :; do ls -R / >/dev/null; done"))
+                os.kill(self.victims(c)[victim], signal.SIGSTOP)
+                self.assert_run(self.world.runtime("kill", c.id, "KILL", timeout=SOON))
+                harness.wait_for(lambda: c.status() == "stopped", "the container has ended")
+                self.assert_run(c.delete())
+                self.assert_nothing_left(c)
+
     def test_delete_force_when_a_part_does_not_answer(self):
         for victim in ("sandbox process", "VMM", "virtiofsd"):
             with self.subTest(victim):
