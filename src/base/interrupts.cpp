@@ -32,8 +32,9 @@ Result<Interrupts> Interrupts::Forwarded() {
 
 int Interrupts::Next() const {
   signalfd_siginfo info{};
-  if (read(fd_.get(), &info, sizeof info) != static_cast<ssize_t>(sizeof info)) return 0;
-  return static_cast<int>(info.ssi_signo);
+  const bool any = read(fd_.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info);
+  taken_ = any ? static_cast<int>(info.ssi_signo) : 0;
+  return taken_;
 }
 
 }  // namespace kata

@@ -22,10 +22,13 @@ class Interrupts {
   int fd() const { return fd_.get(); }
   // The next signal that waits, or 0.
   int Next() const;
+  // What Next has returned last.
+  int taken() const { return taken_; }
 
  private:
   static Result<Interrupts> Block(const sigset_t& signals);
   UniqueFd fd_;
+  mutable int taken_ = 0;
 };
 
 }  // namespace kata

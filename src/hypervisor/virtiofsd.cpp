@@ -109,6 +109,7 @@ Result<Virtiofsd> StartVirtiofsd(const config::HypervisorConfig& config, const s
                                  int runtime_dir) {
   Listener listener = TRY(Context(Listen(runtime_dir), "cannot start virtiofsd"));
   Virtiofsd daemon;
+  daemon.program = config.virtio_fs_daemon;
   daemon.log = TRY(CappedLog::Create()).Release();
   Command command;
   command.argv = TRY(VirtiofsdArgv(config, shared_dir, ExtraFdNumber(0), MaxFiles()));
@@ -137,6 +138,14 @@ Result<Virtiofsd> StartVirtiofsd(const config::HypervisorConfig& config, const s
 }
 
 std::string Virtiofsd::LogTail() const { return CappedLog::TailOf(log.get()); }
+
+std::string Virtiofsd::DescribeExit(const ExitStatus& status) const {
+  const std::string words = LogTail();
+  std::string text = "virtiofsd " + status.Describe();
+  if (!words.empty()) return text + ": " + words;
+  if (status.signal != 0) return text;
+  return text + fmt::format(" without a word (virtio_fs_daemon in [hypervisor.qemu] is {})", program);
+}
 
 void Virtiofsd::End() {
   if (!process.running()) return;

@@ -28,9 +28,12 @@ struct Virtiofsd {
   Child process;
   UniqueFd vmm_socket;
   UniqueFd log;  // what it wrote to stderr: a memory file (CappedLog)
+  std::string program;
 
   // The last lines of its stderr, printable.
   std::string LogTail() const;
+  // How it ended, with those lines; where there are none, which program it was.
+  std::string DescribeExit(const ExitStatus& status) const;
   // Ends it in milliseconds, with the process that it keeps in its own pid namespace, and reaps it. Better than only
   // dropping it, which leaves that process to be reaped by the host's PID 1.
   void End();

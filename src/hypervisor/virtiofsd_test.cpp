@@ -232,6 +232,14 @@ TEST_F(VirtiofsdTest, AMissingFolderIsInItsMessages) {
   EXPECT_THAT(daemon.LogTail(), HasSubstr("missing"));
 }
 
+TEST_F(VirtiofsdTest, TheEndOfOneThatSaidNothingNamesTheProgram) {
+  config_.virtio_fs_daemon = "/bin/false";
+  const Virtiofsd silent = Start();
+  EXPECT_EQ(silent.DescribeExit({.code = 1}),
+            "virtiofsd exited with status 1 without a word (virtio_fs_daemon in [hypervisor.qemu] is /bin/false)");
+  EXPECT_EQ(silent.DescribeExit({.signal = SIGKILL}), "virtiofsd was killed by signal 9 (Killed)");
+}
+
 TEST_F(VirtiofsdTest, AMissingProgramIsAnErrorWithAdvice) {
   config_.virtio_fs_daemon = "/nonexistent/virtiofsd";
   const auto daemon = StartVirtiofsd(config_, shared_, runtime_.get());

@@ -6,12 +6,12 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
+#include "runtime/flags.h"
 #include "runtime/verb_table.h"
 
 namespace kata::runtime {
 namespace {
 
-constexpr char kHelpFlag[] = "-h,--help";
 constexpr char kHelpVerb[] = "help";
 constexpr int kUnknownCommand = 3;
 
@@ -43,20 +43,15 @@ std::string CommandList() {
   return text + fmt::format("  {:<28}{}\n", kHelpVerb, "show how to use a command");
 }
 
-void SetUp(CLI::App& app, const std::string& usage) {
+void SetUp(CLI::App& app, const std::string& usage, bool& help) {
   app.option_defaults()->take_last();  // of an option that is given twice; lists keep all
-  app.set_help_flag(kHelpFlag, "show this");
+  app.set_help_flag();
+  app.add_flag("-h,--help", help, "show this");
   app.formatter(std::make_shared<Formatter>("Usage: kata-runtime " + usage + "\n"));
 }
 
 void SetUp(CLI::App& app, const Verb& verb, Parsed& parsed) {
-  SetUp(app, fmt::format("{} [OPTION...] {}", verb.name, verb.arguments));
-  // The arguments are not declared, so that exec's command keeps options of its own.
-  if (verb.command_follows) {
-    app.prefix_command();
-  } else {
-    app.allow_extras();
-  }
+  SetUp(app, fmt::format("{} [OPTION...] {}", verb.name, verb.arguments), parsed.help);
   verb.declare(app, parsed);
 }
 
@@ -67,41 +62,17 @@ std::string HelpOf(const Verb& verb) {
   return app.help();
 }
 
-// nullopt: understood; otherwise help was asked for.
-tl::expected<std::optional<HelpOptions>, Failure> ParseWith(CLI::App& app, const std::vector<std::string>& arguments) {
-  try {
-    // CLI11 takes them from the back.
-    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
-  } catch (const CLI::CallForHelp&) {
-    return HelpOptions{app.help()};
-  } catch (const CLI::ParseError& error) {
-    return tl::unexpected(Failure{error.what(), app.help()});
-  }
-  return std::nullopt;
-}
-
-// kill's signal may be a negative number, which is a wrong signal and no option.
-bool LooksLikeOption(const std::string& argument) {
-  return argument.size() > 1 && argument[0] == '-' && std::isdigit(static_cast<unsigned char>(argument[1])) == 0;
-}
-
-tl::expected<VerbOptions, Failure> ParseVerb(const Verb& verb, const std::vector<std::string>& arguments) {
+tl::expected<VerbOptions, Failure> ParseVerb(const Verb& verb, const std::vector<std::string>& words) {
   CLI::App app{std::string(verb.description)};
   Parsed parsed;
   SetUp(app, verb, parsed);
-  auto help = ParseWith(app, arguments);
-  if (!help) return tl::unexpected(std::move(help).error());
-  if (*help) return **std::move(help);
-
   const auto fail = [&app](std::string message) { return tl::unexpected(Failure{std::move(message), app.help()}); };
-  const std::vector<std::string> rest = app.remaining();
-  // Of a verb whose command follows, only what stands where the container should.
-  const auto end = verb.command_follows && !rest.empty() ? rest.begin() + 1 : rest.end();
-  if (const auto option = std::find_if(rest.begin(), end, LooksLikeOption); option != end) {
-    return fail(fmt::format("flag provided but not defined: {}", *option));
-  }
-  if (rest.size() < verb.least || rest.size() > verb.most) {
-    const bool few = rest.size() < verb.least;
+  auto read = ReadFlags(app, words, verb.command_follows);
+  if (!read) return fail(std::move(read).error());
+  if (parsed.help) return HelpOptions{app.help()};
+  const std::vector<std::string>& arguments = *read;
+  if (arguments.size() < verb.least || arguments.size() > verb.most) {
+    const bool few = arguments.size() < verb.least;
     const char* how = verb.least == verb.most ? "exactly" : few ? "a minimum of" : "a maximum of";
     return fail(
         fmt::format("kata-runtime: \"{}\" requires {} {} argument(s)", verb.name, how, few ? verb.least : verb.most));
@@ -109,7 +80,7 @@ tl::expected<VerbOptions, Failure> ParseVerb(const Verb& verb, const std::vector
   if (parsed.preserve_fds > 0) {
     return fail("--preserve-fds is not supported: descriptors of the host mean nothing in a virtual machine");
   }
-  auto options = verb.finish(parsed, rest);
+  auto options = verb.finish(parsed, arguments);
   if (!options) return fail(std::move(options).error());
   return *std::move(options);
 }
@@ -118,11 +89,11 @@ tl::expected<VerbOptions, Failure> ParseAll(const std::vector<std::string>& argu
   Globals& globals = invocation.globals;
   std::string log_format = "text";
   std::string ignored;
+  bool help = false;
   bool version = false;
   bool show_config_paths = false;
   CLI::App app{"Runs OCI containers, each in a virtual machine of its own."};
-  SetUp(app, "[GLOBAL OPTION...] COMMAND [OPTION...] [ARGUMENT...]");
-  app.prefix_command();
+  SetUp(app, "[GLOBAL OPTION...] COMMAND [OPTION...] [ARGUMENT...]", help);
   app.footer(CommandList());
   app.add_option("--root", globals.root, "folder of the containers' state (/run/kata)");
   app.add_option("--log", globals.log_path, "file to write the log to (standard error)");
@@ -135,19 +106,18 @@ tl::expected<VerbOptions, Failure> ParseAll(const std::vector<std::string>& argu
   app.add_flag("--show-default-config-paths", show_config_paths, "print where the configuration is looked for");
   app.add_flag("-v,--version", version, "print the version");
 
-  auto help = ParseWith(app, arguments);
-  if (!help) return tl::unexpected(std::move(help).error());
-  if (*help) return **std::move(help);
   const auto fail = [&app](std::string message, int exit_status) {
     return tl::unexpected(Failure{std::move(message), app.help(), exit_status});
   };
+  auto read = ReadFlags(app, arguments, true);
+  if (!read) return fail(std::move(read).error(), 1);
+  if (help) return HelpOptions{app.help()};
   if (log_format != "text" && log_format != "json") return fail(fmt::format("invalid log-format: {}", log_format), 1);
   globals.log_format = log_format == "json" ? log::Format::kJson : log::Format::kText;
   if (version) return VersionOptions{};
   if (show_config_paths) return ConfigPathsOptions{};
-  std::vector<std::string> rest = app.remaining();
+  std::vector<std::string> rest = *std::move(read);
   if (rest.empty()) return HelpOptions{app.help()};
-  if (LooksLikeOption(rest[0])) return fail(fmt::format("flag provided but not defined: {}", rest[0]), 1);
 
   const bool help_verb = rest[0] == kHelpVerb;
   if (help_verb && rest.size() == 1) return HelpOptions{app.help()};

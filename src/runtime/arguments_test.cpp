@@ -139,6 +139,21 @@ TEST(Arguments, Kill) {
   EXPECT_EQ(Parse<KillOptions>({"kill", "c1", "-9"}).signal, "-9");
 }
 
+TEST(Arguments, EveryVerbKnowsGosFlags) {
+  const auto exec = Parse<ExecOptions>({"-debug=false", "--", "exec", "-cwd=/tmp", "-t=false", "--", "c1", "ls", "-t"});
+  EXPECT_EQ(exec.id, "c1");
+  EXPECT_EQ(exec.cwd, "/tmp");
+  EXPECT_FALSE(exec.tty);
+  EXPECT_THAT(exec.args, ElementsAre("ls", "-t"));
+  EXPECT_EQ(Parse<KillOptions>({"kill", "--", "nope"}).id, "nope");
+  EXPECT_EQ(Parse<StateOptions>({"state", "c1", "--"}).id, "c1");
+  EXPECT_EQ(Parse<StateOptions>({"state", "-h=false", "--", "--frob"}).id, "--frob");
+  EXPECT_THAT(Parse<HelpOptions>({"state", "-help"}).text, HasSubstr("kata-runtime state"));
+  EXPECT_EQ(Fails({"list", "--", "-q"}).message, "kata-runtime: \"list\" requires exactly 0 argument(s)");
+  EXPECT_EQ(Fails({"exec", "-frob", "c1", "true"}).message, "flag provided but not defined: -frob");
+  EXPECT_EQ(Fails({"exec", "-g", "x", "c1", "true"}).message, "invalid value \"x\" for flag -g");
+}
+
 TEST(Arguments, PsTakesOptionsOfPs) {
   const auto options = Parse<PsOptions>({"ps", "-f", "json", "c1", "-ef"});
   EXPECT_EQ(options.id, "c1");

@@ -57,15 +57,20 @@ Result<int> RunDetached(const Globals& globals, Created created, const Interrupt
   return tl::unexpected(std::move(started).error());
 }
 
+Result<int> CreateAndRun(const Globals& globals, const RunOptions& options, const Interrupts& interrupts) {
+  Created created = TRY(CreateContainer(globals, options.create, options.detach, interrupts));
+  return options.detach ? RunDetached(globals, std::move(created), interrupts)
+                        : RunToEnd(globals, options, std::move(created), interrupts);
+}
+
 }  // namespace
 
 Result<int> Run(const Globals& globals, const RunOptions& options) {
-  static constexpr char kWhat[] = "kata-runtime run failed";
   const Interrupts interrupts = TRY(Interrupts::Ending());
-  Created created = TRY(Context(CreateContainer(globals, options.create, options.detach, interrupts), kWhat));
-  return Context(options.detach ? RunDetached(globals, std::move(created), interrupts)
-                                : RunToEnd(globals, options, std::move(created), interrupts),
-                 kWhat);
+  auto status = Context(CreateAndRun(globals, options, interrupts), "kata-runtime run failed");
+  if (status || interrupts.taken() == 0) return status;
+  log::Error("{}", status.error().message());
+  return 128 + interrupts.taken();
 }
 
 }  // namespace kata::runtime

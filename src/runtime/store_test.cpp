@@ -82,6 +82,17 @@ TEST_F(Store, AFolderWithoutAStateIsBeingCreated) {
   EXPECT_EQ(found->state.status, sandbox::Status::kCreating);
 }
 
+TEST_F(Store, ADamagedStateSaysWhatHelps) {
+  auto directory = ClaimDirectory(root_, "c1");
+  ASSERT_TRUE(directory);
+  ASSERT_TRUE(WriteFileAtomic(directory->get(), sandbox::kStateFile, R"({"id": "c1", "pid)", 0600));
+  auto found = FindContainer(root_, "c1");
+  ASSERT_FALSE(found);
+  EXPECT_EQ(found.error().message(),
+            "cannot read the state of c1: state.json is not a whole record: it is cut off or damaged; "
+            "kata-runtime delete --force c1 removes it");
+}
+
 TEST_F(Store, ListIsSortedAndSkipsWhatIsNone) {
   EXPECT_TRUE(ListContainers(root_)->empty());
   Make("b", {});

@@ -23,18 +23,17 @@ void DeclareExec(CLI::App& verb, Parsed& parsed) {
   ExecOptions& options = parsed.exec;
   verb.add_option("--console-socket", options.console_socket, "unix socket that gets the terminal's master");
   verb.add_option("--cwd", options.cwd, "working directory in the container");
-  verb.add_option("-e,--env", options.env, "NAME=VALUE, once for each variable")->allow_extra_args(false);
+  verb.add_option("-e,--env", options.env, "NAME=VALUE, once for each variable");
   verb.add_flag("-t,--tty", options.tty, "run it in a terminal");
   verb.add_option("-u,--user", options.user, "UID[:GID]");
-  verb.add_option("-g,--additional-gids", options.additional_gids, "once for each further group")
-      ->allow_extra_args(false);
+  verb.add_option("-g,--additional-gids", options.additional_gids, "once for each further group");
   verb.add_option("-p,--process", options.process_file, "process.json that describes it");
   verb.add_flag("-d,--detach", options.detach, "do not wait for its end");
   verb.add_option("--pid-file", options.pid_file, "file to write its pid to");
   verb.add_option("--process-label", parsed.ignored_text, "accepted; SELinux labels mean nothing in the guest");
   verb.add_option("--apparmor", parsed.ignored_text, "accepted; AppArmor profiles mean nothing in the guest");
   verb.add_flag("--no-new-privs", options.no_new_privileges, "no privileges through set-user-id programs");
-  verb.add_option("-c,--cap", options.capabilities, "add a capability; once for each")->allow_extra_args(false);
+  verb.add_option("-c,--cap", options.capabilities, "add a capability; once for each");
   verb.add_option("--preserve-fds", parsed.preserve_fds, "descriptors to pass on; only 0 is possible");
   verb.add_option("--cgroup", parsed.ignored_text, "accepted; the process runs in the container's cgroup");
   verb.add_flag("--ignore-paused", options.ignore_paused, "also in a paused container");

@@ -11,8 +11,9 @@
 
 namespace kata::runtime {
 
-// What the options are written into while CLI11 parses.
+// What the options are written into.
 struct Parsed {
+  bool help = false;
   uint64_t preserve_fds = 0;
   std::string format = "table";
   std::string ignored_text;

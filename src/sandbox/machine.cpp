@@ -226,8 +226,7 @@ asio::awaitable<void> Machine::WatchVirtiofsd(std::shared_ptr<Machine> self) {
   self->virtiofsd_exited_.Happen();
   if (self->stopped_.happened()) co_return;
   auto status = self->virtiofsd_.process.Wait();
-  std::string how = status ? status->Describe() : status.error().message();
-  std::string what = fmt::format("virtiofsd {}: {}", how, self->virtiofsd_.LogTail());
+  std::string what = status ? self->virtiofsd_.DescribeExit(*status) : "virtiofsd: " + status.error().message();
   // It ends by itself, and well, when the VMM has gone: then that is the cause, and whoever starts or watches the VMM
   // tells it in a moment.
   if (status && status->Shell() == 0) {

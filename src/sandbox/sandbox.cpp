@@ -259,6 +259,18 @@ asio::awaitable<void> Sandbox::WatchMachine(std::shared_ptr<Sandbox> self) {
   self->RequestEnd(true);
 }
 
+// Of a sandbox that waits for its first container: nothing else would write down what runs.
+asio::awaitable<void> Sandbox::RecordMachine(std::shared_ptr<Sandbox> self) {
+  co_await self->machine().vm_settled().Wait();
+  // The end writes a record of its own.
+  if (self->ending() || self->machine().failed().happened()) co_return;
+  if (auto stored = self->Store(); !stored) log::Error("{}", stored.error().message());
+  auto ready = co_await self->machine().Ready();
+  if (!ready || self->ending()) co_return;
+  self->parts_.state.status = Status::kRunning;
+  if (auto stored = self->Store(); !stored) log::Error("{}", stored.error().message());
+}
+
 void Sandbox::EndAllProcesses() {
   // Copies: whoever is told may remove what has ended.
   auto containers = containers_;
@@ -271,6 +283,7 @@ void Sandbox::EndAllProcesses() {
 
 asio::awaitable<bool> Sandbox::Run(std::shared_ptr<Sandbox> self) {
   asio::co_spawn(self->executor_, WatchMachine(self), asio::detached);
+  if (self->standing()) asio::co_spawn(self->executor_, RecordMachine(self), asio::detached);
   co_await self->end_.Wait();
   co_await self->machine().Stop(!self->end_now_, self->HasDisks());
   self->machine_gone_.Happen();

@@ -106,6 +106,7 @@ class Sandbox : public std::enable_shared_from_this<Sandbox> {
   void OnEnd(ContainerProcess& process);
   static asio::awaitable<void> EndIfAllEnded(std::shared_ptr<Sandbox> self, std::shared_ptr<Container> container);
   static asio::awaitable<void> WatchMachine(std::shared_ptr<Sandbox> self);
+  static asio::awaitable<void> RecordMachine(std::shared_ptr<Sandbox> self);
   void EndAllProcesses();
 
   asio::any_io_executor executor_;

@@ -114,8 +114,8 @@ Result<State> ParseState(std::string_view text) {
     return FromJson(Json::parse(text));
   } catch (const Malformed& malformed) {
     return Fail(Code::kInvalidArgument, "{} is not a whole record: {}", kStateFile, malformed.what);
-  } catch (const Json::exception& error) {
-    return Fail(Code::kInvalidArgument, "{} is not a whole record: {}", kStateFile, error.what());
+  } catch (const Json::exception&) {
+    return Fail(Code::kInvalidArgument, "{} is not a whole record: it is cut off or damaged", kStateFile);
   }
 }
 

@@ -65,6 +65,7 @@ TEST(State, HalfAFileIsAnError) {
     auto parsed = ParseState(whole.substr(0, length));
     ASSERT_FALSE(parsed) << length;
     EXPECT_EQ(parsed.error().code(), Code::kInvalidArgument);
+    EXPECT_EQ(parsed.error().message(), "state.json is not a whole record: it is cut off or damaged");
   }
 }
 

@@ -158,6 +158,8 @@ asio::awaitable<Result<wkt::Empty>> TaskService::Exec(task::ExecProcessRequest r
 
 asio::awaitable<Result<>> TaskService::StartExec(std::shared_ptr<Container> container,
                                                  std::shared_ptr<ContainerProcess> process) {
+  // Its machine may have gone too, and the agent could not be asked.
+  if (container->status() == Status::kStopped) co_return Fail(Code::kFailedPrecondition, "container not running");
   auto spec = exec_specs_.extract(ExecKey(container->id, process->exec()));
   if (spec.empty()) co_return Fail(Code::kFailedPrecondition, "cannot start an exec twice");
   grpc::ExecProcessRequest request;

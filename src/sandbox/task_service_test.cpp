@@ -150,6 +150,22 @@ TEST_F(TaskServiceTest, AStoppedContainerTakesNothing) {
   EXPECT_FALSE(ended_);
 }
 
+TEST_F(TaskServiceTest, AnExecThatWasOnlyAddedHasNoProcess) {
+  Begin();
+  ASSERT_TRUE(Create());
+  ASSERT_TRUE(Start());
+  ASSERT_TRUE(Exec("e1"));
+  EXPECT_FAILS(Kill(9, false, "e1"), Code::kFailedPrecondition, "process not created");
+  EXPECT_FAILS(Kill(0, false, "e1"), Code::kFailedPrecondition, "process not created");
+  EXPECT_FALSE(AgentWasTold("SignalProcess c1 e1 9"));
+  // It is the last container: the machine goes too.
+  agent_.End("c1", "c1", 0);
+  EXPECT_EQ(Wait()->exit_status(), 0U);
+  EXPECT_FAILS(Start("e1"), Code::kFailedPrecondition, "container not running");
+  RunUntilEnd();
+  EXPECT_FAILS(Start("e1"), Code::kFailedPrecondition, "container not running");
+}
+
 TEST_F(TaskServiceTest, PauseAndResume) {
   Begin();
   ASSERT_TRUE(Create());

@@ -17,6 +17,7 @@ class CommandLineTest(Case):
     def test_unknown_ids(self):
         for verb in ("state", "start", "kill", "delete", "pause", "resume", "ps", "update"):
             self.assert_run(self.world.runtime(verb, "kata-nobody"), 1, "", "container does not exist")
+            self.assert_run(self.world.runtime(verb, "--", "kata-nobody"), 1, "", "container does not exist")
         self.assert_run(self.world.runtime("exec", "kata-nobody", "true"), 255, "", "container does not exist")
 
     def test_ids_that_are_none(self):

@@ -32,6 +32,14 @@ class FlagsTest(SharedCase):
     def test_cwd(self):
         self.assert_run(self.shared.exec("/bin/pwd", flags=("--cwd", "/tmp")), 0, "/tmp\n")
 
+    def test_flags_as_go_writes_them(self):
+        container = self.shared.id
+        for words in (("--", container, "/bin/pwd"), ("-cwd", "/tmp", container, "/bin/pwd"),
+                      ("-cwd=/tmp", "-t=false", "--", container, "/bin/pwd")):  # fmt: skip
+            where = "/home/user" if words[0] == "--" else "/tmp"
+            self.assert_run(self.shared.world.runtime("exec", *words), 0, f"{where}\n")
+        self.assert_run(self.shared.world.runtime("exec", "-frob", container, "true"), 1, err="flag provided but not defined: -frob")
+
     def test_cwd_that_is_not_there(self):
         result = self.shared.exec("/bin/pwd", flags=("--cwd", "/no/such/folder"))
         message = r'(?i)exec failed: unable to start container process: chdir to cwd \(\\?"/no/such/folder\\?"\).*no such file'

@@ -123,6 +123,19 @@ class CommandLineKilledTest(FaultCase):
             self.assertNotEqual(child.wait(SOON), 0)
             self.assert_nothing_left(c)
 
+    def test_run_is_interrupted(self):
+        """While its machine boots: as if the signal had ended it."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            c = self.sh("sleep 1000")
+            c.write()
+            child = c.popen_run(stderr=subprocess.PIPE)
+            harness.wait_for((self.world.root / c.id / "state.json").exists, "it has begun")
+            child.send_signal(number)
+            _, err = child.communicate(timeout=SOON)
+            self.assertEqual(child.returncode, 128 + number, err)
+            self.assertIn(b"interrupted by signal %d" % number, err)
+            self.assert_nothing_left(c)
+
     def test_run_is_killed(self):
         c = self.sh("touch /ready; sleep 1000")
         child = c.popen_run()
@@ -144,6 +157,8 @@ class LostRecordTest(FaultCase):
             state = self.world.runtime("state", c.id)
             if state.status == 0:
                 self.assertEqual(json.loads(state.out)["status"], "running")
+            else:
+                self.assertNotIn("json.exception", state.err)
             self.assertNotEqual(c.delete().status, 0, "it runs")
             self.assert_run(c.delete("--force"))
             self.assertEqual([pid for pid in victims.values() if harness.alive(pid)], [])
@@ -242,12 +257,15 @@ class StartTest(FaultCase):
         broken = faults.broken_program(self.world.tmp)
         self.fails(f'[hypervisor.qemu]\npath = "{broken}"\n', "this program is broken on purpose", "3")
         self.fails('[hypervisor.qemu]\npath = "/no/such/qemu"\n', "/no/such/qemu", "[Nn]o such file or directory")
+        self.fails('[hypervisor.qemu]\npath = "/bin/false"\n', r"status 1 without a word \(path in \[hypervisor.qemu\] is /bin/false")
         self.fails('[hypervisor.qemu]\ncpu_features = "no_such_feature=on"\n', "no.such.feature")
 
     def test_a_virtiofsd_that_cannot_start(self):
         broken = faults.broken_program(self.world.tmp)
         self.fails(f'[hypervisor.qemu]\nvirtio_fs_daemon = "{broken}"\n', "this program is broken on purpose")
         self.fails('[hypervisor.qemu]\nvirtio_fs_daemon = "/no/such/daemon"\n', "/no/such/daemon")
+        self.fails('[hypervisor.qemu]\nvirtio_fs_daemon = "/bin/false"\n',
+                   r"status 1 without a word \(virtio_fs_daemon in \[hypervisor.qemu\] is /bin/false")
 
     def test_a_part_that_hangs_is_named(self):
         sleeping = self.world.tmp / "sleeping"

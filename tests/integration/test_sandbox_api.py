@@ -105,6 +105,12 @@ class SandboxTest(harness.Case):
         self.assertEqual(json.loads(status.info["state"])["id"], self.pod.id)
         self.assertEqual(self.sandbox_call(client, "SandboxMetrics").metrics.id, self.pod.id)
 
+        # On record before there is a container, so that what is left of a shim that was killed can be found.
+        record = pathlib.Path("/run/kata", self.pod.id, "state.json")
+        harness.wait_for(lambda: json.loads(record.read_text())["status"] == "running", "the machine is on record")
+        helpers = [leaks.process(helper["pid"])[2] for helper in json.loads(record.read_text())["helpers"]]
+        self.assertEqual(len(helpers), 2, helpers)
+
         self.run_containers(client)
         self.sandbox_call(client, "PingSandbox", "PingRequest")
 

@@ -232,6 +232,7 @@ void Driver::Machine::Ended() {
   facts.guest_panicked = qmp->guest_panicked() || panicked;
   facts.console = console->Tail();
   facts.messages = messages.Tail();
+  facts.program = config.hypervisor.path;
   exit = DescribeExit(facts);
   qmp->Close();
   ended.cancel();

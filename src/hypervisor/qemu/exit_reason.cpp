@@ -27,8 +27,9 @@ std::string Why(const ExitFacts& facts) {
   if (reason == "guest-reset") return "the guest restarted";
   if (reason == "host-signal") return "QEMU was told to end by a signal";
   std::string text = "QEMU " + facts.status.Describe();
-  if (!facts.messages.empty()) text += ": " + facts.messages;
-  return text;
+  if (!facts.messages.empty()) return text + ": " + facts.messages;
+  if (facts.status.signal != 0 || !reason.empty()) return text;
+  return text + fmt::format(" without a word (path in [hypervisor.qemu] is {})", facts.program);
 }
 
 }  // namespace

@@ -19,6 +19,7 @@ struct ExitFacts {
   bool guest_panicked = false;  // QMP's GUEST_PANICKED event, or the console while the guest was booting
   std::string console;          // the console's tail, printable
   std::string messages;         // QEMU's stderr, printable
+  std::string program;          // its path, for the case that it says nothing
 };
 
 VmExit DescribeExit(const ExitFacts& facts);

@@ -39,6 +39,13 @@ TEST(ExitReasonTest, MessagesOfQemu) {
   EXPECT_EQ(DescribeExit({.status = {1, 0}, .messages = "qemu: no"}).reason, "QEMU exited with status 1: qemu: no");
 }
 
+TEST(ExitReasonTest, OneThatSaysNothingIsNamedWithItsKey) {
+  EXPECT_EQ(DescribeExit({.status = {1, 0}, .program = "/bin/false"}).reason,
+            "QEMU exited with status 1 without a word (path in [hypervisor.qemu] is /bin/false)");
+  EXPECT_EQ(DescribeExit({.status = {0, 0}, .program = "/bin/true"}).reason,
+            "QEMU exited with status 0 without a word (path in [hypervisor.qemu] is /bin/true)");
+}
+
 TEST(IndentedTest, KeepsTheLastWholeLines) {
   EXPECT_EQ(Indented("", 10), "");
   EXPECT_EQ(Indented("a\nb\n\n", 10), "\n  a\n  b");
