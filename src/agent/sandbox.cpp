@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -11,9 +12,12 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <cctype>
+#include <string_view>
+#include <utility>
 
 #include "agent/hotplug/block_device.h"
 #include "agent/reaper.h"
+#include "base/files.h"
 
 namespace kata::agent {
 
@@ -38,14 +42,21 @@ asio::awaitable<void> WriteBack(const GuestDir& root, std::vector<std::string> m
   }
 }
 
-// Each name in the kernel's cache keeps a file of the host open in virtiofsd, and nobody will ask for those of a
-// container that has gone. The kernel can only be told to drop all that are not in use; aside, since they may be many.
-asio::awaitable<void> DropCachedNames() {
-  auto child = Fork({}, [] {
-    const int file = ::open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
-    ::_exit(file >= 0 && ::write(file, "2", 1) == 1 ? 0 : 1);
-  });
-  if (child) (void)co_await Reaper::Get().Wait(child->Disown());
+// virtiofsd announces what the host has mounted, and the kernel mounts that by itself when a name is first used;
+// nothing unmounts it again. container: the path that the names of its shares begin with.
+void UnmountShares(const std::string& container) {
+  const std::string mounts = ReadFile("/proc/self/mountinfo").value_or("");
+  for (size_t at = 0; at < mounts.size();) {
+    const size_t end = std::min(mounts.find('\n', at), mounts.size());
+    const std::string_view line = std::string_view(mounts).substr(at, end - at);
+    at = end + 1;
+    // proc(5): the mount point is the fifth word, and the first that can be such a path.
+    const size_t begin = line.find(" " + container);
+    if (begin == std::string_view::npos || line.find(" - virtiofs ") == std::string_view::npos) continue;
+    const std::string point(line.substr(begin + 1, line.find(' ', begin + 1) - begin - 1));
+    const char next = point.size() > container.size() ? point[container.size()] : '\0';
+    if (next == '/' || next == '-') (void)::umount2(point.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
+  }
 }
 
 }  // namespace
@@ -155,8 +166,27 @@ asio::awaitable<Result<>> Sandbox::Remove(std::shared_ptr<ContainerEntry> entry)
   entry->storages.clear();
   containers_.erase(entry->id);
   // The kernel is the agent's own only where it is the init.
-  if (!destroying_ && ::getpid() == 1) asio::co_spawn(executor_, DropCachedNames(), asio::detached);
+  if (!destroying_ && ::getpid() == 1) {
+    UnmountShares(root_.path() + "/shared/containers/" + entry->id);
+    asio::co_spawn(executor_, DropCachedNames(), asio::detached);
+  }
   co_return first;
+}
+
+// Each name in the kernel's cache keeps a file of the host open in virtiofsd, and nobody will ask for those of a
+// container that has gone. The kernel can only be told to drop all that are not in use: in a child, since they may be
+// many.
+asio::awaitable<void> Sandbox::DropCachedNames() {
+  drop_names_ = true;
+  if (std::exchange(dropping_names_, true)) co_return;
+  while (std::exchange(drop_names_, false)) {
+    auto child = Fork({}, [] {
+      const int file = ::open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
+      ::_exit(file >= 0 && ::write(file, "2", 1) == 1 ? 0 : 1);
+    });
+    if (child) (void)co_await Reaper::Get().Wait(child->Disown());
+  }
+  dropping_names_ = false;
 }
 
 asio::awaitable<Result<>> Sandbox::Destroy() {

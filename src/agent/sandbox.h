@@ -79,6 +79,7 @@ class Sandbox {
 
  private:
   asio::awaitable<void> WatchStorages();
+  asio::awaitable<void> DropCachedNames();
 
   asio::any_io_executor executor_;
   GuestDir root_;
@@ -92,6 +93,8 @@ class Sandbox {
   bool destroying_ = false;  // no new containers
   bool destroyed_ = false;
   bool watching_ = false;  // WatchStorages runs
+  bool dropping_names_ = false;
+  bool drop_names_ = false;  // again
 };
 
 // kInvalidArgument unless id is a name that may become part of a path: letters, digits and "_.-+" only, at most

@@ -35,6 +35,8 @@ CLI::Option* Find(CLI::App& app, const std::string& name) {
 
 // Each value is converted at once, so that the word that has a wrong one can be named.
 bool Set(CLI::Option& option, const std::string& value) {
+  // A list's value of the form [a,b] is one value all the same.
+  option.allow_extra_args(false);
   try {
     option.add_result(value);
     option.run_callback();

@@ -87,10 +87,10 @@ TEST_F(Flags, StandAnywhereWhereNoCommandFollows) {
 }
 
 TEST_F(Flags, ValuesMayLookLikeFlags) {
-  Read({"--cwd", "-t", "-e", "A=-d", "--quota", "-1", "-e=B=", "-u", ""});
+  Read({"--cwd", "-t", "-e", "A=-d", "--quota", "-1", "-e=B=", "-e", "[C=1,2]", "-u", ""});
   EXPECT_EQ(cwd, "-t");
   EXPECT_EQ(user, "");
-  EXPECT_THAT(env, ElementsAre("A=-d", "B="));
+  EXPECT_THAT(env, ElementsAre("A=-d", "B=", "[C=1,2]"));
   EXPECT_EQ(quota, -1);
   EXPECT_FALSE(tty);
 }

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "runtime/arguments.h"
 #include "runtime/output.h"
+#include "runtime/report.h"
 #include "runtime/verbs.h"
 #include "sandbox/process.h"
 
@@ -35,11 +36,6 @@ Result<> StartLog(const Globals& globals) {
 }
 
 // One error line into the log, where engines look for it, and for people on standard error.
-void Report(const Globals& globals, const std::string& message) {
-  if (!globals.log_path.empty()) (void)WriteAll(STDERR_FILENO, message + "\n");
-  log::Error("{}", message);
-}
-
 struct Dispatch {
   const Globals& globals;
   Result<int> operator()(const CreateOptions& options) const { return Create(globals, options); }

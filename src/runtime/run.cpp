@@ -8,6 +8,7 @@
 #include "runtime/create.h"
 #include "runtime/destroy.h"
 #include "runtime/foreground.h"
+#include "runtime/report.h"
 #include "runtime/start.h"
 #include "runtime/terminal.h"
 #include "runtime/verbs.h"
@@ -69,7 +70,7 @@ Result<int> Run(const Globals& globals, const RunOptions& options) {
   const Interrupts interrupts = TRY(Interrupts::Ending());
   auto status = Context(CreateAndRun(globals, options, interrupts), "kata-runtime run failed");
   if (status || interrupts.taken() == 0) return status;
-  log::Error("{}", status.error().message());
+  Report(globals, status.error().message());
   return 128 + interrupts.taken();
 }
 

@@ -17,8 +17,9 @@ Result<Record> FindContainer(const std::string& root, const std::string& id) {
   auto state = sandbox::LoadState(record.directory.get());
   if (!state && state.error().code() == Code::kNotFound) return FindFolder(root, id);
   if (!state && state.error().code() == Code::kInvalidArgument) {
-    return Fail(Code::kInvalidArgument, "cannot read the state of {}: {}; kata-runtime delete --force {} removes it",
-                id, state.error().message(), id);
+    return Fail(Code::kInvalidArgument,
+                "cannot read the state of {}: {}; kata-runtime --root {} delete --force {} removes it", id,
+                state.error().message(), root, id);
   }
   record.state = TRY(Context(std::move(state), "cannot read the state of {}", id));
   return record;

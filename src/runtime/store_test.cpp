@@ -90,7 +90,8 @@ TEST_F(Store, ADamagedStateSaysWhatHelps) {
   ASSERT_FALSE(found);
   EXPECT_EQ(found.error().message(),
             "cannot read the state of c1: state.json is not a whole record: it is cut off or damaged; "
-            "kata-runtime delete --force c1 removes it");
+            "kata-runtime --root " +
+                root_ + " delete --force c1 removes it");
 }
 
 TEST_F(Store, ListIsSortedAndSkipsWhatIsNone) {

@@ -107,10 +107,6 @@ Result<PlannedSize> PlanSize(const SandboxPlan& plan, hypervisor::Accel accel) {
   return size;
 }
 
-// How long a container may live on after SIGKILL, before its machine is taken for hung.
-constexpr std::chrono::seconds kKillTime{5};
-constexpr std::chrono::seconds kKillTimeOfPods{15};
-
 Result<std::shared_ptr<Machine>> MakeMachine(const asio::any_io_executor& executor, SandboxPlan& plan,
                                              const PlannedSize& size, hypervisor::Accel accel,
                                              const std::string& shared_dir) {
@@ -121,8 +117,7 @@ Result<std::shared_ptr<Machine>> MakeMachine(const asio::any_io_executor& execut
   parts.agent = plan.config.agent;
   parts.max_size = size.max;
   parts.timeout_scale = hypervisor::TimeoutScale(accel);
-  // Whoever kills a machine's only container loses nothing more with the machine.
-  parts.kill_timeout = plan.pod ? kKillTimeOfPods : kKillTime;
+  parts.pod = plan.pod;
   parts.vmm_user = kFirstVmmUser + static_cast<uid_t>(getpid());
   parts.hypervisor = TRY(hypervisor::CreateHypervisor(executor, plan.config));
   parts.start_virtiofsd = [settings = plan.config.hypervisor, shared_dir, directory = plan.directory.get()] {

@@ -100,15 +100,16 @@ asio::awaitable<void> ContainerProcess::WaitForEnd(std::shared_ptr<ContainerProc
 }
 
 void ContainerProcess::ExpectEnd() {
-  if (!agent_ || std::exchange(killed_, true) || setup_.kill_timeout.count() == 0) return;
+  if (!agent_ || std::exchange(killed_, true) || !setup_.kill_timeout) return;
   asio::co_spawn(executor_, WatchKill(shared_from_this()), asio::detached);
 }
 
 asio::awaitable<void> ContainerProcess::WatchKill(std::shared_ptr<ContainerProcess> self) {
-  co_await self->exited_.WaitFor(self->setup_.kill_timeout);
+  const auto time = self->setup_.kill_timeout();
+  co_await self->exited_.WaitFor(time);
   if (self->exited_.happened()) co_return;
   self->agent_->ReportFault(fmt::format("the virtual machine hangs: {} has not ended {} s after SIGKILL",
-                                        self->agent_process().exec, self->setup_.kill_timeout.count() / 1000));
+                                        self->agent_process().exec, time.count() / 1000));
 }
 
 void ContainerProcess::End(int status) {

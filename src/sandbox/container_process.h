@@ -43,8 +43,8 @@ class ContainerProcess : public std::enable_shared_from_this<ContainerProcess> {
     std::shared_ptr<Standin> standin;  // null: none
     pid_t vmm = 0;                     // the VMM's, where it is known already
     std::shared_ptr<Stdio> stdio;
-    // One that has not ended so long after SIGKILL has a machine that hangs, which is failed then. 0: nobody looks.
-    std::chrono::milliseconds kill_timeout{0};
+    // One that has not ended so long after SIGKILL has a machine that hangs, which is failed then. Empty: nobody looks.
+    std::function<std::chrono::milliseconds()> kill_timeout;
     UniqueFd foreground;  // pidfd of the one that passes the terminal on; its end hangs up. Not valid: nobody does
     // Called once, when the process has ended and its output is written, before anybody else learns of it.
     std::function<void(ContainerProcess&)> on_end;
@@ -72,6 +72,7 @@ class ContainerProcess : public std::enable_shared_from_this<ContainerProcess> {
   // The guest is being asked to make the process; until then a stand-in that is killed ends it without a word to the
   // guest.
   void Begin() { begun_ = true; }
+  bool begun() const { return begun_; }
   // The guest has made the process: pumps its stdio, waits for its end.
   void Follow(std::shared_ptr<AgentClient> agent);
   void MarkRunning();

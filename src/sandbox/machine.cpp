@@ -10,7 +10,7 @@
 #include "base/child.h"
 #include "base/files.h"
 #include "base/log.h"
-#include "sandbox/state.h"
+#include "base/process_table.h"
 
 namespace kata::sandbox {
 namespace {
@@ -26,6 +26,8 @@ constexpr milliseconds kCauseDelay{300};
 constexpr milliseconds kExplainDelay = seconds(2);
 // After SIGKILL; only a host in trouble takes longer.
 constexpr milliseconds kVmExitDelay = seconds(5);
+constexpr milliseconds kKillTime{5000};
+constexpr milliseconds kLongKillTime{15000};
 // virtiofsd ends by itself when the VMM has gone, with the children that it has.
 constexpr milliseconds kVirtiofsdExitDelay{500};
 
@@ -65,6 +67,11 @@ Machine::Machine(const asio::any_io_executor& executor, MachineParts parts)
       stopped_(executor) {}
 
 milliseconds Machine::CreateTimeout() const { return Scaled(seconds(parts_.agent.create_container_timeout)); }
+
+milliseconds Machine::KillTimeout(bool has_disks) const {
+  if (parts_.kill_timeout.count() > 0) return parts_.kill_timeout;
+  return parts_.pod || has_disks ? kLongKillTime : kKillTime;
+}
 
 std::vector<pid_t> Machine::Pids() const {
   std::vector<pid_t> pids = parts_.hypervisor->Pids();

@@ -36,7 +36,8 @@ struct MachineParts {
   uid_t vmm_user = 0;     // and group
   VmSize max_size;        // what it may grow to; not above its size at the start: it cannot grow
   std::chrono::milliseconds health_interval{10000};
-  std::chrono::milliseconds kill_timeout{0};  // of a container that got SIGKILL; 0: it may take as long as it will
+  bool pod = false;                           // several containers
+  std::chrono::milliseconds kill_timeout{0};  // of a container that got SIGKILL; 0: KillTimeout's own
   std::unique_ptr<hypervisor::Hypervisor> hypervisor;
   std::shared_ptr<network::Network> network;                       // null: the guest has none
   std::function<Result<hypervisor::Virtiofsd>()> start_virtiofsd;  // empty: no shared files
@@ -69,7 +70,9 @@ class Machine : public std::enable_shared_from_this<Machine> {
   // A time that is right on a real machine, made longer for an emulated one.
   std::chrono::milliseconds Scaled(std::chrono::milliseconds time) const { return time * parts_.timeout_scale; }
   std::chrono::milliseconds CreateTimeout() const;
-  std::chrono::milliseconds KillTimeout() const { return parts_.kill_timeout; }
+  // How long a container may live on after SIGKILL, before the machine is taken for hung. Longer where others would die
+  // with it, or what is not on disk yet would be lost.
+  std::chrono::milliseconds KillTimeout(bool has_disks) const;
   Timing& timing() { return timing_; }
   // What it started with; valid from Boot on.
   const VmSize& size() const { return size_; }

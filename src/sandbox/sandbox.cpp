@@ -55,7 +55,10 @@ asio::awaitable<Result<>> Sandbox::CreateContainer(std::shared_ptr<Container> co
   setup.on_end = [weak](ContainerProcess& process) {
     if (auto sandbox = weak.lock()) sandbox->OnEnd(process);
   };
-  setup.kill_timeout = machine().KillTimeout();
+  setup.kill_timeout = [weak] {
+    const auto sandbox = weak.lock();
+    return sandbox ? sandbox->machine().KillTimeout(sandbox->HasDisks()) : std::chrono::milliseconds(0);
+  };
   // Before the guest knows of it, so that a stand-in that is killed meanwhile is heard.
   pid_t standin = setup.standin ? setup.standin->pid() : 0;
   auto process = ContainerProcess::Create(executor_, std::move(setup));
@@ -266,7 +269,8 @@ asio::awaitable<void> Sandbox::RecordMachine(std::shared_ptr<Sandbox> self) {
   if (self->ending() || self->machine().failed().happened()) co_return;
   if (auto stored = self->Store(); !stored) log::Error("{}", stored.error().message());
   auto ready = co_await self->machine().Ready();
-  if (!ready || self->ending()) co_return;
+  if (!ready) log::Error("the sandbox is not ready: {}", ready.error().message());
+  if (!ready || self->ending() || self->parts_.state.status != Status::kCreating) co_return;
   self->parts_.state.status = Status::kRunning;
   if (auto stored = self->Store(); !stored) log::Error("{}", stored.error().message());
 }

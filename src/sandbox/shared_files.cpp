@@ -101,8 +101,8 @@ Result<std::string> SharedFiles::Add(UniqueFd tree, const std::string& name, Rea
   }
   TRY(MakeMountPoint(name, S_ISDIR(status.st_mode)));
   if (MoveMount(tree.get(), exported_.get(), name.c_str()) != 0) {
-    int error = errno;
-    unlinkat(writable_.get(), name.c_str(), S_ISDIR(status.st_mode) ? AT_REMOVEDIR : 0);
+    const int error = errno;
+    (void)RemoveMountPoint(name, S_ISDIR(status.st_mode));
     return FailWith(error, "cannot share {}", name);
   }
   return fmt::format("{}/{}", kGuestSharedDir, name);
@@ -114,14 +114,18 @@ Result<> SharedFiles::Remove(const std::string& name) {
   if (fstat(mounted.get(), &status) != 0) return FailErrno("cannot look at the mount {}", name);
   if (umount2(FdPath(mounted.get()).c_str(), MNT_DETACH) != 0) return FailErrno("cannot unmount {}", name);
   mounted.Reset();
-  // Of the tmpfs, and only when it is empty: what was mounted on it cannot be meant.
-  if (unlinkat(writable_.get(), name.c_str(), S_ISDIR(status.st_mode) ? AT_REMOVEDIR : 0) != 0) {
+  return RemoveMountPoint(name, S_ISDIR(status.st_mode));
+}
+
+// Of the tmpfs, and only when it is empty: what was mounted on it cannot be meant.
+Result<> SharedFiles::RemoveMountPoint(const std::string& name, bool folder) {
+  if (unlinkat(writable_.get(), name.c_str(), folder ? AT_REMOVEDIR : 0) != 0) {
     return FailErrno("cannot remove the mount point {}", name);
   }
   // The folders that it was in, unless they have others.
-  for (std::string folder = name; folder.find('/') != std::string::npos;) {
-    folder.resize(folder.rfind('/'));
-    if (unlinkat(writable_.get(), folder.c_str(), AT_REMOVEDIR) != 0) break;
+  for (std::string above = name; above.find('/') != std::string::npos;) {
+    above.resize(above.rfind('/'));
+    if (unlinkat(writable_.get(), above.c_str(), AT_REMOVEDIR) != 0) break;
   }
   return {};
 }

@@ -52,6 +52,7 @@ class SharedFiles {
   SharedFiles(std::string path, UniqueFd exported, UniqueFd writable)
       : path_(std::move(path)), exported_(std::move(exported)), writable_(std::move(writable)) {}
   Result<> MakeMountPoint(const std::string& name, bool folder);
+  Result<> RemoveMountPoint(const std::string& name, bool folder);
 
   std::string path_;
   UniqueFd exported_;  // the read-only mount at path_

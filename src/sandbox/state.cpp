@@ -2,7 +2,6 @@
 #include "sandbox/state.h"
 
 #include <fcntl.h>
-#include <unistd.h>
 
 #include <ctime>
 

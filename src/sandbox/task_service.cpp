@@ -211,7 +211,7 @@ asio::awaitable<Result<wkt::Empty>> TaskService::Kill(task::KillRequest request)
   CO_TRY_ASSIGN(auto process, Find(request.id(), request.exec_id()));
   // The code is containerd's for it: whoever kills what has just ended has got what they wanted.
   if (process->status() == ContainerProcess::Status::kStopped) co_return Fail(Code::kNotFound, "container not running");
-  if (!process->exec().empty() && process->status() == ContainerProcess::Status::kCreated) {
+  if (!process->exec().empty() && !process->begun()) {
     co_return Fail(Code::kFailedPrecondition, "process not created");
   }
   if (request.signal() > kLastSignal) co_return Fail(Code::kInvalidArgument, "{} is no signal", request.signal());

@@ -55,13 +55,25 @@ asio::awaitable<void> CallShutdown(std::shared_ptr<rpc::Client> client, std::str
   if (answered) co_await client->Closed();
 }
 
+// The shim that serves at this socket, if its process can be told: `start`, which made the socket, is not it.
+Result<ProcessRef> ShimAt(int connection, const std::string& path) {
+  const ucred peer = TRY(rpc::PeerOf(connection));
+  const ProcessRef shim = TRY(IdentifyProcess(peer.pid));
+  const std::string words = TRY(ReadFile(fmt::format("/proc/{}/cmdline", peer.pid)));
+  const std::string_view socket("\0-socket\0", 9);
+  const size_t at = words.find(socket);
+  if (peer.uid != geteuid() || at == std::string::npos || words.c_str() + at + socket.size() != path) {
+    return Fail(Code::kNotFound, "process {} is not the shim of {}", peer.pid, path);
+  }
+  return shim;
+}
+
 // containerd 1.6 calls this action also for a shim that is just ending by itself. Returns whether it heard; then it has
 // ended, or has had the time for it. One that has no record yet is found by its socket alone.
 bool AskToEnd(const std::string& path, const std::string& id) {
   auto socket = rpc::ConnectUnixPath(path);
   if (!socket) return false;
-  const auto peer = rpc::PeerOf(socket->get());
-  const auto shim = peer ? IdentifyProcess(peer->pid) : tl::unexpected<Error>(peer.error());
+  const auto shim = ShimAt(socket->get(), path);
   asio::io_context io(1);
   bool answered = false;
   auto client = rpc::Client::Create(io.get_executor(), *std::move(socket));

@@ -82,8 +82,6 @@ Result<> RunShim(const Arguments& arguments, ShimParts parts, UniqueFd listener,
   signals.async_wait([&](boost::system::error_code error, int) {
     if (!error) service.RequestEnd();
   });
-  // Again, after `start`: by a connection's credentials, those of who listens, `delete` finds this process.
-  if (listen(listener.get(), SOMAXCONN) != 0) return FailErrno("cannot listen");
   asio::co_spawn(io, rpc::ServeUnix(std::move(listener), service.table()), asio::detached);
   asio::co_spawn(io, Live(io, service, publisher), asio::detached);
   TRY(WriteAll(ready.get(), std::string_view(&sandbox::kReady, 1)));
@@ -100,6 +98,8 @@ Result<> RemoveTraces(const Arguments& arguments) {
 
 Result<> ClaimAndRun(const Arguments& arguments, UniqueFd listener, UniqueFd& ready) {
   if (chdir("/") != 0) return FailErrno("cannot change to /");
+  // Again, after `start`: by a connection's credentials, those of who listens, `delete` finds this process.
+  if (listen(listener.get(), SOMAXCONN) != 0) return FailErrno("cannot listen on {}", arguments.socket);
   const UniqueFd directory = TRY(Claim(arguments.id));
   auto parts = Prepare(arguments, directory.get());
   sandbox::MountNamespaces mounts;
