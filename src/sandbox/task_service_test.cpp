@@ -16,14 +16,6 @@ namespace types = containerd::v1::types;
 
 class TaskServiceTest : public testing::SandboxTest {};
 
-#define EXPECT_FAILS(call, expected_code, text)             \
-  do {                                                      \
-    auto failed = (call);                                   \
-    ASSERT_FALSE(failed);                                   \
-    EXPECT_EQ(failed.error().code(), expected_code);        \
-    EXPECT_THAT(failed.error().message(), HasSubstr(text)); \
-  } while (false)
-
 TEST_F(TaskServiceTest, ALifeFromCreateToEnd) {
   Begin();
   FakeStandin standin = NewStandin();
@@ -150,22 +142,6 @@ TEST_F(TaskServiceTest, AStoppedContainerTakesNothing) {
   EXPECT_FALSE(ended_);
 }
 
-TEST_F(TaskServiceTest, AnExecThatWasOnlyAddedHasNoProcess) {
-  Begin();
-  ASSERT_TRUE(Create());
-  ASSERT_TRUE(Start());
-  ASSERT_TRUE(Exec("e1"));
-  EXPECT_FAILS(Kill(9, false, "e1"), Code::kFailedPrecondition, "process not created");
-  EXPECT_FAILS(Kill(0, false, "e1"), Code::kFailedPrecondition, "process not created");
-  EXPECT_FALSE(AgentWasTold("SignalProcess c1 e1 9"));
-  // It is the last container: the machine goes too.
-  agent_.End("c1", "c1", 0);
-  EXPECT_EQ(Wait()->exit_status(), 0U);
-  EXPECT_FAILS(Start("e1"), Code::kFailedPrecondition, "container not running");
-  RunUntilEnd();
-  EXPECT_FAILS(Start("e1"), Code::kFailedPrecondition, "container not running");
-}
-
 TEST_F(TaskServiceTest, PauseAndResume) {
   Begin();
   ASSERT_TRUE(Create());
@@ -201,73 +177,6 @@ TEST_F(TaskServiceTest, KillAllNamesNoProcess) {
   EXPECT_TRUE(AgentWasTold("SignalProcess c1  9"));
 }
 
-TEST_F(TaskServiceTest, ExecsComeAndGo) {
-  Begin();
-  ASSERT_TRUE(Create());
-  ASSERT_TRUE(Start());
-  for (int i = 0; i < 20; ++i) {
-    std::string id = fmt::format("e{}", i);
-    FakeStandin standin = NewStandin(id);
-    ASSERT_TRUE(Exec(id, &standin));
-    EXPECT_EQ(GetState(id)->status(), types::CREATED);
-    auto started = Start(id);
-    ASSERT_TRUE(started);
-    EXPECT_EQ(started->pid(), static_cast<uint32_t>(standin.pid));
-    agent_.Write("c1", id, "out " + id);
-    agent_.End("c1", id, i);
-    std::string told;
-    RunUntil([&] {
-      told += standin.Received();
-      return !told.empty();
-    });
-    EXPECT_EQ(told, fmt::format("X {}", i));
-    EXPECT_EQ(ReadAvailable(standin.out.first.get()), "out " + id);
-  }
-  // Nothing of them is kept.
-  EXPECT_TRUE(sandbox_->containers().at("c1")->execs.empty());
-  EXPECT_FALSE(ended_);
-}
-
-TEST_F(TaskServiceTest, AnExecThatCannotBeHadIsAnErrorAndGone) {
-  Begin();
-  ASSERT_TRUE(Create());
-  ASSERT_TRUE(Start());
-  agent_.create_error = "exec: \"nope\": executable file not found in $PATH";
-  FakeStandin standin = NewStandin("e1");
-  ASSERT_TRUE(Exec("e1", &standin));
-  EXPECT_FAILS(Start("e1"), Code::kUnknown, "executable file not found in $PATH");
-  EXPECT_EQ(standin.Received(), "X 137");
-  EXPECT_FAILS(GetState("e1"), Code::kNotFound, "e1");
-}
-
-TEST_F(TaskServiceTest, AnExecEndsWithItsOwnStatusWhenTheContainerEnds) {
-  Begin();
-  FakeStandin init = NewStandin();
-  ASSERT_TRUE(Create(&init));
-  ASSERT_TRUE(Start());
-  FakeStandin standin = NewStandin("e1");
-  ASSERT_TRUE(Exec("e1", &standin));
-  ASSERT_TRUE(Start("e1"));
-  agent_.End("c1", "c1", 0);
-  agent_.End("c1", "e1", 5);
-  RunUntilEnd();
-  EXPECT_EQ(init.Received(), "X 0");
-  EXPECT_EQ(standin.Received(), "X 5");
-}
-
-TEST_F(TaskServiceTest, MalformedExecsAreRefused) {
-  Begin();
-  ASSERT_TRUE(Create());
-  auto request = ExecRequest("e1", nullptr);
-  request.mutable_spec()->set_value("{\"cwd\":");
-  EXPECT_FAILS(Call<wkt::Empty>("Exec", request), Code::kInvalidArgument, "");
-  request.mutable_spec()->set_value("{\"cwd\":\"relative\",\"args\":[\"x\"],\"user\":{\"uid\":0,\"gid\":0}}");
-  EXPECT_FAILS(Call<wkt::Empty>("Exec", request), Code::kInvalidArgument, "cwd");
-  request = ExecRequest("e1", nullptr);
-  request.set_stdin("/etc/passwd");
-  EXPECT_FAILS(Call<wkt::Empty>("Exec", request), Code::kInvalidArgument, "stand-in");
-}
-
 TEST_F(TaskServiceTest, AStandInThatIsKilledTakesItsProcessWithIt) {
   Begin();
   FakeStandin standin = NewStandin();
@@ -292,18 +201,6 @@ TEST_F(TaskServiceTest, AStandInThatIsKilledWhileTheVmBootsTakesItsContainerWith
   agent_.End("", "", 0);  // wakes it
   RunUntilEnd();
   EXPECT_TRUE(AgentWasTold("SignalProcess c1 c1 9"));
-}
-
-TEST_F(TaskServiceTest, AnExecWhoseStandInGoesBeforeTheStartIsForgotten) {
-  Begin();
-  ASSERT_TRUE(Create());
-  ASSERT_TRUE(Start());
-  FakeStandin standin = NewStandin("e1");
-  ASSERT_TRUE(Exec("e1", &standin));
-  standin.connection.Reset();
-  RunUntil([&] { return sandbox_->containers().at("c1")->execs.empty(); });
-  EXPECT_FAILS(Start("e1"), Code::kNotFound, "e1");
-  EXPECT_FALSE(AgentWasTold("ExecProcess c1 e1"));
 }
 
 TEST_F(TaskServiceTest, TheTerminalGoesWithTheOneWhoKeepsItInTheForeground) {

@@ -2,6 +2,9 @@
 // For tests: a whole sandbox whose VM is a fake, spoken to through its Task service and its stand-in socket.
 #pragma once
 
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,6 +20,15 @@
 #include "sandbox/testing/fake_hypervisor.h"
 #include "sandbox/testing/run.h"
 #include "sandbox/testing/say_hello.h"
+
+// A call that must fail with this code, and with these words.
+#define EXPECT_FAILS(call, expected_code, text)                        \
+  do {                                                                 \
+    auto failed = (call);                                              \
+    ASSERT_FALSE(failed);                                              \
+    EXPECT_EQ(failed.error().code(), expected_code);                   \
+    EXPECT_THAT(failed.error().message(), ::testing::HasSubstr(text)); \
+  } while (false)
 
 namespace kata::sandbox::testing {
 
