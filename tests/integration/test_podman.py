@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """An engine with this runtime in the place of its own: Podman, with conmon."""
+import json
 import os
+import pathlib
 import shutil
+import signal
 import subprocess
 
 import harness
@@ -61,6 +64,18 @@ class PodmanTest(Case):
     def test_statuses_of_what_cannot_start(self):
         self.assert_run(self.podman(*self.run_flags("--rm"), IMAGE, "no-such-program"), 127, err="not found")
         self.assert_run(self.podman(*self.run_flags("--rm"), IMAGE, "/etc/passwd"), 126, err="permission denied")
+
+    @harness.kata_only
+    def test_a_virtual_machine_that_does_not_move(self):
+        """Nothing of it is left when Podman has forgotten the container."""
+        container = self.assert_run(self.podman(*self.run_flags("--detach"), IMAGE, "sleep", "1000")).out.strip()
+        state = json.loads(pathlib.Path("/run/kata", container, "state.json").read_text())
+        helpers = [helper["pid"] for helper in state["helpers"]]
+        for pid in helpers:
+            os.kill(pid, signal.SIGSTOP)
+        self.assert_run(self.podman("rm", "--force", "--time", "0", container))
+        harness.wait_for(lambda: not any(harness.alive(pid) for pid in helpers), "the machine has ended")
+        harness.wait_for(lambda: not pathlib.Path("/run/kata", container).exists(), "its record has gone")
 
     def test_devices(self):
         """A block device that is asked for, and all devices of the host, of which no disk may be a guest's."""
