@@ -95,6 +95,13 @@ void EndProcess(const ProcessRef& process, std::chrono::milliseconds patience) {
   if (!AwaitEnd(pidfd->get(), kKillTime)) log::Warn("process {} does not end although it was killed", process.pid);
 }
 
+std::vector<std::string> ArgumentsOf(pid_t pid) {
+  const std::string text = ReadFile(fmt::format("/proc/{}/cmdline", pid)).value_or("");
+  std::vector<std::string> words;
+  for (size_t at = 0; at < text.size(); at += words.back().size() + 1) words.emplace_back(text.c_str() + at);
+  return words;
+}
+
 std::vector<pid_t> ChildrenOf(pid_t pid) {
   std::vector<pid_t> children;
   const auto text = ReadFile(fmt::format("/proc/{0}/task/{0}/children", pid));

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "base/result.h"
@@ -31,6 +32,9 @@ bool IsHeld(pid_t pid);
 // Ends exactly this process and waits until it has gone; it has that long to go by itself. One that does not end is
 // logged.
 void EndProcess(const ProcessRef& process, std::chrono::milliseconds patience);
+
+// The words of its command line, proc(5); none when it has ended.
+std::vector<std::string> ArgumentsOf(pid_t pid);
 
 // The children of a process's first thread; none when it has ended.
 std::vector<pid_t> ChildrenOf(pid_t pid);

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/process_table.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "base/child.h"
 
 namespace kata {
 namespace {
@@ -16,6 +19,21 @@ TEST(ProcessTable, TellsProcessesApart) {
   EXPECT_TRUE(IsAlive(*self));
   EXPECT_FALSE(IsAlive({.pid = self->pid, .start_time = self->start_time + 1}));
   EXPECT_FALSE(IsAlive({}));
+}
+
+TEST(ProcessTable, HasTheArgumentsOfAProcess) {
+  Command command;
+  command.argv = {"/bin/sh", "-c", "echo; read x", "", "a b"};
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  const UniqueFd out(ends[0]);
+  UniqueFd in(ends[1]);
+  command.stdin_fd = out.get();  // nothing comes
+  auto child = Spawn(command);
+  ASSERT_TRUE(child) << child.error().message();
+  EXPECT_THAT(ArgumentsOf(child->pid()), testing::ElementsAreArray(command.argv));
+  child->End();
+  EXPECT_THAT(ArgumentsOf(-1), testing::IsEmpty());
 }
 
 TEST(ProcessTable, AZombieIsNotAlive) {

@@ -24,8 +24,6 @@ using std::chrono::milliseconds;
 // A sandbox process that works ends within milliseconds of being told.
 constexpr milliseconds kShutdownTime{1000};
 constexpr milliseconds kEndTime{1000};
-// One that ends in order lets its guest write back what is for disks.
-constexpr milliseconds kWriteBackTime{60000};
 
 void EndSandbox(const Record& record) {
   milliseconds patience{0};
@@ -37,7 +35,8 @@ void EndSandbox(const Record& record) {
       // No answer is no worry: it may be gone before it has sent one.
       if (auto done = task->Call<wkt::Empty>("Shutdown", request, kShutdownTime);
           done || done.error().code() == Code::kUnavailable) {
-        patience = record.state.disks ? kWriteBackTime : kEndTime;
+        // One that ends in order lets its guest write back what is for disks.
+        patience = record.state.disks ? sandbox::kWriteBackTime : kEndTime;
       }
     }
   }

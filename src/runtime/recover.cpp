@@ -7,7 +7,6 @@
 #include <optional>
 #include <vector>
 
-#include "base/files.h"
 #include "base/log.h"
 #include "base/process_table.h"
 #include "oci/parse.h"
@@ -35,13 +34,7 @@ std::optional<pid_t> Listener(int directory) {
 
 // The command line of a process, when it is that of the sandbox process of this id.
 std::optional<sandbox::SandboxOptions> OptionsOf(pid_t pid, const std::string& id) {
-  const auto text = ReadFile(fmt::format("/proc/{}/cmdline", pid));
-  if (!text) return std::nullopt;
-  std::vector<std::string> words;
-  for (size_t at = 0; at < text->size();) {
-    words.emplace_back(text->c_str() + at);
-    at += words.back().size() + 1;
-  }
+  const std::vector<std::string> words = ArgumentsOf(pid);
   if (words.size() < 2 || words[1] != sandbox::kSandboxVerb) return std::nullopt;
   auto options = sandbox::ParseSandboxArguments({words.begin() + 2, words.end()});
   if (!options || options->id != id) return std::nullopt;

@@ -24,10 +24,6 @@
 
 namespace kata::sandbox {
 
-// What containers have written to disks is in the guest's memory until it is unmounted, or the sandbox ends. Longer
-// where the machine is emulated.
-inline constexpr std::chrono::milliseconds kWriteBackTime{60000};
-
 // What a machine is made of. Tests put other things in the places of QEMU and virtiofsd.
 struct MachineParts {
   std::string id;

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <ctime>
 #include <memory>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/files.h"
 #include "base/log.h"
+#include "base/process_table.h"
 #include "oci/parse.h"
 #include "oci/validate.h"
 #include "protocol/shim.pb.h"
@@ -59,10 +62,9 @@ asio::awaitable<void> CallShutdown(std::shared_ptr<rpc::Client> client, std::str
 Result<ProcessRef> ShimAt(int connection, const std::string& path) {
   const ucred peer = TRY(rpc::PeerOf(connection));
   const ProcessRef shim = TRY(IdentifyProcess(peer.pid));
-  const std::string words = TRY(ReadFile(fmt::format("/proc/{}/cmdline", peer.pid)));
-  const std::string_view socket("\0-socket\0", 9);
-  const size_t at = words.find(socket);
-  if (peer.uid != geteuid() || at == std::string::npos || words.c_str() + at + socket.size() != path) {
+  const std::vector<std::string> words = ArgumentsOf(peer.pid);
+  const auto flag = std::find(words.begin(), words.end(), "-socket");
+  if (peer.uid != geteuid() || words.end() - flag < 2 || flag[1] != path) {
     return Fail(Code::kNotFound, "process {} is not the shim of {}", peer.pid, path);
   }
   return shim;

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A network of the tests' own on the host: namespaces, a bridge, links into pods. All of it goes with close()."""
+"""A network of the tests' own on the host: namespaces, a bridge, links into pods. All of it goes with close().
+
+And NetworkCase, for tests whose containers are in it."""
 import itertools
 import json
 import os
+import re
 import socket
 import subprocess
 
+import harness
 import leaks
 
 _numbers = itertools.count(1)
@@ -102,3 +106,28 @@ def receive_all(port, out):
                 out.append(data)
 
     return serve
+
+
+class NetworkCase(harness.Case):
+    def setUp(self):
+        super().setUp()
+        self.net = Network()
+        self.addCleanup(self.net.close)
+        # Containers first, then their namespaces.
+        self.addCleanup(self.world.close_containers)
+
+    def pod(self, ns, *args, path=None):
+        c = self.container(*(args or ("/bin/sleep", "1000")))
+        c.namespace("network", path or self.net.path(ns))
+        for kind in c.process["capabilities"].values():
+            kind.append("CAP_NET_RAW")  # of ping
+        return c
+
+    def started_pod(self, ns, **options):
+        return self.start(self.pod(ns, **options))
+
+    def sh_out(self, c, script):
+        return self.assert_run(c.exec_sh(script)).out
+
+    def await_out(self, c, script, pattern):
+        return harness.wait_for(lambda: re.search(pattern, c.exec_sh(script).out), f"{script}: {pattern}", 30)

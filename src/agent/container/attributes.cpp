@@ -131,7 +131,8 @@ Result<> ApplyAttributes(pid_t pid, int pidfd, const grpc::Process& process) {
   if (process.has_scheduler()) return SetScheduler(pid, process.scheduler());
   // Not the agent's, which it has inherited.
   const sched_param none{};
-  if (sched_setscheduler(pid, SCHED_OTHER, &none) != 0) return FailErrno("cannot set the scheduling policy");
+  if (sched_setscheduler(pid, SCHED_OTHER, &none) != 0)
+    return FailErrno("cannot give process {} the usual scheduling policy", pid);
   return {};
 }
 
