@@ -34,6 +34,14 @@ struct NetworkDevice {
   std::vector<UniqueFd> vhost;  // /dev/vhost-net, as many as taps; empty: the VMM moves the packets itself
 };
 
+// The processors and the memory of a virtual machine.
+struct VmSize {
+  uint32_t vcpus = 1;
+  uint64_t memory_mib = 0;
+
+  bool operator==(const VmSize&) const = default;
+};
+
 // One machine, as the sandbox wants it; everything else comes from the configuration.
 struct VmSpec {
   std::string id;  // the sandbox's id, for the name and the messages

@@ -9,7 +9,7 @@
 
 #include "base/log.h"
 #include "base/result.h"
-#include "sandbox/directory.h"
+#include "sandbox/record/directory.h"
 
 namespace kata::runtime {
 

@@ -19,12 +19,13 @@
 #include "runtime/task.h"
 #include "runtime/terminal.h"
 #include "runtime/verbs.h"
-#include "sandbox/cgroup.h"
-#include "sandbox/hooks.h"
-#include "sandbox/host_cgroups.h"
+#include "sandbox/host/cgroup.h"
+#include "sandbox/host/hooks.h"
+#include "sandbox/host/host_cgroups.h"
 #include "sandbox/network/network.h"
 #include "sandbox/process.h"
-#include "sandbox/task_client.h"
+#include "sandbox/record/directory.h"
+#include "sandbox/task/task_client.h"
 
 namespace kata::runtime {
 namespace {

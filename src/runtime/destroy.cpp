@@ -12,8 +12,8 @@
 #include "protocol/shim.pb.h"
 #include "runtime/recover.h"
 #include "runtime/task.h"
-#include "sandbox/cgroup.h"
-#include "sandbox/hooks.h"
+#include "sandbox/host/cgroup.h"
+#include "sandbox/host/hooks.h"
 #include "sandbox/network/attach.h"
 
 namespace kata::runtime {

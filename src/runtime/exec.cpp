@@ -17,8 +17,8 @@
 #include "runtime/store.h"
 #include "runtime/terminal.h"
 #include "runtime/verbs.h"
-#include "sandbox/cgroup.h"
-#include "sandbox/task_client.h"
+#include "sandbox/host/cgroup.h"
+#include "sandbox/task/task_client.h"
 
 namespace kata::runtime {
 namespace {

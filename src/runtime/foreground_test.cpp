@@ -12,7 +12,8 @@
 #include "base/files.h"
 #include "protocol/wkt.pb.h"
 #include "rpc/server.h"
-#include "sandbox/task_client.h"
+#include "sandbox/record/directory.h"
+#include "sandbox/task/task_client.h"
 
 namespace kata::runtime {
 namespace {

@@ -5,8 +5,8 @@
 #include <sys/stat.h>
 
 #include "base/files.h"
-#include "sandbox/cgroup.h"
-#include "sandbox/task_client.h"
+#include "sandbox/host/cgroup.h"
+#include "sandbox/task/task_client.h"
 
 namespace kata::runtime {
 

@@ -14,9 +14,10 @@
 #include "rpc/server.h"
 #include "runtime/store.h"
 #include "runtime/task.h"
-#include "sandbox/cgroup.h"
+#include "sandbox/host/cgroup.h"
 #include "sandbox/process.h"
-#include "sandbox/task_client.h"
+#include "sandbox/record/directory.h"
+#include "sandbox/task/task_client.h"
 
 namespace kata::runtime {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "sandbox/state.h"
+#include "sandbox/record/state.h"
 
 namespace kata::runtime {
 

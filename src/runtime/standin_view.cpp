@@ -11,7 +11,7 @@
 
 #include "base/child.h"
 #include "base/files.h"
-#include "sandbox/guest_mounts.h"
+#include "sandbox/files/guest_mounts.h"
 
 namespace kata::runtime {
 namespace {

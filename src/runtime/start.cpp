@@ -9,7 +9,7 @@
 #include "protocol/shim.pb.h"
 #include "runtime/create.h"
 #include "runtime/verbs.h"
-#include "sandbox/hooks.h"
+#include "sandbox/host/hooks.h"
 
 namespace kata::runtime {
 namespace {

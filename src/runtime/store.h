@@ -7,8 +7,8 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
-#include "sandbox/directory.h"
-#include "sandbox/state.h"
+#include "sandbox/record/directory.h"
+#include "sandbox/record/state.h"
 
 namespace kata::runtime {
 

@@ -16,7 +16,8 @@
 #include "base/files.h"
 #include "rpc/server.h"
 #include "runtime/destroy.h"
-#include "sandbox/task_client.h"
+#include "sandbox/record/directory.h"
+#include "sandbox/task/task_client.h"
 
 namespace kata::runtime {
 namespace {

@@ -11,7 +11,7 @@
 #include <optional>
 
 #include "rpc/client.h"
-#include "sandbox/task_client.h"
+#include "sandbox/task/task_client.h"
 
 namespace kata::runtime {
 

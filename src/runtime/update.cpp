@@ -13,7 +13,7 @@
 #include "runtime/store.h"
 #include "runtime/task.h"
 #include "runtime/verbs.h"
-#include "sandbox/task_client.h"
+#include "sandbox/task/task_client.h"
 
 namespace kata::runtime {
 namespace {

@@ -16,8 +16,9 @@
 #include "base/process_table.h"
 #include "oci/pod.h"
 #include "rpc/server.h"
-#include "sandbox/host_cgroups.h"
-#include "sandbox/task_client.h"
+#include "sandbox/host/host_cgroups.h"
+#include "sandbox/record/directory.h"
+#include "sandbox/task/task_client.h"
 
 namespace kata::sandbox {
 namespace {

@@ -11,10 +11,10 @@
 #include "base/unique_fd.h"
 #include "config/config.h"
 #include "oci/bundle.h"
-#include "sandbox/mount_namespace.h"
+#include "sandbox/host/mount_namespace.h"
 #include "sandbox/network/network.h"
+#include "sandbox/record/state.h"
 #include "sandbox/sandbox.h"
-#include "sandbox/state.h"
 
 namespace kata::sandbox {
 

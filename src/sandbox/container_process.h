@@ -16,8 +16,8 @@
 
 #include "sandbox/agent_client.h"
 #include "sandbox/event.h"
-#include "sandbox/standin_server.h"
-#include "sandbox/stdio.h"
+#include "sandbox/stdio/standin_server.h"
+#include "sandbox/stdio/stdio.h"
 
 namespace kata::sandbox {
 

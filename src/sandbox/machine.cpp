@@ -11,7 +11,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/process_table.h"
-#include "sandbox/state.h"
+#include "sandbox/record/state.h"
 
 namespace kata::sandbox {
 namespace {

@@ -19,10 +19,11 @@
 #include "sandbox/agent_client.h"
 #include "sandbox/event.h"
 #include "sandbox/network/network.h"
-#include "sandbox/sizing.h"
 #include "sandbox/timing.h"
 
 namespace kata::sandbox {
+
+using hypervisor::VmSize;
 
 // What a machine is made of. Tests put other things in the places of QEMU and virtiofsd.
 struct MachineParts {

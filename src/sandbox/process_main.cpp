@@ -17,9 +17,10 @@
 #include "sandbox/assemble.h"
 #include "sandbox/process.h"
 #include "sandbox/ready.h"
-#include "sandbox/standin_stdio.h"
-#include "sandbox/task_client.h"
-#include "sandbox/task_service.h"
+#include "sandbox/record/directory.h"
+#include "sandbox/stdio/standin_stdio.h"
+#include "sandbox/task/task_client.h"
+#include "sandbox/task/task_service.h"
 
 namespace kata::sandbox {
 namespace {

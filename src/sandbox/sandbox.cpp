@@ -7,9 +7,9 @@
 
 #include "base/log.h"
 #include "oci/guest_spec.h"
-#include "sandbox/devices/disk_mounts.h"
 #include "sandbox/devices/guest_devices.h"
-#include "sandbox/huge_pages.h"
+#include "sandbox/files/disk_mounts.h"
+#include "sandbox/files/huge_pages.h"
 
 namespace kata::sandbox {
 namespace {

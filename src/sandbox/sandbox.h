@@ -14,13 +14,13 @@
 #include "oci/bundle.h"
 #include "sandbox/container_process.h"
 #include "sandbox/devices/container_disks.h"
-#include "sandbox/growth.h"
-#include "sandbox/guest_mounts.h"
+#include "sandbox/files/guest_mounts.h"
+#include "sandbox/files/rootfs_mounts.h"
+#include "sandbox/files/shared_files.h"
+#include "sandbox/host/mount_namespace.h"
 #include "sandbox/machine.h"
-#include "sandbox/mount_namespace.h"
-#include "sandbox/rootfs_mounts.h"
-#include "sandbox/shared_files.h"
-#include "sandbox/state.h"
+#include "sandbox/record/state.h"
+#include "sandbox/size/growth.h"
 
 namespace kata::sandbox {
 

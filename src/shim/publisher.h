@@ -12,8 +12,8 @@
 #include "protocol/forward.pb.h"
 #include "rpc/client.h"
 #include "sandbox/event.h"
-#include "sandbox/mount_namespace.h"
-#include "sandbox/task_events.h"
+#include "sandbox/host/mount_namespace.h"
+#include "sandbox/task/task_events.h"
 
 namespace kata::shim {
 

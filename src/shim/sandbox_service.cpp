@@ -6,8 +6,8 @@
 #include <ctime>
 
 #include "base/files.h"
-#include "sandbox/metrics.h"
-#include "sandbox/runtime_error.h"
+#include "sandbox/task/metrics.h"
+#include "sandbox/task/runtime_error.h"
 #include "shim/service.h"
 
 namespace kata::shim {

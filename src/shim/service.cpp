@@ -14,8 +14,8 @@
 #include "oci/pod.h"
 #include "protocol/runtime_options.pb.h"
 #include "sandbox/assemble.h"
-#include "sandbox/runtime_error.h"
-#include "sandbox/task_client.h"
+#include "sandbox/task/runtime_error.h"
+#include "sandbox/task/task_client.h"
 #include "shim/stdio_uri.h"
 
 namespace kata::shim {

@@ -14,11 +14,11 @@
 #include "protocol/sandbox.pb.h"
 #include "protocol/shim.pb.h"
 #include "rpc/server.h"
-#include "sandbox/host_cgroups.h"
-#include "sandbox/mount_namespace.h"
-#include "sandbox/port_forward.h"
+#include "sandbox/host/host_cgroups.h"
+#include "sandbox/host/mount_namespace.h"
 #include "sandbox/sandbox.h"
-#include "sandbox/task_service.h"
+#include "sandbox/task/port_forward.h"
+#include "sandbox/task/task_service.h"
 #include "shim/publisher.h"
 
 namespace kata::shim {

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "base/result.h"
-#include "sandbox/mount_namespace.h"
-#include "sandbox/stdio_source.h"
+#include "sandbox/host/mount_namespace.h"
+#include "sandbox/stdio/stdio_source.h"
 
 namespace kata::shim {
 

@@ -16,7 +16,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "hypervisor/hypervisor.h"
-#include "sandbox/mount_namespace.h"
+#include "sandbox/host/mount_namespace.h"
 
 namespace kata::sandbox {
 

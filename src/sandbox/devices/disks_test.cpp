@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "sandbox/devices/container_disks.h"
-#include "sandbox/devices/disk_mounts.h"
+#include "sandbox/files/disk_mounts.h"
 #include "sandbox/testing/fake_hypervisor.h"
 #include "sandbox/testing/run.h"
 

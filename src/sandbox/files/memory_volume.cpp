@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sandbox/files/memory_volume.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/vfs.h>
+
+#include "base/files.h"
+#include "sandbox/host/host_mounts.h"
+
+namespace kata::sandbox {
+namespace {
+
+// The kubelet's names: .../pods/UID/volumes/kubernetes.io~empty-dir/VOLUME, and for a part of any volume
+// .../pods/UID/volume-subpaths/VOLUME/CONTAINER/NUMBER.
+constexpr std::string_view kEmptyDir = "/volumes/kubernetes.io~empty-dir/";
+constexpr std::string_view kSubPaths = "/volume-subpaths/";
+constexpr char kGuestEphemeral[] = "/run/kata-containers/sandbox/ephemeral/";
+
+// A volume's name is a DNS label; what else is there is not the kubelet's.
+bool IsName(std::string_view name) {
+  constexpr size_t kLongest = 63;
+  return !name.empty() && name.size() <= kLongest &&
+         name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string_view::npos;
+}
+
+// The kubelet has given it to the pod's group.
+std::vector<std::string> OwnerOptions(const struct stat& status) {
+  return {fmt::format("mode={:o}", status.st_mode & 07777U), fmt::format("uid={}", status.st_uid),
+          fmt::format("gid={}", status.st_gid)};
+}
+
+// The whole volume.
+Result<std::optional<MemoryVolume>> Whole(int folder, const std::string& name) {
+  struct statfs filesystem {};
+  struct stat status {};
+  if (fstatfs(folder, &filesystem) != 0 || fstat(folder, &status) != 0) return FailErrno("cannot look at it");
+  std::vector<std::string> options = OwnerOptions(status);
+  if (const uint64_t size = FilesystemSize(folder); size > 0) options.push_back(fmt::format("size={}", size));
+  const char* type = nullptr;
+  if (filesystem.f_type == TMPFS_MAGIC) type = "tmpfs";
+  if (filesystem.f_type == HUGETLBFS_MAGIC) {
+    type = "hugetlbfs";
+    options.push_back(fmt::format("pagesize={}", filesystem.f_bsize));
+  }
+  if (type == nullptr) return std::nullopt;
+  MemoryVolume volume{.storages = {}, .path = kGuestEphemeral + name};
+  volume.storages.push_back(MemoryStorage(type, volume.path, options));
+  return volume;
+}
+
+// A folder of a volume that is on the same file system: the kubelet has bound it to where the source is.
+Result<std::optional<MemoryVolume>> Part(int source, const std::string& volume_path, const std::string& name) {
+  const auto folder = Open(volume_path, O_PATH | O_DIRECTORY);
+  if (!folder) return std::nullopt;  // a volume of another kind
+  struct stat status {};
+  struct stat whole {};
+  if (fstat(source, &status) != 0 || fstat(folder->get(), &whole) != 0) return FailErrno("cannot look at it");
+  if (status.st_dev != whole.st_dev || !S_ISDIR(status.st_mode)) return std::nullopt;
+  auto volume = TRY(Whole(folder->get(), name));
+  if (!volume) return std::nullopt;
+  const std::string root = TRY(RootOfMount(source));
+  if (!root.starts_with('/') || root.ends_with("//deleted")) return std::nullopt;
+  if (root == "/") return volume;
+  volume->path += root;
+  grpc::Storage part;
+  part.set_driver("local");
+  part.set_source("local");
+  part.set_fstype("local");
+  part.set_mount_point(volume->path);
+  part.add_options(fmt::format("mode={:o}", status.st_mode & 07777U));
+  volume->storages.push_back(std::move(part));
+  return volume;
+}
+
+}  // namespace
+
+uint64_t FilesystemSize(int fd) {
+  struct statvfs filesystem {};
+  if (fstatvfs(fd, &filesystem) != 0) return 0;
+  return static_cast<uint64_t>(filesystem.f_blocks) * filesystem.f_frsize;
+}
+
+grpc::Storage MemoryStorage(const char* fstype, std::string mount_point, const std::vector<std::string>& options) {
+  grpc::Storage storage;
+  storage.set_driver("ephemeral");
+  storage.set_source(fstype);
+  storage.set_fstype(fstype);
+  storage.set_mount_point(std::move(mount_point));
+  for (const std::string& option : options) storage.add_options(option);
+  return storage;
+}
+
+Result<std::optional<MemoryVolume>> MemoryVolumeAt(int source, const std::string& path) {
+  if (const size_t at = path.rfind(kEmptyDir); at != std::string::npos) {
+    const std::string name = path.substr(at + kEmptyDir.size());
+    if (IsName(name)) return Whole(source, name);
+  }
+  if (const size_t at = path.rfind(kSubPaths); at != std::string::npos) {
+    const size_t begin = at + kSubPaths.size();
+    const std::string name = path.substr(begin, path.find('/', begin) - begin);
+    if (IsName(name)) return Part(source, path.substr(0, at).append(kEmptyDir) + name, name);
+  }
+  return std::nullopt;
+}
+
+}  // namespace kata::sandbox

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sandbox/files/shared_files.h"
+
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/files.h"
+
+namespace kata::sandbox {
+namespace {
+
+constexpr char kSharedName[] = "shared";
+
+// Debian 12's C library declares the new mount calls, but older ones that it also runs on do not.
+int OpenTree(int fd, const char* path, unsigned flags) {
+  return static_cast<int>(syscall(SYS_open_tree, fd, path, flags));
+}
+int MoveMount(int from, int to, const char* path) {
+  return static_cast<int>(syscall(SYS_move_mount, from, "", to, path, MOVE_MOUNT_F_EMPTY_PATH));
+}
+int SetAttributes(int fd, unsigned flags, uint64_t set, uint64_t propagation = 0) {
+  mount_attr attributes{.attr_set = set, .propagation = propagation};
+  return static_cast<int>(syscall(SYS_mount_setattr, fd, "", flags | AT_EMPTY_PATH, &attributes, sizeof(attributes)));
+}
+
+Result<UniqueFd> Clone(int source, bool recursive) {
+  unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0U);
+  UniqueFd tree(OpenTree(source, "", flags));
+  if (!tree) return FailErrno("cannot clone the mount (open_tree)");
+  return tree;
+}
+
+}  // namespace
+
+Result<UniqueFd> CloneTree(int source) {
+  UniqueFd tree = TRY(Clone(source, true));
+  // As a peer of the host's mounts it would take those below it away with itself when it is unmounted.
+  if (SetAttributes(tree.get(), AT_RECURSIVE, 0, MS_SLAVE) != 0) {
+    return FailErrno("cannot cut a cloned mount off from the host's");
+  }
+  return tree;
+}
+
+Result<> MakeReadOnly(int tree) {
+  if (SetAttributes(tree, 0, MOUNT_ATTR_RDONLY) != 0) return FailErrno("cannot make a cloned mount read-only");
+  return {};
+}
+
+Result<> MakePrivate(int tree) {
+  if (SetAttributes(tree, AT_RECURSIVE, 0, MS_PRIVATE) != 0) return FailErrno("cannot make a cloned mount private");
+  return {};
+}
+
+Result<SharedFiles> SharedFiles::Create(int directory) {
+  if (mkdirat(directory, kSharedName, 0700) != 0 && errno != EEXIST) return FailErrno("cannot make {}/", kSharedName);
+  UniqueFd below = TRY(OpenBeneath(directory, kSharedName, O_PATH | O_DIRECTORY | O_CLOEXEC));
+  std::string path = TRY(PathOfFd(below.get()));
+  // Only mount points live in it.
+  if (mount("kata-shared", FdPath(below.get()).c_str(), "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=16m") != 0) {
+    return FailErrno("cannot mount a tmpfs at {}", path);
+  }
+  UniqueFd exported = TRY(OpenBeneath(directory, kSharedName, O_PATH | O_DIRECTORY | O_CLOEXEC));
+  UniqueFd writable = TRY(Clone(exported.get(), false));
+  // Shared, so that what is mounted later reaches virtiofsd's own namespace, which is a slave of this one.
+  if (mount(nullptr, FdPath(exported.get()).c_str(), nullptr, MS_SHARED, nullptr) != 0) {
+    return FailErrno("cannot make the mount at {} shared", path);
+  }
+  if (SetAttributes(exported.get(), 0, MOUNT_ATTR_RDONLY) != 0) {
+    return FailErrno("cannot make the mount at {} read-only", path);
+  }
+  return SharedFiles(std::move(path), std::move(exported), std::move(writable));
+}
+
+Result<> SharedFiles::MakeMountPoint(const std::string& name, bool folder) {
+  size_t slash = name.rfind('/');
+  if (slash != std::string::npos) TRY(MakeDirsInRoot(writable_.get(), name.substr(0, slash), 0755));
+  if (folder) {
+    if (mkdirat(writable_.get(), name.c_str(), 0755) != 0) return FailErrno("cannot make the mount point {}", name);
+    return {};
+  }
+  UniqueFd file(openat(writable_.get(), name.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0644));
+  if (!file) return FailErrno("cannot make the mount point {}", name);
+  return {};
+}
+
+Result<std::string> SharedFiles::Add(UniqueFd tree, const std::string& name, ReadOnly read_only) {
+  struct stat status {};
+  if (fstat(tree.get(), &status) != 0) return FailErrno("cannot look at what is shared as {}", name);
+  // All attributes before the tree is attached: what is changed later does not reach virtiofsd's namespace.
+  // A guest has no business with devices of the host, whatever virtiofsd thinks of them.
+  if (SetAttributes(tree.get(), AT_RECURSIVE, MOUNT_ATTR_NODEV) != 0) {
+    return FailErrno("cannot forbid devices in what is shared as {}", name);
+  }
+  if (read_only != ReadOnly::kNo &&
+      SetAttributes(tree.get(), read_only == ReadOnly::kRecursive ? AT_RECURSIVE : 0, MOUNT_ATTR_RDONLY) != 0) {
+    return FailErrno("cannot make what is shared as {} read-only", name);
+  }
+  TRY(MakeMountPoint(name, S_ISDIR(status.st_mode)));
+  if (MoveMount(tree.get(), exported_.get(), name.c_str()) != 0) {
+    const int error = errno;
+    (void)RemoveMountPoint(name, S_ISDIR(status.st_mode));
+    return FailWith(error, "cannot share {}", name);
+  }
+  return fmt::format("{}/{}", kGuestSharedDir, name);
+}
+
+Result<> SharedFiles::Remove(const std::string& name) {
+  UniqueFd mounted = TRY(OpenBeneath(exported_.get(), name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  struct stat status {};
+  if (fstat(mounted.get(), &status) != 0) return FailErrno("cannot look at the mount {}", name);
+  if (umount2(FdPath(mounted.get()).c_str(), MNT_DETACH) != 0) return FailErrno("cannot unmount {}", name);
+  mounted.Reset();
+  return RemoveMountPoint(name, S_ISDIR(status.st_mode));
+}
+
+// Of the tmpfs, and only when it is empty: what was mounted on it cannot be meant.
+Result<> SharedFiles::RemoveMountPoint(const std::string& name, bool folder) {
+  if (unlinkat(writable_.get(), name.c_str(), folder ? AT_REMOVEDIR : 0) != 0) {
+    return FailErrno("cannot remove the mount point {}", name);
+  }
+  // The folders that it was in, unless they have others.
+  for (std::string above = name; above.find('/') != std::string::npos;) {
+    above.resize(above.rfind('/'));
+    if (unlinkat(writable_.get(), above.c_str(), AT_REMOVEDIR) != 0) break;
+  }
+  return {};
+}
+
+}  // namespace kata::sandbox

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which folders a container's cgroups are: text to text, but for the look whether a folder is there.
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/files.h"
+#include "sandbox/host/cgroup.h"
+
+namespace kata::sandbox {
+namespace {
+
+std::vector<std::string> Split(std::string_view text, char separator) {
+  std::vector<std::string> parts;
+  while (true) {
+    const size_t end = text.find(separator);
+    parts.emplace_back(text.substr(0, end));
+    if (end == std::string_view::npos) return parts;
+    text.remove_prefix(end + 1);
+  }
+}
+
+// "user-1000-app.slice" lies in "user-1000.slice", which lies in "user.slice" (systemd.slice(5)).
+Result<std::string> ExpandSlice(const std::string& slice) {
+  constexpr std::string_view kSuffix = ".slice";
+  if (slice == "-.slice") return std::string();
+  const auto wrong = [&slice]() {
+    return Fail(Code::kInvalidArgument, "linux.cgroupsPath: \"{}\" is not the name of a slice", slice);
+  };
+  if (!slice.ends_with(kSuffix) || slice.find('/') != std::string::npos) return wrong();
+  const std::string name = slice.substr(0, slice.size() - kSuffix.size());
+  std::string path;
+  std::string prefix;
+  for (const std::string& part : Split(name, '-')) {
+    if (part.empty()) return wrong();
+    prefix += prefix.empty() ? part : "-" + part;
+    path += "/" + prefix + std::string(kSuffix);
+  }
+  return path;
+}
+
+// The caller's cgroup as seen from the mount point.
+std::string Below(const Hierarchy& hierarchy, const std::string& own) {
+  if (hierarchy.root == "/") return own;
+  if (own == hierarchy.root) return "";
+  if (own.starts_with(hierarchy.root + "/")) return own.substr(hierarchy.root.size());
+  return "";
+}
+
+// "." and ".." resolved, never above "/".
+std::string Normal(const std::string& path) {
+  const std::string normal = std::filesystem::path("/" + path).lexically_normal().string();
+  return normal.size() > 1 && normal.ends_with('/') ? normal.substr(0, normal.size() - 1) : normal;
+}
+
+const std::string* OwnCgroup(const Hierarchy& hierarchy, const std::map<std::string, std::string>& own) {
+  const auto found = own.find(hierarchy.unified ? "" : hierarchy.controllers.front());
+  return found == own.end() ? nullptr : &found->second;
+}
+
+}  // namespace
+
+std::vector<Hierarchy> ParseHierarchies(std::string_view mountinfo) {
+  std::vector<Hierarchy> hierarchies;
+  for (const std::string& line : Split(mountinfo, '\n')) {
+    const std::vector<std::string> fields = Split(line, ' ');
+    const auto dash = std::find(fields.begin(), fields.end(), "-");
+    if (fields.size() < 10 || fields.end() - dash < 4) continue;
+    Hierarchy hierarchy{
+        .mount_point = UnescapeMountinfo(fields[4]), .root = UnescapeMountinfo(fields[3]), .controllers = {}};
+    hierarchy.unified = dash[1] == "cgroup2";
+    if (!hierarchy.unified && dash[1] != "cgroup") continue;
+    if (!hierarchy.unified) {
+      for (std::string& option : Split(dash[3], ',')) {
+        if (option != "rw" && option != "ro" && option != "xattr" && option != "noprefix" &&
+            option != "clone_children" && !option.starts_with("release_agent=")) {
+          hierarchy.controllers.push_back(std::move(option));
+        }
+      }
+      if (hierarchy.controllers.empty()) continue;
+    }
+    const bool known = std::any_of(hierarchies.begin(), hierarchies.end(), [&](const Hierarchy& other) {
+      return other.unified == hierarchy.unified && other.controllers == hierarchy.controllers;
+    });
+    if (!known) hierarchies.push_back(std::move(hierarchy));
+  }
+  return hierarchies;
+}
+
+std::map<std::string, std::string> ParseOwnCgroups(std::string_view text) {
+  std::map<std::string, std::string> own;
+  for (const std::string& line : Split(text, '\n')) {
+    const size_t first = line.find(':');
+    const size_t second = first == std::string::npos ? first : line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    for (std::string& controller : Split(std::string_view(line).substr(first + 1, second - first - 1), ',')) {
+      own[std::move(controller)] = line.substr(second + 1);
+    }
+  }
+  return own;
+}
+
+Result<std::string> CgroupPath(const std::string& spec_path, const std::string& id, bool systemd) {
+  if (!systemd) return spec_path.empty() ? id : spec_path;
+  if (spec_path.empty()) return fmt::format("/system.slice/kata-{}.scope", id);
+  const std::vector<std::string> parts = Split(spec_path, ':');
+  if (parts.size() != 3 || parts[2].empty() || parts[2].find('/') != std::string::npos ||
+      parts[1].find('/') != std::string::npos) {
+    return Fail(
+        Code::kInvalidArgument,
+        "linux.cgroupsPath: expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups, got "
+        "\"{}\" instead",
+        spec_path);
+  }
+  const std::string slice = TRY(ExpandSlice(parts[0].empty() ? "system.slice" : parts[0]));
+  if (parts[2].ends_with(".slice")) return fmt::format("{}/{}", slice, parts[2]);
+  return fmt::format("{}/{}{}{}.scope", slice, parts[1], parts[1].empty() ? "" : "-", parts[2]);
+}
+
+CgroupPlan PlanCgroups(const std::vector<Hierarchy>& hierarchies, const std::map<std::string, std::string>& own,
+                       const std::string& path) {
+  CgroupPlan plan;
+  for (const Hierarchy& hierarchy : hierarchies) {
+    const std::string* mine = OwnCgroup(hierarchy, own);
+    const std::string base = path.starts_with('/') || mine == nullptr ? "" : Normal(Below(hierarchy, *mine));
+    const std::string below = Normal((base == "/" ? "" : base) + Normal(path));
+    if (below == "/") continue;  // the root is nobody's own
+    std::string folder = hierarchy.mount_point;
+    for (const std::string& part : Split(std::string_view(below).substr(1), '/')) {
+      folder += "/" + part;
+      if (access(folder.c_str(), F_OK) != 0) plan.missing.push_back(folder);
+    }
+    plan.leaves.push_back(std::move(folder));
+  }
+  return plan;
+}
+
+Result<std::vector<std::string>> CgroupsOf(pid_t pid) {
+  const auto own = ParseOwnCgroups(TRY(ReadFile(fmt::format("/proc/{}/cgroup", pid))));
+  std::vector<std::string> folders;
+  for (const Hierarchy& hierarchy : ParseHierarchies(TRY(ReadFile("/proc/self/mountinfo")))) {
+    const std::string* mine = OwnCgroup(hierarchy, own);
+    if (mine != nullptr) folders.push_back(hierarchy.mount_point + Below(hierarchy, *mine));
+  }
+  return folders;
+}
+
+}  // namespace kata::sandbox

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sandbox/host/host_cgroups.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "sandbox/host/cgroup.h"
+
+namespace kata::sandbox {
+namespace {
+
+using ::testing::Contains;
+using ::testing::EndsWith;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+TEST(SandboxCgroupPath, IsBesideTheContainers) {
+  EXPECT_EQ(*SandboxCgroupPath("/kubepods/pod1/abc", "abc"), "/kubepods/pod1/kata_abc");
+  EXPECT_EQ(*SandboxCgroupPath("/abc", "abc"), "/kata_abc");
+  EXPECT_EQ(*SandboxCgroupPath("abc", "abc"), "kata_abc");
+  EXPECT_EQ(*SandboxCgroupPath("", "abc"), "kata_abc");
+  EXPECT_EQ(*SandboxCgroupPath("kubepods-pod1.slice:cri-containerd:abc", "abc"),
+            "/kubepods.slice/kubepods-pod1.slice/cri-containerd-abc.scope");
+  EXPECT_FALSE(SandboxCgroupPath("no slice:x:abc", "abc"));
+}
+
+TEST(CgroupStay, IsOnePlaceOrTwo) {
+  const std::string id = fmt::format("kata-{}-stay", getpid());
+  auto one = PlanCgroupStay("/" + id, id, true);
+  ASSERT_TRUE(one);
+  EXPECT_EQ(one->process, "/" + id);
+  EXPECT_EQ(one->vcpus, "");
+  EXPECT_THAT(one->vcpu_folders, IsEmpty());
+  EXPECT_THAT(one->made, Contains(EndsWith("/" + id)));
+  EXPECT_THAT(one->made, Not(Contains(EndsWith("/kata_overhead"))));
+
+  auto two = PlanCgroupStay("/" + id, id, false);
+  ASSERT_TRUE(two);
+  EXPECT_EQ(two->process, "/kata_overhead/" + id);
+  EXPECT_EQ(two->vcpus, "/" + id);
+  EXPECT_THAT(two->vcpu_folders, Contains(EndsWith("/" + id)));
+  // Also what others may have made already: the last one removes it.
+  EXPECT_THAT(two->made, Contains(EndsWith("/kata_overhead")));
+  EXPECT_THAT(two->made, Contains(EndsWith("/kata_overhead/" + id)));
+  EXPECT_THAT(two->made, Contains(EndsWith("/" + id)));
+}
+
+// On the host's real cgroups: this process goes there and comes back.
+TEST(CgroupVisit, LeavesNothing) {
+  const std::string id = fmt::format("kata-{}-visit", getpid());
+  const auto before = CgroupsOf(getpid());
+  ASSERT_TRUE(before);
+  auto stay = PlanCgroupStay("/" + id, id, false);
+  ASSERT_TRUE(stay);
+  const auto made = stay->made;
+  CgroupVisit visit = CgroupVisit::Enter(*std::move(stay));
+  EXPECT_THAT(*CgroupsOf(getpid()), Contains(EndsWith("/kata_overhead/" + id)));
+  visit.End();
+  EXPECT_EQ(*CgroupsOf(getpid()), *before);
+  for (const std::string& folder : made) {
+    // The parent of all overhead may be another sandbox's, too.
+    if (!folder.ends_with(id)) continue;
+    EXPECT_NE(access(folder.c_str(), F_OK), 0) << folder;
+  }
+}
+
+}  // namespace
+}  // namespace kata::sandbox

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sandbox/record/state.h"
+
+#include <fcntl.h>
+
+#include <ctime>
+
+#include "base/files.h"
+
+namespace kata::sandbox {
+namespace {
+
+// A record has a few hundred bytes, and annotations.
+constexpr size_t kMaxStateBytes = 4U << 20U;
+
+struct StatusEntry {
+  Status status;
+  const char* name;
+};
+constexpr StatusEntry kStatuses[] = {{Status::kCreating, "creating"},
+                                     {Status::kCreated, "created"},
+                                     {Status::kRunning, "running"},
+                                     {Status::kPaused, "paused"},
+                                     {Status::kStopped, "stopped"}};
+
+}  // namespace
+
+const char* StatusName(Status status) {
+  for (const auto& entry : kStatuses) {
+    if (entry.status == status) return entry.name;
+  }
+  return "unknown";
+}
+
+std::optional<Status> StatusFromName(std::string_view name) {
+  for (const auto& entry : kStatuses) {
+    if (entry.name == name) return entry.status;
+  }
+  return std::nullopt;
+}
+
+Result<State> LoadState(int directory) {
+  // Not ReadFile: the name must not lead out of the directory by way of a link.
+  auto file = OpenBeneath(directory, kStateFile, O_RDONLY | O_CLOEXEC);
+  if (!file) return Context(Result<State>(tl::unexpected<Error>(file.error())), "cannot read {}", kStateFile);
+  auto json = ReadAll(file->get(), kMaxStateBytes);
+  if (!json) return Context(Result<State>(tl::unexpected<Error>(json.error())), "cannot read {}", kStateFile);
+  return ParseState(*json);
+}
+
+Result<> StoreState(int directory, const State& state) {
+  return Context(WriteFileAtomic(directory, kStateFile, ToJson(state), 0600), "cannot write {}", kStateFile);
+}
+
+Status CurrentStatus(const State& state) {
+  if (state.status == Status::kStopped || IsAlive(state.sandbox)) return state.status;
+  return Status::kStopped;
+}
+
+std::string FormatTime(int64_t seconds, int32_t nanoseconds) {
+  time_t time = seconds;
+  tm parts{};
+  gmtime_r(&time, &parts);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:09}Z", parts.tm_year + 1900, parts.tm_mon + 1,
+                     parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, nanoseconds);
+}
+
+std::string FormatNow() {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  return FormatTime(now.tv_sec, static_cast<int32_t>(now.tv_nsec));
+}
+
+}  // namespace kata::sandbox

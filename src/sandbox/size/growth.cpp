@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sandbox/size/growth.h"
+
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <cmath>
+#include <utility>
+
+#include "base/log.h"
+
+namespace kata::sandbox {
+namespace {
+
+// A guest keeps a note of each page, also of what is plugged, in the memory that it has already: a 64th of it. So it
+// can only become so many times as large at once.
+constexpr uint64_t kLargestStep = 48;
+
+int64_t Milliseconds(std::chrono::steady_clock::time_point began) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began).count();
+}
+
+void WarnOfKept(const Error& error) {
+  // A VM that is just ending gives everything back.
+  if (error.code() != Code::kUnavailable) log::Warn("the VM stays as large as it is: {}", error.message());
+}
+
+}  // namespace
+
+Growth::Growth(std::shared_ptr<Machine> machine, GrowthRules rules)
+    : machine_(std::move(machine)), rules_(std::move(rules)), lock_(machine_->executor()) {}
+
+Result<> Growth::CheckFixed(const grpc::LinuxResources& resources) const {
+  const uint64_t has = machine_->size().memory_mib;
+  const uint64_t wanted = DemandOf(resources).memory_mib;
+  if (wanted <= has) return {};
+  return Fail(Code::kInvalidArgument,
+              "memory.limit: {} MiB are more than the {} MiB of the container's virtual machine, which cannot grow: "
+              "raise default_memory, or set static_sandbox_resource_mgmt = false and machine_type = \"q35\"",
+              wanted, has);
+}
+
+Result<> Growth::Check(const std::string& container, const grpc::LinuxResources& resources) const {
+  if (rules_.fixed) return CheckFixed(resources);
+  Demand sum = Sum();
+  const auto found = limits_.find(container);
+  if (found == limits_.end()) {
+    sum = sum + DemandOf(resources);
+  } else {
+    const Demand before = DemandOf(found->second.now);
+    const Demand after = DemandOf(Updated(found->second.now, resources));
+    if (after.memory_mib > before.memory_mib) sum.memory_mib += after.memory_mib - before.memory_mib;
+  }
+  TRY(SizeVm(rules_.hypervisor, sum, rules_.host));
+  return {};
+}
+
+asio::awaitable<Result<>> Growth::Admit(std::string container, grpc::LinuxResources resources) {
+  auto self = shared_from_this();
+  if (rules_.fixed) co_return CheckFixed(resources);
+  Limits& limits = limits_[container];
+  limits.next = Updated(limits.now, resources);
+  auto grown = co_await Grow();
+  if (!grown) Refused(container);
+  co_return grown;
+}
+
+void Growth::Taken(const std::string& container) {
+  const auto found = limits_.find(container);
+  if (found == limits_.end() || !found->second.next) return;
+  found->second.now = *std::exchange(found->second.next, std::nullopt);
+  ShrinkAside();
+}
+
+void Growth::Refused(const std::string& container) {
+  const auto found = limits_.find(container);
+  if (found == limits_.end()) return;
+  found->second.next.reset();
+  ShrinkAside();
+}
+
+void Growth::Forget(const std::string& container) {
+  if (limits_.erase(container) > 0) ShrinkAside();
+}
+
+Demand Growth::Sum() const {
+  Demand sum;
+  for (const auto& [id, limits] : limits_) {
+    const Demand now = DemandOf(limits.now);
+    sum = sum + (limits.next ? Larger(now, DemandOf(*limits.next)) : now);
+  }
+  return sum;
+}
+
+Result<VmSize> Growth::Target(const Demand& sum) const {
+  const VmSize& start = machine_->size();
+  VmSize target = TRY(SizeVm(rules_.hypervisor, sum, rules_.host));
+  // To plug takes its time, and each piece of memory a slot for good: with the first that is needed comes what the
+  // others will need. What virtio-mem brings it can take away again, so it brings no more than is used.
+  const auto all = SizeVm(rules_.hypervisor, rules_.announced, rules_.host);
+  if (all && target.vcpus > start.vcpus) target.vcpus = std::max(target.vcpus, all->vcpus);
+  if (all && target.memory_mib > start.memory_mib && !rules_.hypervisor.enable_virtio_mem) {
+    target.memory_mib = std::max(target.memory_mib, all->memory_mib);
+  }
+  target.vcpus = std::max(target.vcpus, start.vcpus);
+  target.memory_mib = std::max(target.memory_mib, start.memory_mib);
+  return target;
+}
+
+asio::awaitable<Result<>> Growth::Grow() {
+  const auto guard = co_await lock_.Acquire();
+  const auto began = std::chrono::steady_clock::now();
+  if (!now_) now_ = machine_->size();
+  const VmSize before = *now_;
+  Result<> grown;
+  const auto target = Target(Sum());
+  if (!target) grown = tl::unexpected<Error>(target.error());
+  if (grown && target->vcpus > now_->vcpus) grown = co_await GrowVcpus(target->vcpus);
+  if (grown && target->memory_mib > now_->memory_mib) grown = co_await GrowMemory(target->memory_mib);
+  if (*now_ != before) {
+    log::Info("the VM has grown from {} vCPUs and {} MiB to {} vCPUs and {} MiB in {} ms", before.vcpus,
+              before.memory_mib, now_->vcpus, now_->memory_mib, Milliseconds(began));
+  }
+  co_return grown;
+}
+
+asio::awaitable<Result<>> Growth::GrowVcpus(uint32_t count) {
+  CO_TRY_ASSIGN(const uint32_t vcpus, co_await machine_->hypervisor().SetVcpus(count));
+  const uint32_t plugged = vcpus - std::min(vcpus, std::exchange(now_->vcpus, vcpus));
+  if (rules_.grown) rules_.grown();
+  auto online = co_await machine_->agent()->OnlineCpuMem(plugged);
+  co_return Context(std::move(online), "the guest does not take {} new vCPUs into use", plugged);
+}
+
+// How large the VM is to be after its next DIMM, where it needs mib: enough that the slots that are left lead to the
+// largest VM in however small steps it is asked for. The first half of the slots brings what is needed, so that a pod
+// of few containers gets no more; of the others, each multiplies what was plugged by the same number. What is not used
+// costs the host nothing, and the guest a 64th for its note of each page.
+uint64_t Growth::NextMemory(uint64_t mib) const {
+  const config::HypervisorConfig& config = rules_.hypervisor;
+  // With these two, all that is plugged is taken from the host at once.
+  const bool costs = config.enable_mem_prealloc || config.enable_hugepages;
+  if (config.enable_virtio_mem || costs) return mib;
+  if (dimms_ < config.memory_slots / 2 || dimms_ >= config.memory_slots) return mib;
+  const uint64_t start = machine_->size().memory_mib;
+  const uint64_t largest = LargestVm(config, rules_.host).memory_mib;
+  const uint32_t left = config.memory_slots - dimms_;
+  if (left == 1) return largest;
+  const auto plugged = static_cast<double>(now_->memory_mib - start);
+  const double times = std::pow(static_cast<double>(largest - start) / plugged, 1.0 / left);
+  return std::clamp(start + static_cast<uint64_t>(std::ceil(plugged * times)), mib, largest);
+}
+
+asio::awaitable<Result<>> Growth::GrowMemory(uint64_t mib) {
+  while (now_->memory_mib < mib) {
+    const uint64_t step = std::min(NextMemory(mib), now_->memory_mib + now_->memory_mib * kLargestStep);
+    CO_TRY_ASSIGN(const uint64_t has, co_await machine_->hypervisor().SetMemory(step));
+    ++dimms_;
+    // What virtio-mem brings the guest has taken, or not.
+    if (has <= now_->memory_mib || (has < step && rules_.hypervisor.enable_virtio_mem)) {
+      now_->memory_mib = has;
+      co_return Fail(Code::kResourceExhausted, "the guest has taken {} MiB of memory where it was offered {}", has,
+                     step);
+    }
+    now_->memory_mib = has;
+    CO_TRY(Context(co_await machine_->agent()->OnlineCpuMem(0), "the guest does not take new memory into use"));
+  }
+  co_return Result<>();
+}
+
+// Nobody waits for it: a guest may take its time to give something back, or not be able to.
+void Growth::ShrinkAside() {
+  if (!rules_.fixed && now_) asio::co_spawn(machine_->executor(), Shrink(shared_from_this()), asio::detached);
+}
+
+asio::awaitable<void> Growth::Shrink(std::shared_ptr<Growth> self) {
+  const auto guard = co_await self->lock_.Acquire();
+  VmSize& now = *self->now_;
+  hypervisor::Hypervisor& vm = self->machine_->hypervisor();
+  const auto target = self->Target(self->Sum());
+  if (target && target->vcpus < now.vcpus) {
+    const auto vcpus = co_await vm.SetVcpus(target->vcpus);
+    if (vcpus) now.vcpus = *vcpus;
+    if (!vcpus) WarnOfKept(vcpus.error());
+  }
+  if (target && target->memory_mib < now.memory_mib && self->rules_.hypervisor.enable_virtio_mem) {
+    const auto memory = co_await vm.SetMemory(target->memory_mib);
+    if (memory) now.memory_mib = *memory;
+    if (!memory) WarnOfKept(memory.error());
+  }
+}
+
+}  // namespace kata::sandbox

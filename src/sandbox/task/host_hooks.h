@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// The host's hooks of a sandbox's containers, for a door whose caller does not run them itself: on the event loop, so
+// that the machine boots meanwhile.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "oci/bundle.h"
+#include "sandbox/host/hooks.h"
+#include "sandbox/sandbox.h"
+
+namespace kata::sandbox {
+
+// They see the host's mounts. Their state has the VMM's pid: a process in the pod's network namespace. A bundle without
+// hooks costs nothing.
+class HostHooks {
+ public:
+  explicit HostHooks(std::shared_ptr<Sandbox> sandbox) : sandbox_(std::move(sandbox)) {}
+
+  // Keeps a container's hooks, if it has any, until Stopped.
+  void Note(const std::string& id, const oci::Bundle& bundle);
+  // prestart, createRuntime and createContainer (in the pod's network namespace). Errors: RunHooks', and kUnavailable
+  // when the VMM does not start.
+  asio::awaitable<Result<>> Created(std::string id);
+  asio::awaitable<Result<>> Started(std::string id);
+  // The container has gone, or was not made: failures are logged.
+  asio::awaitable<void> Stopped(std::string id);
+
+ private:
+  struct Of {
+    grpc::Hooks hooks;
+    State state;
+  };
+  asio::awaitable<Result<>> Run(const char* kind, HookList hooks, std::string state, std::string bundle,
+                                int network_namespace);
+
+  std::shared_ptr<Sandbox> sandbox_;
+  std::map<std::string, Of> containers_;  // those that have hooks
+};
+
+}  // namespace kata::sandbox

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sandbox/task/port_forward.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "base/log.h"
+#include "sandbox/stdio/stdio.h"
+
+namespace kata::sandbox {
+namespace {
+
+// At a time. Each is a process in the guest.
+constexpr size_t kMostConnections = 128;
+// A client that reads nothing for so long after the server has closed gets no more.
+constexpr std::chrono::milliseconds kStalledClient = std::chrono::minutes(10);
+
+Result<UniqueFd> Duplicate(int fd) {
+  UniqueFd copy(fcntl(fd, F_DUPFD_CLOEXEC, 3));
+  if (!copy) return FailErrno("cannot duplicate a connection");
+  return copy;
+}
+
+uint16_t LocalPort(int connection) {
+  sockaddr_in6 local{};
+  socklen_t size = sizeof local;
+  if (getsockname(connection, reinterpret_cast<sockaddr*>(&local), &size) != 0) return 0;
+  return ntohs(local.sin6_port);
+}
+
+// The agent counts every process as one of a container. The pod's own, if it has one, is there the longest.
+Result<std::string> SomeContainer(const Sandbox& sandbox) {
+  const auto& containers = sandbox.containers();
+  std::string found;
+  for (const auto& [id, container] : containers) {
+    if (container->init && (found.empty() || id == sandbox.state().id)) found = id;
+  }
+  if (found.empty()) return Fail(Code::kFailedPrecondition, "the pod has no container");
+  return found;
+}
+
+// When it is closed, the client sees a reset, and not an end as if a server had said all it has to say.
+void ResetAtClose(int connection) {
+  const linger now{.l_onoff = 1, .l_linger = 0};
+  setsockopt(connection, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+}
+
+}  // namespace
+
+struct PortForward::Shared {
+  explicit Shared(std::shared_ptr<Sandbox> its_sandbox)
+      : sandbox(std::move(its_sandbox)), listener(sandbox->executor()) {}
+
+  std::shared_ptr<Sandbox> sandbox;
+  asio::posix::stream_descriptor listener;
+  UniqueFd link;
+  size_t connections = 0;
+  uint64_t next = 0;
+};
+
+Result<std::unique_ptr<PortForward>> PortForward::Start(std::shared_ptr<Sandbox> sandbox,
+                                                        const network::Namespace& pod) {
+  network::LoopbackCatch caught = TRY(network::CatchLoopback(pod));
+  auto shared = std::make_shared<Shared>(std::move(sandbox));
+  shared->listener.assign(caught.listener.Release());
+  shared->link = std::move(caught.link);
+  asio::co_spawn(shared->sandbox->executor(), Accept(shared), asio::detached);
+  return std::unique_ptr<PortForward>(new PortForward(std::move(shared)));
+}
+
+PortForward::~PortForward() {
+  boost::system::error_code ignored;
+  shared_->listener.close(ignored);
+  shared_->link.Reset();
+}
+
+asio::awaitable<void> PortForward::Accept(std::shared_ptr<Shared> shared) {
+  while (true) {
+    auto [error] = co_await shared->listener.async_wait(asio::posix::descriptor_base::wait_read,
+                                                        asio::as_tuple(asio::use_awaitable));
+    if (error || !shared->listener.is_open()) co_return;
+    UniqueFd connection(accept4(shared->listener.native_handle(), nullptr, nullptr, SOCK_CLOEXEC));
+    if (!connection) continue;
+    const uint16_t port = LocalPort(connection.get());
+    if (port == 0) continue;  // it has gone again
+    if (shared->connections == kMostConnections) {
+      log::Warn("port {} is not forwarded: {} connections at a time are the most", port, kMostConnections);
+      ResetAtClose(connection.get());
+      continue;
+    }
+    ++shared->connections;
+    asio::co_spawn(shared->sandbox->executor(), Carry(shared, std::move(connection), port), asio::detached);
+  }
+}
+
+asio::awaitable<void> PortForward::Carry(std::shared_ptr<Shared> shared, UniqueFd connection, uint16_t port) {
+  auto carried = co_await CarryAll(shared, connection.get(), port);
+  if (!carried) {
+    log::Info("port {} is not forwarded: {}", port, carried.error().message());
+    ResetAtClose(connection.get());
+  }
+  --shared->connections;
+}
+
+asio::awaitable<Result<>> PortForward::CarryAll(std::shared_ptr<Shared> shared, int connection, uint16_t port) {
+  CO_TRY_ASSIGN(std::string container, SomeContainer(*shared->sandbox));
+  auto agent = shared->sandbox->machine().agent();
+  AgentProcess process{.container = std::move(container), .exec = fmt::format("port-{}-{}", port, shared->next++)};
+  StdioFds fds;
+  CO_TRY_ASSIGN(fds[0], Duplicate(connection));
+  CO_TRY_ASSIGN(fds[1], Duplicate(connection));
+  CO_TRY_ASSIGN(auto stdio, Stdio::Create(shared->sandbox->executor(), std::move(fds), false));
+  CO_TRY(co_await agent->ForwardPort(process, port));
+  stdio->Start(agent, process);
+  auto status = co_await agent->WaitProcess(process);
+  if (status) co_await stdio->Drain(kStalledClient);
+  stdio->Stop();
+  CO_TRY(status);
+  if (*status != 0) co_return Fail(Code::kUnavailable, "nobody listens at it in the guest");
+  co_return Result<>();
+}
+
+}  // namespace kata::sandbox

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the Task service tells containerd of the life of processes.
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
+#include "base/log.h"
+#include "sandbox/task/task_service.h"
+
+namespace kata::sandbox {
+
+namespace events = containerd::events;
+
+void TaskService::AnnounceCreate(const task::CreateTaskRequest& request, const ContainerProcess& process) {
+  if (!door_.events) return;
+  // The guest tells of all its containers in one place.
+  if (!watches_oom_) asio::co_spawn(sandbox_->executor(), WatchOom(sandbox_, door_.events), asio::detached);
+  watches_oom_ = true;
+  events::TaskCreate event;
+  event.set_container_id(request.id());
+  event.set_bundle(request.bundle());
+  *event.mutable_rootfs() = request.rootfs();
+  event.mutable_io()->set_stdin(request.stdin());
+  event.mutable_io()->set_stdout(request.stdout());
+  event.mutable_io()->set_stderr(request.stderr());
+  event.mutable_io()->set_terminal(request.terminal());
+  event.set_pid(static_cast<uint32_t>(process.pid()));
+  Announce(event);
+}
+
+void TaskService::AnnounceDelete(const task::DeleteResponse& reply, const std::string& container) {
+  events::TaskDelete event;
+  event.set_container_id(container);
+  event.set_pid(reply.pid());
+  event.set_exit_status(reply.exit_status());
+  *event.mutable_exited_at() = reply.exited_at();
+  Announce(event);
+}
+
+void TaskService::AnnounceExit(const ContainerProcess& process) {
+  if (!door_.events) return;
+  events::TaskExit event;
+  event.set_container_id(process.container());
+  event.set_id(process.agent_process().exec);
+  event.set_pid(static_cast<uint32_t>(process.pid()));
+  event.set_exit_status(static_cast<uint32_t>(process.exit_status()));
+  event.mutable_exited_at()->set_seconds(process.exited_at_seconds());
+  event.mutable_exited_at()->set_nanos(process.exited_at_nanoseconds());
+  if (auto held = held_exits_.find(&process); held != held_exits_.end()) {
+    held->second = MakeEvent(event);
+  } else {
+    Announce(event);
+  }
+}
+
+void TaskService::HoldExit(const ContainerProcess& process) { held_exits_.try_emplace(&process); }
+
+void TaskService::AnnounceStart(const ContainerProcess& process, bool started) {
+  auto held = held_exits_.extract(&process);
+  if (!door_.events) return;
+  if (started && process.exec().empty()) {
+    events::TaskStart event;
+    event.set_container_id(process.container());
+    event.set_pid(static_cast<uint32_t>(process.pid()));
+    Announce(event);
+  } else if (started) {
+    events::TaskExecStarted event;
+    event.set_container_id(process.container());
+    event.set_exec_id(process.exec());
+    event.set_pid(static_cast<uint32_t>(process.pid()));
+    Announce(event);
+  }
+  // An exec that never ran has no end either: its caller gets the error.
+  if ((started || process.exec().empty()) && !held.empty() && held.mapped()) door_.events(*std::move(held.mapped()));
+}
+
+asio::awaitable<void> TaskService::WatchOom(std::shared_ptr<Sandbox> sandbox, TaskEventSink events) {
+  auto agent = sandbox->machine().agent();
+  while (true) {
+    auto container = co_await agent->GetOomEvent();
+    if (!container) co_return;
+    if (!sandbox->containers().contains(*container)) continue;
+    log::Warn("container {}: a process was killed for want of memory", *container);
+    events::TaskOOM event;
+    event.set_container_id(*container);
+    events(MakeEvent(event));
+  }
+}
+
+}  // namespace kata::sandbox

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// The names that both sides of the Task service agree on, and the connection to it.
+#pragma once
+
+#include <sys/types.h>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "rpc/client.h"
+
+namespace kata::sandbox {
+
+inline constexpr char kTaskService[] = "containerd.task.v2.Task";
+// The same methods and messages under the name that containerd 2 asks for first.
+inline constexpr char kTaskServiceV3[] = "containerd.task.v3.Task";
+
+// Any.type_url of ExecProcessRequest.spec (the JSON of an OCI process) and UpdateTaskRequest.resources (of
+// LinuxResources).
+inline constexpr char kProcessType[] = "types.containerd.io/opencontainers/runtime-spec/1/Process";
+inline constexpr char kResourcesType[] = "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources";
+
+// The value of stdin, stdout and stderr in Create and Exec: the descriptors are those of this stand-in's hello.
+// foreground is the process that keeps a terminal for it, as a caller in the foreground does; when that process ends,
+// the terminal is hung up. 0: nobody.
+std::string StandinStdio(pid_t standin, pid_t foreground = 0);
+
+// Connects to the sandbox process. kUnavailable when none listens (any more).
+Result<std::shared_ptr<rpc::Client>> ConnectTask(const rpc::asio::any_io_executor& executor, int directory);
+
+// One call of the service, for example
+//   auto request = ...; co_await CallTask<CreateTaskResponse>(client, "Create", request, rpc::kNoTimeout)
+template <typename Reply>
+rpc::asio::awaitable<Result<Reply>> CallTask(std::shared_ptr<rpc::Client> client, std::string method,
+                                             const google::protobuf::MessageLite& request,
+                                             std::chrono::milliseconds timeout = rpc::kNoTimeout) {
+  return client->Call<Reply>(kTaskService, std::move(method), request, timeout);
+}
+
+// A SEQPACKET connection to standin.sock, for kata-standin, which says hello on it.
+Result<UniqueFd> ConnectStandin(int directory);
+
+}  // namespace kata::sandbox

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+// The calls of the Task service that make, start and remove containers and execs.
+#include <signal.h>
+
+#include "base/log.h"
+#include "oci/parse.h"
+#include "oci/validate.h"
+#include "sandbox/task/runtime_error.h"
+#include "sandbox/task/task_client.h"
+#include "sandbox/task/task_service.h"
+
+namespace kata::sandbox {
+namespace {
+
+std::string ExecKey(const std::string& container, const std::string& exec) { return container + "/" + exec; }
+
+}  // namespace
+
+asio::awaitable<Result<>> TaskService::Attach(ContainerProcess::Setup& setup, std::string in, std::string out,
+                                              std::string err) {
+  StdioRequest request{.container = setup.container, .exec = setup.exec, .terminal = setup.terminal};
+  request.in = setup.names.in = std::move(in);
+  request.out = setup.names.out = std::move(out);
+  request.err = setup.names.err = std::move(err);
+  CO_TRY_ASSIGN(auto attached, co_await door_.stdio->Attach(std::move(request)));
+  setup.stdio = std::move(attached.stdio);
+  setup.standin = std::move(attached.standin);
+  setup.foreground = std::move(attached.foreground);
+  co_return Result<>();
+}
+
+asio::awaitable<Result<task::CreateTaskResponse>> TaskService::Create(task::CreateTaskRequest request) {
+  CO_TRY(oci::ValidateId(request.id()));
+  if (!request.checkpoint().empty()) co_return Fail(Code::kUnimplemented, "Create: checkpoints are not supported");
+  if (sandbox_->ending()) co_return Fail(Code::kUnavailable, "the sandbox is being ended");
+  auto& containers = sandbox_->containers();
+  auto container = std::make_shared<Container>();
+  container->id = request.id();
+  // The name is taken from now on, so that of two creates at a time one wins.
+  if (!containers.emplace(request.id(), container).second) {
+    co_return Fail(Code::kAlreadyExists, "container {} already exists", request.id());
+  }
+  auto created = AsRuntimeError(co_await CreateNamed(container, std::move(request)));
+  if (!created) {
+    if (hooks_) co_await hooks_->Stopped(container->id);
+    containers.erase(container->id);
+    // A sandbox that has nothing to run has no reason to be.
+    if (containers.empty() && !sandbox_->standing()) sandbox_->RequestEnd(true);
+  }
+  co_return created;
+}
+
+asio::awaitable<Result<task::CreateTaskResponse>> TaskService::CreateNamed(std::shared_ptr<Container> container,
+                                                                           task::CreateTaskRequest request) {
+  CO_TRY_ASSIGN(auto bundle, sandbox_->TakeBundle(request.bundle()));
+  for (const std::string& warning : bundle.warnings) log::Warn("{}", warning);
+  container->bundle = bundle.path;
+  if (request.terminal()) bundle.spec.mutable_process()->set_terminal(true);
+  ContainerProcess::Setup setup;
+  setup.container = container->id;
+  setup.terminal = bundle.spec.process().terminal();
+  CO_TRY(co_await Attach(setup, request.stdin(), request.stdout(), request.stderr()));
+  if (hooks_) {
+    hooks_->Note(container->id, bundle);
+    CO_TRY(co_await hooks_->Created(container->id));
+  }
+  ContainerFiles files{.bundle = std::move(bundle), .rootfs = request.rootfs()};
+  CO_TRY(co_await sandbox_->CreateContainer(container, std::move(files), std::move(setup)));
+  AnnounceCreate(request, *container->init);
+  task::CreateTaskResponse reply;
+  reply.set_pid(static_cast<uint32_t>(container->init->pid()));
+  co_return reply;
+}
+
+asio::awaitable<Result<task::StartResponse>> TaskService::Start(task::StartRequest request) {
+  CO_TRY_ASSIGN(auto container, FindMade(request.id()));
+  CO_TRY_ASSIGN(auto process, Find(request.id(), request.exec_id()));
+  HoldExit(*process);
+  Result<> started;
+  if (request.exec_id().empty()) {
+    started = co_await StartInit(container);
+  } else {
+    started = co_await StartExec(container, process);
+  }
+  AnnounceStart(*process, started.has_value());
+  CO_TRY(started);
+  task::StartResponse reply;
+  reply.set_pid(static_cast<uint32_t>(process->pid()));
+  co_return reply;
+}
+
+asio::awaitable<Result<>> TaskService::StartInit(std::shared_ptr<Container> container) {
+  Status status = container->status();
+  if (status == Status::kStopped)
+    co_return Fail(Code::kFailedPrecondition, "cannot start a container that has stopped");
+  if (status != Status::kCreated || container->starting) {
+    co_return Fail(Code::kFailedPrecondition, "cannot start an already running container");
+  }
+  container->starting = true;
+  auto began = Timing::Clock::now();
+  Machine& machine = sandbox_->machine();
+  auto started = AsRuntimeError(co_await machine.agent()->StartContainer(container->id, machine.CreateTimeout()));
+  container->starting = false;
+  CO_TRY(started);
+  machine.timing().Record(Phase::kStart, began);
+  container->init->MarkRunning();
+  CO_TRY(sandbox_->Store());
+  if (!hooks_) co_return Result<>();
+  auto hooked = co_await hooks_->Started(container->id);
+  if (!hooked) {
+    AgentProcess target = container->init->agent_process();
+    std::ignore = co_await machine.agent()->SignalProcess(target, SIGKILL);
+  }
+  co_return hooked;
+}
+
+asio::awaitable<Result<wkt::Empty>> TaskService::Exec(task::ExecProcessRequest request) {
+  CO_TRY_ASSIGN(auto container, FindMade(request.id()));
+  CO_TRY(oci::ValidateId(request.exec_id()));
+  if (container->status() == Status::kStopped) {
+    co_return Fail(Code::kFailedPrecondition, "cannot exec in a stopped container");
+  }
+  if (container->execs.contains(request.exec_id()) || request.exec_id() == container->id) {
+    co_return Fail(Code::kAlreadyExists, "exec {} already exists in container {}", request.exec_id(), request.id());
+  }
+  CO_TRY_ASSIGN(grpc::Process spec, oci::ParseProcess(request.spec().value()));
+  CO_TRY(oci::ValidateProcess(spec));
+  spec.set_terminal(request.terminal());
+  // Labels mean something to the host's kernel only.
+  spec.clear_apparmorprofile();
+  spec.clear_selinuxlabel();
+
+  ContainerProcess::Setup setup;
+  setup.container = container->id;
+  setup.exec = request.exec_id();
+  if (!container->init->has_standin()) setup.vmm = container->init->pid();
+  setup.terminal = request.terminal();
+  CO_TRY(AsRuntimeError(co_await Attach(setup, request.stdin(), request.stdout(), request.stderr())));
+  std::weak_ptr<Container> weak = container;
+  setup.on_end = [this, weak](ContainerProcess& process) {
+    AnnounceExit(process);
+    if (!process.has_standin()) return;
+    // Nobody will ask for it again: its status has gone to the stand-in.
+    exec_specs_.erase(ExecKey(process.container(), process.exec()));
+    if (auto of = weak.lock()) of->execs.erase(process.exec());
+  };
+  if (container->execs.contains(request.exec_id())) {
+    co_return Fail(Code::kAlreadyExists, "exec {} already exists in container {}", request.exec_id(), request.id());
+  }
+  container->execs[request.exec_id()] = ContainerProcess::Create(sandbox_->executor(), std::move(setup));
+  exec_specs_[ExecKey(request.id(), request.exec_id())] = std::move(spec);
+  containerd::events::TaskExecAdded added;
+  added.set_container_id(request.id());
+  added.set_exec_id(request.exec_id());
+  Announce(added);
+  co_return wkt::Empty();
+}
+
+asio::awaitable<Result<>> TaskService::StartExec(std::shared_ptr<Container> container,
+                                                 std::shared_ptr<ContainerProcess> process) {
+  // Its machine may have gone too, and the agent could not be asked.
+  if (container->status() == Status::kStopped) co_return Fail(Code::kFailedPrecondition, "container not running");
+  auto spec = exec_specs_.extract(ExecKey(container->id, process->exec()));
+  if (spec.empty()) co_return Fail(Code::kFailedPrecondition, "cannot start an exec twice");
+  grpc::ExecProcessRequest request;
+  request.set_container_id(container->id);
+  request.set_exec_id(process->exec());
+  *request.mutable_process() = std::move(spec.mapped());
+  process->Begin();
+  Machine& machine = sandbox_->machine();
+  auto started = AsRuntimeError(co_await machine.agent()->ExecProcess(std::move(request), machine.CreateTimeout()));
+  if (!started) {
+    process->End(kKilledStatus);
+    co_return started;
+  }
+  process->MarkRunning();
+  process->Follow(machine.agent());
+  co_return Result<>();
+}
+
+asio::awaitable<Result<task::DeleteResponse>> TaskService::Delete(task::DeleteRequest request) {
+  CO_TRY_ASSIGN(auto container, FindMade(request.id()));
+  CO_TRY_ASSIGN(auto process, Find(request.id(), request.exec_id()));
+  if (process->status() == ContainerProcess::Status::kCreated) {
+    // Never started: it is ended with its deletion, as runc does.
+    if (process->exec().empty()) {
+      process->ExpectEnd();
+      CO_TRY(co_await sandbox_->machine().agent()->SignalProcess(process->agent_process(), SIGKILL));
+      co_await process->ended().Wait();
+    } else {
+      process->End(kKilledStatus);
+    }
+  }
+  if (process->status() != ContainerProcess::Status::kStopped) {
+    co_return Fail(Code::kFailedPrecondition, "cannot delete container {} that is not stopped", request.id());
+  }
+  task::DeleteResponse reply;
+  reply.set_pid(static_cast<uint32_t>(process->pid()));
+  reply.set_exit_status(static_cast<uint32_t>(process->exit_status()));
+  reply.mutable_exited_at()->set_seconds(process->exited_at_seconds());
+  reply.mutable_exited_at()->set_nanos(process->exited_at_nanoseconds());
+  if (process->exec().empty()) {
+    co_await sandbox_->RemoveContainer(container);
+    if (hooks_) co_await hooks_->Stopped(container->id);
+    AnnounceDelete(reply, container->id);
+  } else {
+    container->execs.erase(process->exec());
+    exec_specs_.erase(ExecKey(request.id(), request.exec_id()));
+  }
+  co_return reply;
+}
+
+}  // namespace kata::sandbox

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sandbox/task/task_service.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/log.h"
+#include "oci/parse.h"
+#include "oci/validate.h"
+#include "sandbox/task/metrics.h"
+#include "sandbox/task/runtime_error.h"
+#include "sandbox/task/task_client.h"
+
+namespace kata::sandbox {
+namespace {
+
+constexpr uint32_t kLastSignal = 64;  // SIGRTMAX of the kernel's, which C libraries number differently
+
+// Info.type_url of a process in the guest; the value is one object of the agent's list.
+constexpr char kProcessRow[] = "kata.process";
+
+containerd::v1::types::Status TaskStatus(Status status) {
+  switch (status) {
+    case Status::kCreated:
+      return containerd::v1::types::CREATED;
+    case Status::kRunning:
+      return containerd::v1::types::RUNNING;
+    case Status::kPaused:
+      return containerd::v1::types::PAUSED;
+    case Status::kStopped:
+      return containerd::v1::types::STOPPED;
+    case Status::kCreating:
+      break;
+  }
+  return containerd::v1::types::UNKNOWN;
+}
+
+Status StatusOf(const Container& container, const ContainerProcess& process) {
+  if (process.exec().empty()) return container.status();
+  switch (process.status()) {
+    case ContainerProcess::Status::kCreated:
+      return Status::kCreated;
+    case ContainerProcess::Status::kRunning:
+      return Status::kRunning;
+    case ContainerProcess::Status::kStopped:
+      break;
+  }
+  return Status::kStopped;
+}
+
+bool IsAboutState(Code code) {
+  return code == Code::kNotFound || code == Code::kAlreadyExists || code == Code::kFailedPrecondition;
+}
+
+template <typename Reply>
+void SetExit(const ContainerProcess& process, Reply& reply) {
+  reply.set_exit_status(static_cast<uint32_t>(process.exit_status()));
+  reply.mutable_exited_at()->set_seconds(process.exited_at_seconds());
+  reply.mutable_exited_at()->set_nanos(process.exited_at_nanoseconds());
+}
+
+}  // namespace
+
+TaskService::TaskService(std::shared_ptr<Sandbox> sandbox, TaskDoor door)
+    : sandbox_(std::move(sandbox)),
+      door_(std::move(door)),
+      shutdown_(sandbox_->executor()),
+      idle_(sandbox_->executor()) {
+  if (door_.runs_hooks) hooks_.emplace(sandbox_);
+  sandbox_->OnInitEnd([this](ContainerProcess& process) { AnnounceExit(process); });
+  Add("State", &TaskService::State);
+  Add("Create", &TaskService::Create);
+  Add("Start", &TaskService::Start);
+  Add("Delete", &TaskService::Delete);
+  Add("Pids", &TaskService::Pids);
+  Add("Pause", &TaskService::Pause);
+  Add("Resume", &TaskService::Resume);
+  Add("Checkpoint", &TaskService::Checkpoint);
+  Add("Kill", &TaskService::Kill);
+  Add("Exec", &TaskService::Exec);
+  Add("ResizePty", &TaskService::ResizePty);
+  Add("CloseIO", &TaskService::CloseIO);
+  Add("Update", &TaskService::Update);
+  Add("Wait", &TaskService::Wait);
+  Add("Stats", &TaskService::Stats);
+  Add("Connect", &TaskService::Connect);
+  Add("Shutdown", &TaskService::Shutdown);
+}
+
+template <typename Request, typename Reply>
+void TaskService::Add(const char* method, asio::awaitable<Result<Reply>> (TaskService::*function)(Request)) {
+  for (const char* service : {kTaskService, kTaskServiceV3}) {
+    table_.Method<Request, Reply>(service, method,
+                                  [this, function](Request request) { return Answer(function, std::move(request)); });
+  }
+}
+
+template <typename Request, typename Reply>
+asio::awaitable<Result<Reply>> TaskService::Answer(asio::awaitable<Result<Reply>> (TaskService::*function)(Request),
+                                                   Request request) {
+  ++running_calls_;
+  auto reply = co_await (this->*function)(std::move(request));
+  // A machine that failed knows better why; not where the state of the container alone forbids it.
+  if (!reply && !IsAboutState(reply.error().code()))
+    reply = tl::unexpected<Error>(co_await sandbox_->machine().Explain(std::move(reply).error()));
+  if (--running_calls_ == 0) std::exchange(idle_, Event(sandbox_->executor())).Happen();
+  co_return reply;
+}
+
+asio::awaitable<void> TaskService::Idle(std::chrono::milliseconds timeout) {
+  Event idle = idle_;
+  if (running_calls_ > 0) co_await idle.WaitFor(timeout);
+}
+
+Result<std::shared_ptr<Container>> TaskService::Find(const std::string& id) {
+  auto found = sandbox_->containers().find(id);
+  if (found == sandbox_->containers().end()) return Fail(Code::kNotFound, "container {} does not exist", id);
+  return found->second;
+}
+
+Result<std::shared_ptr<Container>> TaskService::FindMade(const std::string& id) {
+  auto container = TRY(Find(id));
+  if (!container->init) return Fail(Code::kFailedPrecondition, "container {} is still being created", id);
+  return container;
+}
+
+Result<std::shared_ptr<ContainerProcess>> TaskService::Find(const std::string& id, const std::string& exec) {
+  auto container = TRY(FindMade(id));
+  if (exec.empty()) return container->init;
+  auto found = container->execs.find(exec);
+  if (found == container->execs.end()) return Fail(Code::kNotFound, "exec {} does not exist in container {}", exec, id);
+  return found->second;
+}
+
+asio::awaitable<Result<task::StateResponse>> TaskService::State(task::StateRequest request) {
+  CO_TRY_ASSIGN(auto container, FindMade(request.id()));
+  CO_TRY_ASSIGN(auto process, Find(request.id(), request.exec_id()));
+  task::StateResponse reply;
+  reply.set_id(request.id());
+  reply.set_exec_id(request.exec_id());
+  reply.set_bundle(container->bundle);
+  reply.set_pid(static_cast<uint32_t>(process->pid()));
+  reply.set_terminal(process->terminal());
+  reply.set_stdin(process->names().in);
+  reply.set_stdout(process->names().out);
+  reply.set_stderr(process->names().err);
+  reply.set_status(TaskStatus(StatusOf(*container, *process)));
+  if (process->status() == ContainerProcess::Status::kStopped) SetExit(*process, reply);
+  co_return reply;
+}
+
+asio::awaitable<Result<task::PidsResponse>> TaskService::Pids(task::PidsRequest request) {
+  CO_TRY_ASSIGN(auto container, FindMade(request.id()));
+  task::PidsResponse reply;
+  if (container->status() == Status::kStopped) co_return reply;
+  reply.add_processes()->set_pid(static_cast<uint32_t>(container->init->pid()));
+  for (const auto& [id, exec] : container->execs) {
+    if (exec->has_standin()) reply.add_processes()->set_pid(static_cast<uint32_t>(exec->pid()));
+  }
+
+  if (!door_.lists_guest) co_return reply;
+  CO_TRY_ASSIGN(std::string list, co_await sandbox_->machine().agent()->ListProcesses(container->id));
+  auto rows = nlohmann::json::parse(list, nullptr, false);
+  if (!rows.is_array()) co_return Fail(Code::kInternal, "the agent's list of processes is no JSON array");
+  for (const auto& row : rows) {
+    auto pid = row.is_object() ? row.find("pid") : row.end();
+    if (!row.is_object() || pid == row.end() || !pid->is_number_unsigned()) continue;
+    containerd::v1::types::ProcessInfo& process = *reply.add_processes();
+    process.set_pid(static_cast<uint32_t>(pid->get<uint64_t>()));
+    process.mutable_info()->set_type_url(kProcessRow);
+    process.mutable_info()->set_value(row.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  }
+  co_return reply;
+}
+
+asio::awaitable<Result<wkt::Empty>> TaskService::Pause(task::PauseRequest request) {
+  CO_TRY_ASSIGN(auto container, FindMade(request.id()));
+  Status status = container->status();
+  if (status != Status::kRunning && status != Status::kCreated) {
+    co_return Fail(Code::kFailedPrecondition, "container not running");
+  }
+  CO_TRY(AsRuntimeError(co_await sandbox_->machine().agent()->PauseContainer(container->id)));
+  container->paused = true;
+  CO_TRY(sandbox_->Store());
+  containerd::events::TaskPaused paused;
+  paused.set_container_id(container->id);
+  Announce(paused);
+  co_return wkt::Empty();
+}
+
+asio::awaitable<Result<wkt::Empty>> TaskService::Resume(task::ResumeRequest request) {
+  CO_TRY_ASSIGN(auto container, FindMade(request.id()));
+  if (container->status() != Status::kPaused) co_return Fail(Code::kFailedPrecondition, "container not paused");
+  CO_TRY(AsRuntimeError(co_await sandbox_->machine().agent()->ResumeContainer(container->id)));
+  container->paused = false;
+  CO_TRY(sandbox_->Store());
+  containerd::events::TaskResumed resumed;
+  resumed.set_container_id(container->id);
+  Announce(resumed);
+  co_return wkt::Empty();
+}
+
+asio::awaitable<Result<wkt::Empty>> TaskService::Checkpoint(task::CheckpointTaskRequest) {
+  co_return Fail(Code::kUnimplemented, "Checkpoint: a container in a virtual machine cannot be checkpointed");
+}
+
+asio::awaitable<Result<wkt::Empty>> TaskService::Kill(task::KillRequest request) {
+  CO_TRY_ASSIGN(auto container, FindMade(request.id()));
+  CO_TRY_ASSIGN(auto process, Find(request.id(), request.exec_id()));
+  // The code is containerd's for it: whoever kills what has just ended has got what they wanted.
+  if (process->status() == ContainerProcess::Status::kStopped) co_return Fail(Code::kNotFound, "container not running");
+  if (!process->exec().empty() && !process->begun()) {
+    co_return Fail(Code::kFailedPrecondition, "process not created");
+  }
+  if (request.signal() > kLastSignal) co_return Fail(Code::kInvalidArgument, "{} is no signal", request.signal());
+  // Whether it runs was all that was asked.
+  if (request.signal() == 0) co_return wkt::Empty();
+  AgentProcess target = process->agent_process();
+  if (request.all()) target.exec.clear();
+  if (request.signal() == SIGKILL) process->ExpectEnd();
+  auto sent = co_await sandbox_->machine().agent()->SignalProcess(target, request.signal());
+  if (sent) co_return wkt::Empty();
+  // Where the machine failed, that is the end of all that ran in it; known a moment after the call that did not arrive.
+  auto error = co_await sandbox_->machine().Explain(std::move(sent).error());
+  if (!sandbox_->machine().failed().happened()) co_return tl::unexpected<Error>(std::move(error));
+  co_await process->ended().Wait();
+  if (request.signal() != SIGKILL) co_return Fail(Code::kNotFound, "container not running");
+  co_return wkt::Empty();
+}
+
+asio::awaitable<Result<wkt::Empty>> TaskService::ResizePty(task::ResizePtyRequest request) {
+  CO_TRY_ASSIGN(auto process, Find(request.id(), request.exec_id()));
+  if (!process->terminal()) co_return Fail(Code::kFailedPrecondition, "the process has no terminal");
+  if (process->status() == ContainerProcess::Status::kStopped) {
+    co_return Fail(Code::kFailedPrecondition, "container not running");
+  }
+  process->Resize(request.height(), request.width());
+  co_return wkt::Empty();
+}
+
+asio::awaitable<Result<wkt::Empty>> TaskService::CloseIO(task::CloseIORequest request) {
+  CO_TRY_ASSIGN(auto process, Find(request.id(), request.exec_id()));
+  if (request.stdin()) process->stdio().CloseStdin();
+  co_return wkt::Empty();
+}
+
+asio::awaitable<Result<wkt::Empty>> TaskService::Update(task::UpdateTaskRequest request) {
+  CO_TRY_ASSIGN(auto container, FindMade(request.id()));
+  if (container->status() == Status::kStopped) co_return Fail(Code::kFailedPrecondition, "container not running");
+  CO_TRY_ASSIGN(auto resources, oci::ParseResources(request.resources().value()));
+  CO_TRY(oci::ValidateResources(resources));
+  CO_TRY(AsRuntimeError(co_await sandbox_->UpdateContainer(container->id, std::move(resources))));
+  co_return wkt::Empty();
+}
+
+asio::awaitable<Result<task::WaitResponse>> TaskService::Wait(task::WaitRequest request) {
+  CO_TRY_ASSIGN(auto process, Find(request.id(), request.exec_id()));
+  co_await process->ended().Wait();
+  task::WaitResponse reply;
+  SetExit(*process, reply);
+  co_return reply;
+}
+
+asio::awaitable<Result<task::StatsResponse>> TaskService::Stats(task::StatsRequest request) {
+  CO_TRY_ASSIGN(auto container, FindMade(request.id()));
+  if (container->status() == Status::kStopped) co_return Fail(Code::kFailedPrecondition, "container not running");
+  CO_TRY_ASSIGN(auto stats, AsRuntimeError(co_await sandbox_->machine().agent()->StatsContainer(container->id)));
+  task::StatsResponse reply;
+  *reply.mutable_stats() = PackMetrics(stats, HostIsUnified());
+  co_return reply;
+}
+
+asio::awaitable<Result<task::ConnectResponse>> TaskService::Connect(task::ConnectRequest request) {
+  CO_TRY_ASSIGN(auto process, Find(request.id(), ""));
+  task::ConnectResponse reply;
+  reply.set_shim_pid(static_cast<uint32_t>(getpid()));
+  reply.set_task_pid(static_cast<uint32_t>(process->pid()));
+  reply.set_version(KATA_VERSION);
+  co_return reply;
+}
+
+asio::awaitable<Result<wkt::Empty>> TaskService::Shutdown(task::ShutdownRequest request) {
+  bool lives = false;
+  for (const auto& [id, container] : sandbox_->containers()) lives |= container->status() != Status::kStopped;
+  // As containerd's own shim: asked too early, it is no error and nothing happens.
+  if (sandbox_->standing() && !request.now()) co_return wkt::Empty();
+  if (!lives || request.now()) sandbox_->RequestEnd(request.now() && lives);
+  if (sandbox_->containers().empty() || request.now()) shutdown_.Happen();
+  co_return wkt::Empty();
+}
+
+}  // namespace kata::sandbox
