@@ -12,7 +12,7 @@
 #include <optional>
 #include <utility>
 
-#include "agent/condition.h"
+#include "base/coroutine.h"
 
 namespace kata::agent {
 

@@ -19,6 +19,7 @@
 #include "agent/sandbox.h"
 #include "agent/services.h"
 #include "agent/transport.h"
+#include "base/coroutine.h"
 #include "base/files.h"
 #include "base/log.h"
 
@@ -88,7 +89,7 @@ asio::awaitable<void> Run(Sandbox& sandbox, const rpc::MethodTable& table) {
 asio::awaitable<void> EndWithSandbox(Sandbox& sandbox) {
   co_await sandbox.Destroyed();
   asio::steady_timer timer(sandbox.executor(), kFarewell);
-  co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+  co_await timer.async_wait(kAwait);
   log::Info("the sandbox has been destroyed");
   End(0);
 }

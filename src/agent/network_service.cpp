@@ -12,6 +12,7 @@
 #include "agent/network/interfaces.h"
 #include "agent/network/routes.h"
 #include "agent/services.h"
+#include "base/coroutine.h"
 
 namespace kata::agent {
 
@@ -50,7 +51,7 @@ asio::awaitable<Result<types::Interface>> UpdateInterfaceCall(Sandbox& sandbox, 
   for (;;) {
     auto updated = UpdateInterface(request.interface());
     if (updated || updated.error().code() != Code::kNotFound || wait->late) co_return updated;
-    co_await wait->events.async_wait(asio::posix::stream_descriptor::wait_read, asio::as_tuple(asio::use_awaitable));
+    co_await wait->events.async_wait(asio::posix::stream_descriptor::wait_read, kAwait);
     std::array<char, 4096> dropped;
     while (::recv(wait->events.native_handle(), dropped.data(), dropped.size(), 0) > 0) {
     }

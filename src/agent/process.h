@@ -9,9 +9,9 @@
 #include <optional>
 #include <string>
 
-#include "agent/condition.h"
 #include "agent/container/container.h"
 #include "agent/stream.h"
+#include "base/coroutine.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 

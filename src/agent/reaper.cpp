@@ -11,6 +11,8 @@
 #include <map>
 #include <optional>
 
+#include "base/coroutine.h"
+
 namespace kata::agent {
 
 namespace {
@@ -114,7 +116,7 @@ asio::awaitable<Result<ExitStatus>> Reaper::Wait(pid_t pid) {
     }
   }
   while (!child->status) {
-    co_await child->ended.async_wait(asio::as_tuple(asio::use_awaitable));
+    co_await child->ended.async_wait(kAwait);
   }
   state->claimed.erase(pid);
   co_return *child->status;

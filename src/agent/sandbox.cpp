@@ -17,6 +17,7 @@
 
 #include "agent/hotplug/block_device.h"
 #include "agent/reaper.h"
+#include "base/coroutine.h"
 #include "base/files.h"
 
 namespace kata::agent {
@@ -133,7 +134,7 @@ asio::awaitable<void> Sandbox::WatchStorages() {
   asio::steady_timer timer(executor_);
   do {
     timer.expires_after(kWatchInterval);
-    co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+    co_await timer.async_wait(kAwait);
   } while (storages_.UpdateWatched());
   watching_ = false;
 }

@@ -12,14 +12,13 @@
 #include <string>
 #include <vector>
 
-#include "agent/condition.h"
 #include "agent/container/container.h"
 #include "agent/namespaces.h"
 #include "agent/options.h"
 #include "agent/process.h"
 #include "agent/storage/guest_dir.h"
 #include "agent/storage/storage.h"
-#include "base/lock.h"
+#include "base/coroutine.h"
 #include "base/result.h"
 
 namespace kata::agent {

@@ -14,11 +14,12 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <chrono>
 
+#include "base/coroutine.h"
+
 namespace kata::agent {
 
 namespace {
 
-constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 constexpr size_t kSmallRead = 4096;
 // Of a new pipe, see pipe(7).
 constexpr size_t kPipeSize = 64U << 10U;

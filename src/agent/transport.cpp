@@ -21,6 +21,7 @@
 #include <charconv>
 #include <chrono>
 
+#include "base/coroutine.h"
 #include "base/files.h"
 #include "base/log.h"
 
@@ -29,7 +30,6 @@ namespace kata::agent {
 namespace {
 
 using asio::posix::stream_descriptor;
-constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 constexpr char kPorts[] = "/sys/class/virtio-ports";
 constexpr std::chrono::seconds kDeviceTimeout{30};
 constexpr std::chrono::milliseconds kReconnectPoll{100};

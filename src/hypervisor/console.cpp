@@ -11,13 +11,13 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "base/coroutine.h"
 #include "hypervisor/capped_log.h"
 
 namespace kata::hypervisor {
 namespace {
 
 constexpr size_t kMaxLine = 1024;
-constexpr auto kUse = asio::as_tuple(asio::use_awaitable);
 
 bool Gone(const UniqueFd& client) {
   pollfd entry{client.get(), POLLRDHUP, 0};
@@ -47,7 +47,7 @@ void Console::Serve(UniqueFd listener) {
 
 asio::awaitable<void> Console::ReadLoop(std::shared_ptr<Console> self) {
   while (self->source_.is_open()) {
-    const auto [error] = co_await self->source_.async_wait(asio::posix::stream_descriptor::wait_read, kUse);
+    const auto [error] = co_await self->source_.async_wait(asio::posix::stream_descriptor::wait_read, kAwait);
     // A few rounds, then the others' turn: a guest that prints for ever must not occupy the event loop.
     if (error || !self->source_.is_open() || !self->ReadAvailable(4)) break;
   }
@@ -88,7 +88,7 @@ void Console::Take(std::string_view raw) {
 
 asio::awaitable<void> Console::AcceptLoop(std::shared_ptr<Console> self) {
   while (self->listener_.is_open()) {
-    const auto [error] = co_await self->listener_.async_wait(asio::posix::stream_descriptor::wait_read, kUse);
+    const auto [error] = co_await self->listener_.async_wait(asio::posix::stream_descriptor::wait_read, kAwait);
     if (error || !self->listener_.is_open() || !self->Accept()) break;
   }
 }

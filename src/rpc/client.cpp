@@ -8,12 +8,11 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <optional>
 
+#include "base/coroutine.h"
 #include "protocol/ttrpc.pb.h"
 
 namespace kata::rpc {
 namespace {
-
-constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 
 Result<std::string> ParseResponse(const std::string& payload) {
   ttrpc::Response response;

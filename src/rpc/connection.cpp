@@ -10,10 +10,10 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
+#include "base/coroutine.h"
+
 namespace kata::rpc {
 namespace {
-
-constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 
 tl::unexpected<Error> Lost(const boost::system::error_code& error) {
   if (error == asio::error::eof) return Fail(Code::kUnavailable, "the peer closed the connection");

@@ -10,6 +10,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <ctime>
 
+#include "base/coroutine.h"
 #include "base/log.h"
 
 namespace kata::sandbox {
@@ -57,8 +58,7 @@ std::shared_ptr<ContainerProcess> ContainerProcess::Create(const asio::any_io_ex
 }
 
 asio::awaitable<void> ContainerProcess::WatchForeground(std::shared_ptr<ContainerProcess> self) {
-  auto [error] = co_await self->foreground_.async_wait(asio::posix::descriptor_base::wait_read,
-                                                       asio::as_tuple(asio::use_awaitable));
+  auto [error] = co_await self->foreground_.async_wait(asio::posix::descriptor_base::wait_read, kAwait);
   // As when runc dies, which has the terminal's master.
   if (!error) self->setup_.stdio->HangUp();
 }

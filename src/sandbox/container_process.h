@@ -14,8 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/coroutine.h"
 #include "sandbox/agent_client.h"
-#include "sandbox/event.h"
 #include "sandbox/stdio/standin_server.h"
 #include "sandbox/stdio/stdio.h"
 

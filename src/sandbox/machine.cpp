@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/child.h"
+#include "base/coroutine.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "base/process_table.h"
@@ -230,7 +231,7 @@ asio::awaitable<void> Machine::WatchVirtiofsd(std::shared_ptr<Machine> self) {
   auto pidfd = OpenPidfd(self->virtiofsd_.process.pid());
   if (!pidfd) co_return self->Fault("virtiofsd: " + pidfd.error().message());
   asio::posix::stream_descriptor descriptor(self->executor_, pidfd->Release());
-  co_await descriptor.async_wait(asio::posix::descriptor_base::wait_read, asio::as_tuple(asio::use_awaitable));
+  co_await descriptor.async_wait(asio::posix::descriptor_base::wait_read, kAwait);
   self->virtiofsd_exited_.Happen();
   if (self->stopped_.happened()) co_return;
   auto status = self->virtiofsd_.process.Wait();

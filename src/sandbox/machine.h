@@ -11,13 +11,13 @@
 #include <string>
 #include <vector>
 
+#include "base/coroutine.h"
 #include "base/result.h"
 #include "config/config.h"
 #include "hypervisor/hypervisor.h"
 #include "hypervisor/virtiofsd.h"
 #include "protocol/agent.pb.h"
 #include "sandbox/agent_client.h"
-#include "sandbox/event.h"
 #include "sandbox/network/network.h"
 #include "sandbox/timing.h"
 

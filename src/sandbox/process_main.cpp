@@ -11,6 +11,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/signal_set.hpp>
 
+#include "base/coroutine.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "rpc/server.h"
@@ -96,7 +97,7 @@ asio::awaitable<void> Live(asio::io_context& io, std::shared_ptr<Sandbox> sandbo
 // Before the first container nobody but the starter knows of this process: it must not outlive it.
 asio::awaitable<void> WatchStarter(asio::posix::stream_descriptor& ready, std::shared_ptr<Sandbox> sandbox) {
   // The end that is written to is never readable: it is woken by the closing of the other end.
-  co_await ready.async_wait(asio::posix::descriptor_base::wait_read, asio::as_tuple(asio::use_awaitable));
+  co_await ready.async_wait(asio::posix::descriptor_base::wait_read, kAwait);
   if (sandbox->containers().empty()) sandbox->RequestEnd(true);
 }
 

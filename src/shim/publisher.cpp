@@ -11,6 +11,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <utility>
 
+#include "base/coroutine.h"
 #include "base/log.h"
 #include "rpc/server.h"
 
@@ -19,7 +20,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr char kService[] = "containerd.services.events.ttrpc.v1.Events";
+constexpr char kEventsService[] = "containerd.services.events.ttrpc.v1.Events";
 constexpr char kUnixScheme[] = "unix://";
 constexpr milliseconds kForwardTime{5000};
 // Between two tries, while containerd restarts.
@@ -72,11 +73,11 @@ asio::awaitable<void> Publisher::Deliver(std::shared_ptr<Publisher> self) {
     log::Debug("containerd cannot be reached: {}", done.error().message());
     self->client_.reset();
     pause.expires_after(wait);
-    co_await pause.async_wait(asio::as_tuple(asio::use_awaitable));
+    co_await pause.async_wait(kAwait);
     wait = std::min(wait * 2, kLongestPause);
   }
   self->delivering_ = false;
-  std::exchange(self->empty_, sandbox::Event(self->executor_)).Happen();
+  std::exchange(self->empty_, Event(self->executor_)).Happen();
 }
 
 asio::awaitable<Result<>> Publisher::Forward(containerd::services::events::ttrpc::v1::ForwardRequest request) {
@@ -85,7 +86,7 @@ asio::awaitable<Result<>> Publisher::Forward(containerd::services::events::ttrpc
     if (!socket) co_return Fail(Code::kUnavailable, "{}", socket.error().message());
     client_ = rpc::Client::Create(executor_, *std::move(socket));
   }
-  auto answered = co_await client_->Call<wkt::Empty>(kService, "Forward", request, kForwardTime);
+  auto answered = co_await client_->Call<wkt::Empty>(kEventsService, "Forward", request, kForwardTime);
   if (!answered && answered.error().code() == Code::kDeadlineExceeded) {
     co_return Fail(Code::kUnavailable, "{}", answered.error().message());
   }
@@ -95,7 +96,7 @@ asio::awaitable<Result<>> Publisher::Forward(containerd::services::events::ttrpc
 
 asio::awaitable<void> Publisher::Flush(std::chrono::milliseconds timeout) {
   auto self = shared_from_this();
-  sandbox::Event empty = empty_;
+  Event empty = empty_;
   if (delivering_) co_await empty.WaitFor(timeout);
 }
 

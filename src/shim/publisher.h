@@ -9,9 +9,9 @@
 #include <memory>
 #include <string>
 
+#include "base/coroutine.h"
 #include "protocol/forward.pb.h"
 #include "rpc/client.h"
-#include "sandbox/event.h"
 #include "sandbox/host/mount_namespace.h"
 #include "sandbox/task/task_events.h"
 
@@ -45,7 +45,7 @@ class Publisher : public std::enable_shared_from_this<Publisher> {
   std::deque<containerd::services::events::ttrpc::v1::ForwardRequest> waiting_;
   std::shared_ptr<rpc::Client> client_;
   bool delivering_ = false;
-  sandbox::Event empty_;  // the next time that nothing waits; replaced each time
+  Event empty_;  // the next time that nothing waits; replaced each time
 };
 
 }  // namespace kata::shim

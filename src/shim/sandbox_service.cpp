@@ -13,7 +13,7 @@
 namespace kata::shim {
 namespace {
 
-constexpr char kService[] = "containerd.runtime.sandbox.v1.Sandbox";
+constexpr char kSandboxService[] = "containerd.runtime.sandbox.v1.Sandbox";
 constexpr char kReadyState[] = "SANDBOX_READY";
 constexpr char kNotReadyState[] = "SANDBOX_NOTREADY";
 // Of an agent that works, on a host that is busy.
@@ -54,7 +54,7 @@ Usage UsageOf(pid_t pid) {
 template <typename Request, typename Reply>
 void ShimService::AddSandboxMethod(const char* method,
                                    asio::awaitable<Result<Reply>> (ShimService::*function)(Request)) {
-  table_.Method<Request, Reply>(kService, method,
+  table_.Method<Request, Reply>(kSandboxService, method,
                                 [this, function](Request request) { return (this->*function)(std::move(request)); });
 }
 

@@ -13,8 +13,8 @@
 #include <string_view>
 
 #include "base/child.h"
+#include "base/coroutine.h"
 #include "base/files.h"
-#include "sandbox/event.h"
 
 namespace kata::shim {
 namespace {
@@ -70,7 +70,7 @@ struct Opened {
 
 asio::awaitable<bool> LoggerIsReady(asio::any_io_executor executor, UniqueFd end) {
   auto pipe = std::make_shared<asio::posix::stream_descriptor>(executor, end.Release());
-  sandbox::Event ready(executor);
+  Event ready(executor);
   pipe->async_wait(asio::posix::descriptor_base::wait_read,
                    [pipe, ready](boost::system::error_code) mutable { ready.Happen(); });
   co_await ready.WaitFor(kLoggerTime);

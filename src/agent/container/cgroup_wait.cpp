@@ -12,6 +12,7 @@
 #include <memory>
 
 #include "agent/container/cgroup.h"
+#include "base/coroutine.h"
 #include "base/files.h"
 
 namespace kata::agent {
@@ -65,8 +66,7 @@ asio::awaitable<Result<>> WaitChanged(asio::any_io_executor executor, int fd, st
       wait->descriptor.cancel(error);
     });
   }
-  auto [error] = co_await wait->descriptor.async_wait(asio::posix::stream_descriptor::wait_error,
-                                                      asio::as_tuple(asio::use_awaitable));
+  auto [error] = co_await wait->descriptor.async_wait(asio::posix::stream_descriptor::wait_error, kAwait);
   timer.cancel();
   if (wait->late) co_return Fail(Code::kDeadlineExceeded, "timed out");
   if (error) co_return FailWith(error.value(), "cannot wait for a cgroup");
@@ -109,8 +109,7 @@ asio::awaitable<Result<>> OomWatch::Wait(asio::any_io_executor executor, const C
       state->seen = kills;
       co_return Result<>();
     }
-    co_await state->descriptor.async_wait(asio::posix::stream_descriptor::wait_error,
-                                          asio::as_tuple(asio::use_awaitable));
+    co_await state->descriptor.async_wait(asio::posix::stream_descriptor::wait_error, kAwait);
   }
   co_return Fail(Code::kNotFound, "the container is gone");
 }

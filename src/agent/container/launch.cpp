@@ -17,6 +17,7 @@
 
 #include "agent/container/init.h"
 #include "base/child.h"
+#include "base/coroutine.h"
 #include "base/files.h"
 #include "base/log.h"
 
@@ -63,8 +64,7 @@ asio::awaitable<Result<Packet>> Launch::Receive() {
     auto packet = ReceivePacket(socket_->descriptor.native_handle(), MSG_DONTWAIT);
     if (packet || packet.error().sys() != EAGAIN) co_return packet;
     if (socket_->late) co_return Fail(Code::kDeadlineExceeded, "the container's init does not become ready");
-    auto [error] = co_await socket_->descriptor.async_wait(asio::posix::stream_descriptor::wait_read,
-                                                           asio::as_tuple(asio::use_awaitable));
+    auto [error] = co_await socket_->descriptor.async_wait(asio::posix::stream_descriptor::wait_read, kAwait);
     if (error && !socket_->late) co_return FailWith(error.value(), "cannot wait for the container's init");
   }
 }

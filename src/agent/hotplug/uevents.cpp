@@ -11,6 +11,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <memory>
 
+#include "base/coroutine.h"
 #include "base/unique_fd.h"
 
 namespace kata::agent {
@@ -56,7 +57,7 @@ asio::awaitable<Result<>> LookUntilFound(asio::any_io_executor executor, std::ch
     auto found = look();
     if (found || found.error().code() != Code::kNotFound) co_return found;
     if (wait->late) co_return Context(std::move(found), "after {} s", limit.count());
-    co_await wait->events.async_wait(asio::posix::stream_descriptor::wait_read, asio::as_tuple(asio::use_awaitable));
+    co_await wait->events.async_wait(asio::posix::stream_descriptor::wait_read, kAwait);
     // What they say does not matter: a look shows all that has come. A full buffer (ENOBUFS) is an event as well.
     std::array<char, 4096> dropped;
     while (::recv(wait->events.native_handle(), dropped.data(), dropped.size(), 0) > 0 || errno == ENOBUFS) {

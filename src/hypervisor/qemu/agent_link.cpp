@@ -12,12 +12,12 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "base/coroutine.h"
 #include "base/files.h"
 
 namespace kata::hypervisor::qemu {
 namespace {
 
-constexpr auto kUse = asio::as_tuple(asio::use_awaitable);
 constexpr int kCidAttempts = 1000;
 // VHOST_VSOCK_SET_GUEST_CID of linux/vhost.h, a header that C++ does not take.
 constexpr unsigned long kSetGuestCid = _IOW(0xAF, 0x60, uint64_t);
@@ -41,7 +41,7 @@ asio::awaitable<Result<UniqueFd>> ConnectOnce(asio::any_io_executor executor, so
   if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) co_return fd;
   if (errno != EINPROGRESS) co_return FailErrno("connect");
   asio::posix::stream_descriptor stream(executor, fd.get());
-  const auto [wait_error] = co_await stream.async_wait(asio::posix::stream_descriptor::wait_write, kUse);
+  const auto [wait_error] = co_await stream.async_wait(asio::posix::stream_descriptor::wait_write, kAwait);
   stream.release();
   if (wait_error) co_return Fail(Code::kCancelled, "{}", wait_error.message());
   int error = 0;
@@ -91,7 +91,7 @@ asio::awaitable<Result<UniqueFd>> ConnectVsock(asio::any_io_executor executor, u
                      timeout.count(), fd.error().message());
     }
     timer.expires_after(pause);
-    co_await timer.async_wait(kUse);
+    co_await timer.async_wait(kAwait);
   }
 }
 

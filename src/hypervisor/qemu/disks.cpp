@@ -16,7 +16,6 @@ constexpr uint32_t kLuns = 256;
 constexpr uint32_t kMaxDisks = kLuns * 256;
 constexpr char kController[] = "scsi0";
 constexpr char kThread[] = "disks";
-constexpr std::chrono::milliseconds kCommandTime{10000};
 
 // Whether it is a regular file (true) or a block device; and that QEMU will be able to use it.
 Result<bool> IsFile(const BlockDevice& device) {

@@ -16,6 +16,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/coroutine.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "hypervisor/capped_log.h"
@@ -34,7 +35,6 @@
 namespace kata::hypervisor::qemu {
 namespace {
 
-constexpr auto kUse = asio::as_tuple(asio::use_awaitable);
 // QEMU reads its configuration and makes its devices in about 0.1 s. Not scaled: no guest runs before that.
 constexpr std::chrono::milliseconds kGreetingTimeout{10000};
 // How long a guest may take to give a processor or memory back.
@@ -186,7 +186,7 @@ Result<> Driver::Machine::Spawn(VmSpec spec) {
 }
 
 asio::awaitable<void> Driver::Machine::WatchExit(std::shared_ptr<Machine> self) {
-  const auto [error] = co_await self->exit_watch.async_wait(asio::posix::stream_descriptor::wait_read, kUse);
+  const auto [error] = co_await self->exit_watch.async_wait(asio::posix::stream_descriptor::wait_read, kAwait);
   if (!error && !self->exit) self->Ended();
 }
 
@@ -212,7 +212,7 @@ asio::awaitable<void> Driver::Machine::WaitForEnd(std::chrono::milliseconds time
   limit.async_wait([self](const boost::system::error_code& error) {
     if (!error) self->ended.cancel();
   });
-  co_await ended.async_wait(kUse);
+  co_await ended.async_wait(kAwait);
 }
 
 // QEMU's request for the shared file system still lies in the socket: nobody has taken it.
@@ -264,7 +264,7 @@ asio::awaitable<VmExit> Driver::Wait() { return WaitFor(machine_); }
 asio::awaitable<Result<>> Driver::StartMachine(std::shared_ptr<Machine> machine, VmSpec spec) {
   if (const auto elapsed = machine->tsc.elapsed(); elapsed < TscMeter::kEnough) {
     asio::steady_timer rest(machine->executor, TscMeter::kEnough - elapsed);
-    co_await rest.async_wait(kUse);
+    co_await rest.async_wait(kAwait);
   }
   if (machine->exit) co_return Fail(Code::kUnavailable, "the VM has ended: {}", machine->exit->reason);
   auto spawned = machine->Spawn(std::move(spec));
@@ -348,7 +348,7 @@ asio::awaitable<Result<uint64_t>> Driver::ResizeMemory(std::shared_ptr<Machine> 
 }
 
 asio::awaitable<VmExit> Driver::WaitFor(std::shared_ptr<Machine> machine) {
-  while (!machine->exit) co_await machine->ended.async_wait(kUse);
+  while (!machine->exit) co_await machine->ended.async_wait(kAwait);
   co_return *machine->exit;
 }
 

@@ -12,7 +12,6 @@ namespace {
 using Json = nlohmann::json;
 using std::chrono::milliseconds;
 
-constexpr milliseconds kCommandTime{10000};
 // The guest answers in some 10 ms, an emulated one that is busy in seconds.
 constexpr milliseconds kUnplugTime{30000};
 

@@ -11,8 +11,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::chrono::milliseconds kCommandTime{10000};
-
 // Passes the descriptors as PREFIX0, PREFIX1 ..., and returns the names as QEMU's options want them.
 asio::awaitable<Result<std::string>> PassAll(std::shared_ptr<Hotplug> hotplug, std::string prefix,
                                              std::vector<UniqueFd> fds) {

@@ -11,13 +11,13 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "base/coroutine.h"
 #include "hypervisor/capped_log.h"
 
 namespace kata::hypervisor::qemu {
 namespace {
 
 using Json = nlohmann::json;
-constexpr auto kUse = asio::as_tuple(asio::use_awaitable);
 
 // A member's text, or "" when it is missing or of another type; QEMU's text is never trusted to be UTF-8.
 std::string Text(const Json& object, const char* key) {
@@ -54,7 +54,7 @@ std::shared_ptr<Qmp> Qmp::Create(const asio::any_io_executor& executor, UniqueFd
 
 asio::awaitable<void> Qmp::ReadLoop(std::shared_ptr<Qmp> self) {
   while (self->stream_.is_open()) {
-    const auto [error] = co_await self->stream_.async_wait(asio::posix::stream_descriptor::wait_read, kUse);
+    const auto [error] = co_await self->stream_.async_wait(asio::posix::stream_descriptor::wait_read, kAwait);
     if (error || !self->stream_.is_open() || !self->ReadAvailable()) break;
   }
 }
@@ -156,7 +156,7 @@ asio::awaitable<bool> Qmp::Changed(std::chrono::steady_clock::time_point deadlin
     *late = true;
     self->changed_.cancel();
   });
-  co_await changed_.async_wait(kUse);
+  co_await changed_.async_wait(kAwait);
   timer.cancel();
   co_return !*late;
 }

@@ -20,6 +20,9 @@ namespace kata::hypervisor::qemu {
 
 namespace asio = boost::asio;
 
+// Time for a command to a running machine, which QEMU answers at once unless the host is overloaded.
+inline constexpr std::chrono::milliseconds kCommandTime{10000};
+
 // The calling side. QEMU may be in a guest's hands: a message that is too long or no QMP ends the connection.
 // Used from one thread, the executor's.
 class Qmp : public std::enable_shared_from_this<Qmp> {

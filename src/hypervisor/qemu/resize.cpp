@@ -8,7 +8,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::chrono::milliseconds kCommandTime{10000};
 // How soon to ask again: the event comes at most once a second, and a guest that has nothing to move needs
 // milliseconds.
 constexpr std::chrono::milliseconds kFirstPause{10};

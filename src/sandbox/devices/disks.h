@@ -12,7 +12,7 @@
 #include <memory>
 #include <string>
 
-#include "base/lock.h"
+#include "base/coroutine.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "hypervisor/hypervisor.h"

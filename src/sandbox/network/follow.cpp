@@ -11,13 +11,12 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "base/coroutine.h"
 #include "base/log.h"
 #include "sandbox/network/network.h"
 
 namespace kata::sandbox::network {
 namespace {
-
-constexpr auto kUse = asio::as_tuple(asio::use_awaitable);
 
 // What the news say does not matter: ENOBUFS, when there were too many, is news as well.
 void Drop(int events) {
@@ -40,7 +39,7 @@ void Network::Follow(std::weak_ptr<hypervisor::Hypervisor> vm, std::shared_ptr<A
 
 asio::awaitable<void> Network::FollowEvents(std::shared_ptr<Network> self) {
   while (self->events_.is_open()) {
-    const auto [error] = co_await self->events_.async_wait(asio::posix::stream_descriptor::wait_read, kUse);
+    const auto [error] = co_await self->events_.async_wait(asio::posix::stream_descriptor::wait_read, kAwait);
     if (error || self->ended_) co_return;
     Drop(self->events_.native_handle());
     auto reconciled = co_await self->Reconcile();

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "base/lock.h"
+#include "base/coroutine.h"
 #include "base/result.h"
 #include "hypervisor/hypervisor.h"
 #include "protocol/agent.pb.h"

@@ -9,7 +9,7 @@
 #include <optional>
 #include <string>
 
-#include "base/lock.h"
+#include "base/coroutine.h"
 #include "base/result.h"
 #include "config/config.h"
 #include "protocol/oci.pb.h"

@@ -15,6 +15,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <climits>
 
+#include "base/coroutine.h"
 #include "base/files.h"
 
 namespace kata::sandbox {
@@ -71,7 +72,7 @@ asio::awaitable<Result<>> ForeignFd::WaitReady() {
   auto self = shared_from_this();
   if (cancelled_) co_return Fail(Code::kCancelled, "cancelled");
   if (poll_) {
-    co_await poll_->async_wait(asio::posix::descriptor_base::wait_read, asio::as_tuple(asio::use_awaitable));
+    co_await poll_->async_wait(asio::posix::descriptor_base::wait_read, kAwait);
   } else {
     // The others' turn, between two pieces of a long file.
     co_await asio::post(asio::use_awaitable);

@@ -14,6 +14,7 @@
 #include <cstring>
 #include <optional>
 
+#include "base/coroutine.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "rpc/server.h"
@@ -22,7 +23,6 @@ namespace kata::sandbox {
 namespace {
 
 constexpr auto kWaitRead = asio::posix::stream_descriptor::wait_read;
-constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 
 // A client that says nothing, or is never asked for, keeps its place no longer than this; nor are there more of them.
 constexpr std::chrono::seconds kUnclaimed{30};

@@ -14,9 +14,9 @@
 #include <string>
 #include <utility>
 
+#include "base/coroutine.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
-#include "sandbox/event.h"
 #include "sandbox/stdio/standin_packet.h"
 #include "sandbox/stdio/stdio.h"
 

@@ -10,6 +10,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <utility>
 
+#include "base/coroutine.h"
 #include "base/files.h"
 #include "base/log.h"
 
@@ -66,7 +67,7 @@ asio::awaitable<void> Stdio::LetLateReadersIn(asio::any_io_executor executor, st
   asio::steady_timer timer(executor);
   for (auto wait = kFirstLateReader; wait < kLastLateReader; wait *= 2) {
     timer.expires_after(wait);
-    co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+    co_await timer.async_wait(kAwait);
     auto self = weak.lock();
     if (!self) co_return;
     for (const UniqueFd& keeper : self->keepers_) (void)Open(FdPath(keeper.get()), O_WRONLY | O_NONBLOCK);

@@ -9,10 +9,10 @@
 #include <memory>
 #include <vector>
 
+#include "base/coroutine.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "sandbox/agent_client.h"
-#include "sandbox/event.h"
 #include "sandbox/stdio/foreign_fd.h"
 
 namespace kata::sandbox {

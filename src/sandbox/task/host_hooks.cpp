@@ -8,13 +8,12 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "base/coroutine.h"
 #include "base/files.h"
 #include "base/log.h"
 
 namespace kata::sandbox {
 namespace {
-
-constexpr auto kUse = asio::as_tuple(asio::use_awaitable);
 
 struct Wait {
   Wait(const asio::any_io_executor& executor, UniqueFd pidfd) : end(executor, pidfd.Release()), limit(executor) {}
@@ -35,7 +34,7 @@ asio::awaitable<Result<>> AwaitHook(asio::any_io_executor executor, RunningHook&
       wait->end.cancel();
     });
   }
-  co_await wait->end.async_wait(asio::posix::descriptor_base::wait_read, kUse);
+  co_await wait->end.async_wait(asio::posix::descriptor_base::wait_read, kAwait);
   wait->limit.cancel();
   if (wait->overdue) co_return hook.Overdue(timeout_seconds);
   co_return hook.Conclude();

@@ -10,11 +10,11 @@
 #include <string>
 #include <vector>
 
+#include "base/coroutine.h"
 #include "protocol/agent.pb.h"
 #include "protocol/health.pb.h"
 #include "protocol/wkt.pb.h"
 #include "rpc/server.h"
-#include "sandbox/event.h"
 
 namespace kata::sandbox::testing {
 

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "base/coroutine.h"
 #include "hypervisor/hypervisor.h"
-#include "sandbox/event.h"
 #include "sandbox/testing/fake_agent.h"
 
 namespace kata::sandbox::testing {
