@@ -9,6 +9,7 @@
 
 #include <charconv>
 
+#include "agent/hotplug/online.h"
 #include "agent/method.h"
 #include "agent/process_list.h"
 #include "agent/services.h"
@@ -19,8 +20,6 @@
 namespace kata::agent {
 
 namespace {
-
-constexpr char kMemory[] = "/sys/devices/system/memory";
 
 asio::awaitable<Result<grpc::HealthCheckResponse>> Check(grpc::CheckRequest) {
   grpc::HealthCheckResponse reply;
@@ -41,13 +40,13 @@ Result<grpc::GuestDetailsResponse> GetGuestDetails(Sandbox&, const grpc::GuestDe
   grpc::GuestDetailsResponse reply;
   if (request.mem_block_size()) {
     // Absent on a kernel without memory hotplug: 0 says that there is none.
-    if (const auto text = ReadFile(std::string(kMemory) + "/block_size_bytes", 64)) {
+    if (const auto text = ReadFile(std::string(kMemoryFolder) + "/block_size_bytes", 64)) {
       uint64_t size = 0;
       std::from_chars(text->data(), text->data() + text->size(), size, 16);
       reply.set_mem_block_size_bytes(size);
     }
   }
-  if (request.mem_hotplug_probe()) reply.set_support_mem_hotplug_probe(Exists(std::string(kMemory) + "/probe"));
+  if (request.mem_hotplug_probe()) reply.set_support_mem_hotplug_probe(Exists(std::string(kMemoryFolder) + "/probe"));
   auto* details = reply.mutable_agent_details();
   details->set_version(KATA_VERSION);
   details->set_init_daemon(::getpid() == 1);

@@ -17,7 +17,6 @@ namespace kata::agent {
 namespace {
 
 constexpr char kCpus[] = "/sys/devices/system/cpu";
-constexpr char kMemory[] = "/sys/devices/system/memory";
 
 asio::awaitable<Result<Empty>> OnlineCpuMem(Sandbox& sandbox, grpc::OnlineCPUMemRequest request) {
   uint32_t online = 0;
@@ -32,12 +31,12 @@ asio::awaitable<Result<Empty>> OnlineCpuMem(Sandbox& sandbox, grpc::OnlineCPUMem
     auto looked = look();
     if (!looked && looked.error().code() != Code::kNotFound) co_return Done(std::move(looked));
   }
-  if (!request.cpu_only()) CO_TRY(OnlineMemory(kMemory));
+  if (!request.cpu_only()) CO_TRY(OnlineMemory(kMemoryFolder));
   co_return Empty();
 }
 
 Result<Empty> MemHotplugByProbe(Sandbox&, const grpc::MemHotplugByProbeRequest& request) {
-  const std::string file = std::string(kMemory) + "/probe";
+  const std::string file = std::string(kMemoryFolder) + "/probe";
   for (const uint64_t address : request.memhotplugprobeaddr()) {
     TRY(Context(WriteFile(file, fmt::format("{:#x}", address)),
                 "cannot add the memory at {:#x} (the guest's kernel needs ARCH_MEMORY_PROBE)", address));

@@ -5,6 +5,8 @@
 #include <array>
 #include <set>
 
+#include "oci/contains.h"
+
 namespace kata::oci {
 namespace {
 
@@ -12,11 +14,6 @@ using std::string_view_literals::operator""sv;
 
 void Warn(std::vector<std::string>* warnings, std::string text) {
   if (warnings != nullptr) warnings->push_back(std::move(text));
-}
-
-template <typename List>
-bool Contains(const List& list, std::string_view value) {
-  return std::find(list.begin(), list.end(), value) != list.end();
 }
 
 bool HasNamespace(const grpc::Spec& spec, std::string_view type) {

@@ -4,6 +4,7 @@
 #include <array>
 #include <set>
 
+#include "oci/contains.h"
 #include "oci/validate.h"
 
 namespace kata::oci {
@@ -66,11 +67,6 @@ constexpr std::array kPolicies = {"SCHED_OTHER"sv, "SCHED_FIFO"sv, "SCHED_RR"sv,
 constexpr std::array kFlags = {"SCHED_FLAG_RESET_ON_FORK"sv, "SCHED_FLAG_RECLAIM"sv,     "SCHED_FLAG_DL_OVERRUN"sv,
                                "SCHED_FLAG_KEEP_POLICY"sv,   "SCHED_FLAG_KEEP_PARAMS"sv, "SCHED_FLAG_UTIL_CLAMP_MIN"sv,
                                "SCHED_FLAG_UTIL_CLAMP_MAX"sv};
-
-template <typename List>
-bool Contains(const List& list, std::string_view value) {
-  return std::find(list.begin(), list.end(), value) != list.end();
-}
 
 // Drops the names that no kernel of ours knows, as runc does, so that an engine newer than the guest still works.
 template <typename List>

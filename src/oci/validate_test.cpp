@@ -12,11 +12,11 @@
 namespace kata::oci {
 namespace {
 
-grpc::Spec Default() { return *ParseSpec(DefaultSpecJson()); }
+grpc::Spec DefaultSpec() { return *ParseSpec(DefaultSpecJson()); }
 
 // The error of the default spec after change; "" when it is fine.
 std::string ErrorAfter(const std::function<void(grpc::Spec&)>& change) {
-  grpc::Spec spec = Default();
+  grpc::Spec spec = DefaultSpec();
   change(spec);
   const Result<> result = Validate(spec);
   return result ? "" : result.error().message();
@@ -92,7 +92,7 @@ TEST(Validate, ChecksTheEnvironment) {
 }
 
 TEST(Validate, DropsUnknownCapabilitiesWithAWarning) {
-  grpc::Spec spec = Default();
+  grpc::Spec spec = DefaultSpec();
   spec.mutable_process()->mutable_capabilities()->add_bounding("CAP_FLY");
   spec.mutable_process()->mutable_capabilities()->add_ambient("CAP_FLY");
   std::vector<std::string> warnings;
@@ -158,7 +158,7 @@ TEST(Validate, AllowsASysctlOnlyInItsNamespace) {
 }
 
 TEST(Validate, TakesARelativeDestinationFromTheRootWithAWarning) {
-  grpc::Spec spec = Default();
+  grpc::Spec spec = DefaultSpec();
   spec.mutable_mounts(0)->set_destination("proc");
   std::vector<std::string> warnings;
   ASSERT_TRUE(Validate(spec, &warnings));
@@ -169,7 +169,7 @@ TEST(Validate, TakesARelativeDestinationFromTheRootWithAWarning) {
 
 TEST(Validate, CleansDestinationsByTheirLetters) {
   for (const auto& [written, clean] : {std::pair{"/dl/../dm", "/dm"}, {"/../../x/", "/x"}, {"a//./b/../c", "/a/c"}}) {
-    grpc::Spec spec = Default();
+    grpc::Spec spec = DefaultSpec();
     spec.mutable_mounts(0)->set_destination(written);
     ASSERT_TRUE(Validate(spec)) << written;
     EXPECT_EQ(spec.mounts(0).destination(), clean) << written;
@@ -270,7 +270,7 @@ TEST(Validate, ChecksResources) {
 }
 
 TEST(GuestSpec, KeepsWhatTheGuestNeeds) {
-  grpc::Spec spec = Default();
+  grpc::Spec spec = DefaultSpec();
   spec.mutable_hooks()->add_prestart()->set_path("/host");
   spec.mutable_hooks()->add_startcontainer()->set_path("/in");
   spec.mutable_process()->set_apparmorprofile("docker-default");

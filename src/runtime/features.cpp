@@ -8,9 +8,9 @@
 namespace kata::runtime {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
-Json Capabilities() {
+OrderedJson Capabilities() {
   return {"CAP_CHOWN",
           "CAP_DAC_OVERRIDE",
           "CAP_DAC_READ_SEARCH",
@@ -55,7 +55,7 @@ Json Capabilities() {
 }
 
 // What the agent takes (agent/container/mount_options.cpp) beside the words of a file system's own.
-Json MountOptions() {
+OrderedJson MountOptions() {
   return {"async",        "atime",       "bind",        "defaults",       "dev",
           "diratime",     "dirsync",     "exec",        "lazytime",       "loud",
           "mand",         "noatime",     "nodev",       "nodiratime",     "noexec",
@@ -70,8 +70,8 @@ Json MountOptions() {
           "tmpcopyup",    "unbindable"};
 }
 
-Json Seccomp() {
-  Json json;
+OrderedJson Seccomp() {
+  OrderedJson json;
   json["enabled"] = true;
   // SCMP_ACT_NOTIFY is not among them: its listener is a socket on the host.
   json["actions"] = {"SCMP_ACT_ALLOW",       "SCMP_ACT_ERRNO", "SCMP_ACT_KILL",  "SCMP_ACT_KILL_PROCESS",
@@ -86,8 +86,8 @@ Json Seccomp() {
   return json;
 }
 
-Json Linux() {
-  Json json;
+OrderedJson Linux() {
+  OrderedJson json;
   json["namespaces"] = {"cgroup", "ipc", "mount", "network", "pid", "user", "uts"};
   json["capabilities"] = Capabilities();
   // The guest enforces limits through cgroup v2; the host's may be of either version.
@@ -102,7 +102,7 @@ Json Linux() {
 }  // namespace
 
 Result<int> Features(const Globals&, const FeaturesOptions&) {
-  Json json;
+  OrderedJson json;
   json["ociVersionMin"] = "1.0.0";
   json["ociVersionMax"] = "1.1.0";
   json["hooks"] = {"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"};

@@ -10,7 +10,7 @@
 namespace kata::runtime {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 // A process that has ended has no pid (runtime-spec, "State").
 pid_t ShownPid(const Record& record) {
@@ -22,9 +22,9 @@ std::string OwnerName(const Record& record) {
   return user != nullptr ? user->pw_name : fmt::format("#{}", record.state.owner);
 }
 
-Json ToJson(const Record& record, const std::string& owner) {
+OrderedJson ToJson(const Record& record, const std::string& owner) {
   const sandbox::State& state = record.state;
-  Json json;
+  OrderedJson json;
   json["ociVersion"] = state.oci_version;
   json["id"] = record.id;
   json["pid"] = ShownPid(record);
@@ -37,8 +37,8 @@ Json ToJson(const Record& record, const std::string& owner) {
   return json;
 }
 
-std::string Dump(const Json& json, int indent) {
-  return json.dump(indent, ' ', false, Json::error_handler_t::replace) + "\n";
+std::string Dump(const OrderedJson& json, int indent) {
+  return json.dump(indent, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
 }
 
 }  // namespace
@@ -46,7 +46,7 @@ std::string Dump(const Json& json, int indent) {
 std::string StateJson(const Record& record) { return Dump(ToJson(record, ""), 2); }
 
 std::string ListJson(const std::vector<Record>& records) {
-  Json list;
+  OrderedJson list;
   for (const Record& record : records) list.push_back(ToJson(record, OwnerName(record)));
   return Dump(list, -1);
 }

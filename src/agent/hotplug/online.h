@@ -9,9 +9,11 @@
 
 namespace kata::agent {
 
+inline constexpr char kMemoryFolder[] = "/sys/devices/system/memory";
+
 // Takes every processor into use that is not (folder: /sys/devices/system/cpu); returns how many those were.
 Result<uint32_t> OnlineCpus(const std::string& folder);
-// The same for blocks of memory (/sys/devices/system/memory), which a kernel may do by itself.
+// The same for blocks of memory (kMemoryFolder), which a kernel may do by itself.
 Result<uint32_t> OnlineMemory(const std::string& folder);
 
 }  // namespace kata::agent

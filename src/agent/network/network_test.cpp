@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
-#include <linux/if.h>
 #include <linux/rtnetlink.h>
+#include <net/if.h>
 #include <netlink/route/link/veth.h>
 #include <netlink/route/neighbour.h>
 #include <sched.h>

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/magic.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -18,8 +19,6 @@ namespace kata::agent {
 namespace {
 
 using Storages = google::protobuf::RepeatedPtrField<grpc::Storage>;
-
-constexpr long kTmpfs = 0x01021994;
 
 // In a mount namespace of its own, so that nothing here reaches the machine.
 class StorageTest : public TempDirTest {
@@ -58,7 +57,7 @@ TEST_F(StorageTest, EphemeralIsATmpfsWithOptionsAndGroup) {
   storage->mutable_fs_group()->set_group_id(4321);
   auto points = table_.Add(storages);
   ASSERT_TRUE(points) << points.error().message();
-  EXPECT_EQ(TypeOf("sandbox/ephemeral/x"), kTmpfs);
+  EXPECT_EQ(TypeOf("sandbox/ephemeral/x"), TMPFS_MAGIC);
   struct statfs info {};
   ASSERT_EQ(statfs((path() + "/sandbox/ephemeral/x").c_str(), &info), 0);
   EXPECT_EQ(info.f_blocks * static_cast<uint64_t>(info.f_bsize), 1U << 20U);
@@ -68,10 +67,10 @@ TEST_F(StorageTest, EphemeralIsATmpfsWithOptionsAndGroup) {
   EXPECT_EQ(status.st_gid, 4321U);
   EXPECT_EQ(status.st_mode & 02070U, 02070U);
   ASSERT_TRUE(table_.Release(*points));
-  EXPECT_EQ(TypeOf("sandbox/ephemeral/x"), kTmpfs) << "the sandbox's own stay for the next container";
+  EXPECT_EQ(TypeOf("sandbox/ephemeral/x"), TMPFS_MAGIC) << "the sandbox's own stay for the next container";
   ASSERT_TRUE(table_.Add(storages));
   ASSERT_TRUE(table_.Release(*points));
-  EXPECT_EQ(TypeOf("sandbox/ephemeral/x"), kTmpfs);
+  EXPECT_EQ(TypeOf("sandbox/ephemeral/x"), TMPFS_MAGIC);
   ASSERT_TRUE(table_.ReleaseAll());
   EXPECT_FALSE(Exists("sandbox/ephemeral/x")) << "unmounted, and its mount point is gone";
   EXPECT_EQ(table_.size(), 0U);
@@ -84,7 +83,7 @@ TEST_F(StorageTest, SharedOnesAreCounted) {
   auto second = table_.Add(storages);
   ASSERT_TRUE(first && second);
   ASSERT_TRUE(table_.Release(*first));
-  EXPECT_EQ(TypeOf("shm"), kTmpfs) << "the other one still uses it";
+  EXPECT_EQ(TypeOf("shm"), TMPFS_MAGIC) << "the other one still uses it";
   Storages other = storages;
   other.at(0).add_options("size=2M");
   EXPECT_EQ(table_.Add(other).error().code(), Code::kAlreadyExists);

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/magic.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/vfs.h>
@@ -19,7 +20,6 @@ namespace kata::agent {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr long kTmpfs = 0x01021994;
 
 class WatchedTest : public TempDirTest {
  protected:
@@ -126,7 +126,7 @@ TEST_F(WatchedTest, AsAStorage) {
   ASSERT_TRUE(points) << points.error().message();
   struct statfs info {};
   ASSERT_EQ(statfs((path() + "/watchable/secret").c_str(), &info), 0);
-  EXPECT_EQ(info.f_type, kTmpfs);
+  EXPECT_EQ(info.f_type, TMPFS_MAGIC);
   struct stat status {};
   ASSERT_EQ(stat((path() + "/watchable/secret").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 07777U, 01777U);

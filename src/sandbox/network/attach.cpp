@@ -2,8 +2,8 @@
 #include "sandbox/network/attach.h"
 
 #include <fmt/ranges.h>
-#include <linux/if.h>
 #include <linux/if_link.h>
+#include <net/if.h>
 #include <netlink/addr.h>
 #include <netlink/cache.h>
 #include <netlink/errno.h>

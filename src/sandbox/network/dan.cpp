@@ -2,8 +2,8 @@
 #include "sandbox/network/dan.h"
 
 #include <fcntl.h>
-#include <linux/if.h>
 #include <linux/neighbour.h>
+#include <net/if.h>
 #include <netlink/addr.h>
 
 #include <algorithm>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sandbox/network/scan.h"
 
-#include <linux/if.h>
-#include <linux/if_arp.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <net/if_arp.h>
 #include <netlink/addr.h>
 #include <netlink/cache.h>
 #include <netlink/route/addr.h>

@@ -3,11 +3,11 @@
 // rates above 2 GB/s.
 #include "sandbox/network/traffic.h"
 
-#include <linux/if_ether.h>
 #include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <linux/tc_act/tc_mirred.h>
+#include <net/ethernet.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netlink/errno.h>
