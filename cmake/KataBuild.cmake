@@ -18,16 +18,12 @@ if(NOT CMAKE_CXX_COMPILER_LAUNCHER)
   endif()
 endif()
 
-# Sources are compiled several together, since most of what the compiler does for one is the headers of Asio and protobuf
-# and what is instantiated from them: a third of the time of one by one. Names in the unnamed namespaces of a library must
-# therefore differ.
-set(CMAKE_UNITY_BUILD ON CACHE BOOL "Compile several sources together")
-set(CMAKE_UNITY_BUILD_BATCH_SIZE 8)
-if(CMAKE_UNITY_BUILD)
+option(KATA_SANITIZE "Build everything that runs on the host with AddressSanitizer and UBSan" OFF)
+
+option(KATA_UNITY "Compile several sources together" ON)
+if(KATA_UNITY)
   set(KATA_UNITY_FLAGS -Wno-subobject-linkage)  # takes an included source for a header
 endif()
-
-option(KATA_SANITIZE "Build everything that runs on the host with AddressSanitizer and UBSan" OFF)
 
 find_package(Threads REQUIRED)
 find_package(Protobuf 3.21 REQUIRED)
@@ -72,23 +68,57 @@ target_link_libraries(kata_asio PUBLIC kata_flags)
 target_link_libraries(kata_fmt_guest PUBLIC kata_guest_flags)
 target_link_libraries(kata_asio_guest PUBLIC kata_guest_flags)
 
+# kata_unity(OUT NAME sources...): files in the place of the sources, each of which includes some of them. Most of what the
+# compiler does for a source is the headers of Asio and protobuf and what is instantiated from them: several together take a
+# third of the time of one by one. So names in the unnamed namespaces of a library must differ. It is not CMake's
+# UNITY_BUILD, since that includes by absolute paths, and ccache could not serve another clone. Sources that are generated
+# or have SKIP_UNITY_BUILD_INCLUSION stay.
+function(kata_unity out name)
+  set(batch_size 8)
+  set(files)
+  set(text)
+  set(count 0)
+  file(RELATIVE_PATH folder ${CMAKE_SOURCE_DIR}/src ${CMAKE_CURRENT_SOURCE_DIR})
+  foreach(source ${ARGN})
+    get_source_file_property(alone ${source} SKIP_UNITY_BUILD_INCLUSION)
+    if(NOT KATA_UNITY OR IS_ABSOLUTE ${source} OR alone STREQUAL "ON")
+      list(APPEND files ${source})
+      continue()
+    endif()
+    math(EXPR batch "${count} / ${batch_size}")
+    string(APPEND text_${batch} "#include \"${folder}/${source}\"\n")
+    math(EXPR count "${count} + 1")
+  endforeach()
+  set(batch 0)
+  while(DEFINED text_${batch})
+    set(file ${CMAKE_CURRENT_BINARY_DIR}/unity/${name}_${batch}.cpp)
+    file(CONFIGURE OUTPUT ${file} CONTENT "${text_${batch}}" @ONLY)
+    list(APPEND files ${file})
+    math(EXPR batch "${batch} + 1")
+  endwhile()
+  set(${out} ${files} PARENT_SCOPE)
+endfunction()
+
 # kata_library(NAME sources...): a room as a static library NAME, for the host.
 function(kata_library name)
-  add_library(${name} STATIC ${ARGN})
+  kata_unity(files ${name} ${ARGN})
+  add_library(${name} STATIC ${files})
   target_link_libraries(${name} PUBLIC kata_flags kata_fmt)
 endfunction()
 
 # kata_shared_library(NAME sources...): NAME for the host and NAME_guest, the same sources, for the agent.
 function(kata_shared_library name)
   kata_library(${name} ${ARGN})
-  add_library(${name}_guest STATIC EXCLUDE_FROM_ALL ${ARGN})
+  kata_unity(files ${name} ${ARGN})
+  add_library(${name}_guest STATIC EXCLUDE_FROM_ALL ${files})
   target_link_libraries(${name}_guest PUBLIC kata_guest_flags kata_fmt_guest)
 endfunction()
 
 # kata_test(NAME sources... [LIBS libraries...]): unit tests NAME, one executable and one ctest.
 function(kata_test name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "LIBS")
-  add_executable(${name} ${arg_UNPARSED_ARGUMENTS})
+  kata_unity(files ${name} ${arg_UNPARSED_ARGUMENTS})
+  add_executable(${name} ${files})
   target_link_libraries(${name} PRIVATE ${arg_LIBS} kata_flags GTest::gtest_main GTest::gmock)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   add_test(NAME ${name} COMMAND ${name})
