@@ -66,17 +66,17 @@ def runtimes(state):
     return found
 
 
-def make_bundle(folder, arguments, own_pids=True):
+def make_bundle(directory, arguments, own_pids=True):
     """A bundle with the busybox rootfs beside it; the spec is kata-runtime's default one with other arguments."""
-    folder.mkdir()
-    subprocess.run([str(ROOT / "build/bin/kata-runtime"), "spec"], cwd=folder, check=True)
-    spec = json.loads((folder / "config.json").read_text())
+    directory.mkdir()
+    subprocess.run([str(ROOT / "build/bin/kata-runtime"), "spec"], cwd=directory, check=True)
+    spec = json.loads((directory / "config.json").read_text())
     spec["process"].update(args=arguments, terminal=False)
-    spec["root"]["path"] = str(folder.parent / "rootfs")
+    spec["root"]["path"] = str(directory.parent / "rootfs")
     if not own_pids:
         spec["linux"]["namespaces"] = [n for n in spec["linux"]["namespaces"] if n["type"] != "pid"]
-    (folder / "config.json").write_text(json.dumps(spec))
-    return str(folder)
+    (directory / "config.json").write_text(json.dumps(spec))
+    return str(directory)
 
 
 def first_output(runtime, bundle, name, *flags):

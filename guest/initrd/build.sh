@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Makes the guest's initramfs: the agent as /init, and the few folders that it mounts things on.
+# Makes the guest's initramfs: the agent as /init, and the few directories that it mounts things on.
 # The same inputs give the same bytes, and no root is needed: the archive is written, not copied
 # from a tree with device nodes in it.
 set -euo pipefail
@@ -21,7 +21,7 @@ usage: build.sh --agent PATH --output FILE [option...]
 
   --agent PATH          the static kata-agent, which becomes /init
   --output FILE         the initramfs
-  --add SRC:DEST        one more file, link or folder (with what is in it), at DEST in the guest;
+  --add SRC:DEST        one more file, link or directory (with what is in it), at DEST in the guest;
                         modes are kept, owners become root; a dynamic program needs its libraries
                         added too; may be repeated
   --compress METHOD     none, gzip or zstd (default $compress)

@@ -11,7 +11,7 @@ import stat
 import sys
 
 # What init finds before it has mounted anything. The kernel opens /dev/console for it.
-FOLDERS = {
+DIRECTORYS = {
     "dev": 0o755, "etc": 0o755, "proc": 0o555, "run": 0o755,
     "sys": 0o555, "tmp": 0o1777, "var": 0o755,
 }
@@ -28,7 +28,7 @@ class Entry:
 
 
 def read(source):
-    """The file, link or folder at `source` as an entry."""
+    """The file, link or directory at `source` as an entry."""
     status = os.lstat(source)
     kind = stat.S_IFMT(status.st_mode)
     if kind == stat.S_IFREG:
@@ -38,16 +38,16 @@ def read(source):
         return Entry(stat.S_IFLNK | 0o777, os.fsencode(os.readlink(source)))
     if kind == stat.S_IFDIR:
         return Entry(status.st_mode)
-    fail(f"--add: neither a file, a link nor a folder: {source}")
+    fail(f"--add: neither a file, a link nor a directory: {source}")
 
 
 def put(entries, name, entry):
-    """Adds an entry, and the folders above it. A folder may come twice, anything else not."""
+    """Adds an entry, and the directories above it. A directory may come twice, anything else not."""
     parent = os.path.dirname(name)
     if parent and parent not in entries:
         put(entries, parent, Entry(stat.S_IFDIR | 0o755))
     if parent and not stat.S_ISDIR(entries[parent].mode):
-        fail(f"/{name} cannot be: /{parent} is not a folder")
+        fail(f"/{name} cannot be: /{parent} is not a directory")
     if name in entries and not (stat.S_ISDIR(entry.mode) and stat.S_ISDIR(entries[name].mode)):
         fail(f"/{name} is there twice")
     entries[name] = entry
@@ -55,13 +55,13 @@ def put(entries, name, entry):
 
 def add(entries, source, destination):
     name = os.path.normpath("/" + destination).lstrip("/")
-    if name:  # else the folder's contents go to the root, which every archive has
+    if name:  # else the directory's contents go to the root, which every archive has
         put(entries, name, read(source))
-    for folder, folders, files in os.walk(source):
-        inside = os.path.relpath(folder, source)
-        for child in sorted(folders + files):
+    for directory, directories, files in os.walk(source):
+        inside = os.path.relpath(directory, source)
+        for child in sorted(directories + files):
             put(entries, os.path.normpath(os.path.join(name, inside, child)),
-                read(os.path.join(folder, child)))
+                read(os.path.join(directory, child)))
 
 
 def record(name, entry, inode):
@@ -74,7 +74,7 @@ def record(name, entry, inode):
 
 
 def main():
-    entries = {name: Entry(stat.S_IFDIR | mode) for name, mode in FOLDERS.items()}
+    entries = {name: Entry(stat.S_IFDIR | mode) for name, mode in DIRECTORYS.items()}
     for name, (mode, major, minor) in NODES.items():
         entries[name] = Entry(stat.S_IFCHR | mode, device=(major, minor))
     for argument in sys.argv[1:]:
@@ -85,7 +85,7 @@ def main():
             add(entries, source, destination)
         except OSError as error:
             fail(f"--add: cannot read {error.filename}: {error.strerror}")
-    # Sorted by name, a folder comes before what is in it.
+    # Sorted by name, a directory comes before what is in it.
     records = [record(name, entries[name], inode) for inode, name in enumerate(sorted(entries), 1)]
     records.append(record("TRAILER!!!", Entry(0), 0))
     archive = b"".join(records)

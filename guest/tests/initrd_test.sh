@@ -68,9 +68,9 @@ chmod 0640 "$work/tree/inner/file"
 ln -s inner/file "$work/tree/link"
 "$build" --agent "$work/agent" --output "$work/3" --compress none \
     --add "$work/tree:/opt/tree" --add "$work/agent:/usr/bin/tool" >/dev/null
-check "--add: a file in a folder keeps its mode" lists "$work/3" '^-rw-r----- .* opt/tree/inner/file$'
+check "--add: a file in a directory keeps its mode" lists "$work/3" '^-rw-r----- .* opt/tree/inner/file$'
 check "--add: a link stays a link" lists "$work/3" '^l.* opt/tree/link -> inner/file$'
-check "--add: folders above are made" lists "$work/3" '^drwxr-xr-x .* usr/bin$'
+check "--add: directories above are made" lists "$work/3" '^drwxr-xr-x .* usr/bin$'
 check "--add: without a source" refuses "cannot read $work/none" \
     "$build" --agent "$work/agent" --output "$work/4" --add "$work/none:/x"
 check "--add: without a destination" refuses 'not SRC:DEST' \

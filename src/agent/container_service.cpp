@@ -45,48 +45,46 @@ Result<UniqueFd> Duplicate(const UniqueFd& fd) {
 }
 
 // Where a container's root is, as seen by everything after the bind mount.
-std::string RootfsPath(const Sandbox& sandbox, const std::string& id) {
-  return sandbox.root().path() + "/" + id + "/rootfs";
-}
+std::string RootfsPath(const Pod& pod, const std::string& id) { return pod.root().path() + "/" + id + "/rootfs"; }
 
-// The spec's root is a folder that the host shares. It gets a mount of its own, which pivot_root needs.
-Result<> MountRootfs(Sandbox& sandbox, ContainerEntry& entry, grpc::Spec& spec) {
+// The spec's root is a directory that the host shares. It gets a mount of its own, which pivot_root needs.
+Result<> MountRootfs(Pod& pod, ContainerEntry& entry, grpc::Spec& spec) {
   const std::string& path = spec.root().path();
-  const auto source = TRY(Context(sandbox.root().OpenExisting(path, O_PATH | O_DIRECTORY), "root.path"));
-  const std::string target = RootfsPath(sandbox, entry.id);
+  const auto source = TRY(Context(pod.root().OpenExisting(path, O_PATH | O_DIRECTORY), "root.path"));
+  const std::string target = RootfsPath(pod, entry.id);
   if (path == target) return {};
-  TRY(sandbox.root().MakeDirs(target, 0700));
-  const auto place = TRY(sandbox.root().Find(target, false));
+  TRY(pod.root().MakeDirs(target, 0700));
+  const auto place = TRY(pod.root().Find(target, false));
   TRY(BindMount(source.get(), place, 0, MS_PRIVATE | MS_REC));
   entry.rootfs_mounted = true;
   spec.mutable_root()->set_path(target);
   return {};
 }
 
-Result<> SetUser(Sandbox& sandbox, const std::string& id, const grpc::StringUser& names, grpc::Process& process) {
-  const auto rootfs = TRY(sandbox.root().OpenExisting(RootfsPath(sandbox, id), O_PATH | O_DIRECTORY));
+Result<> SetUser(Pod& pod, const std::string& id, const grpc::StringUser& names, grpc::Process& process) {
+  const auto rootfs = TRY(pod.root().OpenExisting(RootfsPath(pod, id), O_PATH | O_DIRECTORY));
   return Context(ResolveUser(rootfs.get(), names, *process.mutable_user()), "string_user");
 }
 
-Result<Pipes> PipesFor(const Sandbox& sandbox, const grpc::Process& process) {
+Result<Pipes> PipesFor(const Pod& pod, const grpc::Process& process) {
   return MakePipes(process.terminal(), process.consolesize().height(), process.consolesize().width(),
-                   sandbox.options().pipe_size);
+                   pod.options().pipe_size);
 }
 
-Result<ContainerOptions> Prepare(Sandbox& sandbox, ContainerEntry& entry, grpc::CreateContainerRequest& request) {
+Result<ContainerOptions> Prepare(Pod& pod, ContainerEntry& entry, grpc::CreateContainerRequest& request) {
   ContainerOptions options;
   options.id = entry.id;
   options.spec.Swap(request.mutable_oci());
-  TRY(MountRootfs(sandbox, entry, options.spec));
+  TRY(MountRootfs(pod, entry, options.spec));
   if (request.has_string_user()) {
-    TRY(SetUser(sandbox, entry.id, request.string_user(), *options.spec.mutable_process()));
+    TRY(SetUser(pod, entry.id, request.string_user(), *options.spec.mutable_process()));
   }
-  options.ipc_namespace = TRY(Duplicate(sandbox.namespaces().ipc));
-  options.uts_namespace = TRY(Duplicate(sandbox.namespaces().uts));
+  options.ipc_namespace = TRY(Duplicate(pod.namespaces().ipc));
+  options.uts_namespace = TRY(Duplicate(pod.namespaces().uts));
   if (request.sandbox_pidns()) {
     // The host learns only now whether the pod's containers share one.
-    TRY(NeedPidNamespace(sandbox.namespaces()));
-    options.pid_namespace = TRY(Duplicate(sandbox.namespaces().pid));
+    TRY(NeedPidNamespace(pod.namespaces()));
+    options.pid_namespace = TRY(Duplicate(pod.namespaces().pid));
     // The flag is an order; a namespace without a path would be one of the container's own.
     for (auto& wanted : *options.spec.mutable_linux()->mutable_namespaces()) {
       if (wanted.type() == "pid") wanted.set_path("/proc/1/ns/pid");
@@ -94,49 +92,47 @@ Result<ContainerOptions> Prepare(Sandbox& sandbox, ContainerEntry& entry, grpc::
   }
   for (const auto& wanted : options.spec.linux().namespaces()) {
     if (wanted.type() == "pid" && wanted.path().starts_with(kOfContainer)) {
-      const auto other = TRY(Context(sandbox.Find(wanted.path().substr(kOfContainer.size())), "linux.namespaces"));
+      const auto other = TRY(Context(pod.Find(wanted.path().substr(kOfContainer.size())), "linux.namespaces"));
       options.pid_namespace = TRY(Open(fmt::format("/proc/{}/ns/pid", other->init->pid()), O_RDONLY));
     }
   }
-  options.cgroup_mount = sandbox.options().cgroup_mount;
-  options.protected_devices = sandbox.protected_devices;
+  options.cgroup_mount = pod.options().cgroup_mount;
+  options.protected_devices = pod.protected_devices;
   return options;
 }
 
-asio::awaitable<Result<>> Make(Sandbox& sandbox, std::shared_ptr<ContainerEntry> entry,
-                               grpc::CreateContainerRequest request) {
-  CO_TRY_ASSIGN(entry->storages, co_await sandbox.AddStorages(request.storages()));
-  CO_TRY(co_await AddDevices(sandbox.executor(), request.devices(), *request.mutable_oci(),
-                             sandbox.options().hotplug_timeout));
-  CO_TRY_ASSIGN(auto options, Prepare(sandbox, *entry, request));
-  CO_TRY_ASSIGN(auto pipes, PipesFor(sandbox, options.spec.process()));
+asio::awaitable<Result<>> Make(Pod& pod, std::shared_ptr<ContainerEntry> entry, grpc::CreateContainerRequest request) {
+  CO_TRY_ASSIGN(entry->storages, co_await pod.AddStorages(request.storages()));
+  CO_TRY(co_await AddDevices(pod.executor(), request.devices(), *request.mutable_oci(), pod.options().hotplug_timeout));
+  CO_TRY_ASSIGN(auto options, Prepare(pod, *entry, request));
+  CO_TRY_ASSIGN(auto pipes, PipesFor(pod, options.spec.process()));
   const Reaper::Hold hold;
   ProcessIo io = std::move(pipes.child);
-  CO_TRY_ASSIGN(entry->container, co_await Container::Create(sandbox.executor(), std::move(options), std::move(io)));
+  CO_TRY_ASSIGN(entry->container, co_await Container::Create(pod.executor(), std::move(options), std::move(io)));
   StartedProcess started = std::move(entry->container->init());
-  CO_TRY_ASSIGN(entry->init, Process::Adopt(sandbox.executor(), std::move(started), std::move(pipes)));
+  CO_TRY_ASSIGN(entry->init, Process::Adopt(pod.executor(), std::move(started), std::move(pipes)));
   co_return Result<>();
 }
 
-asio::awaitable<Result<Empty>> CreateContainer(Sandbox& sandbox, grpc::CreateContainerRequest request) {
+asio::awaitable<Result<Empty>> CreateContainer(Pod& pod, grpc::CreateContainerRequest request) {
   CO_TRY(CheckRequest(request));
-  CO_TRY_ASSIGN(auto entry, sandbox.Reserve(request.container_id()));
+  CO_TRY_ASSIGN(auto entry, pod.Reserve(request.container_id()));
   auto guard = co_await entry->lock.Acquire();
-  auto made = co_await Make(sandbox, entry, std::move(request));
+  auto made = co_await Make(pod, entry, std::move(request));
   if (!made) {
-    auto removed = co_await sandbox.Remove(entry);
+    auto removed = co_await pod.Remove(entry);
     if (!removed) log::Warn("container {}: {}", entry->id, removed.error().message());
   }
   co_return Done(std::move(made));
 }
 
 // Reports every process that the container loses for want of memory, as long as it exists.
-asio::awaitable<void> WatchOom(Sandbox& sandbox, std::shared_ptr<ContainerEntry> entry) {
+asio::awaitable<void> WatchOom(Pod& pod, std::shared_ptr<ContainerEntry> entry) {
   while (entry->container) {
     auto event = co_await entry->container->WaitOom();
     if (!event) co_return;
     log::Warn("container {}: a process was killed for want of memory", entry->id);
-    sandbox.ReportOom(entry->id);
+    pod.ReportOom(entry->id);
   }
 }
 
@@ -146,66 +142,66 @@ struct Locked {
   Lock::Guard guard;
 };
 
-asio::awaitable<Result<Locked>> FindLocked(Sandbox& sandbox, std::string id) {
-  CO_TRY_ASSIGN(auto entry, sandbox.Find(id));
+asio::awaitable<Result<Locked>> FindLocked(Pod& pod, std::string id) {
+  CO_TRY_ASSIGN(auto entry, pod.Find(id));
   auto guard = co_await entry->lock.Acquire();
   if (entry->removed) co_return Fail(Code::kNotFound, "container {} does not exist any more", id);
   Locked locked{std::move(entry), std::move(guard)};
   co_return locked;
 }
 
-asio::awaitable<Result<Empty>> StartContainer(Sandbox& sandbox, grpc::StartContainerRequest request) {
-  CO_TRY_ASSIGN(auto locked, co_await FindLocked(sandbox, request.container_id()));
+asio::awaitable<Result<Empty>> StartContainer(Pod& pod, grpc::StartContainerRequest request) {
+  CO_TRY_ASSIGN(auto locked, co_await FindLocked(pod, request.container_id()));
   const Reaper::Hold hold;
   CO_TRY(co_await locked.entry->container->Start());
-  asio::co_spawn(sandbox.executor(), WatchOom(sandbox, locked.entry), asio::detached);
+  asio::co_spawn(pod.executor(), WatchOom(pod, locked.entry), asio::detached);
   co_return Empty();
 }
 
-asio::awaitable<Result<Empty>> RemoveContainer(Sandbox& sandbox, grpc::RemoveContainerRequest request) {
-  CO_TRY_ASSIGN(auto found, sandbox.Find(request.container_id()));
+asio::awaitable<Result<Empty>> RemoveContainer(Pod& pod, grpc::RemoveContainerRequest request) {
+  CO_TRY_ASSIGN(auto found, pod.Find(request.container_id()));
   // Killed before the lock is had: whoever has it may be waiting for one of these processes.
   (void)found->container->SignalAll(SIGKILL);
-  CO_TRY_ASSIGN(auto locked, co_await FindLocked(sandbox, request.container_id()));
-  co_return Done(co_await sandbox.Remove(locked.entry));
+  CO_TRY_ASSIGN(auto locked, co_await FindLocked(pod, request.container_id()));
+  co_return Done(co_await pod.Remove(locked.entry));
 }
 
-asio::awaitable<Result<Empty>> ExecProcess(Sandbox& sandbox, grpc::ExecProcessRequest request) {
+asio::awaitable<Result<Empty>> ExecProcess(Pod& pod, grpc::ExecProcessRequest request) {
   CO_TRY(CheckId("exec id", request.exec_id()));
   if (request.stdin_port() != 0 || request.stdout_port() != 0 || request.stderr_port() != 0) {
     co_return Fail(Code::kUnimplemented, "stdin_port, stdout_port and stderr_port are not implemented");
   }
-  CO_TRY_ASSIGN(auto locked, co_await FindLocked(sandbox, request.container_id()));
+  CO_TRY_ASSIGN(auto locked, co_await FindLocked(pod, request.container_id()));
   ContainerEntry& entry = *locked.entry;
   if (request.exec_id() == entry.id || entry.execs.contains(request.exec_id())) {
     co_return Fail(Code::kAlreadyExists, "container {} has a process \"{}\" already", entry.id, request.exec_id());
   }
   if (request.has_string_user()) {
-    CO_TRY(SetUser(sandbox, entry.id, request.string_user(), *request.mutable_process()));
+    CO_TRY(SetUser(pod, entry.id, request.string_user(), *request.mutable_process()));
   }
-  CO_TRY_ASSIGN(auto pipes, PipesFor(sandbox, request.process()));
+  CO_TRY_ASSIGN(auto pipes, PipesFor(pod, request.process()));
   const Reaper::Hold hold;
   ProcessIo io = std::move(pipes.child);
   grpc::Process process = std::move(*request.mutable_process());
   CO_TRY_ASSIGN(auto started, co_await entry.container->Exec(std::move(process), std::move(io)));
-  CO_TRY_ASSIGN(auto adopted, Process::Adopt(sandbox.executor(), std::move(started), std::move(pipes)));
+  CO_TRY_ASSIGN(auto adopted, Process::Adopt(pod.executor(), std::move(started), std::move(pipes)));
   entry.execs[request.exec_id()] = std::move(adopted);
   co_return Empty();
 }
 
 // The process counts as one of the container's execs, though it is outside of it.
-asio::awaitable<Result<Empty>> ForwardPort(Sandbox& sandbox, grpc::ForwardPortRequest request) {
+asio::awaitable<Result<Empty>> ForwardPort(Pod& pod, grpc::ForwardPortRequest request) {
   CO_TRY(CheckId("exec id", request.exec_id()));
   if (request.port() == 0 || request.port() > UINT16_MAX) {
     co_return Fail(Code::kInvalidArgument, "{} is no port", request.port());
   }
-  CO_TRY_ASSIGN(auto locked, co_await FindLocked(sandbox, request.container_id()));
+  CO_TRY_ASSIGN(auto locked, co_await FindLocked(pod, request.container_id()));
   auto& slot = locked.entry->execs[request.exec_id()];
   if (slot) co_return Fail(Code::kAlreadyExists, "there is a process \"{}\" already", request.exec_id());
   auto forward = [&]() -> Result<std::shared_ptr<Process>> {
     Pipes pipes = TRY(MakePipes(false, 0, 0, 0));
     StartedProcess started = TRY(StartForward(static_cast<uint16_t>(request.port()), std::move(pipes.child)));
-    return Process::Adopt(sandbox.executor(), std::move(started), std::move(pipes));
+    return Process::Adopt(pod.executor(), std::move(started), std::move(pipes));
   };
   auto process = forward();
   if (!process) {
@@ -216,23 +212,23 @@ asio::awaitable<Result<Empty>> ForwardPort(Sandbox& sandbox, grpc::ForwardPortRe
   co_return Empty();
 }
 
-asio::awaitable<Result<Empty>> UpdateContainer(Sandbox& sandbox, grpc::UpdateContainerRequest request) {
-  CO_TRY_ASSIGN(auto locked, co_await FindLocked(sandbox, request.container_id()));
+asio::awaitable<Result<Empty>> UpdateContainer(Pod& pod, grpc::UpdateContainerRequest request) {
+  CO_TRY_ASSIGN(auto locked, co_await FindLocked(pod, request.container_id()));
   co_return Done(locked.entry->container->Update(request.resources()));
 }
 
-asio::awaitable<Result<Empty>> PauseContainer(Sandbox& sandbox, grpc::PauseContainerRequest request) {
-  CO_TRY_ASSIGN(auto locked, co_await FindLocked(sandbox, request.container_id()));
+asio::awaitable<Result<Empty>> PauseContainer(Pod& pod, grpc::PauseContainerRequest request) {
+  CO_TRY_ASSIGN(auto locked, co_await FindLocked(pod, request.container_id()));
   co_return Done(co_await locked.entry->container->Pause());
 }
 
-asio::awaitable<Result<Empty>> ResumeContainer(Sandbox& sandbox, grpc::ResumeContainerRequest request) {
-  CO_TRY_ASSIGN(auto locked, co_await FindLocked(sandbox, request.container_id()));
+asio::awaitable<Result<Empty>> ResumeContainer(Pod& pod, grpc::ResumeContainerRequest request) {
+  CO_TRY_ASSIGN(auto locked, co_await FindLocked(pod, request.container_id()));
   co_return Done(co_await locked.entry->container->Resume());
 }
 
-Result<grpc::StatsContainerResponse> StatsContainer(Sandbox& sandbox, const grpc::StatsContainerRequest& request) {
-  const auto entry = TRY(sandbox.Find(request.container_id()));
+Result<grpc::StatsContainerResponse> StatsContainer(Pod& pod, const grpc::StatsContainerRequest& request) {
+  const auto entry = TRY(pod.Find(request.container_id()));
   grpc::StatsContainerResponse reply;
   *reply.mutable_cgroup_stats() = TRY(entry->container->Stats());
   for (auto& stats : TRY(InterfaceStats())) *reply.add_network_stats() = std::move(stats);
@@ -241,16 +237,16 @@ Result<grpc::StatsContainerResponse> StatsContainer(Sandbox& sandbox, const grpc
 
 }  // namespace
 
-void AddContainerMethods(rpc::MethodTable& table, Sandbox& sandbox) {
-  Add(table, sandbox, "CreateContainer", CreateContainer);
-  Add(table, sandbox, "StartContainer", StartContainer);
-  Add(table, sandbox, "RemoveContainer", RemoveContainer);
-  Add(table, sandbox, "ExecProcess", ExecProcess);
-  Add(table, sandbox, "ForwardPort", ForwardPort);
-  Add(table, sandbox, "UpdateContainer", UpdateContainer);
-  Add(table, sandbox, "PauseContainer", PauseContainer);
-  Add(table, sandbox, "ResumeContainer", ResumeContainer);
-  Add(table, sandbox, "StatsContainer", StatsContainer);
+void AddContainerMethods(rpc::MethodTable& table, Pod& pod) {
+  Add(table, pod, "CreateContainer", CreateContainer);
+  Add(table, pod, "StartContainer", StartContainer);
+  Add(table, pod, "RemoveContainer", RemoveContainer);
+  Add(table, pod, "ExecProcess", ExecProcess);
+  Add(table, pod, "ForwardPort", ForwardPort);
+  Add(table, pod, "UpdateContainer", UpdateContainer);
+  Add(table, pod, "PauseContainer", PauseContainer);
+  Add(table, pod, "ResumeContainer", ResumeContainer);
+  Add(table, pod, "StatsContainer", StatsContainer);
 }
 
 }  // namespace kata::agent

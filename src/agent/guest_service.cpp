@@ -36,17 +36,18 @@ asio::awaitable<Result<grpc::VersionCheckResponse>> Version(grpc::CheckRequest) 
 
 bool Exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
 
-Result<grpc::GuestDetailsResponse> GetGuestDetails(Sandbox&, const grpc::GuestDetailsRequest& request) {
+Result<grpc::GuestDetailsResponse> GetGuestDetails(Pod&, const grpc::GuestDetailsRequest& request) {
   grpc::GuestDetailsResponse reply;
   if (request.mem_block_size()) {
     // Absent on a kernel without memory hotplug: 0 says that there is none.
-    if (const auto text = ReadFile(std::string(kMemoryFolder) + "/block_size_bytes", 64)) {
+    if (const auto text = ReadFile(std::string(kMemoryDirectory) + "/block_size_bytes", 64)) {
       uint64_t size = 0;
       std::from_chars(text->data(), text->data() + text->size(), size, 16);
       reply.set_mem_block_size_bytes(size);
     }
   }
-  if (request.mem_hotplug_probe()) reply.set_support_mem_hotplug_probe(Exists(std::string(kMemoryFolder) + "/probe"));
+  if (request.mem_hotplug_probe())
+    reply.set_support_mem_hotplug_probe(Exists(std::string(kMemoryDirectory) + "/probe"));
   auto* details = reply.mutable_agent_details();
   details->set_version(KATA_VERSION);
   details->set_init_daemon(::getpid() == 1);
@@ -56,7 +57,7 @@ Result<grpc::GuestDetailsResponse> GetGuestDetails(Sandbox&, const grpc::GuestDe
   return reply;
 }
 
-Result<Empty> SetGuestDateTime(Sandbox&, const grpc::SetGuestDateTimeRequest& request) {
+Result<Empty> SetGuestDateTime(Pod&, const grpc::SetGuestDateTimeRequest& request) {
   constexpr int64_t kMicroseconds = 1000000;
   if (request.sec() < 0 || request.usec() < 0 || request.usec() >= kMicroseconds) {
     return Fail(Code::kInvalidArgument, "{} s and {} us are no time", request.sec(), request.usec());
@@ -69,7 +70,7 @@ Result<Empty> SetGuestDateTime(Sandbox&, const grpc::SetGuestDateTimeRequest& re
 }
 
 // random(4): the bytes are mixed in, counted as entropy, and the generator starts anew from them.
-Result<Empty> ReseedRandomDev(Sandbox&, const grpc::ReseedRandomDevRequest& request) {
+Result<Empty> ReseedRandomDev(Pod&, const grpc::ReseedRandomDevRequest& request) {
   constexpr size_t kMost = 4096;
   if (request.data().empty() || request.data().size() > kMost) {
     return Fail(Code::kInvalidArgument, "{} bytes of entropy: 1 to {} are wanted", request.data().size(), kMost);
@@ -82,17 +83,16 @@ Result<Empty> ReseedRandomDev(Sandbox&, const grpc::ReseedRandomDevRequest& requ
   return Empty();
 }
 
-Result<Empty> CopyFileCall(Sandbox& sandbox, const grpc::CopyFileRequest& request) {
-  return Done(CopyFile(sandbox.root(), request));
+Result<Empty> CopyFileCall(Pod& pod, const grpc::CopyFileRequest& request) {
+  return Done(CopyFile(pod.root(), request));
 }
 
-Result<grpc::GetDiagnosticDataResponse> GetDiagnosticData(Sandbox& sandbox,
-                                                          const grpc::GetDiagnosticDataRequest& request) {
+Result<grpc::GetDiagnosticDataResponse> GetDiagnosticData(Pod& pod, const grpc::GetDiagnosticDataRequest& request) {
   if (request.log_type() != "processes") {
     return Fail(Code::kUnimplemented, "GetDiagnosticData: the log type \"{}\" is not implemented; \"processes\" is",
                 request.log_type().substr(0, 64));
   }
-  const auto entry = TRY(sandbox.Find(request.container_id()));
+  const auto entry = TRY(pod.Find(request.container_id()));
   grpc::GetDiagnosticDataResponse reply;
   reply.set_data(ListProcesses(TRY(entry->container->Pids())));
   return reply;
@@ -100,23 +100,23 @@ Result<grpc::GetDiagnosticDataResponse> GetDiagnosticData(Sandbox& sandbox,
 
 }  // namespace
 
-void AddGuestMethods(rpc::MethodTable& table, Sandbox& sandbox) {
+void AddGuestMethods(rpc::MethodTable& table, Pod& pod) {
   table.Method<grpc::CheckRequest, grpc::HealthCheckResponse>("grpc.Health", "Check", Check);
   table.Method<grpc::CheckRequest, grpc::VersionCheckResponse>("grpc.Health", "Version", Version);
-  Add(table, sandbox, "GetGuestDetails", GetGuestDetails);
-  Add(table, sandbox, "SetGuestDateTime", SetGuestDateTime);
-  Add(table, sandbox, "ReseedRandomDev", ReseedRandomDev);
-  Add(table, sandbox, "CopyFile", CopyFileCall);
-  Add(table, sandbox, "GetDiagnosticData", GetDiagnosticData);
+  Add(table, pod, "GetGuestDetails", GetGuestDetails);
+  Add(table, pod, "SetGuestDateTime", SetGuestDateTime);
+  Add(table, pod, "ReseedRandomDev", ReseedRandomDev);
+  Add(table, pod, "CopyFile", CopyFileCall);
+  Add(table, pod, "GetDiagnosticData", GetDiagnosticData);
 }
 
-void AddServices(rpc::MethodTable& table, Sandbox& sandbox) {
-  AddContainerMethods(table, sandbox);
-  AddProcessMethods(table, sandbox);
-  AddSandboxMethods(table, sandbox);
-  AddGuestMethods(table, sandbox);
-  AddNetworkMethods(table, sandbox);
-  AddResourceMethods(table, sandbox);
+void AddServices(rpc::MethodTable& table, Pod& pod) {
+  AddContainerMethods(table, pod);
+  AddProcessMethods(table, pod);
+  AddSandboxMethods(table, pod);
+  AddGuestMethods(table, pod);
+  AddNetworkMethods(table, pod);
+  AddResourceMethods(table, pod);
 }
 
 }  // namespace kata::agent

@@ -22,8 +22,8 @@ Result<UniqueFd> MemoryFile(std::string_view text) {
 }
 
 Result<std::string> Find(const std::string& name) {
-  for (const char* folder : {"/usr/sbin/", "/sbin/", "/usr/bin/", "/bin/"}) {
-    const std::string path = folder + name;
+  for (const char* directory : {"/usr/sbin/", "/sbin/", "/usr/bin/", "/bin/"}) {
+    const std::string path = directory + name;
     if (access(path.c_str(), X_OK) == 0) return path;
   }
   return Fail(Code::kFailedPrecondition,

@@ -15,8 +15,8 @@
 
 #include "agent/guest_init.h"
 #include "agent/options.h"
+#include "agent/pod.h"
 #include "agent/reaper.h"
-#include "agent/sandbox.h"
 #include "agent/services.h"
 #include "agent/transport.h"
 #include "base/coroutine.h"
@@ -27,7 +27,7 @@ namespace kata::agent {
 
 namespace {
 
-constexpr char kGuestFolder[] = "/run/kata-containers";
+constexpr char kGuestDirectory[] = "/run/kata-containers";
 // How long the answer to DestroySandbox has to reach the host.
 constexpr std::chrono::milliseconds kFarewell{100};
 
@@ -67,16 +67,16 @@ asio::awaitable<Result<Address>> ChooseAddress(asio::any_io_executor executor, s
   co_return co_await FindAddress(executor);
 }
 
-asio::awaitable<void> Run(Sandbox& sandbox, const rpc::MethodTable& table) {
-  auto address = co_await ChooseAddress(sandbox.executor(), sandbox.options().server_address);
+asio::awaitable<void> Run(Pod& pod, const rpc::MethodTable& table) {
+  auto address = co_await ChooseAddress(pod.executor(), pod.options().server_address);
   if (!address) {
     log::Error("the host cannot reach the agent: {}", address.error().message());
     End(1);
   }
-  if (auto device = DeviceOf(*address)) sandbox.protected_devices.push_back(*device);
+  if (auto device = DeviceOf(*address)) pod.protected_devices.push_back(*device);
   for (;;) {
     try {
-      const Error why = co_await ServeAddress(sandbox.executor(), *address, table);
+      const Error why = co_await ServeAddress(pod.executor(), *address, table);
       log::Error("the host cannot reach the agent: {}", why.message());
       End(1);
     } catch (const std::exception& e) {
@@ -86,9 +86,9 @@ asio::awaitable<void> Run(Sandbox& sandbox, const rpc::MethodTable& table) {
   }
 }
 
-asio::awaitable<void> EndWithSandbox(Sandbox& sandbox) {
-  co_await sandbox.Destroyed();
-  asio::steady_timer timer(sandbox.executor(), kFarewell);
+asio::awaitable<void> EndWithSandbox(Pod& pod) {
+  co_await pod.Destroyed();
+  asio::steady_timer timer(pod.executor(), kFarewell);
   co_await timer.async_wait(kAwait);
   log::Info("the sandbox has been destroyed");
   End(0);
@@ -116,18 +116,18 @@ int AgentMain() {
   ::signal(SIGPIPE, SIG_IGN);
   ScheduleForLargePieces();
   const Options options = ReadOptions();
-  auto root = GuestDir::Open(kGuestFolder);
+  auto root = GuestDir::Open(kGuestDirectory);
   if (!root) {
     log::Error("{}", root.error().message());
     return 1;
   }
   asio::io_context context(1);
   Reaper reaper(context.get_executor());
-  Sandbox sandbox(context.get_executor(), *std::move(root), options);
+  Pod pod(context.get_executor(), *std::move(root), options);
   rpc::MethodTable table;
-  AddServices(table, sandbox);
-  asio::co_spawn(context, Run(sandbox, table), asio::detached);
-  asio::co_spawn(context, EndWithSandbox(sandbox), asio::detached);
+  AddServices(table, pod);
+  asio::co_spawn(context, Run(pod, table), asio::detached);
+  asio::co_spawn(context, EndWithSandbox(pod), asio::detached);
   log::Debug("kata-agent is ready");
   for (;;) {
     // One call that runs out of memory ends itself; PID 1 goes on.

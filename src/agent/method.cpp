@@ -6,8 +6,8 @@ namespace kata::agent {
 namespace {
 
 // One coroutine for all of them: one for each would be a kilobyte of code for each.
-asio::awaitable<Result<rpc::Payload>> Run(Caller caller, AnyFunction function, Sandbox& sandbox, std::string payload) {
-  co_return caller(function, sandbox, payload);
+asio::awaitable<Result<rpc::Payload>> Run(Caller caller, AnyFunction function, Pod& pod, std::string payload) {
+  co_return caller(function, pod, payload);
 }
 
 }  // namespace
@@ -17,9 +17,8 @@ Result<> Parse(google::protobuf::MessageLite& request, const std::string& payloa
   return Fail(Code::kInvalidArgument, "the request is not a valid message");
 }
 
-void AddFunction(rpc::MethodTable& table, Sandbox& sandbox, const char* name, Caller caller, AnyFunction function) {
-  table.Add(kService, name,
-            [=, &sandbox](std::string payload) { return Run(caller, function, sandbox, std::move(payload)); });
+void AddFunction(rpc::MethodTable& table, Pod& pod, const char* name, Caller caller, AnyFunction function) {
+  table.Add(kService, name, [=, &pod](std::string payload) { return Run(caller, function, pod, std::move(payload)); });
 }
 
 }  // namespace kata::agent

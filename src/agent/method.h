@@ -5,7 +5,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <string>
 
-#include "agent/sandbox.h"
+#include "agent/pod.h"
 #include "base/log.h"
 #include "protocol/wkt.pb.h"
 #include "rpc/server.h"
@@ -17,35 +17,35 @@ inline constexpr char kService[] = "grpc.AgentService";
 
 // A handler that waits for something.
 template <typename Request, typename Reply>
-using Coroutine = asio::awaitable<Result<Reply>> (*)(Sandbox&, Request);
+using Coroutine = asio::awaitable<Result<Reply>> (*)(Pod&, Request);
 // A handler that does not.
 template <typename Request, typename Reply>
-using Function = Result<Reply> (*)(Sandbox&, const Request&);
+using Function = Result<Reply> (*)(Pod&, const Request&);
 
 // A Function without its types: what it answers, serialized.
 using AnyFunction = void (*)();
-using Caller = Result<std::string> (*)(AnyFunction, Sandbox&, const std::string& payload);
-void AddFunction(rpc::MethodTable& table, Sandbox& sandbox, const char* name, Caller caller, AnyFunction function);
+using Caller = Result<std::string> (*)(AnyFunction, Pod&, const std::string& payload);
+void AddFunction(rpc::MethodTable& table, Pod& pod, const char* name, Caller caller, AnyFunction function);
 Result<> Parse(google::protobuf::MessageLite& request, const std::string& payload);
 
 template <typename Request, typename Reply>
-Result<std::string> CallFunction(AnyFunction function, Sandbox& sandbox, const std::string& payload) {
+Result<std::string> CallFunction(AnyFunction function, Pod& pod, const std::string& payload) {
   Request request;
   TRY(Parse(request, payload));
-  const Result<Reply> reply = reinterpret_cast<Function<Request, Reply>>(function)(sandbox, request);
+  const Result<Reply> reply = reinterpret_cast<Function<Request, Reply>>(function)(pod, request);
   if (!reply) return tl::unexpected<Error>(reply.error());
   return reply->SerializeAsString();
 }
 
 template <typename Request, typename Reply>
-void Add(rpc::MethodTable& table, Sandbox& sandbox, const char* name, Coroutine<Request, Reply> handler) {
+void Add(rpc::MethodTable& table, Pod& pod, const char* name, Coroutine<Request, Reply> handler) {
   table.Method<Request, Reply>(kService, name,
-                               [&sandbox, handler](Request request) { return handler(sandbox, std::move(request)); });
+                               [&pod, handler](Request request) { return handler(pod, std::move(request)); });
 }
 
 template <typename Request, typename Reply>
-void Add(rpc::MethodTable& table, Sandbox& sandbox, const char* name, Function<Request, Reply> handler) {
-  AddFunction(table, sandbox, name, CallFunction<Request, Reply>, reinterpret_cast<AnyFunction>(handler));
+void Add(rpc::MethodTable& table, Pod& pod, const char* name, Function<Request, Reply> handler) {
+  AddFunction(table, pod, name, CallFunction<Request, Reply>, reinterpret_cast<AnyFunction>(handler));
 }
 
 // For `return Done(result);` in a handler that answers nothing.

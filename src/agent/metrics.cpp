@@ -149,8 +149,8 @@ void AddAgent(Text& out) {
     if (words[0] == "btime" && words.size() > 1) boot = Number(words[1]);
   });
   uint64_t open_fds = 0;
-  if (const auto folder = Open("/proc/self/fd", O_RDONLY | O_DIRECTORY)) {
-    const auto names = ListDir(folder->get());
+  if (const auto directory = Open("/proc/self/fd", O_RDONLY | O_DIRECTORY)) {
+    const auto names = ListDir(directory->get());
     if (names) open_fds = names->size() - 1;  // without the one that reads them
   }
   rlimit files{};

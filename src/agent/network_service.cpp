@@ -38,10 +38,10 @@ struct Wait {
 };
 
 // An interface that is plugged in while the guest runs may come after the host's call.
-asio::awaitable<Result<types::Interface>> UpdateInterfaceCall(Sandbox& sandbox, grpc::UpdateInterfaceRequest request) {
+asio::awaitable<Result<types::Interface>> UpdateInterfaceCall(Pod& pod, grpc::UpdateInterfaceRequest request) {
   CO_TRY_ASSIGN(auto socket, LinkEvents());
-  auto wait = std::make_shared<Wait>(sandbox.executor(), std::move(socket));
-  asio::steady_timer deadline(sandbox.executor(), sandbox.options().hotplug_timeout);
+  auto wait = std::make_shared<Wait>(pod.executor(), std::move(socket));
+  asio::steady_timer deadline(pod.executor(), pod.options().hotplug_timeout);
   deadline.async_wait([wait](boost::system::error_code error) {
     if (error) return;
     wait->late = true;
@@ -58,26 +58,26 @@ asio::awaitable<Result<types::Interface>> UpdateInterfaceCall(Sandbox& sandbox, 
   }
 }
 
-Result<grpc::Routes> UpdateRoutesCall(Sandbox&, const grpc::UpdateRoutesRequest& request) {
+Result<grpc::Routes> UpdateRoutesCall(Pod&, const grpc::UpdateRoutesRequest& request) {
   return UpdateRoutes(request.routes());
 }
 
-Result<grpc::Interfaces> ListInterfacesCall(Sandbox&, const grpc::ListInterfacesRequest&) { return ListInterfaces(); }
+Result<grpc::Interfaces> ListInterfacesCall(Pod&, const grpc::ListInterfacesRequest&) { return ListInterfaces(); }
 
-Result<grpc::Routes> ListRoutesCall(Sandbox&, const grpc::ListRoutesRequest&) { return ListRoutes(); }
+Result<grpc::Routes> ListRoutesCall(Pod&, const grpc::ListRoutesRequest&) { return ListRoutes(); }
 
-Result<Empty> AddNeighborsCall(Sandbox&, const grpc::AddARPNeighborsRequest& request) {
+Result<Empty> AddNeighborsCall(Pod&, const grpc::AddARPNeighborsRequest& request) {
   return Done(AddNeighbors(request.neighbors()));
 }
 
 }  // namespace
 
-void AddNetworkMethods(rpc::MethodTable& table, Sandbox& sandbox) {
-  Add(table, sandbox, "UpdateInterface", UpdateInterfaceCall);
-  Add(table, sandbox, "UpdateRoutes", UpdateRoutesCall);
-  Add(table, sandbox, "ListInterfaces", ListInterfacesCall);
-  Add(table, sandbox, "ListRoutes", ListRoutesCall);
-  Add(table, sandbox, "AddARPNeighbors", AddNeighborsCall);
+void AddNetworkMethods(rpc::MethodTable& table, Pod& pod) {
+  Add(table, pod, "UpdateInterface", UpdateInterfaceCall);
+  Add(table, pod, "UpdateRoutes", UpdateRoutesCall);
+  Add(table, pod, "ListInterfaces", ListInterfacesCall);
+  Add(table, pod, "ListRoutes", ListRoutesCall);
+  Add(table, pod, "AddARPNeighbors", AddNeighborsCall);
 }
 
 }  // namespace kata::agent

@@ -11,33 +11,33 @@ namespace {
 
 // An exec'ed process is forgotten once its status was answered and its output is at the end, so that any number of
 // execs leaves nothing. The container's own process stays until RemoveContainer.
-void ForgetWhenDone(Sandbox& sandbox, const std::string& id, const std::string& exec_id, const Process& process) {
-  if (process.Done() && !exec_id.empty() && exec_id != id) sandbox.Forget(id, exec_id);
+void ForgetWhenDone(Pod& pod, const std::string& id, const std::string& exec_id, const Process& process) {
+  if (process.Done() && !exec_id.empty() && exec_id != id) pod.Forget(id, exec_id);
 }
 
-Result<Empty> SignalProcess(Sandbox& sandbox, const grpc::SignalProcessRequest& request) {
+Result<Empty> SignalProcess(Pod& pod, const grpc::SignalProcessRequest& request) {
   if (request.signal() >= static_cast<uint32_t>(NSIG)) {
     return Fail(Code::kInvalidArgument, "{} is no signal", request.signal());
   }
   const int signal = static_cast<int>(request.signal());
   if (request.exec_id().empty()) {
-    const auto entry = TRY(sandbox.Find(request.container_id()));
+    const auto entry = TRY(pod.Find(request.container_id()));
     return Done(entry->container->SignalAll(signal));
   }
-  const auto process = TRY(sandbox.FindProcess(request.container_id(), request.exec_id()));
+  const auto process = TRY(pod.FindProcess(request.container_id(), request.exec_id()));
   return Done(process->Signal(signal));
 }
 
-asio::awaitable<Result<grpc::WaitProcessResponse>> WaitProcess(Sandbox& sandbox, grpc::WaitProcessRequest request) {
-  CO_TRY_ASSIGN(auto process, sandbox.FindProcess(request.container_id(), request.exec_id()));
+asio::awaitable<Result<grpc::WaitProcessResponse>> WaitProcess(Pod& pod, grpc::WaitProcessRequest request) {
+  CO_TRY_ASSIGN(auto process, pod.FindProcess(request.container_id(), request.exec_id()));
   grpc::WaitProcessResponse reply;
   reply.set_status(co_await process->Wait());
-  ForgetWhenDone(sandbox, request.container_id(), request.exec_id(), *process);
+  ForgetWhenDone(pod, request.container_id(), request.exec_id(), *process);
   co_return reply;
 }
 
-asio::awaitable<Result<grpc::WriteStreamResponse>> WriteStdin(Sandbox& sandbox, grpc::WriteStreamRequest request) {
-  CO_TRY_ASSIGN(auto process, sandbox.FindProcess(request.container_id(), request.exec_id()));
+asio::awaitable<Result<grpc::WriteStreamResponse>> WriteStdin(Pod& pod, grpc::WriteStreamRequest request) {
+  CO_TRY_ASSIGN(auto process, pod.FindProcess(request.container_id(), request.exec_id()));
   grpc::WriteStreamResponse reply;
   reply.set_len(static_cast<uint32_t>(request.data().size()));
   CO_TRY(co_await process->WriteStdin(std::move(*request.mutable_data())));
@@ -45,43 +45,43 @@ asio::awaitable<Result<grpc::WriteStreamResponse>> WriteStdin(Sandbox& sandbox, 
 }
 
 // Answers a ReadStreamResponse whose data has not been copied.
-asio::awaitable<Result<rpc::Payload>> ReadOutput(Sandbox& sandbox, std::string payload, bool is_stderr) {
+asio::awaitable<Result<rpc::Payload>> ReadOutput(Pod& pod, std::string payload, bool is_stderr) {
   grpc::ReadStreamRequest request;
   CO_TRY(Parse(request, payload));
-  CO_TRY_ASSIGN(auto process, sandbox.FindProcess(request.container_id(), request.exec_id()));
+  CO_TRY_ASSIGN(auto process, pod.FindProcess(request.container_id(), request.exec_id()));
   auto read = is_stderr ? process->ReadStderr(request.len()) : process->ReadStdout(request.len());
   CO_TRY_ASSIGN(rpc::Payload data, co_await std::move(read));
-  ForgetWhenDone(sandbox, request.container_id(), request.exec_id(), *process);
+  ForgetWhenDone(pod, request.container_id(), request.exec_id(), *process);
   if (data.size() > 0) data.bytes.insert(0, rpc::BytesField(grpc::ReadStreamResponse::kDataFieldNumber, data.size()));
   co_return data;
 }
 
-void AddReading(rpc::MethodTable& table, Sandbox& sandbox, const char* name, bool is_stderr) {
+void AddReading(rpc::MethodTable& table, Pod& pod, const char* name, bool is_stderr) {
   table.Add(kService, name,
-            [&sandbox, is_stderr](std::string payload) { return ReadOutput(sandbox, std::move(payload), is_stderr); });
+            [&pod, is_stderr](std::string payload) { return ReadOutput(pod, std::move(payload), is_stderr); });
 }
 
-Result<Empty> CloseStdin(Sandbox& sandbox, const grpc::CloseStdinRequest& request) {
-  const auto process = TRY(sandbox.FindProcess(request.container_id(), request.exec_id()));
+Result<Empty> CloseStdin(Pod& pod, const grpc::CloseStdinRequest& request) {
+  const auto process = TRY(pod.FindProcess(request.container_id(), request.exec_id()));
   process->CloseStdin();
   return Empty();
 }
 
-Result<Empty> TtyWinResize(Sandbox& sandbox, const grpc::TtyWinResizeRequest& request) {
-  const auto process = TRY(sandbox.FindProcess(request.container_id(), request.exec_id()));
+Result<Empty> TtyWinResize(Pod& pod, const grpc::TtyWinResizeRequest& request) {
+  const auto process = TRY(pod.FindProcess(request.container_id(), request.exec_id()));
   return Done(process->Resize(request.row(), request.column()));
 }
 
 }  // namespace
 
-void AddProcessMethods(rpc::MethodTable& table, Sandbox& sandbox) {
-  Add(table, sandbox, "SignalProcess", SignalProcess);
-  Add(table, sandbox, "WaitProcess", WaitProcess);
-  Add(table, sandbox, "WriteStdin", WriteStdin);
-  AddReading(table, sandbox, "ReadStdout", false);
-  AddReading(table, sandbox, "ReadStderr", true);
-  Add(table, sandbox, "CloseStdin", CloseStdin);
-  Add(table, sandbox, "TtyWinResize", TtyWinResize);
+void AddProcessMethods(rpc::MethodTable& table, Pod& pod) {
+  Add(table, pod, "SignalProcess", SignalProcess);
+  Add(table, pod, "WaitProcess", WaitProcess);
+  Add(table, pod, "WriteStdin", WriteStdin);
+  AddReading(table, pod, "ReadStdout", false);
+  AddReading(table, pod, "ReadStderr", true);
+  Add(table, pod, "CloseStdin", CloseStdin);
+  Add(table, pod, "TtyWinResize", TtyWinResize);
 }
 
 }  // namespace kata::agent

@@ -18,7 +18,7 @@ namespace {
 
 constexpr char kCpus[] = "/sys/devices/system/cpu";
 
-asio::awaitable<Result<Empty>> OnlineCpuMem(Sandbox& sandbox, grpc::OnlineCPUMemRequest request) {
+asio::awaitable<Result<Empty>> OnlineCpuMem(Pod& pod, grpc::OnlineCPUMemRequest request) {
   uint32_t online = 0;
   std::function<Result<>()> look = [&]() -> Result<> {
     online += TRY(OnlineCpus(kCpus));
@@ -26,17 +26,17 @@ asio::awaitable<Result<Empty>> OnlineCpuMem(Sandbox& sandbox, grpc::OnlineCPUMem
     return Fail(Code::kNotFound, "{} of {} new processors have come", online, request.nb_cpus());
   };
   if (request.wait()) {
-    CO_TRY(co_await LookUntilFound(sandbox.executor(), sandbox.options().hotplug_timeout, look));
+    CO_TRY(co_await LookUntilFound(pod.executor(), pod.options().hotplug_timeout, look));
   } else {
     auto looked = look();
     if (!looked && looked.error().code() != Code::kNotFound) co_return Done(std::move(looked));
   }
-  if (!request.cpu_only()) CO_TRY(OnlineMemory(kMemoryFolder));
+  if (!request.cpu_only()) CO_TRY(OnlineMemory(kMemoryDirectory));
   co_return Empty();
 }
 
-Result<Empty> MemHotplugByProbe(Sandbox&, const grpc::MemHotplugByProbeRequest& request) {
-  const std::string file = std::string(kMemoryFolder) + "/probe";
+Result<Empty> MemHotplugByProbe(Pod&, const grpc::MemHotplugByProbeRequest& request) {
+  const std::string file = std::string(kMemoryDirectory) + "/probe";
   for (const uint64_t address : request.memhotplugprobeaddr()) {
     TRY(Context(WriteFile(file, fmt::format("{:#x}", address)),
                 "cannot add the memory at {:#x} (the guest's kernel needs ARCH_MEMORY_PROBE)", address));
@@ -49,50 +49,50 @@ Result<Empty> SwapOn(const std::string& path) {
   return Empty();
 }
 
-asio::awaitable<Result<Empty>> AddSwapDisk(Sandbox& sandbox, std::string address) {
-  auto disk = co_await WaitForDisk(sandbox.executor(), "blk", std::move(address), sandbox.options().hotplug_timeout);
+asio::awaitable<Result<Empty>> AddSwapDisk(Pod& pod, std::string address) {
+  auto disk = co_await WaitForDisk(pod.executor(), "blk", std::move(address), pod.options().hotplug_timeout);
   CO_TRY_ASSIGN(auto found, Context(std::move(disk), "swap"));
   co_return SwapOn(found.path);
 }
 
-asio::awaitable<Result<Empty>> AddSwap(Sandbox& sandbox, grpc::AddSwapRequest request) {
+asio::awaitable<Result<Empty>> AddSwap(Pod& pod, grpc::AddSwapRequest request) {
   std::string address;
   for (const uint32_t slot : request.pcipath()) address += fmt::format("{}{:02x}", address.empty() ? "" : "/", slot);
-  return AddSwapDisk(sandbox, std::move(address));
+  return AddSwapDisk(pod, std::move(address));
 }
 
-asio::awaitable<Result<Empty>> AddSwapPath(Sandbox& sandbox, grpc::AddSwapPathRequest request) {
+asio::awaitable<Result<Empty>> AddSwapPath(Pod& pod, grpc::AddSwapPathRequest request) {
   // Only a disk: a file would be one of a container, or of the host.
   std::string address = request.path().starts_with("/dev/") ? request.path() : "/dev/" + request.path();
-  return AddSwapDisk(sandbox, std::move(address));
+  return AddSwapDisk(pod, std::move(address));
 }
 
-Result<Empty> UpdateEphemeralMounts(Sandbox& sandbox, const grpc::UpdateEphemeralMountsRequest& request) {
-  return Done(sandbox.storages().Remount(request.storages()));
+Result<Empty> UpdateEphemeralMounts(Pod& pod, const grpc::UpdateEphemeralMountsRequest& request) {
+  return Done(pod.storages().Remount(request.storages()));
 }
 
-Result<grpc::VolumeStatsResponse> GetVolumeStats(Sandbox& sandbox, const grpc::VolumeStatsRequest& request) {
-  return VolumeStats(sandbox.root(), request.volume_guest_path());
+Result<grpc::VolumeStatsResponse> GetVolumeStats(Pod& pod, const grpc::VolumeStatsRequest& request) {
+  return VolumeStats(pod.root(), request.volume_guest_path());
 }
 
-Result<Empty> ResizeVolumeCall(Sandbox& sandbox, const grpc::ResizeVolumeRequest& request) {
-  return Done(ResizeVolume(sandbox.root(), request.volume_guest_path(), request.size()));
+Result<Empty> ResizeVolumeCall(Pod& pod, const grpc::ResizeVolumeRequest& request) {
+  return Done(ResizeVolume(pod.root(), request.volume_guest_path(), request.size()));
 }
 
-Result<grpc::Metrics> GetMetrics(Sandbox&, const grpc::GetMetricsRequest&) {
+Result<grpc::Metrics> GetMetrics(Pod&, const grpc::GetMetricsRequest&) {
   static uint64_t scrapes = 0;
   grpc::Metrics reply;
   reply.set_metrics(Metrics(++scrapes));
   return reply;
 }
 
-asio::awaitable<Result<grpc::GetIPTablesResponse>> GetIpTables(Sandbox&, grpc::GetIPTablesRequest request) {
+asio::awaitable<Result<grpc::GetIPTablesResponse>> GetIpTables(Pod&, grpc::GetIPTablesRequest request) {
   grpc::GetIPTablesResponse reply;
   CO_TRY_ASSIGN(*reply.mutable_data(), co_await SaveIpTables(request.is_ipv6()));
   co_return reply;
 }
 
-asio::awaitable<Result<grpc::SetIPTablesResponse>> SetIpTables(Sandbox&, grpc::SetIPTablesRequest request) {
+asio::awaitable<Result<grpc::SetIPTablesResponse>> SetIpTables(Pod&, grpc::SetIPTablesRequest request) {
   grpc::SetIPTablesResponse reply;
   std::string rules = std::move(*request.mutable_data());
   CO_TRY_ASSIGN(*reply.mutable_data(), co_await RestoreIpTables(request.is_ipv6(), std::move(rules)));
@@ -101,17 +101,17 @@ asio::awaitable<Result<grpc::SetIPTablesResponse>> SetIpTables(Sandbox&, grpc::S
 
 }  // namespace
 
-void AddResourceMethods(rpc::MethodTable& table, Sandbox& sandbox) {
-  Add(table, sandbox, "OnlineCPUMem", OnlineCpuMem);
-  Add(table, sandbox, "MemHotplugByProbe", MemHotplugByProbe);
-  Add(table, sandbox, "AddSwap", AddSwap);
-  Add(table, sandbox, "AddSwapPath", AddSwapPath);
-  Add(table, sandbox, "UpdateEphemeralMounts", UpdateEphemeralMounts);
-  Add(table, sandbox, "GetVolumeStats", GetVolumeStats);
-  Add(table, sandbox, "ResizeVolume", ResizeVolumeCall);
-  Add(table, sandbox, "GetMetrics", GetMetrics);
-  Add(table, sandbox, "GetIPTables", GetIpTables);
-  Add(table, sandbox, "SetIPTables", SetIpTables);
+void AddResourceMethods(rpc::MethodTable& table, Pod& pod) {
+  Add(table, pod, "OnlineCPUMem", OnlineCpuMem);
+  Add(table, pod, "MemHotplugByProbe", MemHotplugByProbe);
+  Add(table, pod, "AddSwap", AddSwap);
+  Add(table, pod, "AddSwapPath", AddSwapPath);
+  Add(table, pod, "UpdateEphemeralMounts", UpdateEphemeralMounts);
+  Add(table, pod, "GetVolumeStats", GetVolumeStats);
+  Add(table, pod, "ResizeVolume", ResizeVolumeCall);
+  Add(table, pod, "GetMetrics", GetMetrics);
+  Add(table, pod, "GetIPTables", GetIpTables);
+  Add(table, pod, "SetIPTables", SetIpTables);
 }
 
 }  // namespace kata::agent

@@ -32,17 +32,17 @@ Result<> CheckModules(const grpc::CreateSandboxRequest& request) {
 }
 
 // Containers get the pod's resolv.conf by a mount of the host; the guest's own programs read it at its usual place.
-Result<> SetDns(const Sandbox& sandbox, const grpc::CreateSandboxRequest& request) {
+Result<> SetDns(const Pod& pod, const grpc::CreateSandboxRequest& request) {
   if (request.dns_size() == 0) return {};
   std::string text;
   for (const std::string& line : request.dns()) {
     text += line;
     text += '\n';
   }
-  const std::string folder = sandbox.root().path() + "/sandbox";
-  const std::string path = folder + "/resolv.conf";
-  TRY(sandbox.root().MakeDirs(folder, 0755));
-  const auto parent = TRY(sandbox.root().OpenExisting(folder, O_RDONLY | O_DIRECTORY));
+  const std::string directory = pod.root().path() + "/sandbox";
+  const std::string path = directory + "/resolv.conf";
+  TRY(pod.root().MakeDirs(directory, 0755));
+  const auto parent = TRY(pod.root().OpenExisting(directory, O_RDONLY | O_DIRECTORY));
   TRY(WriteFileAtomic(parent.get(), "resolv.conf", text, 0644));
   if (::getpid() != 1) return {};
   TRY(Open("/etc/resolv.conf", O_WRONLY | O_CREAT, 0644));
@@ -58,33 +58,33 @@ Result<> CheckHooks(const std::string& path) {
               "guest_hook_path {}: this agent runs no hooks of its own; put them into the bundle's config.json", path);
 }
 
-asio::awaitable<Result<Empty>> CreateSandbox(Sandbox& sandbox, grpc::CreateSandboxRequest request) {
-  if (sandbox.namespaces().ipc) co_return Fail(Code::kAlreadyExists, "the sandbox has been created already");
+asio::awaitable<Result<Empty>> CreateSandbox(Pod& pod, grpc::CreateSandboxRequest request) {
+  if (pod.namespaces().ipc) co_return Fail(Code::kAlreadyExists, "the sandbox has been created already");
   CO_TRY(CheckHooks(request.guest_hook_path()));
   CO_TRY(CheckModules(request));
   CO_TRY_ASSIGN(auto namespaces, MakeSharedNamespaces(request.hostname(), request.sandbox_pidns()));
-  CO_TRY(SetDns(sandbox, request));
-  CO_TRY(co_await sandbox.AddStorages(request.storages()));
-  sandbox.namespaces() = std::move(namespaces);
+  CO_TRY(SetDns(pod, request));
+  CO_TRY(co_await pod.AddStorages(request.storages()));
+  pod.namespaces() = std::move(namespaces);
   co_return Empty();
 }
 
-asio::awaitable<Result<Empty>> DestroySandbox(Sandbox& sandbox, grpc::DestroySandboxRequest) {
-  co_return Done(co_await sandbox.Destroy());
+asio::awaitable<Result<Empty>> DestroySandbox(Pod& pod, grpc::DestroySandboxRequest) {
+  co_return Done(co_await pod.Destroy());
 }
 
-asio::awaitable<Result<grpc::OOMEvent>> GetOomEvent(Sandbox& sandbox, grpc::GetOOMEventRequest) {
+asio::awaitable<Result<grpc::OOMEvent>> GetOomEvent(Pod& pod, grpc::GetOOMEventRequest) {
   grpc::OOMEvent event;
-  event.set_container_id(co_await sandbox.NextOom());
+  event.set_container_id(co_await pod.NextOom());
   co_return event;
 }
 
 }  // namespace
 
-void AddSandboxMethods(rpc::MethodTable& table, Sandbox& sandbox) {
-  Add(table, sandbox, "CreateSandbox", CreateSandbox);
-  Add(table, sandbox, "DestroySandbox", DestroySandbox);
-  Add(table, sandbox, "GetOOMEvent", GetOomEvent);
+void AddSandboxMethods(rpc::MethodTable& table, Pod& pod) {
+  Add(table, pod, "CreateSandbox", CreateSandbox);
+  Add(table, pod, "DestroySandbox", DestroySandbox);
+  Add(table, pod, "GetOOMEvent", GetOomEvent);
 }
 
 }  // namespace kata::agent

@@ -33,8 +33,8 @@ class ServiceTest : public ContainerTest {
     agent::Options options;
     options.cgroup_mount = cgroup_mount_;
     options.hotplug_timeout = std::chrono::seconds(0);
-    sandbox_ = std::make_unique<Sandbox>(executor(), *GuestDir::Open(folder_), options);
-    AddServices(table_, *sandbox_);
+    pod_ = std::make_unique<Pod>(executor(), *GuestDir::Open(directory_), options);
+    AddServices(table_, *pod_);
     int ends[2];
     ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), 0);
     asio::co_spawn(executor(), rpc::Serve(rpc::Connection::Create(executor(), UniqueFd(ends[0])), table_),
@@ -136,10 +136,10 @@ class ServiceTest : public ContainerTest {
 
   bool Exists(const std::string& path) const {
     struct stat status {};
-    return lstat((folder_ + "/" + path).c_str(), &status) == 0;
+    return lstat((directory_ + "/" + path).c_str(), &status) == 0;
   }
 
-  std::unique_ptr<Sandbox> sandbox_;
+  std::unique_ptr<Pod> pod_;
   rpc::MethodTable table_;
   std::shared_ptr<rpc::Client> client_;
 };

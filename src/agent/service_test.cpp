@@ -58,7 +58,7 @@ TEST_F(ServiceTest, AFailedCreateLeavesNothing) {
   request.mutable_oci()->mutable_process()->set_args(0, "no-such-program");
   auto* storage = request.add_storages();
   storage->set_driver("local");
-  storage->set_mount_point(folder_ + "/volume");
+  storage->set_mount_point(directory_ + "/volume");
   auto created = Call<Empty>("CreateContainer", request);
   ASSERT_FALSE(created);
   EXPECT_EQ(created.error().code(), Code::kNotFound);
@@ -74,13 +74,13 @@ TEST_F(ServiceTest, StoragesLiveAsLongAsTheContainer) {
   auto* storage = request.add_storages();
   storage->set_driver("ephemeral");
   storage->set_source("tmpfs");
-  storage->set_mount_point(folder_ + "/memory");
-  AddMount(request.mutable_oci(), "/data", "bind", folder_ + "/memory", {"rbind"});
+  storage->set_mount_point(directory_ + "/memory");
+  AddMount(request.mutable_oci(), "/data", "bind", directory_ + "/memory", {"rbind"});
   auto created = Call<Empty>("CreateContainer", request);
   ASSERT_TRUE(created) << created.error().message();
-  EXPECT_EQ(sandbox_->storages().size(), 1U);
+  EXPECT_EQ(pod_->storages().size(), 1U);
   ASSERT_TRUE(Remove(id)) << "also when it was never started";
-  EXPECT_EQ(sandbox_->storages().size(), 0U);
+  EXPECT_EQ(pod_->storages().size(), 0U);
   EXPECT_FALSE(Exists("memory"));
 }
 
@@ -98,14 +98,14 @@ TEST_F(ServiceTest, PausedProcessesStandStill) {
 }
 
 TEST_F(ServiceTest, ThePodsNamespacesAreShared) {
-  grpc::CreateSandboxRequest sandbox;
-  sandbox.set_hostname("the-pod");
-  sandbox.set_sandbox_pidns(true);
-  sandbox.add_dns("nameserver 192.0.2.53");
-  auto made = Call<Empty>("CreateSandbox", sandbox);
+  grpc::CreateSandboxRequest pod;
+  pod.set_hostname("the-pod");
+  pod.set_sandbox_pidns(true);
+  pod.add_dns("nameserver 192.0.2.53");
+  auto made = Call<Empty>("CreateSandbox", pod);
   ASSERT_TRUE(made) << made.error().message();
-  EXPECT_EQ(Call<Empty>("CreateSandbox", sandbox).error().code(), Code::kAlreadyExists);
-  EXPECT_EQ(*ReadFile(folder_ + "/sandbox/resolv.conf"), "nameserver 192.0.2.53\n");
+  EXPECT_EQ(Call<Empty>("CreateSandbox", pod).error().code(), Code::kAlreadyExists);
+  EXPECT_EQ(*ReadFile(directory_ + "/sandbox/resolv.conf"), "nameserver 192.0.2.53\n");
   std::string outputs[2];
   for (int i = 0; i < 2; ++i) {
     const std::string id = Id(fmt::format("pod{}", i));
@@ -200,8 +200,8 @@ TEST_F(ServiceTest, OomEventsWaitForOneAnother) {
   StartCall("GetOOMEvent", grpc::GetOOMEventRequest(), event);
   Await(Tick());
   EXPECT_FALSE(event);
-  sandbox_->ReportOom("first");
-  sandbox_->ReportOom("second");
+  pod_->ReportOom("first");
+  pod_->ReportOom("second");
   while (!event) Await(Tick());
   EXPECT_EQ((*event)->container_id(), "first");
   EXPECT_EQ(Call<grpc::OOMEvent>("GetOOMEvent", grpc::GetOOMEventRequest())->container_id(), "second");

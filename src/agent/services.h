@@ -2,19 +2,19 @@
 // The methods of grpc.AgentService and grpc.Health, in groups. sandbox must outlive the calls.
 #pragma once
 
-#include "agent/sandbox.h"
+#include "agent/pod.h"
 #include "rpc/server.h"
 
 namespace kata::agent {
 
-void AddContainerMethods(rpc::MethodTable& table, Sandbox& sandbox);
-void AddProcessMethods(rpc::MethodTable& table, Sandbox& sandbox);
-void AddSandboxMethods(rpc::MethodTable& table, Sandbox& sandbox);
-void AddGuestMethods(rpc::MethodTable& table, Sandbox& sandbox);
-void AddNetworkMethods(rpc::MethodTable& table, Sandbox& sandbox);
-void AddResourceMethods(rpc::MethodTable& table, Sandbox& sandbox);
+void AddContainerMethods(rpc::MethodTable& table, Pod& pod);
+void AddProcessMethods(rpc::MethodTable& table, Pod& pod);
+void AddSandboxMethods(rpc::MethodTable& table, Pod& pod);
+void AddGuestMethods(rpc::MethodTable& table, Pod& pod);
+void AddNetworkMethods(rpc::MethodTable& table, Pod& pod);
+void AddResourceMethods(rpc::MethodTable& table, Pod& pod);
 
 // All of them.
-void AddServices(rpc::MethodTable& table, Sandbox& sandbox);
+void AddServices(rpc::MethodTable& table, Pod& pod);
 
 }  // namespace kata::agent

@@ -132,9 +132,9 @@ asio::awaitable<Error> ServeVsock(asio::any_io_executor executor, uint32_t port,
 
 asio::awaitable<Error> ServeUnixPath(std::string path, const rpc::MethodTable& table) {
   const size_t slash = path.rfind('/');
-  auto folder = Open(path.substr(0, slash + 1), O_PATH | O_DIRECTORY);
-  if (!folder) co_return std::move(folder).error();
-  auto listener = rpc::ListenUnix(folder->get(), path.substr(slash + 1));
+  auto directory = Open(path.substr(0, slash + 1), O_PATH | O_DIRECTORY);
+  if (!directory) co_return std::move(directory).error();
+  auto listener = rpc::ListenUnix(directory->get(), path.substr(slash + 1));
   if (!listener) co_return std::move(listener).error();
   co_await rpc::ServeUnix(*std::move(listener), table);
   co_return Error(Code::kUnavailable, "the server has stopped");
@@ -159,9 +159,9 @@ Result<Address> ParseAddress(const std::string& text) {
 }
 
 std::optional<std::string> FindSerialPort(const std::string& ports, const std::string& name) {
-  auto folder = Open(ports, O_RDONLY | O_DIRECTORY);
-  if (!folder) return std::nullopt;
-  auto entries = ListDir(folder->get());
+  auto directory = Open(ports, O_RDONLY | O_DIRECTORY);
+  if (!directory) return std::nullopt;
+  auto entries = ListDir(directory->get());
   if (!entries) return std::nullopt;
   for (const std::string& entry : *entries) {
     auto text = ReadFile(fmt::format("{}/{}/name", ports, entry), 256);

@@ -20,10 +20,10 @@ class TransportTest : public EventLoopTest {
   TransportTest() {
     char name[] = "/tmp/kata-agent-test-XXXXXX";
     EXPECT_NE(mkdtemp(name), nullptr);
-    folder_ = name;
+    directory_ = name;
   }
-  ~TransportTest() override { (void)RemoveTree(folder_); }
-  std::string folder_;
+  ~TransportTest() override { (void)RemoveTree(directory_); }
+  std::string directory_;
 };
 
 TEST(AddressTest, Parses) {
@@ -37,14 +37,14 @@ TEST(AddressTest, Parses) {
 }
 
 TEST_F(TransportTest, FindsThePortByItsName) {
-  EXPECT_FALSE(FindSerialPort(folder_ + "/none", kChannelName));
-  const UniqueFd folder = *Open(folder_, O_RDONLY | O_DIRECTORY);
-  ASSERT_TRUE(MakeDirsInRoot(folder.get(), "vport0p1", 0755));
-  ASSERT_TRUE(MakeDirsInRoot(folder.get(), "vport0p2", 0755));
-  EXPECT_FALSE(FindSerialPort(folder_, kChannelName));
-  ASSERT_TRUE(WriteFileAtomic(Open(folder_ + "/vport0p1", O_RDONLY)->get(), "name", "org.qemu.guest\n", 0644));
-  ASSERT_TRUE(WriteFileAtomic(Open(folder_ + "/vport0p2", O_RDONLY)->get(), "name", "agent.channel.0\n", 0644));
-  EXPECT_EQ(FindSerialPort(folder_, kChannelName), "/dev/vport0p2");
+  EXPECT_FALSE(FindSerialPort(directory_ + "/none", kChannelName));
+  const UniqueFd directory = *Open(directory_, O_RDONLY | O_DIRECTORY);
+  ASSERT_TRUE(MakeDirsInRoot(directory.get(), "vport0p1", 0755));
+  ASSERT_TRUE(MakeDirsInRoot(directory.get(), "vport0p2", 0755));
+  EXPECT_FALSE(FindSerialPort(directory_, kChannelName));
+  ASSERT_TRUE(WriteFileAtomic(Open(directory_ + "/vport0p1", O_RDONLY)->get(), "name", "org.qemu.guest\n", 0644));
+  ASSERT_TRUE(WriteFileAtomic(Open(directory_ + "/vport0p2", O_RDONLY)->get(), "name", "agent.channel.0\n", 0644));
+  EXPECT_EQ(FindSerialPort(directory_, kChannelName), "/dev/vport0p2");
 }
 
 TEST_F(TransportTest, ServesAUnixSocket) {
@@ -55,11 +55,11 @@ TEST_F(TransportTest, ServesAUnixSocket) {
         reply.set_agent_version("here");
         co_return reply;
       });
-  asio::co_spawn(executor(), ServeAddress(executor(), *ParseAddress("unix://" + folder_ + "/agent.sock"), table),
+  asio::co_spawn(executor(), ServeAddress(executor(), *ParseAddress("unix://" + directory_ + "/agent.sock"), table),
                  asio::detached);
-  RunUntil([&] { return access((folder_ + "/agent.sock").c_str(), F_OK) == 0; });
-  const UniqueFd folder = *Open(folder_, O_PATH | O_DIRECTORY);
-  auto socket = rpc::ConnectUnix(folder.get(), "agent.sock");
+  RunUntil([&] { return access((directory_ + "/agent.sock").c_str(), F_OK) == 0; });
+  const UniqueFd directory = *Open(directory_, O_PATH | O_DIRECTORY);
+  auto socket = rpc::ConnectUnix(directory.get(), "agent.sock");
   ASSERT_TRUE(socket);
   auto client = rpc::Client::Create(executor(), *std::move(socket));
   grpc::CheckRequest request;

@@ -14,9 +14,9 @@ namespace {
 constexpr unsigned long kExt4Resize = _IOW('f', 16, uint64_t);
 
 Result<UniqueFd> OpenVolume(const GuestDir& root, const std::string& path, struct statfs* info) {
-  auto folder = TRY(Context(root.OpenExisting(path, O_RDONLY | O_DIRECTORY), "volume {}", path));
-  if (fstatfs(folder.get(), info) < 0) return FailErrno("cannot look at the volume {}", path);
-  return folder;
+  auto directory = TRY(Context(root.OpenExisting(path, O_RDONLY | O_DIRECTORY), "volume {}", path));
+  if (fstatfs(directory.get(), info) < 0) return FailErrno("cannot look at the volume {}", path);
+  return directory;
 }
 
 void Add(grpc::VolumeStatsResponse* reply, grpc::VolumeUsage::Unit unit, uint64_t total, uint64_t free,
@@ -43,13 +43,13 @@ Result<grpc::VolumeStatsResponse> VolumeStats(const GuestDir& root, const std::s
 
 Result<> ResizeVolume(const GuestDir& root, const std::string& path, uint64_t size) {
   struct statfs info {};
-  const auto folder = TRY(OpenVolume(root, path, &info));
+  const auto directory = TRY(OpenVolume(root, path, &info));
   if (info.f_type != EXT4_SUPER_MAGIC) {
     return Fail(Code::kUnimplemented,
                 "volume {}: only an ext4 file system can be resized, this one has the magic {:#x}", path, info.f_type);
   }
   const uint64_t blocks = size / static_cast<uint64_t>(info.f_frsize);
-  if (::ioctl(folder.get(), kExt4Resize, &blocks) < 0) {
+  if (::ioctl(directory.get(), kExt4Resize, &blocks) < 0) {
     return FailErrno("cannot resize the volume {} to {} bytes", path, size);
   }
   return {};

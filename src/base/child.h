@@ -91,7 +91,7 @@ Result<Child> Spawn(const Command& command);
 // How a copy of this process begins.
 struct ForkOptions {
   std::vector<int> fds;  // its descriptors by number (-1: /dev/null), close-on-exec from 3 on; no others are left
-  int cgroup = -1;       // a folder of cgroup2 to be born into (CLONE_INTO_CGROUP)
+  int cgroup = -1;       // a directory of cgroup2 to be born into (CLONE_INTO_CGROUP)
   uint64_t flags = 0;    // clone(2)'s CLONE_NEW..., for namespaces of its own
 };
 

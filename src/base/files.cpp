@@ -133,7 +133,7 @@ Result<UniqueFd> OpenBeneath(int dirfd, std::string_view path, int flags, mode_t
   const std::string checked = TRY(CheckedPath(path));
   UniqueFd fd(Openat2(dirfd, checked, flags, mode, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS));
   if (!fd && errno == ENOSYS) return WalkBeneath(dirfd, checked, flags, mode);
-  if (!fd) return FailErrno("cannot open {} beneath its folder", path);
+  if (!fd) return FailErrno("cannot open {} beneath its directory", path);
   return fd;
 }
 
@@ -156,9 +156,9 @@ Result<UniqueFd> MakeFileInRoot(int rootfd, std::string_view path, mode_t mode) 
 Result<std::vector<std::string>> ListDir(int dirfd) {
   // A descriptor of its own: fdopendir takes it over, and its position is not the caller's.
   const int copy = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (copy < 0) return FailErrno("cannot open a folder to list it");
+  if (copy < 0) return FailErrno("cannot open a directory to list it");
   const std::unique_ptr<DIR, int (*)(DIR*)> dir(fdopendir(copy), closedir);
-  if (!dir) return FailErrno("cannot list a folder");
+  if (!dir) return FailErrno("cannot list a directory");
   std::vector<std::string> names;
   while (true) {
     errno = 0;
@@ -167,7 +167,7 @@ Result<std::vector<std::string>> ListDir(int dirfd) {
     const std::string_view name = entry->d_name;
     if (name != "." && name != "..") names.emplace_back(name);
   }
-  if (errno != 0) return FailErrno("cannot list a folder");
+  if (errno != 0) return FailErrno("cannot list a directory");
   std::sort(names.begin(), names.end());
   return names;
 }

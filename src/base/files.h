@@ -37,8 +37,8 @@ Result<UniqueFd> OpenInRoot(int rootfd, std::string_view path, int flags, mode_t
 // Makes path and what is missing above it inside rootfd, and opens it O_PATH | O_DIRECTORY. An existing directory is
 // fine.
 Result<UniqueFd> MakeDirsInRoot(int rootfd, std::string_view path, mode_t mode);
-// Makes an empty file at path, with the folders above it, inside rootfd, and opens it O_PATH. An existing one of any
-// kind but a directory is fine: it is the mount point of a file.
+// Makes an empty file at path, with the directories above it, inside rootfd, and opens it O_PATH. An existing one of
+// any kind but a directory is fine: it is the mount point of a file.
 Result<UniqueFd> MakeFileInRoot(int rootfd, std::string_view path, mode_t mode);
 
 // "/proc/self/fd/N": hands a descriptor to a system call that only takes paths.

@@ -60,7 +60,7 @@ TEST_P(FilesTest, InRootFollowsLinksButNeverLeaves) {
   EXPECT_EQ(OpenInRoot(root_.get(), "loop", O_RDONLY).error().sys(), ELOOP);
 }
 
-TEST_P(FilesTest, MakesFoldersAndFilesInsideTheRootEvenThroughLinks) {
+TEST_P(FilesTest, MakesDirectoriesAndFilesInsideTheRootEvenThroughLinks) {
   EXPECT_TRUE(MakeDirsInRoot(root_.get(), "/rel/a/b/", 0755));
   EXPECT_EQ(access((path_ + "/dir/a/b").c_str(), F_OK), 0);
   EXPECT_TRUE(MakeDirsInRoot(root_.get(), "/rel/a/b", 0755));
@@ -126,10 +126,10 @@ TEST(RemoveTree, LeavesLinkTargetsAndMountsAlone) {
 TEST(PathOfFd, FollowsARename) {
   std::string path = ::testing::TempDir() + "path_XXXXXX";
   ASSERT_NE(mkdtemp(path.data()), nullptr);
-  const auto folder = Open(path, O_PATH | O_DIRECTORY);
-  ASSERT_TRUE(folder);
+  const auto directory = Open(path, O_PATH | O_DIRECTORY);
+  ASSERT_TRUE(directory);
   ASSERT_EQ(rename(path.c_str(), (path + "-later").c_str()), 0);
-  EXPECT_EQ(PathOfFd(folder->get()).value(), std::filesystem::canonical(path + "-later").string());
+  EXPECT_EQ(PathOfFd(directory->get()).value(), std::filesystem::canonical(path + "-later").string());
   EXPECT_EQ(rmdir((path + "-later").c_str()), 0);
   EXPECT_EQ(PathOfFd(-1).error().code(), Code::kNotFound);
 }

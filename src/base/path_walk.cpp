@@ -71,7 +71,7 @@ class InRoot {
   }
   bool last() const { return parts_.empty(); }
   int at() const { return trail_.empty() ? rootfd_ : trail_.back().get(); }
-  void Enter(UniqueFd folder) { trail_.push_back(std::move(folder)); }
+  void Enter(UniqueFd directory) { trail_.push_back(std::move(directory)); }
 
   Result<> Follow(int link) {
     if (++links_ > kMaxLinks) return FailWith(ELOOP, "{}", path_);
@@ -89,7 +89,8 @@ class InRoot {
   int rootfd_;
   const std::string& path_;
   std::deque<std::string> parts_;
-  // The folders from the root down to here. ".." goes back along it, and so never above the root, whatever is renamed.
+  // The directories from the root down to here. ".." goes back along it, and so never above the root, whatever is
+  // renamed.
   std::vector<UniqueFd> trail_;
   int links_ = 0;
 };
@@ -97,11 +98,11 @@ class InRoot {
 }  // namespace
 
 Result<UniqueFd> WalkBeneath(int dirfd, const std::string& path, int flags, mode_t mode) {
-  if (!path.empty() && path.front() == '/') return FailWith(EXDEV, "{} is not beneath its folder", path);
+  if (!path.empty() && path.front() == '/') return FailWith(EXDEV, "{} is not beneath its directory", path);
   const std::deque<std::string> parts = Split(path);
   UniqueFd at = TRY(Reopen(dirfd));
   for (size_t i = 0; i < parts.size(); ++i) {
-    if (parts[i] == "..") return FailWith(EXDEV, "{} leaves its folder", path);
+    if (parts[i] == "..") return FailWith(EXDEV, "{} leaves its directory", path);
     if (i + 1 == parts.size() && parts[i] != ".") {
       if (auto step = OpenStep(at.get(), parts[i]); step && TRY(IsLink(step->get())))
         return FailWith(ELOOP, "{}", path);
@@ -134,7 +135,7 @@ Result<UniqueFd> WalkInRoot(int rootfd, const std::string& path, int flags, mode
   return OpenLast(walk.at(), ".", flags & ~(O_CREAT | O_EXCL), mode);
 }
 
-Result<UniqueFd> MakeInRoot(int rootfd, const std::string& path, bool is_file, mode_t mode, mode_t folder_mode) {
+Result<UniqueFd> MakeInRoot(int rootfd, const std::string& path, bool is_file, mode_t mode, mode_t directory_mode) {
   InRoot walk(rootfd, path);
   std::string name;
   while (walk.Next(&name)) {
@@ -146,8 +147,8 @@ Result<UniqueFd> MakeInRoot(int rootfd, const std::string& path, bool is_file, m
         const UniqueFd made(
             openat(walk.at(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
         if (!made && errno != EEXIST) return FailErrno("cannot make the file {}", path);
-      } else if (mkdirat(walk.at(), name.c_str(), folder_mode) != 0 && errno != EEXIST) {
-        return FailErrno("cannot make the folder {}", path);
+      } else if (mkdirat(walk.at(), name.c_str(), directory_mode) != 0 && errno != EEXIST) {
+        return FailErrno("cannot make the directory {}", path);
       }
       step = OpenStep(walk.at(), name);
     }
@@ -160,7 +161,7 @@ Result<UniqueFd> MakeInRoot(int rootfd, const std::string& path, bool is_file, m
     }
     if (file_here && S_ISDIR(info.st_mode)) return FailWith(EISDIR, "cannot make the file {}", path);
     if (!file_here && !S_ISDIR(info.st_mode)) {
-      return FailWith(ENOTDIR, "cannot make the folder {}: something else is in its place", path);
+      return FailWith(ENOTDIR, "cannot make the directory {}: something else is in its place", path);
     }
     if (walk.last()) return next;
     walk.Enter(std::move(next));

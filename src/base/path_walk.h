@@ -14,8 +14,8 @@ namespace kata {
 
 Result<UniqueFd> WalkBeneath(int dirfd, const std::string& path, int flags, mode_t mode);
 Result<UniqueFd> WalkInRoot(int rootfd, const std::string& path, int flags, mode_t mode);
-// Opens path O_PATH, a folder or anything else (is_file), and makes it and the folders above it where they are missing.
-// A link to nowhere is followed, and what it names is made inside rootfd.
-Result<UniqueFd> MakeInRoot(int rootfd, const std::string& path, bool is_file, mode_t mode, mode_t folder_mode);
+// Opens path O_PATH, a directory or anything else (is_file), and makes it and the directories above it where they are
+// missing. A link to nowhere is followed, and what it names is made inside rootfd.
+Result<UniqueFd> MakeInRoot(int rootfd, const std::string& path, bool is_file, mode_t mode, mode_t directory_mode);
 
 }  // namespace kata

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// RemoveTree of files.h: takes a folder away with all that is in it, and follows no link on the way.
+// RemoveTree of files.h: takes a directory away with all that is in it, and follows no link on the way.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,7 +9,7 @@
 namespace kata {
 namespace {
 
-// A folder is entered only while it is on the same mount: a bind mount of the same file system has the same device
+// A directory is entered only while it is on the same mount: a bind mount of the same file system has the same device
 // number, and its contents are somebody else's. statx(2) STATX_ATTR_MOUNT_ROOT tells it for certain.
 Result<> RefuseMountPoint(int fd, const std::string& name) {
   struct statx info {};
@@ -48,7 +48,7 @@ Result<> RemoveAt(int dirfd, const std::string& name, int depth) {
 
 Result<> RemoveTree(int dirfd, const std::string& name) {
   if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos) {
-    return Fail(Code::kInvalidArgument, "\"{}\" is not the name of a folder's entry", name);
+    return Fail(Code::kInvalidArgument, "\"{}\" is not the name of a directory's entry", name);
   }
   return RemoveAt(dirfd, name, 0);
 }
@@ -56,7 +56,7 @@ Result<> RemoveTree(int dirfd, const std::string& name) {
 Result<> RemoveTree(const std::string& path) {
   const size_t slash = path.rfind('/');
   if (path.empty() || path.front() != '/' || slash + 1 == path.size()) {
-    return Fail(Code::kInvalidArgument, "\"{}\" is not an absolute path of a folder", path);
+    return Fail(Code::kInvalidArgument, "\"{}\" is not an absolute path of a directory", path);
   }
   auto parent = Open(slash == 0 ? "/" : path.substr(0, slash), O_PATH | O_DIRECTORY);
   if (!parent && parent.error().sys() == ENOENT) return {};

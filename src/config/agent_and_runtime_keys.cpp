@@ -26,7 +26,7 @@ Key SandboxBindMounts() {
              .type = Type::kList,
              .set = [](Config&, const Value& value) -> Result<> {
                if (std::get<std::vector<std::string>>(value).empty()) return {};
-               return Fail(Code::kUnimplemented, "folders that every guest gets are not supported yet");
+               return Fail(Code::kUnimplemented, "directories that every guest gets are not supported yet");
              },
              .pod = FromPod::kNever};
 }

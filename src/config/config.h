@@ -92,7 +92,7 @@ struct RuntimeConfig {
   std::string log_level = "info";
   std::string internetworking_model = "tcfilter";      // tcfilter, macvtap or none
   bool disable_new_netns = false;                      // true, with none only: the VMM stays in the host's network
-  std::string dan_conf = "/run/kata-containers/dans";  // folder of SANDBOX_ID.json: directly attached networks
+  std::string dan_conf = "/run/kata-containers/dans";  // directory of SANDBOX_ID.json: directly attached networks
   bool static_sandbox_resource_mgmt = false;           // true: a VM keeps the size that it starts with
   // For a container or pod that has no limit, with the key above: added to default_memory (MiB) and default_vcpus.
   uint32_t static_sandbox_default_workload_mem = 0;
@@ -121,8 +121,8 @@ struct LoadOptions {
                                            "/usr/share/defaults/kata-containers/configuration.toml",
                                            "/opt/kata/share/defaults/kata-containers/configuration.toml"};
   // The running kata-runtime, absolute. The built-in defaults follow it: kata-standin beside it, or in
-  // ../libexec/kata-containers; kernel and initrd of ../guest (a build folder), or of ../share/kata-containers. Keys of
-  // a configuration file go first.
+  // ../libexec/kata-containers; kernel and initrd of ../guest (a build directory), or of ../share/kata-containers. Keys
+  // of a configuration file go first.
   std::string executable;
 
   // The file that somebody named; empty when nobody did.
@@ -134,7 +134,7 @@ struct LoadOptions {
 std::vector<std::string> SearchPaths(const LoadOptions& options);
 
 // What counts for the running program: config_path is what --config gave (empty: nothing), the rest comes from the
-// environment and /proc/self/exe. Paths are absolute, so that they mean the same in another folder.
+// environment and /proc/self/exe. Paths are absolute, so that they mean the same in another directory.
 LoadOptions OptionsOfProcess(const std::string& config_path);
 
 struct Loaded {

@@ -112,7 +112,7 @@ Key WithPodCheck(Key key, std::function<Result<>(const Config&, const std::strin
 // A file for the guest: a pod that is allowed to choose gets what lies beside the operator's choice, no other file.
 Key GuestFile(const char* name, std::string H::*member, TextRule rule) {
   return WithPodCheck(Text(name, member, std::move(rule)), [member](const Config& config, const std::string& path) {
-    return InFolderOf(config.hypervisor.*member, path);
+    return InDirectoryOf(config.hypervisor.*member, path);
   });
 }
 

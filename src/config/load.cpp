@@ -17,7 +17,7 @@ namespace {
 
 constexpr size_t kMaxFileBytes = 1U << 20U;
 
-std::string FolderOf(const std::string& path) {
+std::string DirectoryOf(const std::string& path) {
   const size_t slash = path.rfind('/');
   return slash == std::string::npos ? "." : path.substr(0, slash);
 }
@@ -40,9 +40,9 @@ void FirstThatExists(std::string& value, std::initializer_list<std::string> cand
   }
 }
 
-// What stands beside the executable in a build folder or in an installation that is not under /usr.
+// What stands beside the executable in a build directory or in an installation that is not under /usr.
 void FollowExecutable(Config& config, const std::string& executable) {
-  const std::string bin = FolderOf(executable);
+  const std::string bin = DirectoryOf(executable);
   FirstThatExists(config.runtime.standin_path,
                   {bin + "/kata-standin", bin + "/../libexec/kata-containers/kata-standin"});
   const std::string share = bin + "/../share/kata-containers";
@@ -68,13 +68,13 @@ Result<std::string> ChooseFile(const LoadOptions& options) {
 // config.d/*.toml beside the file (beside what it links to, as Kata has it), in the order of their names.
 Result<std::vector<std::string>> DropIns(const std::string& file) {
   const std::unique_ptr<char, decltype(&free)> resolved(::realpath(file.c_str(), nullptr), &free);
-  const std::string folder = FolderOf(resolved ? resolved.get() : file) + "/config.d";
-  const Result<UniqueFd> opened = Open(folder, O_RDONLY | O_DIRECTORY);
+  const std::string directory = DirectoryOf(resolved ? resolved.get() : file) + "/config.d";
+  const Result<UniqueFd> opened = Open(directory, O_RDONLY | O_DIRECTORY);
   if (!opened && opened.error().sys() == ENOENT) return std::vector<std::string>();
   if (!opened) return tl::unexpected<Error>(opened.error());
   std::vector<std::string> files;
   for (const std::string& name : TRY(ListDir(opened->get()))) {
-    if (name.ends_with(".toml") && !name.starts_with('.')) files.push_back(fmt::format("{}/{}", folder, name));
+    if (name.ends_with(".toml") && !name.starts_with('.')) files.push_back(fmt::format("{}/{}", directory, name));
   }
   return files;
 }
@@ -84,7 +84,7 @@ Result<std::vector<std::string>> DropIns(const std::string& file) {
 std::vector<std::string> SearchPaths(const LoadOptions& options) {
   std::vector<std::string> paths = options.search_paths;
   if (options.executable.empty()) return paths;
-  const std::string prefix = FolderOf(FolderOf(options.executable));
+  const std::string prefix = DirectoryOf(DirectoryOf(options.executable));
   std::string own = prefix + "/share/defaults/kata-containers/configuration.toml";
   if (std::find(paths.begin(), paths.end(), own) == paths.end()) paths.push_back(std::move(own));
   return paths;

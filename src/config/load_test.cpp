@@ -64,11 +64,11 @@ TEST_F(LoadTest, FailsWhenANamedFileIsMissing) {
   EXPECT_EQ(by_environment.error().code(), Code::kNotFound);
   EXPECT_EQ(by_environment.error().message(),
             "configuration file " + options_.env_path + " (KATA_CONF_FILE): No such file or directory");
-  options_.explicit_path = path_.string();  // a folder
+  options_.explicit_path = path_.string();  // a directory
   EXPECT_FALSE(Load(options_));
 }
 
-TEST_F(LoadTest, APathOfTheEnvironmentMeansTheSameInAnotherFolder) {
+TEST_F(LoadTest, APathOfTheEnvironmentMeansTheSameInAnotherDirectory) {
   Memory("relative.toml", 105);
   const fs::path before = fs::current_path();
   fs::current_path(path_);
@@ -107,7 +107,7 @@ TEST_F(LoadTest, NamesTheFileAtFault) {
       << loaded.error().message();
 }
 
-TEST_F(LoadTest, FollowsTheExecutableOfABuildFolder) {
+TEST_F(LoadTest, FollowsTheExecutableOfABuildDirectory) {
   options_.executable = Write("build/bin/kata-runtime", "");
   const std::string standin = Write("build/bin/kata-standin", "");
   const std::string kernel = Write("build/guest/vmlinux", "");

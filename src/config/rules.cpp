@@ -65,12 +65,13 @@ Result<> CoveredBy(const std::vector<std::string>& globs, const std::string& own
   return Fail(Code::kPermissionDenied, "{} is not among the paths that {} allows", Shown(path), globs_key);
 }
 
-Result<> InFolderOf(const std::string& own, const std::string& path) {
+Result<> InDirectoryOf(const std::string& own, const std::string& path) {
   TRY(AbsolutePath(path));
-  const std::string folder = own.substr(0, own.rfind('/') + 1);
-  if (!folder.empty() && path.starts_with(folder) && path.find('/', folder.size()) == std::string::npos) return {};
-  return Fail(Code::kPermissionDenied, "{} is not in the folder of the configured file, {}", Shown(path),
-              own.empty() ? "of which there is none" : folder);
+  const std::string directory = own.substr(0, own.rfind('/') + 1);
+  if (!directory.empty() && path.starts_with(directory) && path.find('/', directory.size()) == std::string::npos)
+    return {};
+  return Fail(Code::kPermissionDenied, "{} is not in the directory of the configured file, {}", Shown(path),
+              own.empty() ? "of which there is none" : directory);
 }
 
 Key MustBeFalse(std::string name, std::string why) {

@@ -35,8 +35,8 @@ Result<double> PartsOfCpus(const Value& value);
 // The text is a path that one of the globs covers (fnmatch(3), "*" does not cross a "/"); with no globs, only own.
 Result<> CoveredBy(const std::vector<std::string>& globs, const std::string& own, std::string_view globs_key,
                    const std::string& path);
-// The text is a path in the folder of the operator's own.
-Result<> InFolderOf(const std::string& own, const std::string& path);
+// The text is a path in the directory of the operator's own.
+Result<> InDirectoryOf(const std::string& own, const std::string& path);
 
 template <typename Part>
 Key Bool(std::string name, bool Part::*member, FromPod pod = FromPod::kGated) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What virtio_fs_extra_args may hold: arguments that tune virtiofsd. The daemon runs as root, so everything that is not
-// known to be harmless is refused: nothing may weaken its sandbox or share another folder.
+// known to be harmless is refused: nothing may weaken its sandbox or share another directory.
 #pragma once
 
 #include <string>

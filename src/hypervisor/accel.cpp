@@ -11,7 +11,7 @@
 namespace kata::hypervisor {
 namespace {
 
-// Looks for a whole word in the first "flags" line; all processors of a machine have the same.
+// Looks for a whole word in the first "flags" line; all processors of a VM have the same.
 bool HasFlag(std::string_view cpuinfo, std::string_view flag) {
   const size_t start = cpuinfo.find("\nflags");
   if (start == std::string_view::npos) return false;

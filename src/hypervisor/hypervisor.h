@@ -34,7 +34,7 @@ struct NetworkDevice {
   std::vector<UniqueFd> vhost;  // /dev/vhost-net, as many as taps; empty: the VMM moves the packets itself
 };
 
-// The processors and the memory of a virtual machine.
+// The processors and the memory of a VM.
 struct VmSize {
   uint32_t vcpus = 1;
   uint64_t memory_mib = 0;
@@ -58,15 +58,15 @@ struct VmSpec {
   std::vector<std::string> kernel_parameters;  // for this sandbox, after the configuration's
 };
 
-// How the machine ended, for people: why, and, unless it powered off in order, the console's last lines.
+// How the VM ended, for people: why, and, unless it powered off in order, the console's last lines.
 struct VmExit {
   std::string reason;
   bool powered_off = false;  // by the guest itself, as the agent does at the end
 };
 
-// A disk for a running machine.
+// A disk for a running VM.
 struct BlockDevice {
-  std::string id;          // the caller's name for it, one for each disk of the machine
+  std::string id;          // the caller's name for it, one for each disk of the VM
   UniqueFd file;           // a regular file (raw) or a block device, open for reading, or for both
   bool read_only = false;  // the guest cannot write; file must be open for writing otherwise
 };
@@ -77,7 +77,7 @@ struct GuestAddress {
   std::string address;  // a PCI path of slots ("10/02", hexadecimal), or a SCSI address ("0:1", id and LUN)
 };
 
-// A machine from start to end. Destroying it kills the VMM and reaps it.
+// A VM from start to end. Destroying it kills the VMM and reaps it.
 class Hypervisor {
  public:
   virtual ~Hypervisor() = default;
@@ -87,7 +87,7 @@ class Hypervisor {
   // A stream to the agent's ttRPC server. With virtio-serial there is one, and requests wait in it while the guest
   // boots.
   virtual asio::awaitable<Result<UniqueFd>> ConnectAgent() = 0;
-  // Plugs a network card into the running guest; it has accepted it some time after that. kUnimplemented: the machine
+  // Plugs a network card into the running guest; it has accepted it some time after that. kUnimplemented: the VM
   // has no places for that; kResourceExhausted: none is free.
   virtual asio::awaitable<Result<>> AddNetworkDevice(NetworkDevice device) = 0;
   // Takes a network card out again, also one that was there from the start. kDeadlineExceeded: the guest does not let
@@ -99,7 +99,7 @@ class Hypervisor {
   virtual void Kill() = 0;
   // Plugs a disk, as the configuration's block_device_* keys say; it may be done before the guest has booted. The guest
   // sees it a moment later. kAlreadyExists, kInvalidArgument (a file that is neither kind), kResourceExhausted (no
-  // place is left), kUnimplemented (the machine has none).
+  // place is left), kUnimplemented (the VM has none).
   virtual asio::awaitable<Result<GuestAddress>> AddBlockDevice(BlockDevice device) = 0;
   // Unplugs it; returns when the guest has let go of it and the file is closed. The guest must have unmounted it.
   // kNotFound; kDeadlineExceeded: the guest did not answer, and the disk is still there.
@@ -125,7 +125,7 @@ class Hypervisor {
   virtual std::vector<pid_t> Pids() const = 0;
 };
 
-// How guests can run on this machine; one log line says which and why (docs/hypervisor.md).
+// How guests can run on this host; one log line says which and why (docs/hypervisor.md).
 enum class Accel { kKvm, kTcg };
 struct AccelChoice {
   Accel accel = Accel::kTcg;

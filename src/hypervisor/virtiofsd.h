@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// virtiofsd, the daemon that serves one host folder to one guest over vhost-user (docs/hypervisor.md).
+// virtiofsd, the daemon that serves one host directory to one guest over vhost-user (docs/hypervisor.md).
 #pragma once
 
 #include <cstdint>

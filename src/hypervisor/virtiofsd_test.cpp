@@ -116,7 +116,7 @@ TEST(VirtiofsdArgvTest, CacheModes) {
   EXPECT_FALSE(VirtiofsdArgv(config, "/s", 3, 1));
 }
 
-// The daemon runs as root: nothing that came with the arguments may weaken its sandbox or share another folder.
+// The daemon runs as root: nothing that came with the arguments may weaken its sandbox or share another directory.
 TEST(VirtiofsdArgvTest, ArgumentsThatOpenSomethingAreRefused) {
   config::HypervisorConfig config;
   for (const std::vector<std::string>& extra :
@@ -224,7 +224,7 @@ TEST_F(VirtiofsdTest, SeesMountsMadeLater) {
   EXPECT_EQ(access(fmt::format("/proc/{}/root/rootfs/file", inner).c_str(), F_OK), -1);
 }
 
-TEST_F(VirtiofsdTest, AMissingFolderIsInItsMessages) {
+TEST_F(VirtiofsdTest, AMissingDirectoryIsInItsMessages) {
   shared_ += "/missing";
   Virtiofsd daemon = Start();
   EXPECT_FALSE(Answers(daemon));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A bundle: the folder with config.json and the root file system that a container is made from.
+// A bundle: the directory with config.json and the root file system that a container is made from.
 #pragma once
 
 #include <map>
@@ -21,7 +21,8 @@ struct Bundle {
 };
 
 // Reads and checks the bundle at path; relative paths are relative to the working directory, a relative root.path to
-// the bundle. kNotFound: no such folder, config.json or rootfs; kInvalidArgument and others as ParseSpec and Validate.
+// the bundle. kNotFound: no such directory, config.json or rootfs; kInvalidArgument and others as ParseSpec and
+// Validate.
 Result<Bundle> LoadBundle(const std::string& path);
 
 // Only the annotations of the bundle's spec, which is parsed but not checked further.

@@ -22,7 +22,7 @@
 namespace kata::rpc {
 namespace {
 
-// Reaches dirfd/name through /proc, since sun_path holds 107 bytes and a state folder's path may be longer.
+// Reaches dirfd/name through /proc, since sun_path holds 107 bytes and a state directory's path may be longer.
 Result<sockaddr_un> AddressOf(int dirfd, const std::string& name) {
   const std::string path = fmt::format("{}/{}", FdPath(dirfd), name);
   sockaddr_un address{};
@@ -94,8 +94,8 @@ Result<UniqueFd> ConnectUnix(int dirfd, const std::string& name) {
 Result<UniqueFd> ConnectUnixPath(const std::string& path) {
   const size_t slash = path.rfind('/');
   if (slash == std::string::npos) return Fail(Code::kInvalidArgument, "{} is no absolute path", path);
-  const UniqueFd folder = TRY(Open(path.substr(0, slash + 1), O_PATH | O_DIRECTORY));
-  return ConnectUnix(folder.get(), path.substr(slash + 1));
+  const UniqueFd directory = TRY(Open(path.substr(0, slash + 1), O_PATH | O_DIRECTORY));
+  return ConnectUnix(directory.get(), path.substr(slash + 1));
 }
 
 Result<ucred> PeerOf(int connection) {

@@ -95,7 +95,7 @@ tl::expected<VerbOptions, Failure> ParseAll(const std::vector<std::string>& argu
   CLI::App app{"Runs OCI containers, each in a virtual machine of its own."};
   SetUp(app, "[GLOBAL OPTION...] COMMAND [OPTION...] [ARGUMENT...]", help);
   app.footer(CommandList());
-  app.add_option("--root", globals.root, "folder of the containers' state (/run/kata)");
+  app.add_option("--root", globals.root, "directory of the containers' state (/run/kata)");
   app.add_option("--log", globals.log_path, "file to write the log to (standard error)");
   app.add_option("--log-format", log_format, "text or json");
   app.add_flag("--debug", globals.debug, "log more");

@@ -14,8 +14,8 @@
 #include "oci/parse.h"
 #include "protocol/shim.pb.h"
 #include "runtime/destroy.h"
-#include "runtime/launch.h"
 #include "runtime/standin_view.h"
+#include "runtime/start_standin.h"
 #include "runtime/task.h"
 #include "runtime/terminal.h"
 #include "runtime/verbs.h"
@@ -23,8 +23,8 @@
 #include "sandbox/host/hooks.h"
 #include "sandbox/host/host_cgroups.h"
 #include "sandbox/network/network.h"
-#include "sandbox/process.h"
 #include "sandbox/record/directory.h"
+#include "sandbox/sandbox_process.h"
 #include "sandbox/task/task_client.h"
 
 namespace kata::runtime {
@@ -162,9 +162,9 @@ class Creation {
   Result<> RunCreateHooks() {
     const grpc::Hooks& hooks = bundle_.spec.hooks();
     if (hooks.prestart().empty() && hooks.createruntime().empty() && hooks.createcontainer().empty()) return {};
-    const UniqueFd folder = TRY(Open(bundle_.path, O_PATH | O_DIRECTORY));
+    const UniqueFd dir = TRY(Open(bundle_.path, O_PATH | O_DIRECTORY));
     sandbox::HookContext context{.state = sandbox::HookState(state_, sandbox::Status::kCreating),
-                                 .working_directory = folder.get(),
+                                 .working_directory = dir.get(),
                                  .interrupts = &interrupts_};
     TRY(sandbox::RunHooks("prestart", hooks.prestart(), context));
     TRY(sandbox::RunHooks("createRuntime", hooks.createruntime(), context));

@@ -10,7 +10,7 @@ Result<int> Delete(const Globals& globals, const DeleteOptions& options) {
   auto record = FindContainer(globals.root, options.id);
   if (!record && options.force && record.error().code() != Code::kNotFound) {
     log::Warn("{}", record.error().message());
-    record = FindFolder(globals.root, options.id);
+    record = FindDirectory(globals.root, options.id);
   }
   if (!record) {
     if (options.force && record.error().code() == Code::kNotFound) return 0;

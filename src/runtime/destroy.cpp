@@ -47,7 +47,7 @@ void EndSandbox(const Record& record) {
   EndProcess(record.state.standin, kEndTime);
 }
 
-// Of several deletes one gets the lock; the others find that the folder under the name is gone, or another.
+// Of several deletes one gets the lock; the others find that the directory under the name is gone, or another.
 Result<> Lock(const std::string& root, const Record& record) {
   if (flock(record.directory.get(), LOCK_EX) != 0) return FailErrno("cannot lock {}/{}", root, record.id);
   const UniqueFd now = TRY(OpenDirectory(root, record.id));
@@ -82,7 +82,7 @@ Result<> Destroy(const std::string& root, Record record) {
   const auto spec = text ? oci::ParseSpec(*text) : tl::unexpected<Error>(text.error());
   if (spec) sandbox::RunPoststop(record.state, *spec);
   sandbox::RemoveCgroups(record.state.cgroup_paths);
-  return Context(RemoveDirectory(root, record.id), "cannot remove the container's folder");
+  return Context(RemoveDirectory(root, record.id), "cannot remove the container's directory");
 }
 
 }  // namespace kata::runtime

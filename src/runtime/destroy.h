@@ -10,8 +10,8 @@
 namespace kata::runtime {
 
 // Ends the sandbox (its processes are killed if it does not end at once), runs the poststop hooks, and removes cgroups
-// and folder. Where the record does not say what there is, it is found out (recover.h). kNotFound, "container does not
-// exist", when another delete was faster.
+// and directory. Where the record does not say what there is, it is found out (recover.h). kNotFound, "container does
+// not exist", when another delete was faster.
 Result<> Destroy(const std::string& root, Record record);
 
 }  // namespace kata::runtime

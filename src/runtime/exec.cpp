@@ -13,7 +13,7 @@
 #include "runtime/create.h"
 #include "runtime/exec_process.h"
 #include "runtime/foreground.h"
-#include "runtime/launch.h"
+#include "runtime/start_standin.h"
 #include "runtime/store.h"
 #include "runtime/terminal.h"
 #include "runtime/verbs.h"

@@ -22,8 +22,8 @@ namespace {
 class ForegroundTest : public testing::Test {
  protected:
   void SetUp() override {
-    ASSERT_NE(mkdtemp(folder_.data()), nullptr);
-    auto directory = Open(folder_, O_PATH | O_DIRECTORY);
+    ASSERT_NE(mkdtemp(directory_.data()), nullptr);
+    auto directory = Open(directory_, O_PATH | O_DIRECTORY);
     ASSERT_TRUE(directory);
     auto listener = rpc::ListenUnix(directory->get(), sandbox::kTaskSocket);
     ASSERT_TRUE(listener);
@@ -45,7 +45,7 @@ class ForegroundTest : public testing::Test {
     standin_ = std::move(*standin);
     ASSERT_TRUE(Receive().starts_with("H "));
   }
-  void TearDown() override { ASSERT_TRUE(RemoveTree(folder_)); }
+  void TearDown() override { ASSERT_TRUE(RemoveTree(directory_)); }
 
   std::string Receive() {
     std::array<char, 1024> packet{};
@@ -53,7 +53,7 @@ class ForegroundTest : public testing::Test {
     return length > 0 ? std::string(packet.data(), static_cast<size_t>(length)) : std::string();
   }
 
-  std::string folder_ = "/tmp/kata-foreground-XXXXXX";
+  std::string directory_ = "/tmp/kata-foreground-XXXXXX";
   UniqueFd listener_;
   std::optional<Task> task_;
   UniqueFd connection_;

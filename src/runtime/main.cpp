@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// kata-runtime: runc's command line for containers in virtual machines (docs/kata-runtime.md). The sandbox process is
+// kata-runtime: runc's command line for containers in VMs (docs/kata-runtime.md). The sandbox process is
 // the same program behind a hidden verb.
 #include <fcntl.h>
 #include <signal.h>
@@ -10,7 +10,7 @@
 #include "runtime/output.h"
 #include "runtime/report.h"
 #include "runtime/verbs.h"
-#include "sandbox/process.h"
+#include "sandbox/sandbox_process.h"
 
 namespace kata::runtime {
 namespace {

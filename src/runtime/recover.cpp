@@ -15,8 +15,8 @@
 #include "runtime/store.h"
 #include "runtime/task.h"
 #include "sandbox/host/cgroup.h"
-#include "sandbox/process.h"
 #include "sandbox/record/directory.h"
+#include "sandbox/sandbox_process.h"
 #include "sandbox/task/task_client.h"
 
 namespace kata::runtime {
@@ -24,7 +24,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kAnswerTime{1000};
 
-// The process that listens at the folder's socket; it must be the caller's own.
+// The process that listens at the directory's socket; it must be the caller's own.
 std::optional<pid_t> Listener(int directory) {
   const auto connection = rpc::ConnectUnix(directory, sandbox::kTaskSocket);
   if (!connection) return std::nullopt;

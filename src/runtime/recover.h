@@ -8,9 +8,9 @@
 
 namespace kata::runtime {
 
-// Fills in what the record does not say. A sandbox process that still lives is found by its socket in the folder, and
-// known for certain by its command line, which also names its cgroups; without one the container's own cgroup is looked
-// for where the bundle wants it.
+// Fills in what the record does not say. A sandbox process that still lives is found by its socket in the directory,
+// and known for certain by its command line, which also names its cgroups; without one the container's own cgroup is
+// looked for where the bundle wants it.
 void RecoverState(const std::string& id, int directory, sandbox::State& state);
 
 }  // namespace kata::runtime

@@ -9,8 +9,8 @@
 namespace kata::runtime {
 
 Result<int> Spec(const Globals&, const SpecOptions& options) {
-  const std::string folder = options.bundle.empty() ? "." : options.bundle;
-  auto file = Open(folder + "/config.json", O_WRONLY | O_CREAT | O_EXCL, 0666);
+  const std::string directory = options.bundle.empty() ? "." : options.bundle;
+  auto file = Open(directory + "/config.json", O_WRONLY | O_CREAT | O_EXCL, 0666);
   if (!file && file.error().code() == Code::kAlreadyExists) {
     return Fail(Code::kAlreadyExists, "File config.json exists. Remove it first");
   }

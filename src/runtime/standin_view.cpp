@@ -36,7 +36,7 @@ Result<> ShowBind(const grpc::Mount& mount, const std::string& bundle, int root,
 }
 
 Result<> ShowMount(const grpc::Mount& mount, const std::string& bundle, int root) {
-  // Where nothing is there is nothing to cover: it lies in a folder that only the guest has, such as its /dev.
+  // Where nothing is there is nothing to cover: it lies in a directory that only the guest has, such as its /dev.
   const auto place = OpenInRoot(root, mount.destination(), O_PATH);
   if (!place) return {};
   if (sandbox::IsBind(mount)) return ShowBind(mount, bundle, root, place->get());

@@ -11,7 +11,7 @@ namespace kata::runtime {
 
 // Engines copy files in and out through /proc/PID/ns/mnt of the container's process ("podman cp"). This makes the
 // stand-in's mount namespace show what runc's would: the bundle's rootfs as "/", with the binds of its mounts. What
-// only the guest has (proc, tmpfs, and so on) is an empty folder that cannot be written, so that nothing lands where
+// only the guest has (proc, tmpfs, and so on) is an empty directory that cannot be written, so that nothing lands where
 // the container does not see it. Nothing of the host is left in it. To be called once the guest has made the mount
 // points, for a stand-in with a mount namespace of its own.
 Result<> ShowContainer(pid_t standin, const oci::Bundle& bundle);

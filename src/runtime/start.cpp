@@ -25,10 +25,10 @@ void KillContainer(Task& task, const std::string& id) {
 
 Result<> RunPoststart(const Record& record, const grpc::Hooks& hooks, const Interrupts& interrupts) {
   if (hooks.poststart().empty()) return {};
-  const UniqueFd folder = TRY(Open(record.state.bundle, O_PATH | O_DIRECTORY));
+  const UniqueFd dir = TRY(Open(record.state.bundle, O_PATH | O_DIRECTORY));
   return sandbox::RunHooks("poststart", hooks.poststart(),
                            {.state = sandbox::HookState(record.state, sandbox::Status::kRunning),
-                            .working_directory = folder.get(),
+                            .working_directory = dir.get(),
                             .interrupts = &interrupts});
 }
 

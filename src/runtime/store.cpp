@@ -15,7 +15,7 @@ Result<Record> FindContainer(const std::string& root, const std::string& id) {
   record.id = id;
   record.directory = TRY(OpenDirectory(root, id));
   auto state = sandbox::LoadState(record.directory.get());
-  if (!state && state.error().code() == Code::kNotFound) return FindFolder(root, id);
+  if (!state && state.error().code() == Code::kNotFound) return FindDirectory(root, id);
   if (!state && state.error().code() == Code::kInvalidArgument) {
     return Fail(Code::kInvalidArgument,
                 "cannot read the state of {}: {}; kata-runtime --root {} delete --force {} removes it", id,
@@ -25,7 +25,7 @@ Result<Record> FindContainer(const std::string& root, const std::string& id) {
   return record;
 }
 
-Result<Record> FindFolder(const std::string& root, const std::string& id) {
+Result<Record> FindDirectory(const std::string& root, const std::string& id) {
   Record record;
   record.id = id;
   record.directory = TRY(OpenDirectory(root, id));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The containers of a root, by their folders (sandbox/directory.h) and what is recorded there.
+// The containers of a root, by their directories (sandbox/directory.h) and what is recorded there.
 #pragma once
 
 #include <string>
@@ -15,7 +15,7 @@ namespace kata::runtime {
 // The bundle's config.json as it was when the container was made.
 inline constexpr char kSpecCopy[] = "config.json";
 
-// A container's folder, open; state is what it said when it was read.
+// A container's directory, open; state is what it said when it was read.
 struct Record {
   std::string id;
   UniqueFd directory;
@@ -33,8 +33,8 @@ using sandbox::RemoveDirectory;
 Result<Record> FindContainer(const std::string& root, const std::string& id);
 
 // Opens ROOT/ID and does not read its state, which is damaged or missing, but finds out what it can (recover.h). A
-// folder whose maker died before it began is a container that is creating.
-Result<Record> FindFolder(const std::string& root, const std::string& id);
+// directory whose maker died before it began is a container that is creating.
+Result<Record> FindDirectory(const std::string& root, const std::string& id);
 
 // All containers, sorted by id; what cannot be read is skipped with a warning. A missing root has none.
 Result<std::vector<Record>> ListContainers(const std::string& root);

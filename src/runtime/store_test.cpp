@@ -27,10 +27,10 @@ using testing::HasSubstr;
 class Store : public testing::Test {
  protected:
   void SetUp() override {
-    ASSERT_NE(mkdtemp(folder_.data()), nullptr);
-    root_ = folder_ + "/state/root";
+    ASSERT_NE(mkdtemp(directory_.data()), nullptr);
+    root_ = directory_ + "/state/root";
   }
-  void TearDown() override { ASSERT_TRUE(RemoveTree(folder_)); }
+  void TearDown() override { ASSERT_TRUE(RemoveTree(directory_)); }
 
   // A container as a create leaves it, without any process.
   void Make(const std::string& id, sandbox::State state) {
@@ -41,7 +41,7 @@ class Store : public testing::Test {
     ASSERT_TRUE(sandbox::StoreState(directory->get(), state));
   }
 
-  std::string folder_ = "/tmp/kata-store-XXXXXX";
+  std::string directory_ = "/tmp/kata-store-XXXXXX";
   std::string root_;
 };
 
@@ -63,7 +63,7 @@ TEST_F(Store, WrongIds) {
     EXPECT_THAT(claimed.error().message(), HasSubstr("invalid container ID format"));
     EXPECT_FALSE(FindContainer(root_, id)) << id;
   }
-  EXPECT_FALSE(std::filesystem::exists(folder_ + "/state/x"));
+  EXPECT_FALSE(std::filesystem::exists(directory_ + "/state/x"));
 }
 
 TEST_F(Store, WhatIsNotThereDoesNotExist) {
@@ -76,7 +76,7 @@ TEST_F(Store, WhatIsNotThereDoesNotExist) {
   }
 }
 
-TEST_F(Store, AFolderWithoutAStateIsBeingCreated) {
+TEST_F(Store, ADirectoryWithoutAStateIsBeingCreated) {
   ASSERT_TRUE(ClaimDirectory(root_, "c1"));
   auto found = FindContainer(root_, "c1");
   ASSERT_TRUE(found) << found.error().message();
@@ -155,7 +155,7 @@ TEST_F(Store, DestroyWithoutAUsableRecordSparesAStrangerAtTheSocket) {
     // This process listens there, and is no sandbox process.
     auto listener = rpc::ListenUnix(directory->get(), sandbox::kTaskSocket);
     ASSERT_TRUE(listener) << listener.error().message();
-    auto gone = Destroy(root_, *FindFolder(root_, "c1"));
+    auto gone = Destroy(root_, *FindDirectory(root_, "c1"));
     EXPECT_TRUE(gone) << gone.error().message();
     EXPECT_FALSE(std::filesystem::exists(root_ + "/c1"));
   }
@@ -183,7 +183,7 @@ TEST_F(Store, ADeleteThatCameLateSparesTheNextContainerOfThatName) {
 }
 
 TEST_F(Store, DestroyNeverRemovesThroughAMount) {
-  const std::string precious = folder_ + "/precious";
+  const std::string precious = directory_ + "/precious";
   std::filesystem::create_directories(precious);
   std::ofstream(precious + "/file") << "x";
   Make("c1", {});
@@ -201,7 +201,7 @@ TEST_F(Store, DestroyNeverRemovesThroughAMount) {
 
 TEST_F(Store, DestroyRunsThePoststopHooks) {
   Make("c1", {});
-  const std::string mark = folder_ + "/mark";
+  const std::string mark = directory_ + "/mark";
   std::ofstream(root_ + "/c1/config.json")
       << R"({"ociVersion":"1.0.2","process":{"args":["x"],"cwd":"/","user":{"uid":0,"gid":0}},"root":{"path":"r"},)"
       << R"("hooks":{"poststop":[{"path":"/bin/sh","args":["sh","-c","cat > )" << mark << R"("]}]}})";

@@ -59,11 +59,11 @@ Result<Pty> OpenPty(uint32_t rows, uint32_t columns) {
 }
 
 Result<> SendToConsoleSocket(const std::string& socket_path, const Pty& pty) {
-  // Through a descriptor of its folder, since the path may be longer than an address.
+  // Through a descriptor of its directory, since the path may be longer than an address.
   const size_t slash = socket_path.rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : socket_path.substr(0, slash + 1);
+  const std::string dir = slash == std::string::npos ? "." : socket_path.substr(0, slash + 1);
   const std::string name = slash == std::string::npos ? socket_path : socket_path.substr(slash + 1);
-  const UniqueFd directory = TRY(Context(Open(folder, O_PATH | O_DIRECTORY), "console socket {}", socket_path));
+  const UniqueFd directory = TRY(Context(Open(dir, O_PATH | O_DIRECTORY), "console socket {}", socket_path));
   const UniqueFd socket = TRY(Context(rpc::ConnectUnix(directory.get(), name), "console socket {}", socket_path));
 
   iovec data{.iov_base = const_cast<char*>(pty.name.data()), .iov_len = pty.name.size()};

@@ -43,10 +43,10 @@ TEST(Terminal, UnknownSizeIsNone) {
 
 // What conmon and containerd do: accept, and receive one descriptor with a name.
 TEST(Terminal, ConsoleSocketGetsTheMaster) {
-  std::string folder = "/tmp/kata-console-XXXXXX";
-  ASSERT_NE(mkdtemp(folder.data()), nullptr);
+  std::string dir = "/tmp/kata-console-XXXXXX";
+  ASSERT_NE(mkdtemp(dir.data()), nullptr);
   // Longer than an address can be.
-  const std::string deep = folder + "/" + std::string(100, 'd') + "/" + std::string(100, 'e');
+  const std::string deep = dir + "/" + std::string(100, 'd') + "/" + std::string(100, 'e');
   std::filesystem::create_directories(deep);
   auto directory = Open(deep, O_PATH | O_DIRECTORY);
   ASSERT_TRUE(directory);
@@ -78,7 +78,7 @@ TEST(Terminal, ConsoleSocketGetsTheMaster) {
   ASSERT_EQ(write(pty->slave.get(), "out", 3), 3);
   std::array<char, 8> text{};
   EXPECT_EQ(read(master.get(), text.data(), text.size()), 3);
-  ASSERT_TRUE(RemoveTree(folder));
+  ASSERT_TRUE(RemoveTree(dir));
 }
 
 TEST(Terminal, ConsoleSocketThatIsNotThere) {

@@ -11,7 +11,7 @@ using Arguments = std::vector<std::string>;
 using Finished = tl::expected<VerbOptions, std::string>;
 
 void DeclareCreate(CLI::App& verb, CreateOptions& options, Parsed& parsed) {
-  verb.add_option("-b,--bundle", options.bundle, "folder of the bundle; the working directory when not given");
+  verb.add_option("-b,--bundle", options.bundle, "directory of the bundle; the working directory when not given");
   verb.add_option("--console-socket", options.console_socket, "unix socket that gets the terminal's master");
   verb.add_option("--pid-file", options.pid_file, "file to write the container's pid to");
   verb.add_flag("--no-pivot", parsed.ignored_flag, "accepted; the guest always pivots");
@@ -167,7 +167,7 @@ const std::vector<Verb>& Verbs() {
       {"update", "change a container's limits", kContainer, 1, 1, false, DeclareUpdate, FinishUpdate},
       {"spec", "write a config.json to start from", "", 0, 0, false,
        [](CLI::App& verb, Parsed& parsed) {
-         verb.add_option("-b,--bundle", parsed.spec.bundle, "folder to write it to");
+         verb.add_option("-b,--bundle", parsed.spec.bundle, "directory to write it to");
          verb.add_flag("--rootless", parsed.spec.rootless, "for a user without privileges");
        },
        [](Parsed& parsed, const Arguments&) -> Finished { return parsed.spec; }},

@@ -108,10 +108,9 @@ Result<PlannedSize> PlanSize(const SandboxPlan& plan, hypervisor::Accel accel) {
   return size;
 }
 
-Result<std::shared_ptr<Machine>> MakeMachine(const asio::any_io_executor& executor, SandboxPlan& plan,
-                                             const PlannedSize& size, hypervisor::Accel accel,
-                                             const std::string& shared_dir) {
-  MachineParts parts;
+Result<std::shared_ptr<Vm>> MakeVm(const asio::any_io_executor& executor, SandboxPlan& plan, const PlannedSize& size,
+                                   hypervisor::Accel accel, const std::string& shared_dir) {
+  VmParts parts;
   auto network = network::OptionsOf(plan.config, plan.id, size.start.vcpus, plan.host_network);
   parts.network = TRY(network::Network::Create(executor, std::move(network), std::move(plan.network_namespace)));
   parts.id = plan.id;
@@ -124,7 +123,7 @@ Result<std::shared_ptr<Machine>> MakeMachine(const asio::any_io_executor& execut
   parts.start_virtiofsd = [settings = plan.config.hypervisor, shared_dir, directory = plan.directory.get()] {
     return hypervisor::StartVirtiofsd(settings, shared_dir, directory);
   };
-  return std::make_shared<Machine>(executor, std::move(parts));
+  return std::make_shared<Vm>(executor, std::move(parts));
 }
 
 }  // namespace
@@ -147,7 +146,7 @@ Result<UniqueFd> ReopenDirectory(int directory) {
   }, now{};
   if (fstat(directory, &before) != 0 || fstat(again.get(), &now) != 0) return FailErrno("cannot look at {}", path);
   if (before.st_ino != now.st_ino || before.st_dev != now.st_dev) {
-    return Fail(Code::kAborted, "{} is no longer the sandbox's folder", path);
+    return Fail(Code::kAborted, "{} is no longer the sandbox's directory", path);
   }
   return again;
 }
@@ -164,7 +163,7 @@ Result<std::shared_ptr<Sandbox>> StartSandbox(const asio::any_io_executor& execu
   SandboxParts parts;
   parts.shared_files = TRY(SharedFiles::Create(plan.directory.get()));
   std::string shared_dir = parts.shared_files->path();
-  auto machine = parts.machine = TRY(MakeMachine(executor, plan, size, accel.accel, shared_dir));
+  auto vm = parts.vm = TRY(MakeVm(executor, plan, size, accel.accel, shared_dir));
   parts.growth = std::move(size.rules);
   parts.pod = plan.pod;
   parts.standing = plan.standing;
@@ -172,11 +171,11 @@ Result<std::shared_ptr<Sandbox>> StartSandbox(const asio::any_io_executor& execu
   parts.block_devices = !plan.config.hypervisor.disable_block_device_use;
   TRY(CompleteState(plan));
   parts.directory = plan.directory.get();
-  const auto place_vcpus = [weak = std::weak_ptr<Machine>(machine), mounts = plan.mounts, leaves = plan.vcpu_cgroups] {
-    const auto machine = weak.lock();
-    if (!machine || leaves.empty()) return;
+  const auto place_vcpus = [weak = std::weak_ptr<Vm>(vm), mounts = plan.mounts, leaves = plan.vcpu_cgroups] {
+    const auto vm = weak.lock();
+    if (!vm || leaves.empty()) return;
     std::ignore = mounts.OnHost([&]() -> Result<> {
-      PlaceVcpus(leaves, machine->hypervisor().Pids());
+      PlaceVcpus(leaves, vm->hypervisor().Pids());
       return {};
     });
   };
@@ -190,12 +189,12 @@ Result<std::shared_ptr<Sandbox>> StartSandbox(const asio::any_io_executor& execu
   parts.mounts = plan.mounts;
   parts.bundle = std::move(plan.bundle);
   parts.state = std::move(plan.state);
-  machine->timing().Record(Phase::kConfig, plan.began);
+  vm->timing().Record(Phase::kConfig, plan.began);
   auto sandbox = std::make_shared<Sandbox>(executor, std::move(parts));
   TRY(sandbox->Store());
   if (plan.enter_cgroups) TRY(plan.enter_cgroups());
-  machine->hypervisor().ServeConsole(std::move(console));
-  asio::co_spawn(executor, Machine::Boot(machine, size.start, std::move(request)), asio::detached);
+  vm->hypervisor().ServeConsole(std::move(console));
+  asio::co_spawn(executor, Vm::Boot(vm, size.start, std::move(request)), asio::detached);
   return sandbox;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Puts a sandbox together from a configuration and its first container's bundle, for every door, and starts its boot.
+// Puts a sandbox together from a configuration and its first container's bundle, for every interface, and starts its
+// boot.
 #pragma once
 
 #include <chrono>
@@ -43,7 +44,7 @@ Result<config::Config> LoadConfig(const std::string& path, const oci::Bundle& bu
 log::Level LogLevelOf(const config::RuntimeConfig& config);
 
 // A descriptor keeps the mount namespace that it was opened in, and nothing can be mounted there from another one. So
-// the same folder again, by its path; kAborted when it is another by now.
+// the same directory again, by its path; kAborted when it is another by now.
 Result<UniqueFd> ReopenDirectory(int directory);
 
 // A sandbox whose machine is booting; what goes wrong with that is told by Task Create. Its record is on disk, and the

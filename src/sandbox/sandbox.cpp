@@ -31,11 +31,11 @@ Status Container::status() const {
 Sandbox::Sandbox(const asio::any_io_executor& executor, SandboxParts parts)
     : executor_(executor),
       parts_(std::move(parts)),
-      growth_(std::make_shared<Growth>(parts_.machine, std::move(parts_.growth))),
+      growth_(std::make_shared<Growth>(parts_.vm, std::move(parts_.growth))),
       end_(executor),
-      machine_gone_(executor) {
-  // Whoever holds the VMM holds the machine.
-  std::shared_ptr<hypervisor::Hypervisor> vm(parts_.machine, &parts_.machine->hypervisor());
+      vm_gone_(executor) {
+  // Whoever holds the VMM holds the VM.
+  std::shared_ptr<hypervisor::Hypervisor> vm(parts_.vm, &parts_.vm->hypervisor());
   disks_ = std::make_shared<Disks>(executor_, std::move(vm), parts_.mounts);
 }
 
@@ -57,7 +57,7 @@ asio::awaitable<Result<>> Sandbox::CreateContainer(std::shared_ptr<Container> co
   };
   setup.kill_timeout = [weak] {
     const auto sandbox = weak.lock();
-    return sandbox ? sandbox->machine().KillTimeout(sandbox->HasDisks()) : std::chrono::milliseconds(0);
+    return sandbox ? sandbox->vm().KillTimeout(sandbox->HasDisks()) : std::chrono::milliseconds(0);
   };
   // Before the guest knows of it, so that a stand-in that is killed meanwhile is heard.
   pid_t standin = setup.standin ? setup.standin->pid() : 0;
@@ -68,11 +68,11 @@ asio::awaitable<Result<>> Sandbox::CreateContainer(std::shared_ptr<Container> co
     growth_->Forget(container->id);
     co_await Unshare(container);
     process->End(kKilledStatus);
-    co_return tl::unexpected<Error>(co_await machine().Explain(std::move(created).error()));
+    co_return tl::unexpected<Error>(co_await vm().Explain(std::move(created).error()));
   }
-  if (const auto vmm = machine().hypervisor().Pids(); !vmm.empty()) process->RunsIn(vmm.front());
+  if (const auto vmm = vm().hypervisor().Pids(); !vmm.empty()) process->RunsIn(vmm.front());
   container->init = process;
-  process->Follow(machine().agent());
+  process->Follow(vm().agent());
   if (container->id == parts_.state.id) {
     if (auto identified = IdentifyProcess(standin)) parts_.state.standin = *identified;
     parts_.state.rootfs = files.bundle.rootfs;
@@ -99,21 +99,21 @@ asio::awaitable<Result<>> Sandbox::CreateInGuest(Container& container, Container
     spec = oci::GuestSpec(files.bundle.spec);
   }
   const grpc::LinuxResources& limits = files.bundle.spec.linux().resources();
-  // A machine that boots knows its size already.
+  // A VM that boots knows its size already.
   if (container.id != parts_.state.id) CO_TRY(growth_->Check(container.id, limits));
   if (!parts_.guest_seccomp) spec.mutable_linux()->clear_seccomp();
   spec.mutable_process()->set_terminal(terminal);
-  // While the machine boots.
+  // While the VM boots.
   CO_TRY(PrepareFiles(container, files, request));
   CO_TRY(SizeHugePages(request));
-  CO_TRY(co_await machine().Ready());
+  CO_TRY(co_await vm().Ready());
   auto began = Timing::Clock::now();
   CO_TRY(co_await growth_->Admit(container.id, limits));
   CO_TRY(co_await container.disks->Plug(request));
-  auto created = co_await machine().agent()->CreateContainer(std::move(request), machine().CreateTimeout());
+  auto created = co_await vm().agent()->CreateContainer(std::move(request), vm().CreateTimeout());
   if (!created) co_return tl::unexpected<Error>(container.disks->Explain(std::move(created).error()));
   growth_->Taken(container.id);
-  machine().timing().Record(Phase::kContainer, began);
+  vm().timing().Record(Phase::kContainer, began);
   co_return Result<>();
 }
 
@@ -171,8 +171,7 @@ asio::awaitable<Result<>> Sandbox::UpdateContainer(std::string id, grpc::LinuxRe
   TranslateRules({}, resources);
   *spec.mutable_linux()->mutable_resources() = std::move(resources);
   grpc::Spec guest = oci::GuestSpec(spec);
-  auto updated =
-      co_await machine().agent()->UpdateContainer(id, std::move(*guest.mutable_linux()->mutable_resources()));
+  auto updated = co_await vm().agent()->UpdateContainer(id, std::move(*guest.mutable_linux()->mutable_resources()));
   updated ? growth_->Taken(id) : growth_->Refused(id);
   co_return updated;
 }
@@ -183,24 +182,24 @@ asio::awaitable<void> Sandbox::Unshare(std::shared_ptr<Container> container) {
     if (!removed) log::Warn("{}", removed.error().message());
   }
   container->shared.clear();
-  // With the machine its disks go.
+  // With the VM its disks go.
   if (container->disks && !ending()) co_await container->disks->Release();
 }
 
 asio::awaitable<void> Sandbox::RemoveContainer(std::shared_ptr<Container> container) {
   auto self = shared_from_this();
   containers_.erase(container->id);
-  // With the last one the whole machine goes, which is quicker.
+  // With the last one the whole VM goes, which is quicker.
   if (!ending()) {
     const bool has_disks = container->disks && !container->disks->empty();
-    const auto timeout = machine().Scaled(has_disks ? kWriteBackTime : kRemoveTime);
-    auto removed = co_await machine().agent()->RemoveContainer(container->id, timeout);
+    const auto timeout = vm().Scaled(has_disks ? kWriteBackTime : kRemoveTime);
+    auto removed = co_await vm().agent()->RemoveContainer(container->id, timeout);
     if (!removed) log::Warn("the agent cannot remove {}: {}", container->id, removed.error().message());
     co_await Unshare(container);
     growth_->Forget(container->id);
   } else if (container->disks && !container->disks->empty()) {
     // Whoever deletes a container may remove its devices and images next.
-    co_await machine_gone_.Wait();
+    co_await vm_gone_.Wait();
   }
 }
 
@@ -214,10 +213,10 @@ Result<> Sandbox::Store() {
   auto container = containers_.find(state.id);
   // A record once stopped stays so, also when the container has been deleted.
   if (container != containers_.end() && state.status != Status::kStopped) state.status = container->second->status();
-  state.timing = machine().timing().microseconds();
+  state.timing = vm().timing().microseconds();
   state.disks |= HasDisks();
   state.helpers.clear();
-  for (pid_t pid : machine().Pids()) {
+  for (pid_t pid : vm().Pids()) {
     if (auto helper = IdentifyProcess(pid)) state.helpers.push_back(*helper);
   }
   return StoreState(parts_.directory, state);
@@ -256,19 +255,19 @@ void Sandbox::RequestEnd(bool now) {
   end_.Happen();
 }
 
-asio::awaitable<void> Sandbox::WatchMachine(std::shared_ptr<Sandbox> self) {
-  co_await self->machine().failed().Wait();
-  self->parts_.state.failure = self->machine().failure();
+asio::awaitable<void> Sandbox::WatchVm(std::shared_ptr<Sandbox> self) {
+  co_await self->vm().failed().Wait();
+  self->parts_.state.failure = self->vm().failure();
   self->RequestEnd(true);
 }
 
 // Of a sandbox that waits for its first container: nothing else would write down what runs.
-asio::awaitable<void> Sandbox::RecordMachine(std::shared_ptr<Sandbox> self) {
-  co_await self->machine().vm_settled().Wait();
+asio::awaitable<void> Sandbox::RecordVm(std::shared_ptr<Sandbox> self) {
+  co_await self->vm().vm_settled().Wait();
   // The end writes a record of its own.
-  if (self->ending() || self->machine().failed().happened()) co_return;
+  if (self->ending() || self->vm().failed().happened()) co_return;
   if (auto stored = self->Store(); !stored) log::Error("{}", stored.error().message());
-  auto ready = co_await self->machine().Ready();
+  auto ready = co_await self->vm().Ready();
   if (!ready) log::Error("the sandbox is not ready: {}", ready.error().message());
   if (!ready || self->ending() || self->parts_.state.status != Status::kCreating) co_return;
   self->parts_.state.status = Status::kRunning;
@@ -286,11 +285,11 @@ void Sandbox::EndAllProcesses() {
 }
 
 asio::awaitable<bool> Sandbox::Run(std::shared_ptr<Sandbox> self) {
-  asio::co_spawn(self->executor_, WatchMachine(self), asio::detached);
-  if (self->standing()) asio::co_spawn(self->executor_, RecordMachine(self), asio::detached);
+  asio::co_spawn(self->executor_, WatchVm(self), asio::detached);
+  if (self->standing()) asio::co_spawn(self->executor_, RecordVm(self), asio::detached);
   co_await self->end_.Wait();
-  co_await self->machine().Stop(!self->end_now_, self->HasDisks());
-  self->machine_gone_.Happen();
+  co_await self->vm().Stop(!self->end_now_, self->HasDisks());
+  self->vm_gone_.Happen();
   self->EndAllProcesses();
   State& state = self->parts_.state;
   state.status = Status::kStopped;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A sandbox: one machine, the containers in it, and the record of them on disk.
+// A sandbox: one VM, the containers in it, and the record of them on disk.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -18,9 +18,9 @@
 #include "sandbox/files/rootfs_mounts.h"
 #include "sandbox/files/shared_files.h"
 #include "sandbox/host/mount_namespace.h"
-#include "sandbox/machine.h"
 #include "sandbox/record/state.h"
 #include "sandbox/size/growth.h"
+#include "sandbox/vm.h"
 
 namespace kata::sandbox {
 
@@ -41,7 +41,7 @@ struct Container {
 
 // Everything a sandbox is made of; the state has all that is known before the first container.
 struct SandboxParts {
-  std::shared_ptr<Machine> machine;
+  std::shared_ptr<Vm> vm;
   std::optional<SharedFiles> shared_files;  // none: nothing is shared, for tests of what needs no files
   MountNamespaces mounts;
   std::optional<oci::Bundle> bundle;  // that of the first container, when it has been read already
@@ -61,14 +61,14 @@ struct ContainerFiles {
   RootfsMounts rootfs;  // none: the bundle's rootfs as it is
 };
 
-// Keeps the machine and the containers, and ends when all of them have ended. Which call is allowed in which state of a
+// Keeps the VM and the containers, and ends when all of them have ended. Which call is allowed in which state of a
 // container is TaskService's matter.
 class Sandbox : public std::enable_shared_from_this<Sandbox> {
  public:
   Sandbox(const asio::any_io_executor& executor, SandboxParts parts);
 
   const asio::any_io_executor& executor() const { return executor_; }
-  Machine& machine() { return *parts_.machine; }
+  Vm& vm() { return *parts_.vm; }
   std::map<std::string, std::shared_ptr<Container>>& containers() { return containers_; }
   const std::map<std::string, std::shared_ptr<Container>>& containers() const { return containers_; }
   bool ending() const { return end_.happened(); }
@@ -76,14 +76,14 @@ class Sandbox : public std::enable_shared_from_this<Sandbox> {
   const MountNamespaces& mounts() const { return parts_.mounts; }
   const State& state() const { return parts_.state; }
 
-  // Makes the container in the guest: shares its files, waits for the machine, asks the agent. All or nothing.
+  // Makes the container in the guest: shares its files, waits for the VM, asks the agent. All or nothing.
   asio::awaitable<Result<>> CreateContainer(std::shared_ptr<Container> container, ContainerFiles files,
                                             ContainerProcess::Setup setup);
   // Called at the end of each container's own process, as Setup::on_end.
   void OnInitEnd(std::function<void(ContainerProcess&)> function) { on_init_end_ = std::move(function); }
   // The bundle at this path, read now or before.
   Result<oci::Bundle> TakeBundle(const std::string& path);
-  // Gives a container new limits, and the machine room for them. Errors: Growth's, the agent's.
+  // Gives a container new limits, and the VM room for them. Errors: Growth's, the agent's.
   asio::awaitable<Result<>> UpdateContainer(std::string id, grpc::LinuxResources resources);
   // Forgets a container that has ended, and what was shared for it.
   asio::awaitable<void> RemoveContainer(std::shared_ptr<Container> container);
@@ -105,8 +105,8 @@ class Sandbox : public std::enable_shared_from_this<Sandbox> {
   bool HasDisks() const;
   void OnEnd(ContainerProcess& process);
   static asio::awaitable<void> EndIfAllEnded(std::shared_ptr<Sandbox> self, std::shared_ptr<Container> container);
-  static asio::awaitable<void> WatchMachine(std::shared_ptr<Sandbox> self);
-  static asio::awaitable<void> RecordMachine(std::shared_ptr<Sandbox> self);
+  static asio::awaitable<void> WatchVm(std::shared_ptr<Sandbox> self);
+  static asio::awaitable<void> RecordVm(std::shared_ptr<Sandbox> self);
   void EndAllProcesses();
 
   asio::any_io_executor executor_;
@@ -116,7 +116,7 @@ class Sandbox : public std::enable_shared_from_this<Sandbox> {
   std::map<std::string, std::shared_ptr<Container>> containers_;
   std::function<void(ContainerProcess&)> on_init_end_;
   Event end_;
-  Event machine_gone_;
+  Event vm_gone_;
   bool end_now_ = false;
 };
 

@@ -10,8 +10,8 @@ namespace kata::shim {
 // The descriptor under which `start` hands the listening socket over.
 inline constexpr int kListenerFd = 3;
 
-// `start`, in the bundle's folder: starts the shim of a new sandbox, or finds that of the container's pod, and prints
-// its address.
+// `start`, in the bundle's directory: starts the shim of a new sandbox, or finds that of the container's pod, and
+// prints its address.
 Result<> Start(const Arguments& arguments);
 
 // `delete`, when the shim does not answer: takes away what is left of the container, and prints how it ended

@@ -12,7 +12,7 @@ namespace kata::shim {
 namespace {
 
 constexpr int kNewestVersion = 3;
-constexpr size_t kMaxFolder = 40;  // with the name's 64 letters it must fit into sun_path
+constexpr size_t kMaxDirectory = 40;  // with the name's 64 letters it must fit into sun_path
 
 std::string Environment(const char* name) {
   const char* value = std::getenv(name);
@@ -24,7 +24,7 @@ std::string Environment(const char* name) {
 Bootstrap ReadBootstrap(const Arguments& arguments, std::string_view standard_input) {
   Bootstrap bootstrap;
   bootstrap.ttrpc_address = Environment("TTRPC_ADDRESS");
-  bootstrap.socket_folder = kSocketFolder;
+  bootstrap.socket_directory = kSocketDirectory;
   if (const std::string text = Environment("MAX_SHIM_VERSION"); !text.empty()) {
     bootstrap.structured = true;
     bootstrap.version = std::clamp(std::atoi(text.c_str()), 2, kNewestVersion);
@@ -37,8 +37,8 @@ Bootstrap ReadBootstrap(const Arguments& arguments, std::string_view standard_in
   bootstrap.structured = true;
   bootstrap.version = kNewestVersion;
   if (!params.containerd_ttrpc_address().empty()) bootstrap.ttrpc_address = params.containerd_ttrpc_address();
-  if (!params.socket_dir().empty() && params.socket_dir().size() <= kMaxFolder) {
-    bootstrap.socket_folder = params.socket_dir();
+  if (!params.socket_dir().empty() && params.socket_dir().size() <= kMaxDirectory) {
+    bootstrap.socket_directory = params.socket_dir();
   }
   return bootstrap;
 }

@@ -11,10 +11,10 @@ namespace kata::shim {
 
 // What a start is told beside its command line.
 struct Bootstrap {
-  std::string ttrpc_address;  // where events go; empty: nowhere
-  std::string socket_folder;  // where the shim is to listen
-  bool structured = false;    // the answer may be JSON; else it is the bare address
-  int version = 2;            // of the Task service that containerd asks for
+  std::string ttrpc_address;     // where events go; empty: nowhere
+  std::string socket_directory;  // where the shim is to listen
+  bool structured = false;       // the answer may be JSON; else it is the bare address
+  int version = 2;               // of the Task service that containerd asks for
 };
 
 // From standard input (containerd 2.3: BootstrapParams) and the environment (before it: TTRPC_ADDRESS,

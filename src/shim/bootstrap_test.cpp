@@ -47,9 +47,9 @@ TEST_F(BootstrapTest, ParametersGoFirst) {
   EXPECT_TRUE(bootstrap.structured);
   EXPECT_EQ(bootstrap.version, 3);
   EXPECT_EQ(bootstrap.ttrpc_address, "/new.ttrpc");
-  EXPECT_EQ(bootstrap.socket_folder, "/run/s");
+  EXPECT_EQ(bootstrap.socket_directory, "/run/s");
   params.set_socket_dir(std::string(60, '/'));
-  EXPECT_EQ(ReadBootstrap(arguments_, params.SerializeAsString()).socket_folder, "/run/containerd/s");
+  EXPECT_EQ(ReadBootstrap(arguments_, params.SerializeAsString()).socket_directory, "/run/containerd/s");
 }
 
 TEST_F(BootstrapTest, WhatIsMeantForAnotherIsNotTaken) {

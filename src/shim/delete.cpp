@@ -39,13 +39,13 @@ using std::chrono::milliseconds;
 constexpr milliseconds kAnswerTime{1000};
 constexpr milliseconds kEndTime{3000};
 
-// As the shim, or before there is a sandbox its `start`, has noted it: containerd may have named another folder.
+// As the shim, or before there is a sandbox its `start`, has noted it: containerd may have named another directory.
 std::string SocketOf(const Arguments& arguments, const Result<sandbox::State>& state) {
   if (state && !state->socket.empty()) return state->socket;
   constexpr std::string_view kUnix = "unix://";
   const auto address = ReadFile("address", 4096);
   if (address && address->starts_with(kUnix)) return address->substr(kUnix.size());
-  return SocketPath(kSocketFolder, arguments.address, arguments.namespace_name, arguments.id);
+  return SocketPath(kSocketDirectory, arguments.address, arguments.namespace_name, arguments.id);
 }
 
 asio::awaitable<void> CallShutdown(std::shared_ptr<rpc::Client> client, std::string id, bool& answered) {
@@ -103,7 +103,7 @@ void EndLeftovers(int directory, const sandbox::State& state, bool heard) {
 
 Result<> Delete(const Arguments& arguments) {
   TRY(oci::ValidateId(arguments.id));
-  // A container of a pod has no folder of its own, and nothing on the host that would outlive the pod's shim.
+  // A container of a pod has no directory of its own, and nothing on the host that would outlive the pod's shim.
   if (auto directory = sandbox::OpenDirectory(sandbox::kDefaultRoot, arguments.id)) {
     auto state = sandbox::LoadState(directory->get());
     const std::string socket = SocketOf(arguments, state);

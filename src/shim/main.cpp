@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// containerd-shim-kata-v2: containerd's runtime v2 for pods in virtual machines (docs/containerd-shim-kata-v2.md).
+// containerd-shim-kata-v2: containerd's runtime v2 for pods in VMs (docs/containerd-shim-kata-v2.md).
 #include <fcntl.h>
 #include <unistd.h>
 

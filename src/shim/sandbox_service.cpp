@@ -89,7 +89,7 @@ asio::awaitable<Result<api::CreateSandboxResponse>> ShimService::CreateSandbox(a
 
 asio::awaitable<Result<api::StartSandboxResponse>> ShimService::StartSandbox(api::StartSandboxRequest request) {
   CO_TRY_ASSIGN(auto sandbox, FindSandbox(request.sandbox_id()));
-  CO_TRY(co_await sandbox->machine().Ready());
+  CO_TRY(co_await sandbox->vm().Ready());
   api::StartSandboxResponse reply;
   reply.set_pid(static_cast<uint32_t>(getpid()));
   SetTime(created_at_, reply.mutable_created_at());
@@ -142,8 +142,8 @@ asio::awaitable<Result<api::SandboxStatusResponse>> ShimService::SandboxStatus(a
 asio::awaitable<Result<api::PingResponse>> ShimService::PingSandbox(api::PingRequest request) {
   CO_TRY_ASSIGN(auto sandbox, FindSandbox(request.sandbox_id()));
   if (sandbox->ending()) co_return Fail(Code::kUnavailable, "the sandbox {} has ended", parts_.id);
-  CO_TRY(co_await sandbox->machine().Ready());
-  CO_TRY(co_await sandbox->machine().agent()->Check(sandbox->machine().Scaled(kPingTime)));
+  CO_TRY(co_await sandbox->vm().Ready());
+  CO_TRY(co_await sandbox->vm().agent()->Check(sandbox->vm().Scaled(kPingTime)));
   co_return api::PingResponse();
 }
 
@@ -160,7 +160,7 @@ asio::awaitable<Result<api::ShutdownSandboxResponse>> ShimService::ShutdownSandb
 // What the sandbox costs the host: this process, the VMM and virtiofsd.
 asio::awaitable<Result<api::SandboxMetricsResponse>> ShimService::SandboxMetrics(api::SandboxMetricsRequest request) {
   CO_TRY_ASSIGN(auto sandbox, FindSandbox(request.sandbox_id()));
-  std::vector<pid_t> pids = sandbox->machine().Pids();
+  std::vector<pid_t> pids = sandbox->vm().Pids();
   pids.push_back(getpid());
   Usage all;
   for (const pid_t pid : pids) {

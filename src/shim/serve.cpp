@@ -39,7 +39,7 @@ void OpenLog(const Arguments& arguments) {
   if (arguments.debug) log::SetLevel(log::Level::kDebug);
 }
 
-// A folder whose sandbox died without anybody cleaning up is taken over.
+// A directory whose sandbox died without anybody cleaning up is taken over.
 Result<UniqueFd> Claim(const std::string& id) {
   auto claimed = sandbox::ClaimDirectory(sandbox::kDefaultRoot, id);
   if (claimed || claimed.error().code() != Code::kAlreadyExists) return claimed;
@@ -90,7 +90,7 @@ Result<> RunShim(const Arguments& arguments, ShimParts parts, UniqueFd listener,
   return {};
 }
 
-// On the host, where nothing is mounted in the folder.
+// On the host, where nothing is mounted in the directory.
 Result<> RemoveTraces(const Arguments& arguments) {
   if (!arguments.socket.empty()) unlink(arguments.socket.c_str());
   return sandbox::RemoveDirectory(sandbox::kDefaultRoot, arguments.id);
@@ -117,7 +117,7 @@ Result<> ClaimAndRun(const Arguments& arguments, UniqueFd listener, UniqueFd& re
     if (cgroups) cgroups->End();
     return RemoveTraces(arguments);
   });
-  if (!removed) log::Warn("cannot remove the sandbox's folder: {}", removed.error().message());
+  if (!removed) log::Warn("cannot remove the sandbox's directory: {}", removed.error().message());
   return done;
 }
 

@@ -116,7 +116,7 @@ Result<> ShimService::Begin(const Beginning& beginning) {
   }));
   // On record before they are made, so that the action `delete` finds them.
   plan.state.cgroup_paths = stay.made;
-  plan.vcpu_cgroups = stay.vcpu_folders;
+  plan.vcpu_cgroups = stay.vcpu_directories;
   plan.enter_cgroups = [this, &plan, &stay] {
     return plan.mounts.OnHost([&]() -> Result<> {
       *parts_.cgroups = sandbox::CgroupVisit::Enter(std::move(stay));
@@ -128,11 +128,11 @@ Result<> ShimService::Begin(const Beginning& beginning) {
   parts_.directory = std::move(plan.directory);
   sandbox_ = TRY(std::move(sandbox));
   if (loopback) ForwardPorts(*loopback);
-  sandbox::TaskDoor door;
-  door.stdio = std::make_unique<UriStdioSource>(executor_, parts_.namespace_name, parts_.mounts);
-  door.events = [publisher = parts_.publisher](sandbox::TaskEvent event) { publisher->Publish(std::move(event)); };
-  door.runs_hooks = true;
-  task_ = std::make_unique<sandbox::TaskService>(sandbox_, std::move(door));
+  sandbox::TaskInterface interface;
+  interface.stdio = std::make_unique<UriStdioSource>(executor_, parts_.namespace_name, parts_.mounts);
+  interface.events = [publisher = parts_.publisher](sandbox::TaskEvent event) { publisher->Publish(std::move(event)); };
+  interface.runs_hooks = true;
+  task_ = std::make_unique<sandbox::TaskService>(sandbox_, std::move(interface));
   clock_gettime(CLOCK_REALTIME, &created_at_);
   asio::co_spawn(executor_, RunSandbox(sandbox_), asio::detached);
   begun_.Happen();

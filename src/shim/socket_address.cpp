@@ -8,14 +8,14 @@
 
 namespace kata::shim {
 
-std::string SocketPath(const std::string& folder, const std::string& containerd_address,
+std::string SocketPath(const std::string& directory, const std::string& containerd_address,
                        const std::string& namespace_name, const std::string& id) {
   // As Go's filepath.Join writes it: without double slashes.
   const std::string name =
       (std::filesystem::path(containerd_address) / namespace_name / id).lexically_normal().string();
   std::array<char, SHA256_DIGEST_STRING_LENGTH> hex{};
   SHA256Data(reinterpret_cast<const uint8_t*>(name.data()), name.size(), hex.data());
-  return folder + "/" + hex.data();
+  return directory + "/" + hex.data();
 }
 
 }  // namespace kata::shim

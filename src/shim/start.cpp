@@ -12,7 +12,7 @@
 #include "oci/bundle.h"
 #include "oci/pod.h"
 #include "rpc/server.h"
-#include "sandbox/process.h"
+#include "sandbox/sandbox_process.h"
 #include "shim/actions.h"
 #include "shim/bootstrap.h"
 #include "shim/socket_address.h"
@@ -31,20 +31,20 @@ Result<std::string> ReadInput() {
 }
 
 struct Socket {
-  UniqueFd folder;
+  UniqueFd directory;
   std::string name;
 };
 
-Result<Socket> OpenFolder(const std::string& path) {
+Result<Socket> OpenDirectory(const std::string& path) {
   const std::filesystem::path whole(path);
   std::error_code error;
   if (std::filesystem::create_directories(whole.parent_path(), error)) {
     std::filesystem::permissions(whole.parent_path(), std::filesystem::perms::owner_all, error);
   }
   if (error)
-    return FailWith(error.value(), "cannot make the folder of the shims' sockets {}", whole.parent_path().string());
+    return FailWith(error.value(), "cannot make the directory of the shims' sockets {}", whole.parent_path().string());
   Socket socket;
-  socket.folder = TRY(Open(whole.parent_path(), O_PATH | O_DIRECTORY));
+  socket.directory = TRY(Open(whole.parent_path(), O_PATH | O_DIRECTORY));
   socket.name = whole.filename();
   return socket;
 }
@@ -87,12 +87,12 @@ Result<> Start(const Arguments& arguments) {
   const Bootstrap bootstrap = ReadBootstrap(arguments, TRY(ReadInput()));
   const oci::PodRole role = TRY(oci::PodRoleOf(TRY(oci::LoadAnnotations("."))));
   const bool joins = role.type == oci::ContainerType::kContainer;
-  const std::string path = SocketPath(bootstrap.socket_folder, arguments.address, arguments.namespace_name,
+  const std::string path = SocketPath(bootstrap.socket_directory, arguments.address, arguments.namespace_name,
                                       joins ? role.sandbox : arguments.id);
   const UniqueFd bundle = TRY(Open(".", O_RDONLY | O_DIRECTORY));
-  const Socket socket = TRY(OpenFolder(path));
+  const Socket socket = TRY(OpenDirectory(path));
   // Also for a single container: a second start finds the shim that is there.
-  const bool running = rpc::ConnectUnix(socket.folder.get(), socket.name).has_value();
+  const bool running = rpc::ConnectUnix(socket.directory.get(), socket.name).has_value();
   if (joins && !running) {
     return Fail(Code::kFailedPrecondition, "the sandbox {} of container {} does not run", role.sandbox, arguments.id);
   }
@@ -100,7 +100,7 @@ Result<> Start(const Arguments& arguments) {
     TRY(WriteBundleFiles(bundle.get(), path, std::nullopt));
     return WriteAll(STDOUT_FILENO, StartAnswer(bootstrap, path));
   }
-  const UniqueFd listener = TRY(rpc::ListenUnix(socket.folder.get(), socket.name));
+  const UniqueFd listener = TRY(rpc::ListenUnix(socket.directory.get(), socket.name));
   auto shim = StartShim(arguments, bootstrap, path, listener.get());
   Result<> told = shim ? WriteBundleFiles(bundle.get(), path, shim->pid()) : tl::unexpected<Error>(shim.error());
   if (told) told = WriteAll(STDOUT_FILENO, StartAnswer(bootstrap, path));
@@ -109,7 +109,7 @@ Result<> Start(const Arguments& arguments) {
     return {};
   }
   if (shim) EndShim(*std::move(shim));
-  unlinkat(socket.folder.get(), socket.name.c_str(), 0);
+  unlinkat(socket.directory.get(), socket.name.c_str(), 0);
   return told;
 }
 

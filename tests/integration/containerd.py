@@ -61,10 +61,10 @@ int main(void) { signal(SIGTERM, end); signal(SIGINT, end); for (;;) pause(); }
 """
 
 
-def image_archive(folder, name, config):
+def image_archive(directory, name, config):
     """An OCI image archive of one layer, as bytes."""
     layer = subprocess.run(
-        ["tar", "-C", folder, "--sort=name", "--owner=0", "--group=0", "--numeric-owner", "-cf", "-", "."],
+        ["tar", "-C", directory, "--sort=name", "--owner=0", "--group=0", "--numeric-owner", "-cf", "-", "."],
         capture_output=True, check=True,
     ).stdout  # fmt: skip
     blobs = []
@@ -103,18 +103,18 @@ def busybox_archive():
 
 @functools.cache
 def pause_archive():
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as directory:
         subprocess.run(
-            ["gcc", "-static", "-Os", "-x", "c", "-o", f"{folder}/pause", "-"], input=PAUSE_PROGRAM.encode(), check=True
+            ["gcc", "-static", "-Os", "-x", "c", "-o", f"{directory}/pause", "-"], input=PAUSE_PROGRAM.encode(), check=True
         )
-        return image_archive(folder, PAUSE, {"Entrypoint": ["/pause"]})
+        return image_archive(directory, PAUSE, {"Entrypoint": ["/pause"]})
 
 
 def iperf_archive():
     """busybox with this machine's iperf3."""
     program = shutil.which("iperf3")
-    with tempfile.TemporaryDirectory() as folder:
-        root = f"{folder}/rootfs"
+    with tempfile.TemporaryDirectory() as directory:
+        root = f"{directory}/rootfs"
         rootfs.copy("busybox", root)
         libraries = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout.split()
         for file in (program, *(word for word in libraries if word.startswith("/"))):

@@ -20,11 +20,11 @@ CNI = """{"cniVersion": "0.4.0", "name": "%(bridge)s", "plugins": [
   {"type": "portmap", "capabilities": {"portMappings": true}}]}"""
 
 
-def load_messages(folder):
-    """The module of cri.proto's messages, generated into a folder."""
+def load_messages(directory):
+    """The module of cri.proto's messages, generated into a directory."""
     here = str(harness.REPOSITORY / "tests/integration")
-    subprocess.run(["protoc", f"--proto_path={here}", f"--python_out={folder}", "cri.proto"], check=True)
-    sys.path.insert(0, str(folder))
+    subprocess.run(["protoc", f"--proto_path={here}", f"--python_out={directory}", "cri.proto"], check=True)
+    sys.path.insert(0, str(directory))
     return importlib.import_module("cri_pb2")
 
 

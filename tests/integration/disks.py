@@ -29,13 +29,13 @@ class Disks:
             listed = run("losetup", "--list", "--noheadings", "--output", "NAME", "--raw").splitlines()
             self.assertNotIn(device, listed, "somebody still has it")
 
-    def image(self, name="disk.img", size=16 * MIB, folder=None, type="ext4"):
-        """A file system image; folder: with what is in there."""
+    def image(self, name="disk.img", size=16 * MIB, directory=None, type="ext4"):
+        """A file system image; directory: with what is in there."""
         path = self.world.tmp / name
         with open(path, "wb") as file:
             file.truncate(size)
         if type == "ext4":
-            run("mkfs.ext4", "-q", "-F", "-O", "^has_journal", *(("-d", folder) if folder else ()), path)
+            run("mkfs.ext4", "-q", "-F", "-O", "^has_journal", *(("-d", directory) if directory else ()), path)
         return path
 
     def raw_image(self, text, name="raw.img"):

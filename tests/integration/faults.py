@@ -66,29 +66,29 @@ int main(void) {
 """
 
 
-def initrd(folder, source, *defines):
+def initrd(directory, source, *defines):
     """An initramfs whose /init is this C program."""
-    (folder / "init.c").write_text(source)
-    subprocess.run(["cc", "-static", "-Os", "-s", "-o", folder / "init", folder / "init.c", *defines], check=True)
-    output = folder / "initrd.img"
+    (directory / "init.c").write_text(source)
+    subprocess.run(["cc", "-static", "-Os", "-s", "-o", directory / "init", directory / "init.c", *defines], check=True)
+    output = directory / "initrd.img"
     build = harness.REPOSITORY / "guest/initrd/build.sh"
-    subprocess.run([build, "--agent", folder / "init", "--output", output, "--compress", "none"],
+    subprocess.run([build, "--agent", directory / "init", "--output", output, "--compress", "none"],
                    check=True, stdout=subprocess.DEVNULL)  # fmt: skip
     return output
 
 
-def lying_agent(folder, kind, start=None):
+def lying_agent(directory, kind, start=None):
     defines = [f'-DKIND="{kind}"']
     if start is not None:
         escaped = "".join(f"\\x{byte:02x}" for byte in start)
         defines += ["-DGARBAGE", f'-DSTART="{escaped}"']
-    return initrd(folder, AGENT, *defines)
+    return initrd(directory, AGENT, *defines)
 
 
-def broken_program(folder):
+def broken_program(directory):
     """A program that cannot do what it is for, and says why."""
-    path = folder / "broken"
+    path = directory / "broken"
     path.write_text("#!/bin/sh\necho 'this program is broken on purpose' >&2\nexit 3\n")
     path.chmod(0o755)
-    folder.chmod(0o755)  # the VMM is an unprivileged user
+    directory.chmod(0o755)  # the VMM is an unprivileged user
     return path

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bundles, containers and a test case that ends with a look for left-overs. See README.md of this folder."""
+"""Bundles, containers and a test case that ends with a look for left-overs. See README.md of this directory."""
 import copy
 import functools
 import itertools
@@ -30,9 +30,9 @@ _numbers = itertools.count(1)
 
 @functools.cache
 def default_spec():
-    with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([RUNTIME, "spec"], cwd=folder, check=True, stdout=subprocess.DEVNULL, timeout=TIMEOUT)
-        return json.loads(pathlib.Path(folder, "config.json").read_text())
+    with tempfile.TemporaryDirectory() as directory:
+        subprocess.run([RUNTIME, "spec"], cwd=directory, check=True, stdout=subprocess.DEVNULL, timeout=TIMEOUT)
+        return json.loads(pathlib.Path(directory, "config.json").read_text())
 
 
 class Result:
@@ -62,7 +62,7 @@ def alive(pid):
 
 
 class World:
-    """A folder with bundles and a --root of its own, and what was done there, for the report of a failure."""
+    """A directory with bundles and a --root of its own, and what was done there, for the report of a failure."""
 
     def __init__(self):
         self.tmp = pathlib.Path(tempfile.mkdtemp(prefix=leaks.TAG))
@@ -117,11 +117,11 @@ class World:
 
     def configure(self, text):
         """A drop-in over the configuration of the tests."""
-        folder = self.tmp / f"configuration{next(_numbers)}"
-        (folder / "config.d").mkdir(parents=True)
-        (folder / "configuration.toml").write_text(pathlib.Path(CONFIG).read_text() if CONFIG else "")
-        (folder / "config.d" / "50-test.toml").write_text(text)
-        self.config = folder / "configuration.toml"
+        directory = self.tmp / f"configuration{next(_numbers)}"
+        (directory / "config.d").mkdir(parents=True)
+        (directory / "configuration.toml").write_text(pathlib.Path(CONFIG).read_text() if CONFIG else "")
+        (directory / "config.d" / "50-test.toml").write_text(text)
+        self.config = directory / "configuration.toml"
 
     def end_children(self):
         """Those that a test that failed did not wait for."""
@@ -260,7 +260,7 @@ class Case(unittest.TestCase):
     def assert_nothing_left(self, *containers):
         """For tests in which `delete` has to clean up: before the case's own clean-up could."""
         for container in containers or self.world.containers:
-            self.assertFalse((self.world.root / container.id).exists(), f"{container.id} still has a folder")
+            self.assertFalse((self.world.root / container.id).exists(), f"{container.id} still has a directory")
         if lines := leaks.wait_until_same(self.before):
             self.fail(lines)
 

@@ -8,7 +8,7 @@ import subprocess
 import time
 
 PR_SET_CHILD_SUBREAPER = 36
-# Every id and folder of the tests has this in its name. Things of other runs beside this one are not ours to count.
+# Every id and directory of the tests has this in its name. Things of other runs beside this one are not ours to count.
 TAG = f"kata-{os.getpid()}-"
 OTHER_RUN = re.compile(r"kata-(\w+-)?\d+-")
 # Bridges of other runs (cri.py, netns.py), and so the links on them.
@@ -57,14 +57,14 @@ def _marked(lines):
     return {line for line in lines if TAG in line or ("kata" in line and not OTHER_RUN.search(line))}
 
 
-def _entries(folder, pattern="*"):
-    return {str(path) for path in pathlib.Path(folder).glob(pattern)}
+def _entries(directory, pattern="*"):
+    return {str(path) for path in pathlib.Path(directory).glob(pattern)}
 
 
-def _sandboxes(folder):
-    """The folders of sandboxes. The id of a pod does not tell whose it is, but its record has the path of its bundle."""
+def _sandboxes(directory):
+    """The directories of sandboxes. The id of a pod does not tell whose it is, but its record has the path of its bundle."""
     found = set()
-    for path in pathlib.Path(folder).glob("*"):
+    for path in pathlib.Path(directory).glob("*"):
         try:
             ours = TAG in path.name or TAG in (path / "state.json").read_text()
         except OSError:
@@ -88,7 +88,7 @@ def _links():
 
 
 def _cgroups():
-    return _marked(folder for folder, _, _ in os.walk("/sys/fs/cgroup"))
+    return _marked(directory for directory, _, _ in os.walk("/sys/fs/cgroup"))
 
 
 def _disciplines():
@@ -107,7 +107,7 @@ def snapshot():
         "cgroups": _cgroups(),
         "files of /run": _entries("/run", "kata*") | _sandboxes("/run/kata") | _entries("/run/vc"),
         "files of /dev/shm": _marked(_entries("/dev/shm")),
-        # Those of pods are mounted in the folder of their containerd.
+        # Those of pods are mounted in the directory of their containerd.
         "network namespaces": {path for path in _entries("/run/netns") if TAG in path or not OTHER_RUN.search(path)},
         "network interfaces": _links(),
         "queueing disciplines": _disciplines(),

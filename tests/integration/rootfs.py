@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Root file systems for the tests: made once, kept outside the build folder, copied for each bundle."""
+"""Root file systems for the tests: made once, kept outside the build directory, copied for each bundle."""
 import fcntl
 import hashlib
 import os
@@ -12,25 +12,25 @@ CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / "
 
 
 def _made(name, builder, *inputs):
-    """The folder CACHE/name-HASH, made by builder(folder) when there is none for these inputs."""
+    """The directory CACHE/name-HASH, made by builder(directory) when there is none for these inputs."""
     key = hashlib.sha256(b"\0".join(inputs)).hexdigest()[:16]
-    folder = CACHE / f"{name}-{key}"
+    directory = CACHE / f"{name}-{key}"
     CACHE.mkdir(parents=True, exist_ok=True)
     with open(CACHE / f"{name}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.exists():
+        if not directory.exists():
             new = CACHE / f".{name}.new"
             shutil.rmtree(new, ignore_errors=True)
             builder(new)
-            new.rename(folder)
-    return folder
+            new.rename(directory)
+    return directory
 
 
 def _script(name, *arguments):
     script = TESTS / "rootfs" / f"{name}.sh"
     return _made(
         name,
-        lambda folder: subprocess.run([script, folder, *arguments], check=True, stdout=subprocess.DEVNULL),
+        lambda directory: subprocess.run([script, directory, *arguments], check=True, stdout=subprocess.DEVNULL),
         script.read_bytes(),
         pathlib.Path("/bin/busybox").read_bytes() if name == "busybox" else b"",
     )

@@ -125,7 +125,7 @@ class BundleTest(Case):
             self.assert_run(c.run(), 1, "", "process|args")
         self.assert_nothing_left()
 
-    def test_a_working_folder_that_is_a_file(self):
+    def test_a_working_directory_that_is_a_file(self):
         c = self.container("/bin/true")
         c.process["cwd"] = "/etc/passwd"
         self.assert_run(c.run(), 1, "", "(?i)/etc/passwd.*not a directory")
@@ -141,7 +141,7 @@ class BundleTest(Case):
 
     def test_a_pid_file_or_console_socket_that_cannot_be(self):
         c = self.container("/bin/true")
-        self.assert_run(c.create("--pid-file", "/no/such/folder/pid"), 1, err="/no/such/folder/")
+        self.assert_run(c.create("--pid-file", "/no/such/directory/pid"), 1, err="/no/such/directory/")
         c.process["terminal"] = True
         result = c.create("--console-socket", self.world.tmp / "missing.sock")
         self.assert_run(result, 1, err="(?i)missing.sock.*no such file or directory")

@@ -101,23 +101,23 @@ class RootfsTest(DiskCase):
 
     def test_an_image_with_a_thread_of_its_own(self):
         self.world.configure("[hypervisor.qemu]\nenable_iothreads = true\n")
-        self.check_life("ext4", self.image(folder=self.template()), "loop")
+        self.check_life("ext4", self.image(directory=self.template()), "loop")
 
     def test_an_image(self):
-        self.check_life("ext4", self.image(folder=self.template()), "loop", "rw")
+        self.check_life("ext4", self.image(directory=self.template()), "loop", "rw")
 
     def test_a_block_device(self):
-        self.check_life("ext4", self.loop(self.image(folder=self.template())), "rw")
+        self.check_life("ext4", self.loop(self.image(directory=self.template())), "rw")
 
     def test_an_image_on_scsi(self):
         self.world.configure('[hypervisor.qemu]\nblock_device_driver = "virtio-scsi"\nenable_iothreads = true\n')
-        self.check_life("ext4", self.image(folder=self.template()), "loop")
+        self.check_life("ext4", self.image(directory=self.template()), "loop")
 
     def test_disks_are_kept_out(self):
         """The host mounts them then, and attaches the loop devices that this needs."""
         self.world.configure("[hypervisor.qemu]\ndisable_block_device_use = true\n")
         pod = Pod(self)
-        image, volume = self.image(folder=self.template()), self.image("volume.img")
+        image, volume = self.image(directory=self.template()), self.image("volume.img")
         c = self.empty("grep -c virtiofs /proc/mounts; ls /sys/block; echo new >/volume/file; cat /volume/file")
         c.mount(volume, "/volume", "loop", type="ext4")
         self.assertEqual(pod.run(c, ("ext4", image, "loop")).split()[-1], "new")
@@ -131,7 +131,7 @@ class RootfsTest(DiskCase):
             harness.wait_for(lambda file=file: not run("losetup", "--associated", file), f"{file} is detached")
 
     def test_read_only(self):
-        image = self.image(folder=self.template())
+        image = self.image(directory=self.template())
         before = image.read_bytes()
         out = Pod(self).run(
             self.empty("grep ' / ' /proc/mounts; touch /x; mount -o remount,rw /; cat /sys/block/vda/ro"),
@@ -168,7 +168,7 @@ class RootfsTest(DiskCase):
     def test_what_is_no_file_system(self):
         pod = Pod(self)
         raw = self.raw_image("nothing that a kernel would know")
-        whole = self.image("whole.img", folder=self.template())
+        whole = self.image("whole.img", directory=self.template())
         cut = self.world.tmp / "cut.img"
         cut.write_bytes(whole.read_bytes()[: 5 * MIB])
         huge = self.image("huge.img", size=1 << 43, type=None)
@@ -183,7 +183,7 @@ class RootfsTest(DiskCase):
         self.assertEqual(pod.run(self.empty("echo fine"), ("ext4", whole, "loop")), "fine\n")
 
     def test_an_image_that_another_machine_has(self):
-        image = self.image(folder=self.template())
+        image = self.image(directory=self.template())
         other = self.container("/bin/sleep", "1000")
         other.mount(image, "/mnt", "loop", type="ext4")
         self.start(other)
@@ -191,7 +191,7 @@ class RootfsTest(DiskCase):
         self.assertRegex(str(failure), rf"rootfs\[0\]: {image} is in use by another virtual machine")
 
     def test_a_machine_that_dies(self):
-        image = self.image(folder=self.template())
+        image = self.image(directory=self.template())
         pod = Pod(self)
         container = pod.create(self.empty("sleep 1000"), ("ext4", image, "loop"))
         pod.call("Start", container)

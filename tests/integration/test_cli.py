@@ -53,25 +53,25 @@ class TextTest(Case):
         self.assert_run(c.run(), 0, f"{len(features['mountOptions'])}\n")
 
     def test_spec(self):
-        folder = self.world.tmp / "bundle"
-        folder.mkdir()
-        self.assert_run(self.world.runtime("spec", "--bundle", folder))
-        spec = json.loads((folder / "config.json").read_text())
+        directory = self.world.tmp / "bundle"
+        directory.mkdir()
+        self.assert_run(self.world.runtime("spec", "--bundle", directory))
+        spec = json.loads((directory / "config.json").read_text())
         self.assertEqual((spec["process"]["args"], spec["process"]["terminal"], spec["root"]["path"]), (["sh"], True, "rootfs"))
-        self.assert_run(self.world.runtime("spec", "--bundle", folder), 1, err="File config.json exists. Remove it first")
-        (folder / "config.json").unlink()
-        self.assert_run(self.world.runtime("spec", "--rootless", cwd=folder))
-        spec = json.loads((folder / "config.json").read_text())
+        self.assert_run(self.world.runtime("spec", "--bundle", directory), 1, err="File config.json exists. Remove it first")
+        (directory / "config.json").unlink()
+        self.assert_run(self.world.runtime("spec", "--rootless", cwd=directory))
+        spec = json.loads((directory / "config.json").read_text())
         self.assertIn("user", [namespace["type"] for namespace in spec["linux"]["namespaces"]])
 
     @harness.kata_only
     def test_spec_is_the_references(self):
         """Field for field, but for the hostname, the versions, and that the guest's cgroups are of version 2."""
         theirs, ours = self.world.tmp / "theirs", self.world.tmp / "ours"
-        for folder, argv in ((theirs, ["runc", "spec"]), (ours, self.world.argv("spec"))):
-            folder.mkdir()
-            subprocess.run(argv, cwd=folder, check=True)
-        specs = [json.loads((folder / "config.json").read_text()) for folder in (theirs, ours)]
+        for directory, argv in ((theirs, ["runc", "spec"]), (ours, self.world.argv("spec"))):
+            directory.mkdir()
+            subprocess.run(argv, cwd=directory, check=True)
+        specs = [json.loads((directory / "config.json").read_text()) for directory in (theirs, ours)]
         for spec in specs:
             spec.pop("ociVersion")
             spec.pop("hostname")

@@ -46,10 +46,10 @@ class ConfigTest(Case):
 
     def test_environment_and_keys_that_are_not_used(self):
         self.world.configure("[hypervisor.qemu]\nenable_iommu = true\nmsize_9p = 8192\n")
-        # Relative: the sandbox process, in another folder, must read the same file.
+        # Relative: the sandbox process, in another directory, must read the same file.
         self.world.environment["KATA_CONF_FILE"] = self.world.config.name
-        folder, self.world.config = self.world.config.parent, ""
-        result = self.assert_run(self.container("/bin/true").run(cwd=folder))
+        directory, self.world.config = self.world.config.parent, ""
+        result = self.assert_run(self.container("/bin/true").run(cwd=directory))
         self.assertEqual(len(re.findall("not used yet", result.err)), 1, result)
         self.assertIn("enable_iommu", result.err)
 

@@ -191,9 +191,9 @@ class ErrorTest(ContainerdCase):
         for command, words in self.CASES:
             self.assert_run(self.exec(name, *command), 1, err=words)
         self.assert_run(self.exec(name, "/etc"), 1, err='exec: "/etc": permission denied: unknown')
-        for folder, words in (("/no/such", "[nN]o such file or directory"), ("/etc/passwd", "[nN]ot a directory")):
-            result = self.exec(name, "true", flags=("--cwd", folder))
-            self.assert_run(result, 1, err=f'"{folder}".*{words}: unknown')
+        for directory, words in (("/no/such", "[nN]o such file or directory"), ("/etc/passwd", "[nN]ot a directory")):
+            result = self.exec(name, "true", flags=("--cwd", directory))
+            self.assert_run(result, 1, err=f'"{directory}".*{words}: unknown')
         self.assertEqual(self.status(name), "RUNNING")
         self.assert_run(self.ctr("task", "kill", "--exec-id", "none", name), 1, err="not found")
 
@@ -287,13 +287,13 @@ class FaultTest(ContainerdCase):
 
     def test_a_bundle_without_room(self):
         """The shim that was just started is ended again."""
-        folder = self.containerd.tmp / "state/io.containerd.runtime.v2.task/default"
-        folder.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", folder], check=True)
+        directory = self.containerd.tmp / "state/io.containerd.runtime.v2.task/default"
+        directory.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", directory], check=True)
         try:
             result = self.run_container("true")
         finally:
-            subprocess.run(["umount", "-l", folder], check=True)
+            subprocess.run(["umount", "-l", directory], check=True)
         self.assertNotEqual(result.status, 0)
         self.assertIn("No space left on device", result.err)
         self.assert_nothing_left()
@@ -307,10 +307,10 @@ class FaultTest(ContainerdCase):
         self.assert_nothing_left()
 
     def test_a_guest_kernel_that_is_missing(self):
-        folder = self.containerd.tmp / "config"
-        folder.mkdir()
-        (folder / "c.toml").write_text('[hypervisor.qemu]\nkernel = "/no/such/kernel"\n')
-        result = self.run_container("true", flags=("--runtime-config-path", folder / "c.toml"))
+        directory = self.containerd.tmp / "config"
+        directory.mkdir()
+        (directory / "c.toml").write_text('[hypervisor.qemu]\nkernel = "/no/such/kernel"\n')
+        result = self.run_container("true", flags=("--runtime-config-path", directory / "c.toml"))
         self.assertNotEqual(result.status, 0)
         self.assertRegex(result.err, "/no/such/kernel.*[Nn]o such file")
         self.assert_nothing_left()

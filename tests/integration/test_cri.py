@@ -133,8 +133,8 @@ class PodTest(CriCase):
         base = self.world.tmp / "pods/uid/volumes"
         secret = base / "kubernetes.io~secret/s"
         memory = base / "kubernetes.io~empty-dir/m"
-        for folder in (secret / "..1", memory):
-            folder.mkdir(parents=True)
+        for directory in (secret / "..1", memory):
+            directory.mkdir(parents=True)
         (secret / "..1/key").write_text("old")
         (secret / "..data").symlink_to("..1")
         (secret / "key").symlink_to("..data/key")

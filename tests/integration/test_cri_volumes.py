@@ -28,8 +28,8 @@ class VolumeCase(CriCase):
 class MemoryTest(VolumeCase):
     def setUp(self):
         super().setUp()
-        self.folder = self.world.tmp / "pods/uid"
-        self.volume = self.folder / "volumes/kubernetes.io~empty-dir/memory"
+        self.directory = self.world.tmp / "pods/uid"
+        self.volume = self.directory / "volumes/kubernetes.io~empty-dir/memory"
         self.volume.mkdir(parents=True)
         self.mount("-t", "tmpfs", "-o", "size=8m,mode=2777,gid=2000", "tmpfs", self.volume)
 
@@ -44,11 +44,11 @@ class MemoryTest(VolumeCase):
         self.assertEqual(os.listdir(self.volume), [], "it is the guest's memory")
 
     def test_a_part_of_it(self):
-        """A subPath: the kubelet makes the folder in the volume and binds it to another place."""
+        """A subPath: the kubelet makes the directory in the volume and binds it to another place."""
         part = self.volume / "a/part"
         part.mkdir(parents=True)
         part.chmod(0o2750)
-        place = self.folder / "volume-subpaths/memory/main/0"
+        place = self.directory / "volume-subpaths/memory/main/0"
         place.mkdir(parents=True)
         self.mount("--bind", part, place)
         pod = self.run_pod()
@@ -65,8 +65,8 @@ class MemoryTest(VolumeCase):
 class MountTest(VolumeCase):
     def setUp(self):
         super().setUp()
-        self.folder = self.world.tmp / "folder"
-        self.inner = self.folder / "inner"
+        self.directory = self.world.tmp / "directory"
+        self.inner = self.directory / "inner"
         self.inner.mkdir(parents=True)
 
     def test_read_only_is_the_mount_itself(self):
@@ -74,22 +74,22 @@ class MountTest(VolumeCase):
         self.mount("-t", "tmpfs", "tmpfs", self.inner)
         for handler in ("runc", "kata"):
             pod = self.run_pod(handler, handler=handler)
-            container = self.start_container(pod, change=self.with_mount("/folder", self.folder, readonly=True))
-            top = self.exec_sync(container, "echo x >/folder/file")
+            container = self.start_container(pod, change=self.with_mount("/directory", self.directory, readonly=True))
+            top = self.exec_sync(container, "echo x >/directory/file")
             self.assert_run(top, 1, err="Read-only file system")
-            self.assert_run(self.exec_sync(container, f"echo x >/folder/inner/{handler}"), 0)
+            self.assert_run(self.exec_sync(container, f"echo x >/directory/inner/{handler}"), 0)
             self.assertTrue((self.inner / handler).exists())
 
     def share(self):
-        self.mount("--bind", self.folder, self.folder)
-        subprocess.run(["mount", "--make-rshared", self.folder], check=True)
+        self.mount("--bind", self.directory, self.directory)
+        subprocess.run(["mount", "--make-rshared", self.directory], check=True)
 
     def in_each(self, propagation):
-        """A container of each runtime, and what it reads of the file in the folder's inner mount."""
+        """A container of each runtime, and what it reads of the file in the directory's inner mount."""
         for handler in ("runc", "kata"):
-            change = self.with_mount("/folder", self.folder, propagation=propagation)
+            change = self.with_mount("/directory", self.directory, propagation=propagation)
             container = self.start_container(self.run_pod(handler, handler=handler), change=change)
-            yield handler, lambda: self.exec_sync(container, "cat /folder/inner/new").out  # noqa: B023
+            yield handler, lambda: self.exec_sync(container, "cat /directory/inner/new").out  # noqa: B023
 
     def mount_inner(self):
         subprocess.run(["mount", "-t", "tmpfs", "tmpfs", self.inner], check=True)
@@ -123,7 +123,7 @@ class MountTest(VolumeCase):
     def test_mounts_that_are_to_appear_on_the_host_are_refused(self):
         self.share()
         pod = self.run_pod()
-        change = self.with_mount("/folder", self.folder, propagation=self.api.PROPAGATION_BIDIRECTIONAL)
+        change = self.with_mount("/directory", self.directory, propagation=self.api.PROPAGATION_BIDIRECTIONAL)
         with self.assertRaisesRegex(grpc.RpcError, "cannot appear on the host.*Bidirectional"):
             self.start_container(pod, change=change)
 

@@ -13,7 +13,7 @@ class FlagsTest(SharedCase):
         container.process["env"] = ["PATH=/bin:/usr/bin", "FROM_SPEC=spec"]
         container.process["cwd"] = "/home/user"
 
-    def test_environment_and_folder_are_those_of_the_spec(self):
+    def test_environment_and_directory_are_those_of_the_spec(self):
         self.assert_run(self.shared.exec_sh("echo $FROM_SPEC; pwd"), 0, "spec\n/home/user\n")
 
     def test_env(self):
@@ -41,8 +41,8 @@ class FlagsTest(SharedCase):
         self.assert_run(self.shared.world.runtime("exec", "-frob", container, "true"), 1, err="flag provided but not defined: -frob")
 
     def test_cwd_that_is_not_there(self):
-        result = self.shared.exec("/bin/pwd", flags=("--cwd", "/no/such/folder"))
-        message = r'(?i)exec failed: unable to start container process: chdir to cwd \(\\?"/no/such/folder\\?"\).*no such file'
+        result = self.shared.exec("/bin/pwd", flags=("--cwd", "/no/such/directory"))
+        message = r'(?i)exec failed: unable to start container process: chdir to cwd \(\\?"/no/such/directory\\?"\).*no such file'
         self.assert_run(result, 255, "", message)
 
     def test_env_without_a_value(self):

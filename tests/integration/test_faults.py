@@ -95,13 +95,13 @@ class CommandLineKilledTest(FaultCase):
             self.assertTrue((c.rootfs / "bin/busybox").exists())
 
     def stand_in(self, c):
-        for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        for directory in pathlib.Path("/proc").glob("[0-9]*"):
             try:
-                words = (folder / "cmdline").read_bytes().split(b"\0")
+                words = (directory / "cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
             if words[0].endswith(b"kata-standin") and c.id.encode() in words:
-                return int(folder.name)
+                return int(directory.name)
         return None
 
     def test_the_stand_in_is_killed_during_create(self):
@@ -302,19 +302,19 @@ class StartTest(FaultCase):
 
 class FullDiskTest(FaultCase):
     def small(self, name, size):
-        folder = self.world.tmp / name
-        folder.mkdir()
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "kata-test", folder], check=True)
-        self.addCleanup(subprocess.run, ["umount", folder], check=True)
+        directory = self.world.tmp / name
+        directory.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "kata-test", directory], check=True)
+        self.addCleanup(subprocess.run, ["umount", directory], check=True)
         self.addCleanup(self.world.close_containers)
-        return folder
+        return directory
 
     @harness.kata_only
     def test_no_room_for_the_state(self):
-        folder = self.small("root-on-tmpfs", "64k")
-        self.world.root = folder / "root"
+        directory = self.small("root-on-tmpfs", "64k")
+        self.world.root = directory / "root"
         self.world.root.mkdir()
-        filler = folder / "filler"
+        filler = directory / "filler"
         with open(filler, "wb", buffering=0) as file:
             try:
                 while True:
@@ -329,10 +329,10 @@ class FullDiskTest(FaultCase):
         self.assert_run(c.run(), 0)
 
     def test_no_room_for_the_container(self):
-        folder = self.small("bundle-on-tmpfs", "8m")
+        directory = self.small("bundle-on-tmpfs", "8m")
         c = self.sh("dd if=/dev/zero of=/big bs=64k count=1000; echo status $?; rm /big; echo x >/small && cat /small")
-        subprocess.run(["cp", "-a", c.rootfs, folder], check=True)
-        c.spec["root"]["path"] = str(folder / "rootfs")
+        subprocess.run(["cp", "-a", c.rootfs, directory], check=True)
+        c.spec["root"]["path"] = str(directory / "rootfs")
         self.assert_run(c.run(), 0, "status 1\nx\n", "No space left on device")
 
 

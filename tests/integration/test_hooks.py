@@ -21,43 +21,43 @@ class HooksTest(Case):
         return {"path": str(path), **more}
 
     def recorded(self, c):
-        """All six kinds; each writes what it is told into folder/KIND, and its name into folder/order."""
-        folder = self.world.tmp / "record"
-        folder.mkdir()
+        """All six kinds; each writes what it is told into directory/KIND, and its name into directory/order."""
+        directory = self.world.tmp / "record"
+        directory.mkdir()
         hooks = {}
         for kind in KINDS:
-            where = "/record" if kind == "startContainer" else folder
+            where = "/record" if kind == "startContainer" else directory
             hooks[kind] = [self.hook(kind, f"cat >{where}/{kind}; echo {kind} >>{where}/order")]
         inside = c.rootfs / "bin/hook"
         inside.write_bytes((self.world.tmp / "hook-startContainer").read_bytes())
         inside.chmod(0o755)
         hooks["startContainer"][0]["path"] = "/bin/hook"
-        c.mount(folder, "/record", "bind")
+        c.mount(directory, "/record", "bind")
         c.spec["hooks"] = hooks
         c.spec["annotations"] = {"org.example.key": "value"}
-        return folder
+        return directory
 
     @as_specified
     def test_order_and_state(self):
         c = self.sh("echo process >>/record/order; sleep 1000")
-        folder = self.recorded(c)
+        directory = self.recorded(c)
         self.assert_run(c.create())
-        self.assertEqual((folder / "order").read_text().split(), ["prestart", "createRuntime", "createContainer"])
+        self.assertEqual((directory / "order").read_text().split(), ["prestart", "createRuntime", "createContainer"])
         pid = c.state()["pid"]
         self.assert_run(c.start())
-        harness.wait_for(lambda: "process" in (folder / "order").read_text(), "the process runs")
-        order = (folder / "order").read_text().split()
+        harness.wait_for(lambda: "process" in (directory / "order").read_text(), "the process runs")
+        order = (directory / "order").read_text().split()
         self.assertEqual(order[3], "startContainer")
         self.assertEqual(sorted(order[4:]), ["poststart", "process"])
         self.assert_run(c.kill("KILL"))
         c.wait_for("stopped")
-        self.assertNotIn("poststop", (folder / "order").read_text())
+        self.assertNotIn("poststop", (directory / "order").read_text())
         self.assert_run(c.delete())
-        self.assertEqual((folder / "order").read_text().split()[6:], ["poststop"])
+        self.assertEqual((directory / "order").read_text().split()[6:], ["poststop"])
 
         statuses = {"poststart": {"running"}, "poststop": {"stopped"}, "startContainer": {"created"}}
         for kind in KINDS:
-            state = json.loads((folder / kind).read_text())
+            state = json.loads((directory / kind).read_text())
             self.assertEqual(state["id"], c.id, kind)
             if kind != "startContainer":  # that one runs in the guest, where the bundle is another
                 self.assertEqual(state["bundle"], str(c.bundle), kind)
@@ -71,9 +71,9 @@ class HooksTest(Case):
     @as_specified
     def test_run_calls_them_all(self):
         c = self.sh("echo process >>/record/order; cat /record/poststart >/dev/null 2>&1; exit 3")
-        folder = self.recorded(c)
+        directory = self.recorded(c)
         self.assert_run(c.run(), 3)
-        order = (folder / "order").read_text().split()
+        order = (directory / "order").read_text().split()
         self.assertEqual(sorted(order), sorted((*KINDS, "process")))
         self.assertEqual((order[:4], order[-1]), (list(KINDS[:4]), "poststop"))
 

@@ -24,7 +24,7 @@ def members(path, file="cgroup.procs"):
     ]
 
 
-def folders(path):
+def directories(path):
     return [str(procs.parent / path.lstrip("/")) for procs in HIERARCHIES if (procs.parent / path.lstrip("/")).exists()]
 
 
@@ -70,7 +70,7 @@ class ShimTest(ContainerdCase, StayMixin):
         self.assert_all_in(self.state(name), f"/default/kata_{name}")
         self.assert_run(self.ctr("task", "kill", "-s", "KILL", name))
         self.assert_run(self.ctr("task", "rm", "--force", name))
-        harness.wait_for(lambda: not folders(f"/default/kata_{name}"), "the cgroups are gone")
+        harness.wait_for(lambda: not directories(f"/default/kata_{name}"), "the cgroups are gone")
 
     def test_only_the_vcpus(self):
         config = self.world.tmp / "configuration.toml"
@@ -80,18 +80,18 @@ class ShimTest(ContainerdCase, StayMixin):
         self.assert_run(self.ctr("run", "-d", *flags, "example.test/busybox:latest", name, "sleep", "1000"))
         self.assert_split(self.state(name), f"/default/kata_{name}", f"/kata_overhead/{name}")
         self.ctr("task", "rm", "--force", name)
-        harness.wait_for(lambda: not folders(f"/default/kata_{name}") + folders("/kata_overhead"), "all are gone")
+        harness.wait_for(lambda: not directories(f"/default/kata_{name}") + directories("/kata_overhead"), "all are gone")
 
     def test_a_shim_that_is_killed(self):
         name = self.sleeping()
-        self.assertTrue(folders(f"/default/kata_{name}"))
+        self.assertTrue(directories(f"/default/kata_{name}"))
         os.kill(self.state(name)["sandbox"]["pid"], signal.SIGKILL)
         harness.wait_for(lambda: self.status(name) in ("STOPPED", "GONE"), "containerd has noticed")
-        harness.wait_for(lambda: not folders(f"/default/kata_{name}"), "the action delete has removed the cgroups")
+        harness.wait_for(lambda: not directories(f"/default/kata_{name}"), "the action delete has removed the cgroups")
 
     def test_a_start_that_fails(self):
         def there():
-            return [folder for procs in HIERARCHIES for folder in glob.glob(f"{procs.parent}/default/*")]
+            return [directory for procs in HIERARCHIES for directory in glob.glob(f"{procs.parent}/default/*")]
 
         before = there()
         self.assertNotEqual(self.run_container("/no/such/command").status, 0)
@@ -108,7 +108,7 @@ class PodTest(CriCase, StayMixin):
         state = json.loads(pathlib.Path("/run/kata", pod, "state.json").read_text())
         self.assert_all_in(state, f"{parent}/kata_{pod}")
         self.end_pod(pod)
-        harness.wait_for(lambda: not folders(parent), "also the parent, which the shim has made")
+        harness.wait_for(lambda: not directories(parent), "also the parent, which the shim has made")
 
 
 @harness.kata_only

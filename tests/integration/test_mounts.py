@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files and folders of the host in a container, and the file systems that are made for it."""
+"""Files and directories of the host in a container, and the file systems that are made for it."""
 import os
 import subprocess
 import time
@@ -28,7 +28,7 @@ class MountsTest(SharedCase):
         c.mount(cls.host / "deep", "/deep", "rbind", "nosuid", "nodev", "noexec")
         c.mount(cls.host / "a b\tc", "/sp ace", "bind")
         c.mount(cls.host / "one", "/etc/one", "bind", "rw")
-        c.mount(cls.host / "two", "/made/folders/two", "bind", "ro")
+        c.mount(cls.host / "two", "/made/directories/two", "bind", "ro")
         c.mount(cls.host / "rslave", "/rslave", "rbind", "rslave")
         c.mount("tmpfs", "/small", "size=1m", "mode=1770", "nosuid", "noexec", type="tmpfs")
         c.mount("tmpfs", "/rotmp", "ro", type="tmpfs")
@@ -36,7 +36,7 @@ class MountsTest(SharedCase):
     def inside(self, script):
         return self.shared.exec_sh(script)
 
-    def test_bind_of_a_folder(self):
+    def test_bind_of_a_directory(self):
         self.assert_run(self.inside("cat /rw/file; echo new >/rw/new; rm /rw/file"), 0, "rw\n")
         self.assertEqual(sorted(os.listdir(self.host / "rw")), ["new"])
         (self.host / "rw/later").write_text("later\n")
@@ -64,11 +64,11 @@ class MountsTest(SharedCase):
         write("quickly 9\n")
 
     def test_bind_of_files(self):
-        self.assert_run(self.inside("cat /etc/one /made/folders/two; echo more >>/etc/one"), 0, "one\ntwo\n")
+        self.assert_run(self.inside("cat /etc/one /made/directories/two; echo more >>/etc/one"), 0, "one\ntwo\n")
         self.assertEqual((self.host / "one").read_text(), "one\nmore\n")
-        self.assert_run(self.inside("echo x >/made/folders/two"), 1, err="Read-only file system")
+        self.assert_run(self.inside("echo x >/made/directories/two"), 1, err="Read-only file system")
 
-    def test_read_only_folder(self):
+    def test_read_only_directory(self):
         self.assert_run(self.inside("cat /ro/file"), 0, "ro\n")
         for script in ("echo x >/ro/file", "touch /ro/new", "rm /ro/file", "chmod 777 /ro/file"):
             result = self.inside(script)
@@ -78,8 +78,8 @@ class MountsTest(SharedCase):
     @harness.kata_only
     def test_read_only_is_enforced_by_the_host(self):
         """Root of the guest may remount what it likes (CVE-2020-28914)."""
-        result = self.inside("mount -o remount,bind,rw /ro && mount -o remount,bind,rw /made/folders/two; grep ' /ro ' /proc/self/mountinfo;"
-                         "echo x >/ro/new; echo x >/ro/file; rm /ro/file; echo x >/made/folders/two; true")  # fmt: skip
+        result = self.inside("mount -o remount,bind,rw /ro && mount -o remount,bind,rw /made/directories/two; grep ' /ro ' /proc/self/mountinfo;"
+                         "echo x >/ro/new; echo x >/ro/file; rm /ro/file; echo x >/made/directories/two; true")  # fmt: skip
         self.assertEqual(os.listdir(self.host / "ro"), ["file"], result)
         self.assertEqual((self.host / "ro/file").read_text(), "ro\n", result)
         self.assertEqual((self.host / "two").read_text(), "two\n", result)
@@ -174,8 +174,8 @@ class RootTest(Case):
         c.rootfs.rename(lower)
         (lower / "lower").write_text("lower\n")
         upper, work = self.world.tmp / "upper", self.world.tmp / "work"
-        for folder in (c.rootfs, upper, work):
-            folder.mkdir()
+        for directory in (c.rootfs, upper, work):
+            directory.mkdir()
         options = f"lowerdir={lower},upperdir={upper},workdir={work}"
         subprocess.run(["mount", "-t", "overlay", "kata-test", "-o", options, c.rootfs], check=True)
         try:
@@ -190,10 +190,10 @@ class RootTest(Case):
         """It has each open that the guest's cache knows of, of all volumes, and a host may allow it few."""
         volumes = [self.world.tmp / "one", self.world.tmp / "two"]
         for number in range(20):
-            folder = volumes[number % 2] / str(number)
-            folder.mkdir(parents=True)
+            directory = volumes[number % 2] / str(number)
+            directory.mkdir(parents=True)
             for name in range(100):
-                (folder / str(name)).touch()
+                (directory / str(name)).touch()
         look = "for i in 1 2 3; do ls -lR /one /two | grep -c ^-; done"
         c = self.sh(f"{look}; echo here >/one/new; grep -cE ' /(one|two) ' /proc/mounts")
         for volume in volumes:

@@ -41,7 +41,7 @@ class PodmanTest(Case):
     def run_podman(cls, *arguments, **options):
         argv = cls.argv(*arguments)
         stdin = options.pop("stdin", subprocess.DEVNULL)
-        # conmon leaves files (one is called oom) in the folder that Podman was called in.
+        # conmon leaves files (one is called oom) in the directory that Podman was called in.
         done = subprocess.run(argv, stdin=stdin, capture_output=True, timeout=harness.TIMEOUT * 2, cwd=cls.store.tmp, **options)
         return harness.Result(argv, done.returncode, done.stdout, done.stderr.decode(errors="replace"))
 
@@ -128,7 +128,7 @@ class PodmanTest(Case):
         self.assertEqual((volume / "copy").read_text(), "from the host\n")
         self.assert_run(self.podman("cp", "kata-copy:/made/file", outside / "file"))
         self.assertEqual((outside / "file").read_text(), "made\n")
-        # A folder of the host's and not of the container's is not there, to write to or to read from.
+        # A directory of the host's and not of the container's is not there, to write to or to read from.
         self.assertNotEqual(self.podman("cp", inside, f"kata-copy:{outside}/escaped").status, 0)
         self.assertFalse((outside / "escaped").exists())
         self.assertNotEqual(self.podman("cp", f"kata-copy:{inside}", outside / "leaked").status, 0)
@@ -177,7 +177,7 @@ class PodmanTest(Case):
         networks = ["--network-config-dir", str(self.store.tmp / "networks")]
         name, subnet = f"kata{os.getpid()}", "10.199.77.0/24"
         self.assert_run(self.podman(*networks, "network", "create", "--subnet", subnet, name))
-        # The plugin host-local keeps its folder.
+        # The plugin host-local keeps its directory.
         self.addCleanup(shutil.rmtree, f"/var/lib/cni/networks/{name}", ignore_errors=True)
         self.addCleanup(self.podman, *networks, "network", "rm", "--force", name)
         run = [*networks, "run", "--rm", "--network", name, "--cap-add", "NET_RAW", "--ip", "10.199.77.9", *LIMITS]

@@ -63,13 +63,13 @@ class SandboxTest(harness.Case):
         self.shim("delete")
         self.assert_nothing_left()
 
-    def test_another_folder_for_the_sockets(self):
-        folder = tempfile.mkdtemp(prefix=leaks.TAG, dir="/run")
-        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+    def test_another_directory_for_the_sockets(self):
+        directory = tempfile.mkdtemp(prefix=leaks.TAG, dir="/run")
+        self.addCleanup(shutil.rmtree, directory, ignore_errors=True)
         for moment in ("before there is a sandbox", "hung before there is one", "in order", "killed"):
             with self.subTest(moment):
-                client = self.start(folder)
-                self.assertEqual(len(os.listdir(folder)), 1)
+                client = self.start(directory)
+                self.assertEqual(len(os.listdir(directory)), 1)
                 pid = int((self.pod.bundle / "shim.pid").read_text())
                 if moment == "hung before there is one":
                     os.kill(pid, signal.SIGSTOP)
@@ -83,8 +83,8 @@ class SandboxTest(harness.Case):
                     os.kill(pid, signal.SIGKILL)
                 self.shim("delete")
                 self.assertFalse(harness.alive(pid))
-                self.assertEqual(os.listdir(folder), [])
-        os.rmdir(folder)
+                self.assertEqual(os.listdir(directory), [])
+        os.rmdir(directory)
         self.assert_nothing_left()
 
     def test_life_of_a_sandbox(self):

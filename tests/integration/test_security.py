@@ -104,7 +104,7 @@ class DevicesTest(Case):
 
 
 class HostileRootfsTest(Case):
-    """Links of an image that name folders of the host: nothing there may change or be read."""
+    """Links of an image that name directories of the host: nothing there may change or be read."""
 
     def setUp(self):
         super().setUp()
@@ -150,7 +150,7 @@ class HostileRootfsTest(Case):
         c.mount(mine, "/../../../../new", "bind")
         self.run_hostile(c)
 
-    def test_a_working_folder_that_is_a_descriptor(self):
+    def test_a_working_directory_that_is_a_descriptor(self):
         c = self.container("/bin/cat", "file", "../file", "../../../../../../../../.." + str(self.canary / "file"))
         for number in range(3, 12):
             c.process["cwd"] = f"/proc/self/fd/{number}"
@@ -194,10 +194,10 @@ class SandboxTest(SharedCase):
         self.assertNotEqual(os.readlink(f"/proc/{worker}/ns/mnt"), os.readlink("/proc/self/ns/mnt"))
 
     def test_files_are_for_root_alone(self):
-        folder = self.shared_world.root / self.shared.id
-        self.assertEqual(stat.S_IMODE(folder.stat().st_mode), 0o700)
+        directory = self.shared_world.root / self.shared.id
+        self.assertEqual(stat.S_IMODE(directory.stat().st_mode), 0o700)
         for name in ("task.sock", "standin.sock", "console.sock"):
-            self.assertEqual(stat.S_IMODE((folder / name).stat().st_mode) & 0o077, 0, name)
+            self.assertEqual(stat.S_IMODE((directory / name).stat().st_mode) & 0o077, 0, name)
 
     def test_no_mount_of_the_sandbox_is_seen_on_the_host(self):
         self.assertNotIn(str(self.shared_world.root), pathlib.Path("/proc/self/mountinfo").read_text())

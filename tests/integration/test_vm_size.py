@@ -206,11 +206,11 @@ class HugePagesTest(ContainerdCase):
     """A volume of huge pages, as the kubelet mounts it: without a size, which is the container's limit."""
 
     def volume(self):
-        folder = self.world.tmp / "volumes/kubernetes.io~empty-dir/huge"
-        folder.mkdir(parents=True)
-        subprocess.run(["mount", "-t", "hugetlbfs", "-o", "pagesize=2M", "hugetlbfs", folder], check=True)
-        self.addCleanup(subprocess.run, ["umount", folder], check=True)
-        return folder
+        directory = self.world.tmp / "volumes/kubernetes.io~empty-dir/huge"
+        directory.mkdir(parents=True)
+        subprocess.run(["mount", "-t", "hugetlbfs", "-o", "pagesize=2M", "hugetlbfs", directory], check=True)
+        self.addCleanup(subprocess.run, ["umount", directory], check=True)
+        return directory
 
     def run_pod_of_one(self, limits):
         bundle = self.container("/bin/sleep", "10000")

@@ -11,12 +11,12 @@ import harness
 REQUEST, RESPONSE = 1, 2
 
 
-def load_messages(folder, *names):
-    """The modules of src/protocol/NAME.proto, generated into a folder."""
+def load_messages(directory, *names):
+    """The modules of src/protocol/NAME.proto, generated into a directory."""
     source = str(harness.REPOSITORY / "src")
     files = [str(path.relative_to(source)) for path in (harness.REPOSITORY / "src/protocol").glob("*.proto")]
-    subprocess.run(["protoc", f"--proto_path={source}", f"--python_out={folder}", *files], check=True)
-    sys.path.insert(0, str(folder))
+    subprocess.run(["protoc", f"--proto_path={source}", f"--python_out={directory}", *files], check=True)
+    sys.path.insert(0, str(directory))
     return [importlib.import_module(f"protocol.{name}_pb2") for name in names]
 
 

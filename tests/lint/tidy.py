@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs clang-tidy on every source file that is not a test: tidy.py BUILD_FOLDER [FILE...]
+"""Runs clang-tidy on every source file that is not a test: tidy.py BUILD_DIRECTORY [FILE...]
 
 A file that was clean is not looked at again until something changes that the answer depends on: the file, a header that
 it includes (the build has written down which), the compiler's arguments, .clang-tidy, or clang-tidy itself. The clean
-ones are kept as hashes of all that, outside the build folder and without the clone's path, so that they serve other
+ones are kept as hashes of all that, outside the build directory and without the clone's path, so that they serve other
 clones too."""
 
 import concurrent.futures
@@ -39,7 +39,7 @@ def included_files(build):
     for block in log.split("\n\n"):
         head, *names = block.splitlines() or [""]
         if head.endswith("(VALID)"):
-            # One spelling for each: ../src/x.h and src/x.h of another build folder are the same file.
+            # One spelling for each: ../src/x.h and src/x.h of another build directory are the same file.
             files[head.split(": #deps")[0]] = [os.path.normpath(build / name.strip()) for name in names]
     return files
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Makes a small root file system from this machine's own busybox: busybox.sh FOLDER
+# Makes a small root file system from this machine's own busybox: busybox.sh DIRECTORY
 # Debian's dynamic busybox, since the static one runs its applets without execve(2), and so never as other programs.
 set -euo pipefail
 root=$1

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Makes a minimal Debian root file system with debootstrap: debootstrap.sh FOLDER [MIRROR]
+# Makes a minimal Debian root file system with debootstrap: debootstrap.sh DIRECTORY [MIRROR]
 # The mirror and the suite are this machine's own, unless MIRROR says otherwise.
 set -euo pipefail
 root=$1

@@ -99,9 +99,9 @@ Result<> PivotHere() {
 }
 
 Result<> AttachAt(int base, const char* name, const UniqueFd& mount) {
-  if (mkdirat(base, name, 0755) != 0) return FailErrno("cannot make the folder {}", name);
-  const UniqueFd folder = TRY(OpenBeneath(base, name, O_PATH | O_DIRECTORY));
-  return Context(AttachMount(mount.get(), folder.get()), "the guest's /{}", name);
+  if (mkdirat(base, name, 0755) != 0) return FailErrno("cannot make the directory {}", name);
+  const UniqueFd directory = TRY(OpenBeneath(base, name, O_PATH | O_DIRECTORY));
+  return Context(AttachMount(mount.get(), directory.get()), "the guest's /{}", name);
 }
 
 }  // namespace
@@ -138,7 +138,7 @@ Result<> EnterBase() {
   TRY(AttachAt(base.get(), "proc", proc));
   TRY(AttachAt(base.get(), "sys", sys));
   TRY(AttachAt(base.get(), "dev", dev));
-  if (mkdirat(base.get(), kContainerRoot + 1, 0755) != 0) return FailErrno("cannot make a folder in the base");
+  if (mkdirat(base.get(), kContainerRoot + 1, 0755) != 0) return FailErrno("cannot make a directory in the base");
   return {};
 }
 

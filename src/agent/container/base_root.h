@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The place from which a container's root is put together: a mount namespace with nothing of the guest in it but /proc,
-// /sys and /dev, and an empty folder for the container's root.
+// /sys and /dev, and an empty directory for the container's root.
 //
 // It exists for three reasons. A guest's root is an initramfs, which pivot_root(2) cannot leave. Beneath a container's
 // root nothing of the guest may be left that an unmount could bring to light. And a user namespace may mount a proc or

@@ -51,7 +51,7 @@ Result<> PlaceStdio(const Plan& plan, int root) {
   return {};
 }
 
-// chdir(2), then the proof that the folder is one of this root: a descriptor left open could have led out of it
+// chdir(2), then the proof that the directory is one of this root: a descriptor left open could have led out of it
 // (CVE-2024-21626). The system call and not getcwd(3), which would search for a name.
 Result<> EnterWorkingDirectory(const std::string& path) {
   if (chdir(path.c_str()) != 0) {
@@ -102,7 +102,7 @@ Result<> DropPrivileges(const Plan& plan, bool* entered) {
   }
   // Without no_new_privs a filter needs CAP_SYS_ADMIN, so it cannot wait until the end.
   if (!process.nonewprivileges() && plan.fd(kSeccomp) >= 0) TRY(LoadSeccomp(plan.fd(kSeccomp)));
-  // Root may enter folders that the user may not, and the other way round on some network filesystems.
+  // Root may enter directories that the user may not, and the other way round on some network filesystems.
   *entered = chdir(process.cwd().c_str()) == 0;
   TRY(LimitBoundingSet(plan.capabilities));
   if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) return FailErrno("cannot keep the capabilities");

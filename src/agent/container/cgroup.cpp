@@ -18,7 +18,7 @@ namespace kata::agent {
 
 namespace {
 
-Result<UniqueFd> OpenFolder(int dirfd, const std::string& name) {
+Result<UniqueFd> OpenDirectory(int dirfd, const std::string& name) {
   UniqueFd fd(openat(dirfd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!fd) return FailErrno("cannot open the cgroup {}", name);
   return fd;
@@ -63,7 +63,7 @@ void EnableControllers(int dirfd) {
   for (const std::string_view name : Words(missing)) (void)WriteAt(dirfd, "cgroup.subtree_control", name);
 }
 
-std::string FirstFolder(int dirfd) {
+std::string FirstDirectory(int dirfd) {
   const int copy = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (copy < 0) return {};
   const std::unique_ptr<DIR, int (*)(DIR*)> dir(fdopendir(copy), closedir);
@@ -77,12 +77,12 @@ std::string FirstFolder(int dirfd) {
 // Container's own cgroups may be nested without limit, so this holds two descriptors at most and never recurses.
 Result<> RemoveBelow(int dirfd) {
   while (true) {
-    UniqueFd parent = TRY(OpenFolder(dirfd, "."));
-    std::string name = FirstFolder(parent.get());
+    UniqueFd parent = TRY(OpenDirectory(dirfd, "."));
+    std::string name = FirstDirectory(parent.get());
     if (name.empty()) return {};
     while (true) {
-      UniqueFd child = TRY(OpenFolder(parent.get(), name));
-      std::string below = FirstFolder(child.get());
+      UniqueFd child = TRY(OpenDirectory(parent.get(), name));
+      std::string below = FirstDirectory(child.get());
       if (below.empty()) break;
       parent = std::move(child);
       name = std::move(below);
@@ -133,10 +133,10 @@ Result<Cgroup> Cgroup::Create(const std::string& mount, const std::string& path)
       cgroup.made_ = 0;
     } else {
       auto failed = FailErrno("linux.cgroupsPath: cannot make the cgroup {}", path);
-      (void)cgroup.RemoveFolders();
+      (void)cgroup.RemoveDirectories();
       return failed;
     }
-    at = TRY(Context(OpenFolder(at.get(), name), "linux.cgroupsPath: {}", path));
+    at = TRY(Context(OpenDirectory(at.get(), name), "linux.cgroupsPath: {}", path));
   }
   cgroup.fd_ = std::move(at);
   if (cgroup.made_ == 0 && !TRY(cgroup.Pids()).empty()) {
@@ -186,7 +186,7 @@ Result<> Cgroup::SignalAll(int signal) const {
 
 Result<bool> Cgroup::Frozen() const { return TRY(Read("cgroup.freeze")).starts_with('1'); }
 
-Result<> Cgroup::RemoveFolders() const {
+Result<> Cgroup::RemoveDirectories() const {
   if (fd_) TRY(RemoveBelow(fd()));
   const UniqueFd mount = TRY(Open(mount_, O_RDONLY | O_DIRECTORY));
   std::string path = path_;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A cgroup v2 folder: made, looked into, frozen, killed and removed. Everything goes through a descriptor of the
-// folder.
+// A cgroup v2 directory: made, looked into, frozen, killed and removed. Everything goes through a descriptor of the
+// directory.
 #pragma once
 
 #include <sys/types.h>
@@ -31,8 +31,8 @@ std::optional<uint64_t> KeyOf(std::string_view text, std::string_view key);
 
 class Cgroup {
  public:
-  // Makes the folder, and those above it, below the cgroup2 mount, with every controller there is enabled on the way.
-  // kAlreadyExists: it has processes in it.
+  // Makes the directory, and those above it, below the cgroup2 mount, with every controller there is enabled on the
+  // way. kAlreadyExists: it has processes in it.
   static Result<Cgroup> Create(const std::string& mount, const std::string& path);
 
   int fd() const { return fd_.get(); }
@@ -50,11 +50,11 @@ class Cgroup {
   Result<bool> Frozen() const;
   // Returns when the kernel says so in cgroup.events. kDeadlineExceeded after limit.
   asio::awaitable<Result<>> Freeze(asio::any_io_executor executor, bool frozen, std::chrono::seconds limit) const;
-  // Kills all processes, waits until they are gone, and removes the folder, those below, and those made above it.
+  // Kills all processes, waits until they are gone, and removes the directory, those below, and those made above it.
   asio::awaitable<Result<>> Remove(asio::any_io_executor executor, std::chrono::seconds limit) const;
 
  private:
-  Result<> RemoveFolders() const;
+  Result<> RemoveDirectories() const;
 
   UniqueFd fd_;
   std::string mount_;

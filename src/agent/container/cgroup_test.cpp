@@ -70,8 +70,8 @@ TEST_F(CgroupTest, ANameThatIsAFileOfTheCgroupIsRefused) {
   const auto cgroup = Cgroup::Create(cgroup_mount_, "cgroup.procs");
   ASSERT_FALSE(cgroup);
   EXPECT_THAT(cgroup.error().message(), HasSubstr("linux.cgroupsPath"));
-  EXPECT_FALSE(Cgroup::Create(folder_, "x"));
-  EXPECT_FALSE(fs::exists(folder_ + "/x"));
+  EXPECT_FALSE(Cgroup::Create(directory_, "x"));
+  EXPECT_FALSE(fs::exists(directory_ + "/x"));
 }
 
 TEST_F(CgroupTest, DeviceFiltersAreLoadedAndReplaced) {

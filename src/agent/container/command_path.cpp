@@ -57,9 +57,9 @@ Result<std::string> FindCommand(const std::string& name, const std::vector<std::
   std::string_view rest = path;
   while (!rest.empty() && !name.empty()) {
     const size_t colon = std::min(rest.find(':'), rest.size());
-    std::string_view folder = rest.substr(0, colon);
+    std::string_view directory = rest.substr(0, colon);
     rest.remove_prefix(std::min(colon + 1, rest.size()));
-    std::string candidate = fmt::format("{}/{}", folder.empty() ? "." : folder, name);
+    std::string candidate = fmt::format("{}/{}", directory.empty() ? "." : directory, name);
     if (CanRun(candidate) == 0) return candidate;
   }
   return Fail(Code::kNotFound, "exec: \"{}\": executable file not found in $PATH", name);

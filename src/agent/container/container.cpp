@@ -43,14 +43,14 @@ constexpr Pinned kPinned[] = {{kPidNamespace, "pid", false},      {kMountNamespa
 // Opened once, while the init is still our own code: a later look by pid could find another process, or one that has
 // moved to where it wants us.
 Result<> PinNamespaces(const StartedProcess& init, bool user, std::array<UniqueFd, kRoles>* pins) {
-  const UniqueFd folder = TRY(Open(fmt::format("/proc/{}/ns", init.pid), O_PATH | O_DIRECTORY));
+  const UniqueFd directory = TRY(Open(fmt::format("/proc/{}/ns", init.pid), O_PATH | O_DIRECTORY));
   for (const Pinned& pinned : kPinned) {
-    UniqueFd fd(openat(folder.get(), pinned.name, O_RDONLY | O_CLOEXEC));
+    UniqueFd fd(openat(directory.get(), pinned.name, O_RDONLY | O_CLOEXEC));
     if (!fd && !pinned.optional) return FailErrno("cannot open the container's namespace {}", pinned.name);
     (*pins)[pinned.role] = std::move(fd);
   }
   if (user) {
-    UniqueFd fd(openat(folder.get(), "user", O_RDONLY | O_CLOEXEC));
+    UniqueFd fd(openat(directory.get(), "user", O_RDONLY | O_CLOEXEC));
     if (!fd) return FailErrno("cannot open the container's user namespace");
     (*pins)[kUserNamespace] = std::move(fd);
   }

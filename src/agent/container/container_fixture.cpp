@@ -81,9 +81,9 @@ void DropMount(grpc::Spec* spec, const std::string& destination) {
 void ContainerTest::SetUp() {
   ASSERT_EQ(geteuid(), 0U) << "these tests make containers and need root";
   std::string pattern = "/tmp/kata-container-XXXXXX";
-  folder_ = mkdtemp(pattern.data());
-  fs::permissions(folder_, fs::perms(0755));
-  root_ = folder_ + "/rootfs";
+  directory_ = mkdtemp(pattern.data());
+  fs::permissions(directory_, fs::perms(0755));
+  root_ = directory_ + "/rootfs";
   MakeRoot(root_);
   struct statfs info {};
   ASSERT_EQ(statfs("/sys/fs/cgroup", &info), 0);
@@ -95,7 +95,7 @@ void ContainerTest::TearDown() {
   reaper_.reset();
   context_.restart();
   context_.poll();
-  const auto removed = RemoveTree(folder_);
+  const auto removed = RemoveTree(directory_);
   EXPECT_TRUE(removed) << removed.error().message();
 }
 

@@ -56,8 +56,8 @@ class ContainerTest : public testing::Test {
   }
   asio::any_io_executor executor() { return context_.get_executor(); }
 
-  std::string folder_;  // for this test alone, removed at its end
-  std::string root_;    // folder_ + "/rootfs"
+  std::string directory_;  // for this test alone, removed at its end
+  std::string root_;       // folder_ + "/rootfs"
   std::string cgroup_mount_;
 
  private:

@@ -193,7 +193,7 @@ TEST_F(ContainerTest, SeccompHoldsForInitAndExec) {
 }
 
 TEST_F(ContainerTest, AnInitIsNotDumpableWhileItIsOurs) {
-  // A process that is not dumpable has a /proc folder of root's, not of its own user's (CVE-2019-5736).
+  // A process that is not dumpable has a /proc directory of root's, not of its own user's (CVE-2019-5736).
   auto created = Await(Container::Create(executor(), Options(UserSpec("sleep 1000")), ProcessIo()));
   ASSERT_TRUE(created) << created.error().message();
   const std::string status = "/proc/" + std::to_string((*created)->init().pid) + "/status";
@@ -243,8 +243,8 @@ TEST_F(ContainerTest, AUserNamespaceHasTerminalsAndExecs) {
 }
 
 TEST_F(ContainerTest, AUserNamespaceCannotUncoverTheGuest) {
-  std::ofstream(folder_ + "/marker") << "the guest's";
-  grpc::Spec spec = UserSpec("umount -l / 2>&1; umount -l /proc 2>&1; cat " + folder_ + "/marker 2>&1; ls /");
+  std::ofstream(directory_ + "/marker") << "the guest's";
+  grpc::Spec spec = UserSpec("umount -l / 2>&1; umount -l /proc 2>&1; cat " + directory_ + "/marker 2>&1; ls /");
   for (auto* set : {spec.mutable_process()->mutable_capabilities()->mutable_bounding(),
                     spec.mutable_process()->mutable_capabilities()->mutable_effective(),
                     spec.mutable_process()->mutable_capabilities()->mutable_permitted()}) {

@@ -52,8 +52,8 @@ TEST_F(ContainerTest, WithoutACgroupNamespaceItsOwnCgroupIsShown) {
 }
 
 TEST_F(ContainerTest, TheRootCannotBeUnmountedToShowTheGuest) {
-  std::ofstream(folder_ + "/marker") << "the guest's";
-  grpc::Spec spec = Spec("umount -l / 2>/dev/null; cat " + folder_ + "/marker 2>&1; echo went on");
+  std::ofstream(directory_ + "/marker") << "the guest's";
+  grpc::Spec spec = Spec("umount -l / 2>/dev/null; cat " + directory_ + "/marker 2>&1; echo went on");
   for (auto* set : {spec.mutable_process()->mutable_capabilities()->mutable_bounding(),
                     spec.mutable_process()->mutable_capabilities()->mutable_effective(),
                     spec.mutable_process()->mutable_capabilities()->mutable_permitted()}) {
@@ -66,13 +66,13 @@ TEST_F(ContainerTest, TheRootCannotBeUnmountedToShowTheGuest) {
 }
 
 TEST_F(ContainerTest, MountOptionsReachTheKernel) {
-  fs::create_directories(folder_ + "/volume/inner");
-  std::ofstream(folder_ + "/volume/file") << "content";
+  fs::create_directories(directory_ + "/volume/inner");
+  std::ofstream(directory_ + "/volume/file") << "content";
   grpc::Spec spec =
       Spec("cat /vol/file; grep -E ' /(vol|t|vol2) ' /proc/self/mountinfo; touch /vol/x 2>&1; stat -c %a /t");
-  AddMount(&spec, "/vol", "bind", folder_ + "/volume",
+  AddMount(&spec, "/vol", "bind", directory_ + "/volume",
            {"rbind", "ro", "nosuid", "nodev", "noexec", "noatime", "rprivate"});
-  AddMount(&spec, "/vol2", "none", folder_ + "/volume", {"bind", "rw", "rshared"});
+  AddMount(&spec, "/vol2", "none", directory_ + "/volume", {"bind", "rw", "rshared"});
   AddMount(&spec, "/t", "tmpfs", "tmpfs", {"mode=1750", "size=1m", "nosymfollow"});
   const Outcome outcome = Run(spec);
   ASSERT_FALSE(outcome.error) << outcome.error->message();
@@ -86,9 +86,9 @@ TEST_F(ContainerTest, MountOptionsReachTheKernel) {
 }
 
 TEST_F(ContainerTest, AFileIsBoundOnAFileThatIsMade) {
-  std::ofstream(folder_ + "/hosts") << "127.0.0.1 box";
+  std::ofstream(directory_ + "/hosts") << "127.0.0.1 box";
   grpc::Spec spec = Spec("cat /etc/sub/hosts; exit $(grep -c ' /etc/sub/hosts ro' /proc/self/mountinfo)");
-  AddMount(&spec, "/etc/sub/hosts", "bind", folder_ + "/hosts", {"bind", "ro"});
+  AddMount(&spec, "/etc/sub/hosts", "bind", directory_ + "/hosts", {"bind", "ro"});
   const Outcome outcome = Run(spec);
   ASSERT_FALSE(outcome.error) << outcome.error->message();
   EXPECT_EQ(outcome.out, "127.0.0.1 box");
@@ -96,13 +96,13 @@ TEST_F(ContainerTest, AFileIsBoundOnAFileThatIsMade) {
 }
 
 TEST_F(ContainerTest, RecursiveReadOnlyReachesInnerMounts) {
-  fs::create_directories(folder_ + "/volume/inner");
-  ASSERT_EQ(mount("inner", (folder_ + "/volume/inner").c_str(), "tmpfs", 0, nullptr), 0);
+  fs::create_directories(directory_ + "/volume/inner");
+  ASSERT_EQ(mount("inner", (directory_ + "/volume/inner").c_str(), "tmpfs", 0, nullptr), 0);
   grpc::Spec spec = Spec("touch /a/inner/x && echo written; touch /b/inner/x 2>&1");
-  AddMount(&spec, "/a", "bind", folder_ + "/volume", {"rbind", "ro"});
-  AddMount(&spec, "/b", "bind", folder_ + "/volume", {"rbind", "rro"});
+  AddMount(&spec, "/a", "bind", directory_ + "/volume", {"rbind", "ro"});
+  AddMount(&spec, "/b", "bind", directory_ + "/volume", {"rbind", "rro"});
   const Outcome outcome = Run(spec);
-  ASSERT_EQ(umount2((folder_ + "/volume/inner").c_str(), MNT_DETACH), 0);
+  ASSERT_EQ(umount2((directory_ + "/volume/inner").c_str(), MNT_DETACH), 0);
   ASSERT_FALSE(outcome.error) << outcome.error->message();
   EXPECT_THAT(outcome.out, HasSubstr("written\n"));
   EXPECT_THAT(outcome.out, HasSubstr("/b/inner/x: Read-only file system"));
@@ -123,7 +123,7 @@ TEST_F(ContainerTest, TmpfsCopiesUp) {
   EXPECT_FALSE(fs::exists(root_ + "/data/new"));
 }
 
-TEST_F(ContainerTest, ATmpfsHasTheModeOfTheImagesFolderOrItsOwn) {
+TEST_F(ContainerTest, ATmpfsHasTheModeOfTheImagesDirectoryOrItsOwn) {
   ASSERT_EQ(chmod((root_ + "/data").c_str(), 0750), 0);
   grpc::Spec spec = Spec("stat -c %a /data /new/deep /asked");
   AddMount(&spec, "/data", "tmpfs", "tmpfs", {});
@@ -142,7 +142,7 @@ TEST_F(ContainerTest, ABadMountNamesItselfAndWhy) {
   EXPECT_THAT(outcome.error->message(), HasSubstr("mounts[7]"));
   EXPECT_THAT(outcome.error->message(), HasSubstr("size"));
   spec = Spec("true");
-  AddMount(&spec, "/x", "bind", folder_ + "/missing", {"bind"});
+  AddMount(&spec, "/x", "bind", directory_ + "/missing", {"bind"});
   outcome = Run(spec);
   ASSERT_TRUE(outcome.error);
   EXPECT_THAT(outcome.error->message(), HasSubstr("No such file"));
@@ -275,38 +275,38 @@ TEST_F(ContainerTest, ALinkAtProcSysOrDevIsRefused) {
     }
     const Outcome outcome = Run(spec);
     ASSERT_TRUE(outcome.error) << name;
-    EXPECT_THAT(outcome.error->message(), HasSubstr("ordinary folder")) << name;
+    EXPECT_THAT(outcome.error->message(), HasSubstr("ordinary directory")) << name;
     fs::remove(root_ + "/" + name);
     fs::create_directory(root_ + "/" + name);
   }
 }
 
 TEST_F(ContainerTest, LinksInMountPointsStayInsideTheRoot) {
-  fs::create_directories(folder_ + "/outside");
-  fs::create_symlink(folder_ + "/outside", root_ + "/link");
-  fs::create_symlink("../../../../../.." + folder_ + "/outside", root_ + "/dots");
-  grpc::Spec spec = Spec("grep -c ' " + folder_ + "/outside' /proc/self/mountinfo");
+  fs::create_directories(directory_ + "/outside");
+  fs::create_symlink(directory_ + "/outside", root_ + "/link");
+  fs::create_symlink("../../../../../.." + directory_ + "/outside", root_ + "/dots");
+  grpc::Spec spec = Spec("grep -c ' " + directory_ + "/outside' /proc/self/mountinfo");
   AddMount(&spec, "/link", "tmpfs", "tmpfs", {});
   AddMount(&spec, "/dots", "tmpfs", "tmpfs", {});
   const Outcome outcome = Run(spec);
   // Made inside the root, under the name that the links tell, or refused; never outside.
   EXPECT_TRUE(outcome.error || outcome.out == "2\n") << outcome.out;
-  EXPECT_TRUE(fs::is_empty(folder_ + "/outside"));
+  EXPECT_TRUE(fs::is_empty(directory_ + "/outside"));
 }
 
 TEST_F(ContainerTest, MountsInsideProcAreRefused) {
-  fs::create_directories(folder_ + "/volume");
+  fs::create_directories(directory_ + "/volume");
   fs::create_symlink("/proc", root_ + "/innocent");
   for (const char* target : {"/proc/sys", "/proc/self/attr", "/innocent/sys", "/proc"}) {
     grpc::Spec spec = Spec("true");
-    AddMount(&spec, target, "bind", folder_ + "/volume", {"bind"});
+    AddMount(&spec, target, "bind", directory_ + "/volume", {"bind"});
     const Outcome outcome = Run(spec);
     ASSERT_TRUE(outcome.error) << target;
     EXPECT_THAT(outcome.error->message(), HasSubstr("/proc")) << target;
   }
-  std::ofstream(folder_ + "/cpuinfo") << "fake";
+  std::ofstream(directory_ + "/cpuinfo") << "fake";
   grpc::Spec spec = Spec("cat /proc/cpuinfo");
-  AddMount(&spec, "/proc/cpuinfo", "bind", folder_ + "/cpuinfo", {"bind"});
+  AddMount(&spec, "/proc/cpuinfo", "bind", directory_ + "/cpuinfo", {"bind"});
   EXPECT_EQ(Run(spec).out, "fake");
 }
 
@@ -314,9 +314,9 @@ TEST_F(ContainerTest, AFifoOrADeviceInPlaceOfAFileBlocksNothing) {
   ASSERT_EQ(mkfifo((root_ + "/etc/passwd").c_str(), 0666), 0);
   ASSERT_EQ(mkfifo((root_ + "/etc/hosts").c_str(), 0666), 0);
   ASSERT_EQ(mkfifo((root_ + "/data/masked").c_str(), 0666), 0);
-  std::ofstream(folder_ + "/hosts") << "hosts";
+  std::ofstream(directory_ + "/hosts") << "hosts";
   grpc::Spec spec = Spec("cat /etc/hosts /data/masked; echo $HOME");
-  AddMount(&spec, "/etc/hosts", "bind", folder_ + "/hosts", {"bind"});
+  AddMount(&spec, "/etc/hosts", "bind", directory_ + "/hosts", {"bind"});
   spec.mutable_linux()->add_maskedpaths("/data/masked");
   const Outcome outcome = Run(spec);
   ASSERT_FALSE(outcome.error) << outcome.error->message();
@@ -369,10 +369,10 @@ TEST_F(ContainerTest, AFakeDevptsGetsNoTerminal) {
 }
 
 TEST_F(ContainerTest, ARacingRenameNeverLeadsOutside) {
-  // A swapper exchanges the mount point for a link to a folder outside, as fast as it can (CVE-2021-30465).
-  fs::create_directories(folder_ + "/outside");
+  // A swapper exchanges the mount point for a link to a directory outside, as fast as it can (CVE-2021-30465).
+  fs::create_directories(directory_ + "/outside");
   fs::create_directories(root_ + "/target");
-  fs::create_symlink(folder_ + "/outside", root_ + "/swap");
+  fs::create_symlink(directory_ + "/outside", root_ + "/swap");
   const pid_t swapper = fork();
   if (swapper == 0) {
     const std::string a = root_ + "/target";
@@ -384,16 +384,16 @@ TEST_F(ContainerTest, ARacingRenameNeverLeadsOutside) {
     grpc::Spec spec = Spec("true");
     AddMount(&spec, "/target/sub", "tmpfs", "tmpfs", {});
     if (!Run(spec).error) ++ran;
-    EXPECT_TRUE(fs::is_empty(folder_ + "/outside"));
+    EXPECT_TRUE(fs::is_empty(directory_ + "/outside"));
   }
   kill(swapper, SIGKILL);
   EXPECT_TRUE(Await(Reaper::Get().Wait(swapper)));
 }
 
 TEST_F(ContainerTest, ARootThatIsALinkIsRefused) {
-  fs::create_symlink(root_, folder_ + "/link");
+  fs::create_symlink(root_, directory_ + "/link");
   grpc::Spec spec = Spec("true");
-  spec.mutable_root()->set_path(folder_ + "/link");
+  spec.mutable_root()->set_path(directory_ + "/link");
   const Outcome outcome = Run(spec);
   ASSERT_TRUE(outcome.error);
   EXPECT_THAT(outcome.error->message(), HasSubstr("root.path"));

@@ -45,7 +45,7 @@ Result<> CopyEntry(int source, int target, const std::string& name, uint64_t* li
   } else if (S_ISLNK(info.st_mode)) {
     TRY(CopyLink(source, target, name));
   } else if (S_ISDIR(info.st_mode)) {
-    if (mkdirat(target, name.c_str(), 0700) != 0) return FailErrno("cannot make the folder {}", name);
+    if (mkdirat(target, name.c_str(), 0700) != 0) return FailErrno("cannot make the directory {}", name);
     const UniqueFd from = TRY(OpenBeneath(source, name, O_RDONLY | O_DIRECTORY));
     const UniqueFd to = TRY(OpenBeneath(target, name, O_RDONLY | O_DIRECTORY));
     TRY(CopyTree(from.get(), to.get(), limit));

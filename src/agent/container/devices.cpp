@@ -90,15 +90,15 @@ Result<> BindFromGuest(const std::string& path, const Device& device, int target
 Result<> MakeDevice(const std::string& path, const Device& device, int root) {
   const size_t cut = path.rfind('/');
   const std::string name = path.substr(cut + 1);
-  const UniqueFd folder = TRY(MakeDirsInRoot(root, cut == 0 ? "/" : path.substr(0, cut), 0755));
-  if (IsOnFilesystem(folder.get(), PROC_SUPER_MAGIC)) return Fail(Code::kInvalidArgument, "it is inside /proc");
-  const bool made = mknodat(folder.get(), name.c_str(), device.type | 0600U, device.number()) == 0;
+  const UniqueFd directory = TRY(MakeDirsInRoot(root, cut == 0 ? "/" : path.substr(0, cut), 0755));
+  if (IsOnFilesystem(directory.get(), PROC_SUPER_MAGIC)) return Fail(Code::kInvalidArgument, "it is inside /proc");
+  const bool made = mknodat(directory.get(), name.c_str(), device.type | 0600U, device.number()) == 0;
   if (!made && errno != EEXIST && errno != EPERM && errno != EROFS) return FailErrno("mknod");
   // O_NOFOLLOW: what the image has in its place may be a link to anything.
-  UniqueFd node(openat(folder.get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  UniqueFd node(openat(directory.get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
   if (!made && (!node || !IsDevice(node.get(), device))) {
     if (device.type == S_IFIFO) return Fail(Code::kAlreadyExists, "something else is in its place");
-    if (!node) node = TRY(MakeFileInRoot(folder.get(), name, 0600));
+    if (!node) node = TRY(MakeFileInRoot(directory.get(), name, 0600));
     struct stat info {};
     if (fstat(node.get(), &info) != 0 || S_ISLNK(info.st_mode) || S_ISDIR(info.st_mode)) {
       return Fail(Code::kAlreadyExists, "something else is in its place");
@@ -130,7 +130,8 @@ Result<> MakeDevices(const grpc::Spec& spec, int root) {
   if (BindsDev(spec)) return {};
   // An image whose /dev is a link would send the devices where it wants them.
   if (mkdirat(root, "dev", 0755) != 0 && errno != EEXIST) return FailErrno("cannot make /dev in the root");
-  const UniqueFd dev = TRY(Context(OpenBeneath(root, "dev", O_PATH | O_DIRECTORY), "/dev must be an ordinary folder"));
+  const UniqueFd dev =
+      TRY(Context(OpenBeneath(root, "dev", O_PATH | O_DIRECTORY), "/dev must be an ordinary directory"));
   for (const auto& [path, device] : TRY(AllDevices(spec))) {
     TRY(Context(MakeDevice(path, device, root), "{}cannot make the device {}", device.field, path));
   }

@@ -7,7 +7,7 @@
 
 namespace kata::agent {
 
-// Makes them inside root, in the base. Nothing is made when the spec binds a folder at /dev: that one is complete.
+// Makes them inside root, in the base. Nothing is made when the spec binds a directory at /dev: that one is complete.
 // Where a device cannot be made (a user namespace, a filesystem that refuses), the guest's own is bound.
 Result<> MakeDevices(const grpc::Spec& spec, int root);
 

@@ -7,7 +7,7 @@
 
 namespace kata::agent {
 
-// Covers files with the guest's /dev/null and folders with an empty read-only tmpfs. Paths that do not exist are
+// Covers files with the guest's /dev/null and directories with an empty read-only tmpfs. Paths that do not exist are
 // skipped. In the base, which has that /dev/null: the container's own could be anything (CVE-2025-31133).
 Result<> MaskPaths(const grpc::Linux& linux, int root);
 Result<> MakePathsReadonly(const grpc::Linux& linux, int root);

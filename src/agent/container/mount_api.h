@@ -15,7 +15,7 @@ namespace kata::agent {
 // A detached copy of the mount at path (below dirfd; "" is dirfd itself), with what is mounted below it if recursive.
 Result<UniqueFd> CloneMount(int dirfd, const std::string& path, bool recursive);
 
-// Attaches the detached mount on the file or folder behind target.
+// Attaches the detached mount on the file or directory behind target.
 Result<> AttachMount(int mount, int target);
 
 // MOUNT_ATTR_* to set and clear, and MS_PRIVATE, MS_SLAVE, MS_SHARED or MS_UNBINDABLE (0: as it is).

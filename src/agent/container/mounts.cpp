@@ -59,7 +59,8 @@ Result<UniqueFd> MountPoint(const grpc::Mount& mount, bool is_file, int root) {
     // (CVE-2019-19921, CVE-2023-27561).
     std::string_view path = destination;
     while (path.starts_with('/')) path.remove_prefix(1);
-    target = TRY(Context(OpenBeneath(root, path, O_PATH | O_DIRECTORY), "{} must be an ordinary folder", mount.type()));
+    target =
+        TRY(Context(OpenBeneath(root, path, O_PATH | O_DIRECTORY), "{} must be an ordinary directory", mount.type()));
   } else if (IsOnFilesystem(target.get(), PROC_SUPER_MAGIC)) {
     const std::string path = TRY(PathInRoot(target.get()));
     if (!MayCoverProc(path)) return Fail(Code::kInvalidArgument, "{} is inside /proc", path);
@@ -67,22 +68,22 @@ Result<UniqueFd> MountPoint(const grpc::Mount& mount, bool is_file, int root) {
   return target;
 }
 
-// A tmpfs takes over the mode of the folder that it covers, if that is the image's, and with tmpcopyup what is in
+// A tmpfs takes over the mode of the directory that it covers, if that is the image's, and with tmpcopyup what is in
 // there.
 Result<> FillTmpfs(const MountOptions& options, int tree, int target, bool covers) {
   struct stat covered {};
   if (fstat(target, &covered) != 0) return FailErrno("cannot look at the mount point");
   const bool has_mode = std::any_of(options.data.begin(), options.data.end(),
                                     [](const std::string& option) { return option.starts_with("mode="); });
-  const UniqueFd folder(openat(tree, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!folder) return FailErrno("cannot open the new tmpfs");
-  if (covers && !has_mode && fchmod(folder.get(), covered.st_mode & 07777U) != 0)
+  const UniqueFd directory(openat(tree, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory) return FailErrno("cannot open the new tmpfs");
+  if (covers && !has_mode && fchmod(directory.get(), covered.st_mode & 07777U) != 0)
     return FailErrno("cannot set the tmpfs's mode");
   if (!options.copy_up) return {};
   const UniqueFd source(openat(target, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!source) return FailErrno("tmpcopyup: cannot open the folder");
+  if (!source) return FailErrno("tmpcopyup: cannot open the directory");
   uint64_t limit = uint64_t{1} << 30U;
-  return Context(CopyTree(source.get(), folder.get(), &limit), "tmpcopyup");
+  return Context(CopyTree(source.get(), directory.get(), &limit), "tmpcopyup");
 }
 
 // Attributes that a new filesystem gets at once; the read-only one later for a tmpfs that is still to be filled.

@@ -28,8 +28,8 @@ Result<std::vector<PreparedMount>> PrepareMounts(const grpc::Spec& spec, const s
 // there.
 Result<> MakeMounts(const grpc::Spec& spec, std::vector<PreparedMount> prepared, int root);
 
-// Copies what is in the folder source to the empty folder target: folders, files, links and FIFOs with their modes and
-// owners (tmpcopyup). limit: bytes at most.
+// Copies what is in the directory source to the empty directory target: directories, files, links and FIFOs with their
+// modes and owners (tmpcopyup). limit: bytes at most.
 Result<> CopyTree(int source, int target, uint64_t* limit);
 
 }  // namespace kata::agent

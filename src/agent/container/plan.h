@@ -20,7 +20,7 @@ enum Role : size_t {
   kStdin,  // the process's stdio; missing: /dev/null
   kStdout,
   kStderr,
-  kCgroup,        // the container's cgroup folder
+  kCgroup,        // the container's cgroup directory
   kSeccomp,       // memfd: the compiled filter; written at create, read at exec
   kPidNamespace,  // namespaces to join; missing: as the spec says
   kMountNamespace,

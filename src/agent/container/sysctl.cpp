@@ -53,17 +53,17 @@ Result<std::string> GuestGroups(std::string_view value, const grpc::Linux& linux
 }
 
 Result<> ApplySysctls(const grpc::Linux& linux, bool network) {
-  UniqueFd folder;
+  UniqueFd directory;
   for (const auto& [name, wanted] : linux.sysctl()) {
     const std::string path = TRY(SysctlPath(name));
     if (path.starts_with("net/") != network) continue;
-    if (!folder) folder = TRY(Open("/proc/sys", O_PATH | O_DIRECTORY));
-    if (!IsOnFilesystem(folder.get(), PROC_SUPER_MAGIC)) return Fail(Code::kInternal, "/proc/sys is no procfs");
+    if (!directory) directory = TRY(Open("/proc/sys", O_PATH | O_DIRECTORY));
+    if (!IsOnFilesystem(directory.get(), PROC_SUPER_MAGIC)) return Fail(Code::kInternal, "/proc/sys is no procfs");
     std::string value = wanted;
     if (path == "net/ipv4/ping_group_range") {
       value = TRY(Context(GuestGroups(wanted, linux), "linux.sysctl[\"{}\"]", name));
     }
-    const UniqueFd file = TRY(Context(OpenBeneath(folder.get(), path, O_WRONLY), "linux.sysctl[\"{}\"]", name));
+    const UniqueFd file = TRY(Context(OpenBeneath(directory.get(), path, O_WRONLY), "linux.sysctl[\"{}\"]", name));
     if (write(file.get(), value.data(), value.size()) != static_cast<ssize_t>(value.size())) {
       return FailErrno("linux.sysctl[\"{}\"]: cannot set it to \"{}\"", name, value);
     }

@@ -42,7 +42,8 @@ Result<Terminal> OpenTerminal(int root, uid_t uid, uint32_t rows, uint32_t colum
 }
 
 Result<> BindConsole(int root, int slave) {
-  const UniqueFd dev = TRY(Context(OpenBeneath(root, "dev", O_PATH | O_DIRECTORY), "/dev must be an ordinary folder"));
+  const UniqueFd dev =
+      TRY(Context(OpenBeneath(root, "dev", O_PATH | O_DIRECTORY), "/dev must be an ordinary directory"));
   const UniqueFd made(openat(dev.get(), "console", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!made && errno != EEXIST) return FailErrno("cannot make /dev/console");
   const UniqueFd target = TRY(OpenBeneath(dev.get(), "console", O_PATH));

@@ -21,9 +21,9 @@ bool ReadNumber(std::string_view text, int base, Number* number) {
   return parsed.ec == std::errc() && parsed.ptr == end && !text.empty();
 }
 
-// The first name in a folder that begins with prefix; empty: none, or no such folder.
-std::string NameIn(const std::string& folder, std::string_view prefix) {
-  const UniqueFd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+// The first name in a directory that begins with prefix; empty: none, or no such directory.
+std::string NameIn(const std::string& directory, std::string_view prefix) {
+  const UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return {};
   auto names = ListDir(fd.get());
   if (!names) return {};
@@ -47,7 +47,7 @@ Result<BlockNode> NodeOf(const std::string& sys, const std::string& name) {
 
 Result<BlockNode> FindByName(const std::string& sys, std::string_view name) {
   if (name.starts_with("/dev/")) name.remove_prefix(5);
-  // A name of the kernel is one file of a folder, whatever else it is.
+  // A name of the kernel is one file of a directory, whatever else it is.
   if (name.empty() || name.size() > 64 || name.front() == '.' || name.find('/') != std::string_view::npos ||
       name.find('\0') != std::string_view::npos) {
     return Fail(Code::kInvalidArgument, "\"{}\" is no name of a disk", name.substr(0, 64));
@@ -56,9 +56,9 @@ Result<BlockNode> FindByName(const std::string& sys, std::string_view name) {
 }
 
 Result<BlockNode> FindByPci(const std::string& sys, std::string_view address) {
-  const std::string folder = TRY(PciFolder(sys, address));
-  const std::string virtio = NameIn(folder, "virtio");
-  const std::string name = virtio.empty() ? std::string() : NameIn(folder + "/" + virtio + "/block", "");
+  const std::string directory = TRY(PciDirectory(sys, address));
+  const std::string virtio = NameIn(directory, "virtio");
+  const std::string name = virtio.empty() ? std::string() : NameIn(directory + "/" + virtio + "/block", "");
   if (name.empty()) return Fail(Code::kNotFound, "the guest has no disk at the PCI path {}", address);
   return NodeOf(sys, name);
 }
@@ -72,12 +72,12 @@ Result<BlockNode> FindByScsi(const std::string& sys, std::string_view address) {
     return Fail(Code::kInvalidArgument, "\"{}\" is no SCSI address id:lun", address.substr(0, 64));
   }
   const std::string wanted = fmt::format(":0:{}:{}", id, lun);  // behind the number of the controller
-  const std::string folder = sys + "/bus/scsi/devices";
-  const UniqueFd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const std::string directory = sys + "/bus/scsi/devices";
+  const UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (fd) {
     for (const std::string& device : TRY(ListDir(fd.get()))) {
       if (!device.ends_with(wanted) || device.find(':') + wanted.size() != device.size()) continue;
-      const std::string name = NameIn(fmt::format("{}/{}/block", folder, device), "");
+      const std::string name = NameIn(fmt::format("{}/{}/block", directory, device), "");
       if (!name.empty()) return NodeOf(sys, name);
     }
   }
@@ -90,9 +90,9 @@ bool IsDiskDriver(std::string_view driver) {
   return driver == "blk" || driver == "mmioblk" || driver == "scsi" || driver == "nvdimm";
 }
 
-Result<std::string> PciFolder(const std::string& sys, std::string_view pci_path) {
+Result<std::string> PciDirectory(const std::string& sys, std::string_view pci_path) {
   std::string bus = "0000:00";
-  std::string folder;
+  std::string directory;
   std::string_view rest = pci_path;
   do {
     const std::string_view part = rest.substr(0, rest.find('/'));
@@ -104,13 +104,13 @@ Result<std::string> PciFolder(const std::string& sys, std::string_view pci_path)
         (dot < part.size() && !ReadNumber(part.substr(dot + 1), 16, &function)) || function > 7) {
       return Fail(Code::kInvalidArgument, "\"{}\" is no PCI path of slots such as 02/00", pci_path.substr(0, 64));
     }
-    if (!folder.empty()) bus = NameIn(folder + "/pci_bus", "");
-    folder = fmt::format("{}/bus/pci/devices/{}:{:02x}.{}", sys, bus, slot, function);
-    if (bus.empty() || ::access(folder.c_str(), F_OK) != 0) {
+    if (!directory.empty()) bus = NameIn(directory + "/pci_bus", "");
+    directory = fmt::format("{}/bus/pci/devices/{}:{:02x}.{}", sys, bus, slot, function);
+    if (bus.empty() || ::access(directory.c_str(), F_OK) != 0) {
       return Fail(Code::kNotFound, "the guest has no device at the PCI path {}", pci_path);
     }
   } while (!rest.empty());
-  return folder;
+  return directory;
 }
 
 Result<BlockNode> FindDisk(const std::string& sys, std::string_view driver, std::string_view address) {

@@ -33,8 +33,8 @@ bool IsDiskDriver(std::string_view driver);
 // kNotFound: it has not come yet; kInvalidArgument: no such address.
 Result<BlockNode> FindDisk(const std::string& sys, std::string_view driver, std::string_view address);
 
-// The folder in sysfs of the PCI device at a PCI path. Errors as FindDisk's.
-Result<std::string> PciFolder(const std::string& sys, std::string_view pci_path);
+// The directory in sysfs of the PCI device at a PCI path. Errors as FindDisk's.
+Result<std::string> PciDirectory(const std::string& sys, std::string_view pci_path);
 
 // FindDisk, waiting until limit for it to be plugged in.
 asio::awaitable<Result<BlockNode>> WaitForDisk(asio::any_io_executor executor, std::string driver, std::string address,

@@ -9,14 +9,14 @@ namespace kata::agent {
 
 namespace {
 
-// Writes `on` into each folder/PREFIXn/file that has `off` in it.
-Result<uint32_t> Switch(const std::string& folder, std::string_view prefix, const char* file, std::string_view off,
+// Writes `on` into each directory/PREFIXn/file that has `off` in it.
+Result<uint32_t> Switch(const std::string& directory, std::string_view prefix, const char* file, std::string_view off,
                         const char* on) {
-  const UniqueFd fd = TRY(Open(folder, O_RDONLY | O_DIRECTORY));
+  const UniqueFd fd = TRY(Open(directory, O_RDONLY | O_DIRECTORY));
   uint32_t switched = 0;
   for (const std::string& name : TRY(ListDir(fd.get()))) {
     if (!name.starts_with(prefix)) continue;
-    const std::string path = fmt::format("{}/{}/{}", folder, name, file);
+    const std::string path = fmt::format("{}/{}/{}", directory, name, file);
     // The first processor has no such file on most machines, and other files may begin like a processor.
     const auto text = ReadFile(path, 64);
     if (!text || !text->starts_with(off)) continue;
@@ -31,10 +31,10 @@ Result<uint32_t> Switch(const std::string& folder, std::string_view prefix, cons
 
 }  // namespace
 
-Result<uint32_t> OnlineCpus(const std::string& folder) { return Switch(folder, "cpu", "online", "0", "1"); }
+Result<uint32_t> OnlineCpus(const std::string& directory) { return Switch(directory, "cpu", "online", "0", "1"); }
 
-Result<uint32_t> OnlineMemory(const std::string& folder) {
-  return Switch(folder, "memory", "state", "offline", "online");
+Result<uint32_t> OnlineMemory(const std::string& directory) {
+  return Switch(directory, "memory", "state", "offline", "online");
 }
 
 }  // namespace kata::agent

@@ -9,11 +9,11 @@
 
 namespace kata::agent {
 
-inline constexpr char kMemoryFolder[] = "/sys/devices/system/memory";
+inline constexpr char kMemoryDirectory[] = "/sys/devices/system/memory";
 
-// Takes every processor into use that is not (folder: /sys/devices/system/cpu); returns how many those were.
-Result<uint32_t> OnlineCpus(const std::string& folder);
+// Takes every processor into use that is not (directory: /sys/devices/system/cpu); returns how many those were.
+Result<uint32_t> OnlineCpus(const std::string& directory);
 // The same for blocks of memory (kMemoryFolder), which a kernel may do by itself.
-Result<uint32_t> OnlineMemory(const std::string& folder);
+Result<uint32_t> OnlineMemory(const std::string& directory);
 
 }  // namespace kata::agent

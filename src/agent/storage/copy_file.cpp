@@ -18,7 +18,7 @@ constexpr mode_t kPermissions = 07777;
 Result<> MakeDirectory(const Place& place, const grpc::CopyFileRequest& request) {
   const auto mode = static_cast<mode_t>(request.file_mode()) & kPermissions;
   if (::mkdirat(place.parent.get(), place.name.c_str(), mode) < 0 && errno != EEXIST) {
-    return FailErrno("cannot make the folder {}", request.path());
+    return FailErrno("cannot make the directory {}", request.path());
   }
   const auto fd = TRY(OpenBeneath(place.parent.get(), place.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   // The owner first: changing it clears the set-id bits.
@@ -96,8 +96,8 @@ Result<> CopyFile(const GuestDir& root, const grpc::CopyFileRequest& request) {
     case 0:
       return StorePiece(place, part, request);
     default:
-      return Fail(Code::kInvalidArgument, "{}: file_mode {:o} is neither a file, a folder nor a link", request.path(),
-                  request.file_mode());
+      return Fail(Code::kInvalidArgument, "{}: file_mode {:o} is neither a file, a directory nor a link",
+                  request.path(), request.file_mode());
   }
 }
 

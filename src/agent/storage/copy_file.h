@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// CopyFile: the host puts files, folders and links into the guest, in pieces.
+// CopyFile: the host puts files, directories and links into the guest, in pieces.
 #pragma once
 
 #include "agent/storage/guest_dir.h"

@@ -85,9 +85,9 @@ TEST_F(CopyFileTest, WritesThroughNoLinkThatWasPlanted) {
   ASSERT_TRUE(CopyFile(root(), link));
   EXPECT_TRUE(S_ISLNK(Status("link").st_mode));
   EXPECT_FALSE(CopyFile(root(), Piece("link/f", "x", 0, 1)));
-  auto folder = Piece("link/d", "", 0, 0);
-  folder.set_file_mode(S_IFDIR | 0755);
-  EXPECT_FALSE(CopyFile(root(), folder));
+  auto directory = Piece("link/d", "", 0, 0);
+  directory.set_file_mode(S_IFDIR | 0755);
+  EXPECT_FALSE(CopyFile(root(), directory));
   EXPECT_EQ(ListDir(Open(outside(), O_RDONLY | O_DIRECTORY)->get())->size(), 0U);
 
   // A link in place of the file itself is replaced, not followed, and so is one in place of the part.
@@ -100,10 +100,10 @@ TEST_F(CopyFileTest, WritesThroughNoLinkThatWasPlanted) {
   EXPECT_EQ(*ReadFile(outside() + "/victim"), "safe");
 }
 
-TEST_F(CopyFileTest, MakesFoldersAndLinks) {
-  auto folder = Piece("dir", "", 0, 0);
-  folder.set_file_mode(S_IFDIR | 02711);
-  ASSERT_TRUE(CopyFile(root(), folder));
+TEST_F(CopyFileTest, MakesDirectoriesAndLinks) {
+  auto directory = Piece("dir", "", 0, 0);
+  directory.set_file_mode(S_IFDIR | 02711);
+  ASSERT_TRUE(CopyFile(root(), directory));
   EXPECT_EQ(Status("dir").st_mode, S_IFDIR | 02711U);
   EXPECT_EQ(Status("dir").st_uid, 1000U);
   auto link = Piece("l", "some/target", 0, 0);

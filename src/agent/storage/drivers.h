@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The storage drivers: each makes a Storage message into a file system, or a folder, at its mount point.
+// The storage drivers: each makes a Storage message into a file system, or a directory, at its mount point.
 #pragma once
 
 #include <string_view>
@@ -12,7 +12,7 @@ namespace kata::agent {
 
 struct StorageDriver {
   std::string_view name;
-  bool mounts;  // false: it makes a folder
+  bool mounts;  // false: it makes a directory
   // Makes the storage. The mount point is the driver's to make.
   Result<> (*make)(const GuestDir& root, const grpc::Storage& storage);
 };

@@ -14,26 +14,28 @@ namespace {
 
 // Deeper trees are nobody's data; and each level holds a descriptor.
 constexpr int kDeepest = 1024;
-constexpr mode_t kFolderRights = S_ISGID | S_IRWXG;
+constexpr mode_t kDirectoryRights = S_ISGID | S_IRWXG;
 constexpr mode_t kFileRights = S_IRGRP | S_IWGRP;
 
-Result<> GiveFolder(int folder, gid_t group, dev_t device, int depth) {
-  if (depth > kDeepest) return Fail(Code::kInvalidArgument, "there are more than {} folders in each other", kDeepest);
-  for (const std::string& name : TRY(ListDir(folder))) {
+Result<> GiveDirectory(int directory, gid_t group, dev_t device, int depth) {
+  if (depth > kDeepest)
+    return Fail(Code::kInvalidArgument, "there are more than {} directories in each other", kDeepest);
+  for (const std::string& name : TRY(ListDir(directory))) {
     struct stat status {};
-    if (::fstatat(folder, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) < 0) return FailErrno("cannot look at {}", name);
+    if (::fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) < 0)
+      return FailErrno("cannot look at {}", name);
     // Not into what is mounted in it, and through no link.
     if (status.st_dev != device) continue;
-    if (::fchownat(folder, name.c_str(), static_cast<uid_t>(-1), group, AT_SYMLINK_NOFOLLOW) < 0) {
+    if (::fchownat(directory, name.c_str(), static_cast<uid_t>(-1), group, AT_SYMLINK_NOFOLLOW) < 0) {
       return FailErrno("cannot give {} to the group", name);
     }
     if (S_ISDIR(status.st_mode)) {
-      const auto inner = TRY(OpenBeneath(folder, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-      TRY(GiveFolder(inner.get(), group, device, depth + 1));
-      if (::fchmod(inner.get(), (status.st_mode & 07777) | kFolderRights) < 0)
+      const auto inner = TRY(OpenBeneath(directory, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+      TRY(GiveDirectory(inner.get(), group, device, depth + 1));
+      if (::fchmod(inner.get(), (status.st_mode & 07777) | kDirectoryRights) < 0)
         return FailErrno("cannot change {}", name);
     } else if (S_ISREG(status.st_mode)) {
-      const auto file = TRY(OpenBeneath(folder, name, O_PATH | O_CLOEXEC));
+      const auto file = TRY(OpenBeneath(directory, name, O_PATH | O_CLOEXEC));
       if (::chmod(FdPath(file.get()).c_str(), (status.st_mode & 07777) | kFileRights) < 0) {
         return FailErrno("cannot change {}", name);
       }
@@ -54,13 +56,13 @@ Result<> ApplyGroup(const GuestDir& root, const grpc::Storage& storage) {
     return FailErrno("cannot look at {}", storage.mount_point());
   }
   if ((system.f_flag & ST_RDONLY) != 0) return {};
-  const bool is_given = status.st_gid == group && (status.st_mode & kFolderRights) == kFolderRights;
+  const bool is_given = status.st_gid == group && (status.st_mode & kDirectoryRights) == kDirectoryRights;
   if (is_given && storage.fs_group().group_change_policy() == types::OnRootMismatch) return {};
-  TRY(Context(GiveFolder(fd.get(), group, status.st_dev, 0), "cannot give {} to the group {}", storage.mount_point(),
+  TRY(Context(GiveDirectory(fd.get(), group, status.st_dev, 0), "cannot give {} to the group {}", storage.mount_point(),
               group));
   // Last, so that a volume that was not given as a whole is tried again.
   if (::fchown(fd.get(), static_cast<uid_t>(-1), group) < 0 ||
-      ::fchmod(fd.get(), (status.st_mode & 07777) | kFolderRights) < 0) {
+      ::fchmod(fd.get(), (status.st_mode & 07777) | kDirectoryRights) < 0) {
     return FailErrno("cannot give {} to the group {}", storage.mount_point(), group);
   }
   return {};

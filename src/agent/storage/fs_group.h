@@ -8,8 +8,9 @@
 
 namespace kata::agent {
 
-// Gives the folder at the storage's mount point, and all that is in its file system, to the group of fs_group, if there
-// is one. OnRootMismatch: only when the folder itself is not the group's yet. A read-only storage stays as it is.
+// Gives the directory at the storage's mount point, and all that is in its file system, to the group of fs_group, if
+// there is one. OnRootMismatch: only when the directory itself is not the group's yet. A read-only storage stays as it
+// is.
 Result<> ApplyGroup(const GuestDir& root, const grpc::Storage& storage);
 
 }  // namespace kata::agent

@@ -13,7 +13,7 @@ namespace kata::agent {
 
 namespace {
 
-constexpr int kFolder = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+constexpr int kDirectory = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
 }  // namespace
 
@@ -21,11 +21,11 @@ std::string Place::path() const { return FdPath(parent.get()) + "/" + name; }
 
 Result<GuestDir> GuestDir::Open(std::string path) {
   if (::mkdir(path.c_str(), 0700) < 0 && errno != EEXIST) return FailErrno("cannot make {}", path);
-  auto fd = TRY(kata::Open(path, kFolder));
+  auto fd = TRY(kata::Open(path, kDirectory));
   return GuestDir(std::move(path), std::move(fd));
 }
 
-// The path below this folder, without empty parts. Checked as text here, and again by the walk.
+// The path below this directory, without empty parts. Checked as text here, and again by the walk.
 Result<std::string> GuestDir::Relative(std::string_view path) const {
   if (path.size() >= PATH_MAX || path.find('\0') != std::string_view::npos) {
     return Fail(Code::kInvalidArgument, "a path of {} bytes is too long or has a zero byte in it", path.size());
@@ -50,15 +50,15 @@ Result<std::string> GuestDir::Relative(std::string_view path) const {
 
 // One name at a time, so that what was made or found a moment ago stays pinned and cannot be swapped for a link.
 Result<UniqueFd> GuestDir::Walk(std::string_view relative, mode_t mode) const {
-  auto at = TRY(OpenBeneath(fd_.get(), ".", kFolder));
+  auto at = TRY(OpenBeneath(fd_.get(), ".", kDirectory));
   while (!relative.empty()) {
     const size_t end = std::min(relative.find('/'), relative.size());
     const std::string part(relative.substr(0, end));
     relative.remove_prefix(std::min(end + 1, relative.size()));
     if (::mkdirat(at.get(), part.c_str(), mode) < 0 && errno != EEXIST) {
-      return FailErrno("cannot make the folder {}", part);
+      return FailErrno("cannot make the directory {}", part);
     }
-    at = TRY(OpenBeneath(at.get(), part, kFolder));
+    at = TRY(OpenBeneath(at.get(), part, kDirectory));
   }
   return at;
 }
@@ -79,8 +79,8 @@ Result<Place> GuestDir::Find(std::string_view path, bool make_parents, mode_t mo
   }
   place.name = relative.substr(slash + 1);
   const std::string parents = relative.substr(0, slash);
-  place.parent = make_parents ? TRY(Context(Walk(parents, mode), "cannot make the folders of {}", path))
-                              : TRY(Context(OpenBeneath(fd_.get(), parents, kFolder), "cannot open {}", path));
+  place.parent = make_parents ? TRY(Context(Walk(parents, mode), "cannot make the directories of {}", path))
+                              : TRY(Context(OpenBeneath(fd_.get(), parents, kDirectory), "cannot open {}", path));
   return place;
 }
 
@@ -93,7 +93,7 @@ Result<bool> GuestDir::Owns(const Place& place) const {
   struct stat own {};
   struct stat parent {};
   if (::fstat(fd_.get(), &own) < 0 || ::fstat(place.parent.get(), &parent) < 0) {
-    return FailErrno("cannot look at the folder of {}", place.name);
+    return FailErrno("cannot look at the directory of {}", place.name);
   }
   return own.st_dev == parent.st_dev;
 }

@@ -14,12 +14,12 @@ namespace {
 
 class GuestDirTest : public TempDirTest {};
 
-TEST_F(GuestDirTest, MakesFoldersBelowIt) {
+TEST_F(GuestDirTest, MakesDirectoriesBelowIt) {
   ASSERT_TRUE(root().MakeDirs(path() + "/a//b/./c", 0700));
   struct stat status {};
   ASSERT_EQ(stat((path() + "/a/b/c").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 07777, 0700U);
-  ASSERT_TRUE(root().MakeDirs(path() + "/a/b/c", 0755)) << "an existing folder is fine";
+  ASSERT_TRUE(root().MakeDirs(path() + "/a/b/c", 0755)) << "an existing directory is fine";
 }
 
 TEST_F(GuestDirTest, RefusesWhatIsNotBelowIt) {

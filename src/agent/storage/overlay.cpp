@@ -17,13 +17,14 @@ namespace {
 constexpr std::string_view kReadWrite = "io.katacontainers.fs-opt.overlay-rw";
 constexpr std::string_view kOthers = "io.katacontainers.";
 
-// The overlay's option with every folder by its descriptor, so that no name has to be quoted and no link is followed.
-Result<std::string> Pinned(const GuestDir& root, std::string_view key, std::string_view folders,
+// The overlay's option with every directory by its descriptor, so that no name has to be quoted and no link is
+// followed.
+Result<std::string> Pinned(const GuestDir& root, std::string_view key, std::string_view directories,
                            std::vector<UniqueFd>* held) {
   std::string option(key);
-  while (!folders.empty()) {
-    const std::string_view one = folders.substr(0, folders.find(':'));
-    folders.remove_prefix(std::min(one.size() + 1, folders.size()));
+  while (!directories.empty()) {
+    const std::string_view one = directories.substr(0, directories.find(':'));
+    directories.remove_prefix(std::min(one.size() + 1, directories.size()));
     held->push_back(TRY(Context(root.OpenExisting(one, O_PATH | O_DIRECTORY), "{}", key)));
     if (!option.ends_with('=')) option += ':';
     option += FdPath(held->back().get());
@@ -33,7 +34,7 @@ Result<std::string> Pinned(const GuestDir& root, std::string_view key, std::stri
 
 }  // namespace
 
-bool HasOverlayFolders(const grpc::Storage& storage) {
+bool HasOverlayDirectories(const grpc::Storage& storage) {
   const auto& options = storage.options();
   return std::find(options.begin(), options.end(), kReadWrite) != options.end();
 }
@@ -48,9 +49,9 @@ Result<> MakeOverlay(const GuestDir& root, const grpc::Storage& storage) {
   for (const std::string& option : storage.options()) {
     if (option == kReadWrite) {
       for (const char* name : {"upper", "work"}) {
-        const std::string folder = parent + "/" + name;
-        TRY(root.MakeDirs(folder, 0755));
-        options.push_back(TRY(Pinned(root, fmt::format("{}dir=", name), folder, &held)));
+        const std::string directory = parent + "/" + name;
+        TRY(root.MakeDirs(directory, 0755));
+        options.push_back(TRY(Pinned(root, fmt::format("{}dir=", name), directory, &held)));
       }
       continue;
     }
@@ -71,7 +72,7 @@ Result<> MakeOverlay(const GuestDir& root, const grpc::Storage& storage) {
   return {};
 }
 
-Result<> RemoveOverlayFolders(const Place& place) {
+Result<> RemoveOverlayDirectories(const Place& place) {
   TRY(RemoveTree(place.parent.get(), "upper"));
   return RemoveTree(place.parent.get(), "work");
 }

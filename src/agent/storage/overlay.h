@@ -8,13 +8,13 @@
 
 namespace kata::agent {
 
-// Mounts it. lowerdir=, upperdir= and workdir= name folders below root. With Kata's word
-// io.katacontainers.fs-opt.overlay-rw the folders upper and work beside the mount point are made and used.
+// Mounts it. lowerdir=, upperdir= and workdir= name directories below root. With Kata's word
+// io.katacontainers.fs-opt.overlay-rw the directories upper and work beside the mount point are made and used.
 Result<> MakeOverlay(const GuestDir& root, const grpc::Storage& storage);
 
 // The word above is among the options; then RemoveOverlayFolders is for the end.
-bool HasOverlayFolders(const grpc::Storage& storage);
+bool HasOverlayDirectories(const grpc::Storage& storage);
 // Removes upper and work beside the place of the mount point.
-Result<> RemoveOverlayFolders(const Place& place);
+Result<> RemoveOverlayDirectories(const Place& place);
 
 }  // namespace kata::agent

@@ -70,11 +70,11 @@ Result<> StorageTable::AddOne(const grpc::Storage& storage) {
   std::unique_ptr<Watched> watched;
   if (driver->name == "watchable-bind") watched = TRY(Context(Watch(storage), "storage driver {}", storage.driver()));
   if (!watched) TRY(Context(driver->make(root_, storage), "storage driver {}", storage.driver()));
-  const bool overlay_folders = driver->name == "overlayfs" && HasOverlayFolders(storage);
+  const bool overlay_directories = driver->name == "overlayfs" && HasOverlayDirectories(storage);
   // What is the sandbox's has the sandbox as one more user: a container that is made anew finds its data.
   const int users = storage.mount_point().starts_with(root_.path() + "/sandbox/") ? 2 : 1;
   entries_[storage.mount_point()] =
-      Entry{identity, driver->mounts, users, next_order_++, overlay_folders, std::move(watched)};
+      Entry{identity, driver->mounts, users, next_order_++, overlay_directories, std::move(watched)};
   return {};
 }
 
@@ -144,7 +144,7 @@ Result<> StorageTable::Remove(const std::string& mount_point, Entry& entry) {
   const auto place = TRY(root_.Find(mount_point, false));
   if (!entry.mounted) return RemoveTree(place.parent.get(), place.name);
   TRY(Context(Unmount(place), "storage {}", mount_point));
-  if (entry.overlay_folders) TRY(RemoveOverlayFolders(place));
+  if (entry.overlay_directories) TRY(RemoveOverlayDirectories(place));
   // The mount point was made by the driver, unless it is in a file system that the host shares.
   if (!TRY(root_.Owns(place))) return {};
   if (::unlinkat(place.parent.get(), place.name.c_str(), AT_REMOVEDIR) < 0 && errno == ENOTDIR) {

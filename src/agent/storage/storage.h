@@ -43,10 +43,10 @@ class StorageTable {
  private:
   struct Entry {
     std::string identity;  // the message, to tell the same storage from another at the same place
-    bool mounted = false;  // else a folder
+    bool mounted = false;  // else a directory
     int users = 0;
     uint64_t order = 0;
-    bool overlay_folders = false;           // to be removed with it
+    bool overlay_directories = false;       // to be removed with it
     std::unique_ptr<Watched> watched = {};  // a copy that is kept up to date
     std::string complaint = {};             // the last error of that
   };
@@ -62,7 +62,7 @@ class StorageTable {
 // Unmounts what is at place, lazily when it is busy.
 Result<> Unmount(const Place& place);
 
-// Binds the folder or file source (an open descriptor) to target, with all that is mounted below it.
+// Binds the directory or file source (an open descriptor) to target, with all that is mounted below it.
 Result<> BindMount(int source, const Place& target, unsigned long flags, unsigned long propagation);
 
 }  // namespace kata::agent

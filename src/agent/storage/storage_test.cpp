@@ -91,7 +91,7 @@ TEST_F(StorageTest, SharedOnesAreCounted) {
   EXPECT_FALSE(Exists("shm"));
 }
 
-TEST_F(StorageTest, LocalIsAFolderWithAMode) {
+TEST_F(StorageTest, LocalIsADirectoryWithAMode) {
   Storages storages;
   AddTo(storages, "local", "volume")->add_options("mode=1770");
   auto points = table_.Add(storages);
@@ -107,23 +107,23 @@ TEST_F(StorageTest, LocalIsAFolderWithAMode) {
   EXPECT_EQ(table_.Add(bad).error().code(), Code::kInvalidArgument);
 }
 
-TEST_F(StorageTest, BindTakesFoldersAndFilesAndOptions) {
+TEST_F(StorageTest, BindTakesDirectoriesAndFilesAndOptions) {
   ASSERT_TRUE(root().MakeDirs(path() + "/source", 0755));
   ASSERT_TRUE(WriteFileAtomic(Open(path() + "/source", O_RDONLY | O_DIRECTORY)->get(), "file", "content", 0644));
   Storages storages;
-  auto* folder = AddTo(storages, "bind", "folder");
-  folder->set_source(path() + "/source");
-  folder->add_options("ro");
+  auto* directory = AddTo(storages, "bind", "directory");
+  directory->set_source(path() + "/source");
+  directory->add_options("ro");
   auto* file = AddTo(storages, "bind", "a/file");
   file->set_source(path() + "/source/file");
   auto points = table_.Add(storages);
   ASSERT_TRUE(points) << points.error().message();
-  EXPECT_EQ(*ReadFile(path() + "/folder/file"), "content");
+  EXPECT_EQ(*ReadFile(path() + "/directory/file"), "content");
   EXPECT_EQ(*ReadFile(path() + "/a/file"), "content");
-  EXPECT_EQ(open((path() + "/folder/new").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600), -1);
+  EXPECT_EQ(open((path() + "/directory/new").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600), -1);
   EXPECT_EQ(errno, EROFS);
   ASSERT_TRUE(table_.Release(*points));
-  EXPECT_FALSE(Exists("folder"));
+  EXPECT_FALSE(Exists("directory"));
   EXPECT_FALSE(Exists("a/file"));
   EXPECT_EQ(*ReadFile(path() + "/source/file"), "content") << "what was bound stays";
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A fixture with a GuestDir in a folder of its own, and a folder outside of it that nothing may touch.
+// A fixture with a GuestDir in a directory of its own, and a directory outside of it that nothing may touch.
 #pragma once
 
 #include <gtest/gtest.h>

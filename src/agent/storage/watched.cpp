@@ -23,7 +23,7 @@ constexpr char kNewName[] = ".kata-new";
 constexpr char kData[] = "..data";
 
 struct Split {
-  std::string folder;  // "." for the top
+  std::string directory;  // "." for the top
   std::string name;
 };
 
@@ -33,8 +33,8 @@ Split SplitPath(const std::string& path) {
   return {path.substr(0, slash), path.substr(slash + 1)};
 }
 
-Result<UniqueFd> OpenFolder(int top, const std::string& folder) {
-  return OpenBeneath(top, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+Result<UniqueFd> OpenDirectory(int top, const std::string& directory) {
+  return OpenBeneath(top, directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
 }  // namespace
@@ -52,17 +52,17 @@ bool Watched::Entry::Same(const Entry& other) const {
          same_time(a.st_ctim, b.st_ctim);
 }
 
-Result<> Watched::LookInto(int folder, const std::string& prefix, Tree* tree) {
-  for (const std::string& name : TRY(ListDir(folder))) {
+Result<> Watched::LookInto(int directory, const std::string& prefix, Tree* tree) {
+  for (const std::string& name : TRY(ListDir(directory))) {
     const std::string path = prefix + name;
     Entry entry;
-    if (::fstatat(folder, name.c_str(), &entry.status, AT_SYMLINK_NOFOLLOW) < 0) {
+    if (::fstatat(directory, name.c_str(), &entry.status, AT_SYMLINK_NOFOLLOW) < 0) {
       return FailErrno("cannot look at {}", path);
     }
     const mode_t type = entry.status.st_mode & S_IFMT;
     if (type == S_IFLNK) {
       std::array<char, PATH_MAX> text{};
-      const ssize_t length = ::readlinkat(folder, name.c_str(), text.data(), text.size() - 1);
+      const ssize_t length = ::readlinkat(directory, name.c_str(), text.data(), text.size() - 1);
       if (length < 0) return FailErrno("cannot read the link {}", path);
       entry.link.assign(text.data(), static_cast<size_t>(length));
     } else if (type != S_IFREG && type != S_IFDIR) {
@@ -73,7 +73,7 @@ Result<> Watched::LookInto(int folder, const std::string& prefix, Tree* tree) {
     }
     (*tree)[path] = entry;
     if (type == S_IFDIR) {
-      const auto inner = TRY(OpenFolder(folder, name));
+      const auto inner = TRY(OpenDirectory(directory, name));
       TRY(LookInto(inner.get(), path + "/", tree));
     }
   }
@@ -82,8 +82,8 @@ Result<> Watched::LookInto(int folder, const std::string& prefix, Tree* tree) {
 
 Result<Watched::Tree> Watched::Look() const {
   Tree tree;
-  // A descriptor of its own: the reading of a folder has a position.
-  const auto top = TRY(OpenFolder(source_.get(), "."));
+  // A descriptor of its own: the reading of a directory has a position.
+  const auto top = TRY(OpenDirectory(source_.get(), "."));
   TRY(LookInto(top.get(), "", &tree));
   return tree;
 }
@@ -106,33 +106,34 @@ Result<bool> Watched::Fits() const {
 
 Result<> Watched::Copy(const std::string& path, const Entry& entry) const {
   const Split split = SplitPath(path);
-  const auto folder = TRY(OpenFolder(target_.get(), split.folder));
+  const auto directory = TRY(OpenDirectory(target_.get(), split.directory));
   const char* name = split.name.c_str();
   const mode_t mode = entry.status.st_mode & 07777;
-  const bool is_folder = S_ISDIR(entry.status.st_mode);
-  const char* made = is_folder ? name : kNewName;
-  if (is_folder) {
-    if (::mkdirat(folder.get(), name, 0700) < 0 && errno != EEXIST) return FailErrno("cannot make the folder {}", path);
+  const bool is_directory = S_ISDIR(entry.status.st_mode);
+  const char* made = is_directory ? name : kNewName;
+  if (is_directory) {
+    if (::mkdirat(directory.get(), name, 0700) < 0 && errno != EEXIST)
+      return FailErrno("cannot make the directory {}", path);
   } else {
-    (void)::unlinkat(folder.get(), kNewName, 0);
+    (void)::unlinkat(directory.get(), kNewName, 0);
     if (S_ISLNK(entry.status.st_mode)) {
-      if (::symlinkat(entry.link.c_str(), folder.get(), kNewName) < 0)
+      if (::symlinkat(entry.link.c_str(), directory.get(), kNewName) < 0)
         return FailErrno("cannot make the link {}", path);
     } else {
       const auto from = TRY(OpenBeneath(source_.get(), path, O_RDONLY | O_NONBLOCK | O_CLOEXEC));
       const std::string data = TRY(Context(ReadAll(from.get(), kLargestFile), "cannot read {}", path));
-      const auto to = TRY(OpenBeneath(folder.get(), kNewName, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+      const auto to = TRY(OpenBeneath(directory.get(), kNewName, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
       TRY(Context(WriteAll(to.get(), data), "cannot copy {}", path));
     }
   }
-  if (::fchownat(folder.get(), made, entry.status.st_uid, entry.status.st_gid, AT_SYMLINK_NOFOLLOW) < 0) {
+  if (::fchownat(directory.get(), made, entry.status.st_uid, entry.status.st_gid, AT_SYMLINK_NOFOLLOW) < 0) {
     return FailErrno("cannot set the owner of {}", path);
   }
   // After the owner, whose change clears set-id bits.
-  if (!S_ISLNK(entry.status.st_mode) && ::fchmodat(folder.get(), made, mode, 0) < 0) {
+  if (!S_ISLNK(entry.status.st_mode) && ::fchmodat(directory.get(), made, mode, 0) < 0) {
     return FailErrno("cannot set the mode of {}", path);
   }
-  if (!is_folder && ::renameat(folder.get(), kNewName, folder.get(), name) < 0) {
+  if (!is_directory && ::renameat(directory.get(), kNewName, directory.get(), name) < 0) {
     return FailErrno("cannot put {} in its place", path);
   }
   return {};
@@ -144,7 +145,8 @@ Result<> Watched::Update() {
   for (auto old = known_.begin(); old != known_.end();) {
     const auto now = tree.find(old->first);
     if (now != tree.end() && ((now->second.status.st_mode ^ old->second.status.st_mode) & S_IFMT) != 0) {
-      TRY(RemoveTree(TRY(OpenFolder(target_.get(), SplitPath(old->first).folder)).get(), SplitPath(old->first).name));
+      TRY(RemoveTree(TRY(OpenDirectory(target_.get(), SplitPath(old->first).directory)).get(),
+                     SplitPath(old->first).name));
       old = known_.erase(old);
     } else {
       ++old;
@@ -165,8 +167,8 @@ Result<> Watched::Update() {
   TRY(take([](const std::string&, const Entry& entry) { return S_ISLNK(entry.status.st_mode); }));
   for (auto old = known_.rbegin(); old != known_.rend(); ++old) {
     if (tree.contains(old->first)) continue;
-    const auto folder = OpenFolder(target_.get(), SplitPath(old->first).folder);
-    if (folder) TRY(RemoveTree(folder->get(), SplitPath(old->first).name));
+    const auto directory = OpenDirectory(target_.get(), SplitPath(old->first).directory);
+    if (directory) TRY(RemoveTree(directory->get(), SplitPath(old->first).name));
   }
   known_ = std::move(tree);
   return {};

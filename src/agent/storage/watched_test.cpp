@@ -36,9 +36,9 @@ class WatchedTest : public TempDirTest {
   static void Put(const std::string& file, const std::string& text) { std::ofstream(file) << text; }
   // What the kubelet's atomic writer does for a new version of all keys.
   void Publish(const std::string& version, const std::map<std::string, std::string>& keys) const {
-    const std::string folder = source() + "/.." + version;
-    fs::create_directory(folder);
-    for (const auto& [key, text] : keys) Put(folder + "/" + key, text);
+    const std::string directory = source() + "/.." + version;
+    fs::create_directory(directory);
+    for (const auto& [key, text] : keys) Put(directory + "/" + key, text);
     const fs::path old = fs::is_symlink(source() + "/..data") ? fs::read_symlink(source() + "/..data") : fs::path();
     fs::create_symlink(".." + version, source() + "/..data_tmp");
     fs::rename(source() + "/..data_tmp", source() + "/..data");
@@ -84,7 +84,7 @@ TEST_F(WatchedTest, TakesOverContentsRightsAndKinds) {
   ASSERT_EQ(chmod((source() + "/a").c_str(), 0440), 0);
   fs::remove(source() + "/b");
   fs::create_directory(source() + "/b");
-  Put(source() + "/b/in", "now a folder");
+  Put(source() + "/b/in", "now a directory");
   ASSERT_TRUE(watched.Update());
   EXPECT_EQ(*ReadFile(target() + "/a"), "two");
   struct stat status {};
@@ -92,7 +92,7 @@ TEST_F(WatchedTest, TakesOverContentsRightsAndKinds) {
   EXPECT_EQ(status.st_mode & 07777U, 0440U);
   EXPECT_EQ(status.st_uid, 1000U);
   EXPECT_EQ(status.st_gid, 2000U);
-  EXPECT_EQ(*ReadFile(target() + "/b/in"), "now a folder");
+  EXPECT_EQ(*ReadFile(target() + "/b/in"), "now a directory");
   ASSERT_EQ(stat((target() + "/d/e/f").c_str(), &status), 0);
   EXPECT_EQ(status.st_ino, before.st_ino) << "what has not changed is not touched";
   fs::remove_all(source() + "/d");

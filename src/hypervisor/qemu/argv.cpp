@@ -36,7 +36,7 @@ std::string Escaped(std::string_view value) {
   return result;
 }
 
-// Builds the list two words at a time, and knows how devices are called on the machine's bus.
+// Builds the list two words at a time, and knows how devices are called on the VM's bus.
 class Builder {
  public:
   Builder(std::string program, bool mmio) : mmio_(mmio) { argv_.push_back(std::move(program)); }
@@ -67,7 +67,7 @@ std::string Machine(const config::HypervisorConfig& config) {
     // reason off: the clock is kvmclock, or the TSC.
     machine += ",smbus=off,sata=off,usb=off,vmport=off,hpet=off,graphics=off,i8042=off";
   } else if (config.machine_type == "microvm") {
-    // With its reduced-hardware ACPI the machine has no timer to calibrate the TSC by, and an emulated guest hangs.
+    // With its reduced-hardware ACPI the VM has no timer to calibrate the TSC by, and an emulated guest hangs.
     machine += ",acpi=off,x-option-roms=off";
   }
   machine += ",memory-backend=mem";
@@ -217,7 +217,7 @@ Result<std::string> KernelCommandLine(const config::Config& config, const VmSpec
   // First, because early consoles print from the word on that names them.
   if (!config.hypervisor.enable_debug && !config.agent.enable_debug) words.emplace_back("quiet");
   // panic=-1: a panic is a reboot at once, and a reboot is QEMU's end (-no-reboot). reboot=t: by triple fault, which
-  // every machine understands. rcu_expedited: mounts and namespaces wait for grace periods. noreplace-smp: patching
+  // every VM understands. rcu_expedited: mounts and namespaces wait for grace periods. noreplace-smp: patching
   // lock prefixes out takes longer than it saves. numdummies=0: no interface dummy0 from the start. nomodule: all that
   // the guest needs is built in.
   for (const char* word :

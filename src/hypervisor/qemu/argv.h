@@ -26,7 +26,7 @@ struct Inputs {
     std::vector<int> vhost;
   };
   std::vector<Nic> network;  // as VmSpec::network, in the same order
-  std::string firmware;      // a file name that QEMU finds; empty: the machine's own
+  std::string firmware;      // a file name that QEMU finds; empty: the VM's own
 };
 
 // The places for devices that come and go, on a bridge: how many there are, the bridge's name as QEMU's "bus", and a

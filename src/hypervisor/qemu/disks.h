@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Disks that are plugged into a machine: virtio-blk, or SCSI on a controller that comes with the first of them.
+// Disks that are plugged into a VM: virtio-blk, or SCSI on a controller that comes with the first of them.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>

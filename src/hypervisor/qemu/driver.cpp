@@ -73,8 +73,8 @@ class FdList {
 
 }  // namespace
 
-struct Driver::Machine : std::enable_shared_from_this<Machine> {
-  Machine(const asio::any_io_executor& an_executor, const config::Config& a_config)
+struct Driver::State : std::enable_shared_from_this<State> {
+  State(const asio::any_io_executor& an_executor, const config::Config& a_config)
       : executor(an_executor),
         config(a_config),
         console(Console::Create(executor)),
@@ -85,10 +85,10 @@ struct Driver::Machine : std::enable_shared_from_this<Machine> {
 
   Result<> Spawn(VmSpec spec);
   void OnConsoleLine(std::string_view line);
-  static asio::awaitable<void> EndAfterPanic(std::shared_ptr<Machine> self);
+  static asio::awaitable<void> EndAfterPanic(std::shared_ptr<State> self);
   asio::awaitable<void> WaitForEnd(std::chrono::milliseconds time);
   bool VirtiofsdIsSilent() const;
-  static asio::awaitable<void> WatchExit(std::shared_ptr<Machine> self);
+  static asio::awaitable<void> WatchExit(std::shared_ptr<State> self);
   void Ended();
   void Close();
 
@@ -113,7 +113,7 @@ struct Driver::Machine : std::enable_shared_from_this<Machine> {
   bool panicked = false;  // said so on the console while it was booting
 };
 
-Result<> Driver::Machine::Spawn(VmSpec spec) {
+Result<> Driver::State::Spawn(VmSpec spec) {
   if (spec.uid == 0)
     return Fail(Code::kInvalidArgument, "QEMU must not run as root: the sandbox needs a user of its own");
   const auto& settings = config.hypervisor;
@@ -185,12 +185,12 @@ Result<> Driver::Machine::Spawn(VmSpec spec) {
   return {};
 }
 
-asio::awaitable<void> Driver::Machine::WatchExit(std::shared_ptr<Machine> self) {
+asio::awaitable<void> Driver::State::WatchExit(std::shared_ptr<State> self) {
   const auto [error] = co_await self->exit_watch.async_wait(asio::posix::stream_descriptor::wait_read, kAwait);
   if (!error && !self->exit) self->Ended();
 }
 
-void Driver::Machine::OnConsoleLine(std::string_view line) {
+void Driver::State::OnConsoleLine(std::string_view line) {
   log::Debug("console: {}", line);
   if (!agent_began && line.find("kata-agent") != std::string_view::npos) agent_began = std::chrono::steady_clock::now();
   if (!booting || panicked || line.find(kPanicMark) == std::string_view::npos) return;
@@ -199,13 +199,13 @@ void Driver::Machine::OnConsoleLine(std::string_view line) {
 }
 
 // A kernel that stands still after its panic (panic=0) would otherwise be waited for until the agent is overdue.
-asio::awaitable<void> Driver::Machine::EndAfterPanic(std::shared_ptr<Machine> self) {
+asio::awaitable<void> Driver::State::EndAfterPanic(std::shared_ptr<State> self) {
   co_await self->WaitForEnd(kPanicTime);
   if (!self->exit && self->process.running()) std::ignore = self->process.Signal(SIGKILL);
 }
 
 // Returns at the end of QEMU, or when the time is over.
-asio::awaitable<void> Driver::Machine::WaitForEnd(std::chrono::milliseconds time) {
+asio::awaitable<void> Driver::State::WaitForEnd(std::chrono::milliseconds time) {
   auto self = shared_from_this();
   if (exit) co_return;
   asio::steady_timer limit(executor, time);
@@ -216,13 +216,13 @@ asio::awaitable<void> Driver::Machine::WaitForEnd(std::chrono::milliseconds time
 }
 
 // QEMU's request for the shared file system still lies in the socket: nobody has taken it.
-bool Driver::Machine::VirtiofsdIsSilent() const {
+bool Driver::State::VirtiofsdIsSilent() const {
   int unread = 0;
   return shared_fs.valid() && ioctl(shared_fs.get(), SIOCOUTQ, &unread) == 0 && unread > 0;
 }
 
 // QEMU has ended or is being killed: collects what it said before that, and wakes everyone who waits.
-void Driver::Machine::Ended() {
+void Driver::State::Ended() {
   const auto status = process.Wait();
   console->Drain();
   qmp->Drain();
@@ -238,7 +238,7 @@ void Driver::Machine::Ended() {
   ended.cancel();
 }
 
-void Driver::Machine::Close() {
+void Driver::State::Close() {
   if (process.running()) {
     // An error means that it has ended already; then it is only reaped.
     std::ignore = process.Signal(SIGKILL);
@@ -251,122 +251,122 @@ void Driver::Machine::Close() {
 }
 
 Driver::Driver(const asio::any_io_executor& executor, const config::Config& config)
-    : machine_(std::make_shared<Machine>(executor, config)) {}
+    : state_(std::make_shared<State>(executor, config)) {}
 
-Driver::~Driver() { machine_->Close(); }
+Driver::~Driver() { state_->Close(); }
 
-asio::awaitable<Result<>> Driver::Start(VmSpec spec) { return StartMachine(machine_, std::move(spec)); }
+asio::awaitable<Result<>> Driver::Start(VmSpec spec) { return StartVm(state_, std::move(spec)); }
 
-asio::awaitable<Result<UniqueFd>> Driver::ConnectAgent() { return ConnectTo(machine_); }
+asio::awaitable<Result<UniqueFd>> Driver::ConnectAgent() { return ConnectTo(state_); }
 
-asio::awaitable<VmExit> Driver::Wait() { return WaitFor(machine_); }
+asio::awaitable<VmExit> Driver::Wait() { return WaitFor(state_); }
 
-asio::awaitable<Result<>> Driver::StartMachine(std::shared_ptr<Machine> machine, VmSpec spec) {
-  if (const auto elapsed = machine->tsc.elapsed(); elapsed < TscMeter::kEnough) {
-    asio::steady_timer rest(machine->executor, TscMeter::kEnough - elapsed);
+asio::awaitable<Result<>> Driver::StartVm(std::shared_ptr<State> state, VmSpec spec) {
+  if (const auto elapsed = state->tsc.elapsed(); elapsed < TscMeter::kEnough) {
+    asio::steady_timer rest(state->executor, TscMeter::kEnough - elapsed);
     co_await rest.async_wait(kAwait);
   }
-  if (machine->exit) co_return Fail(Code::kUnavailable, "the VM has ended: {}", machine->exit->reason);
-  auto spawned = machine->Spawn(std::move(spec));
+  if (state->exit) co_return Fail(Code::kUnavailable, "the VM has ended: {}", state->exit->reason);
+  auto spawned = state->Spawn(std::move(spec));
   if (!spawned) {
-    machine->Close();
+    state->Close();
     co_return spawned;
   }
-  auto greeting = co_await machine->qmp->Negotiate(kGreetingTimeout);
-  const bool no_virtiofsd = !greeting && machine->VirtiofsdIsSilent();
-  machine->shared_fs.Reset();
+  auto greeting = co_await state->qmp->Negotiate(kGreetingTimeout);
+  const bool no_virtiofsd = !greeting && state->VirtiofsdIsSilent();
+  state->shared_fs.Reset();
   if (greeting) co_return greeting;
   // When QEMU has closed the connection it is about to end by itself, and its own status is worth more than ours.
-  if (greeting.error().code() == Code::kUnavailable) co_await machine->WaitForEnd(std::chrono::seconds(2));
-  if (!machine->exit) {
-    std::ignore = machine->process.Signal(SIGKILL);
-    machine->Ended();
-    const char* who = no_virtiofsd              ? "virtiofsd does not answer, and QEMU waits for it"
-                      : machine->qmp->greeted() ? "QEMU does not answer, or virtiofsd does not, which it waits for"
-                                                : "QEMU does not answer";
-    co_return Fail(greeting.error().code(), "{}: {}; {}", who, greeting.error().message(), machine->exit->reason);
+  if (greeting.error().code() == Code::kUnavailable) co_await state->WaitForEnd(std::chrono::seconds(2));
+  if (!state->exit) {
+    std::ignore = state->process.Signal(SIGKILL);
+    state->Ended();
+    const char* who = no_virtiofsd            ? "virtiofsd does not answer, and QEMU waits for it"
+                      : state->qmp->greeted() ? "QEMU does not answer, or virtiofsd does not, which it waits for"
+                                              : "QEMU does not answer";
+    co_return Fail(greeting.error().code(), "{}: {}; {}", who, greeting.error().message(), state->exit->reason);
   }
-  co_return Fail(Code::kInternal, "QEMU could not start the VM: {}", machine->exit->reason);
+  co_return Fail(Code::kInternal, "QEMU could not start the VM: {}", state->exit->reason);
 }
 
-asio::awaitable<Result<UniqueFd>> Driver::ConnectTo(std::shared_ptr<Machine> machine) {
-  if (!machine->process.running()) co_return Fail(Code::kUnavailable, "the VM is not running");
-  if (!machine->agent.vsock()) {
-    if (!machine->agent.our_end)
+asio::awaitable<Result<UniqueFd>> Driver::ConnectTo(std::shared_ptr<State> state) {
+  if (!state->process.running()) co_return Fail(Code::kUnavailable, "the VM is not running");
+  if (!state->agent.vsock()) {
+    if (!state->agent.our_end)
       co_return Fail(Code::kFailedPrecondition, "the agent's port has one connection, which is taken");
-    co_return std::move(machine->agent.our_end);
+    co_return std::move(state->agent.our_end);
   }
-  const auto& settings = machine->config.agent;
-  const std::chrono::milliseconds timeout{settings.reconnect_timeout_ms * TimeoutScale(machine->accel)};
+  const auto& settings = state->config.agent;
+  const std::chrono::milliseconds timeout{settings.reconnect_timeout_ms * TimeoutScale(state->accel)};
   const std::chrono::milliseconds pause{settings.dial_timeout_ms};
-  std::function<bool()> stop = [machine] { return machine->exit.has_value(); };
-  co_return co_await ConnectVsock(machine->executor, machine->agent.cid, kAgentVsockPort, pause, timeout, stop);
+  std::function<bool()> stop = [state] { return state->exit.has_value(); };
+  co_return co_await ConnectVsock(state->executor, state->agent.cid, kAgentVsockPort, pause, timeout, stop);
 }
 
-asio::awaitable<Result<>> Driver::AddNetworkDevice(NetworkDevice device) { return AddNic(machine_, std::move(device)); }
+asio::awaitable<Result<>> Driver::AddNetworkDevice(NetworkDevice device) { return AddNic(state_, std::move(device)); }
 
-asio::awaitable<Result<>> Driver::RemoveNetworkDevice(std::string id) { return RemoveNic(machine_, std::move(id)); }
+asio::awaitable<Result<>> Driver::RemoveNetworkDevice(std::string id) { return RemoveNic(state_, std::move(id)); }
 
-asio::awaitable<Result<>> Driver::AddNic(std::shared_ptr<Machine> machine, NetworkDevice device) {
-  if (!machine->process.running()) co_return Fail(Code::kUnavailable, "the VM is not running");
-  co_return co_await PlugNic(machine->qmp, machine->hotplug, std::move(device));
+asio::awaitable<Result<>> Driver::AddNic(std::shared_ptr<State> state, NetworkDevice device) {
+  if (!state->process.running()) co_return Fail(Code::kUnavailable, "the VM is not running");
+  co_return co_await PlugNic(state->qmp, state->hotplug, std::move(device));
 }
 
-asio::awaitable<Result<>> Driver::RemoveNic(std::shared_ptr<Machine> machine, std::string id) {
-  if (!machine->process.running()) co_return Fail(Code::kUnavailable, "the VM is not running");
-  co_return co_await UnplugNic(machine->qmp, machine->hotplug, std::move(id));
+asio::awaitable<Result<>> Driver::RemoveNic(std::shared_ptr<State> state, std::string id) {
+  if (!state->process.running()) co_return Fail(Code::kUnavailable, "the VM is not running");
+  co_return co_await UnplugNic(state->qmp, state->hotplug, std::move(id));
 }
 
 asio::awaitable<Result<GuestAddress>> Driver::AddBlockDevice(BlockDevice device) {
-  return AddDisk(machine_, std::move(device));
+  return AddDisk(state_, std::move(device));
 }
 
-asio::awaitable<Result<>> Driver::RemoveBlockDevice(std::string id) { return RemoveDisk(machine_, std::move(id)); }
+asio::awaitable<Result<>> Driver::RemoveBlockDevice(std::string id) { return RemoveDisk(state_, std::move(id)); }
 
-asio::awaitable<Result<uint32_t>> Driver::SetVcpus(uint32_t count) { return ResizeVcpus(machine_, count); }
+asio::awaitable<Result<uint32_t>> Driver::SetVcpus(uint32_t count) { return ResizeVcpus(state_, count); }
 
-asio::awaitable<Result<uint64_t>> Driver::SetMemory(uint64_t mib) { return ResizeMemory(machine_, mib); }
+asio::awaitable<Result<uint64_t>> Driver::SetMemory(uint64_t mib) { return ResizeMemory(state_, mib); }
 
-asio::awaitable<Result<GuestAddress>> Driver::AddDisk(std::shared_ptr<Machine> machine, BlockDevice device) {
-  if (!machine->process.running()) co_return Fail(Code::kUnavailable, "the VM is not running");
-  co_return co_await machine->disks->Add(std::move(device));
+asio::awaitable<Result<GuestAddress>> Driver::AddDisk(std::shared_ptr<State> state, BlockDevice device) {
+  if (!state->process.running()) co_return Fail(Code::kUnavailable, "the VM is not running");
+  co_return co_await state->disks->Add(std::move(device));
 }
 
-asio::awaitable<Result<>> Driver::RemoveDisk(std::shared_ptr<Machine> machine, std::string id) {
-  if (!machine->process.running()) co_return Fail(Code::kUnavailable, "the VM is not running");
-  co_return co_await machine->disks->Remove(std::move(id));
+asio::awaitable<Result<>> Driver::RemoveDisk(std::shared_ptr<State> state, std::string id) {
+  if (!state->process.running()) co_return Fail(Code::kUnavailable, "the VM is not running");
+  co_return co_await state->disks->Remove(std::move(id));
 }
 
-asio::awaitable<Result<uint32_t>> Driver::ResizeVcpus(std::shared_ptr<Machine> machine, uint32_t count) {
-  if (!machine->process.running()) co_return Fail(Code::kUnavailable, "the VM is not running");
-  co_return co_await machine->resizer->SetVcpus(count);
+asio::awaitable<Result<uint32_t>> Driver::ResizeVcpus(std::shared_ptr<State> state, uint32_t count) {
+  if (!state->process.running()) co_return Fail(Code::kUnavailable, "the VM is not running");
+  co_return co_await state->resizer->SetVcpus(count);
 }
 
-asio::awaitable<Result<uint64_t>> Driver::ResizeMemory(std::shared_ptr<Machine> machine, uint64_t mib) {
-  if (!machine->process.running()) co_return Fail(Code::kUnavailable, "the VM is not running");
-  co_return co_await machine->resizer->SetMemory(mib);
+asio::awaitable<Result<uint64_t>> Driver::ResizeMemory(std::shared_ptr<State> state, uint64_t mib) {
+  if (!state->process.running()) co_return Fail(Code::kUnavailable, "the VM is not running");
+  co_return co_await state->resizer->SetMemory(mib);
 }
 
-asio::awaitable<VmExit> Driver::WaitFor(std::shared_ptr<Machine> machine) {
-  while (!machine->exit) co_await machine->ended.async_wait(kAwait);
-  co_return *machine->exit;
+asio::awaitable<VmExit> Driver::WaitFor(std::shared_ptr<State> state) {
+  while (!state->exit) co_await state->ended.async_wait(kAwait);
+  co_return *state->exit;
 }
 
 void Driver::Kill() {
   // WatchExit takes note of the end. An error means that it has ended already.
-  if (machine_->process.running()) std::ignore = machine_->process.Signal(SIGKILL);
+  if (state_->process.running()) std::ignore = state_->process.Signal(SIGKILL);
 }
 
-void Driver::BootEnded() { machine_->booting = false; }
+void Driver::BootEnded() { state_->booting = false; }
 
-std::string Driver::ConsoleTail() const { return machine_->console->Tail(); }
+std::string Driver::ConsoleTail() const { return state_->console->Tail(); }
 
-std::optional<std::chrono::steady_clock::time_point> Driver::AgentBegan() const { return machine_->agent_began; }
+std::optional<std::chrono::steady_clock::time_point> Driver::AgentBegan() const { return state_->agent_began; }
 
-void Driver::ServeConsole(UniqueFd listener) { machine_->console->Serve(std::move(listener)); }
+void Driver::ServeConsole(UniqueFd listener) { state_->console->Serve(std::move(listener)); }
 
 std::vector<pid_t> Driver::Pids() const {
-  return machine_->process.running() ? std::vector<pid_t>{machine_->process.pid()} : std::vector<pid_t>{};
+  return state_->process.running() ? std::vector<pid_t>{state_->process.pid()} : std::vector<pid_t>{};
 }
 
 }  // namespace kata::hypervisor::qemu

@@ -32,17 +32,17 @@ class Driver : public Hypervisor {
   std::vector<pid_t> Pids() const override;
 
  private:
-  struct Machine;  // shared with every coroutine below, since one may first run when the driver has gone
-  static asio::awaitable<Result<>> StartMachine(std::shared_ptr<Machine> machine, VmSpec spec);
-  static asio::awaitable<Result<UniqueFd>> ConnectTo(std::shared_ptr<Machine> machine);
-  static asio::awaitable<Result<>> AddNic(std::shared_ptr<Machine> machine, NetworkDevice device);
-  static asio::awaitable<Result<>> RemoveNic(std::shared_ptr<Machine> machine, std::string id);
-  static asio::awaitable<Result<GuestAddress>> AddDisk(std::shared_ptr<Machine> machine, BlockDevice device);
-  static asio::awaitable<Result<>> RemoveDisk(std::shared_ptr<Machine> machine, std::string id);
-  static asio::awaitable<Result<uint32_t>> ResizeVcpus(std::shared_ptr<Machine> machine, uint32_t count);
-  static asio::awaitable<Result<uint64_t>> ResizeMemory(std::shared_ptr<Machine> machine, uint64_t mib);
-  static asio::awaitable<VmExit> WaitFor(std::shared_ptr<Machine> machine);
-  std::shared_ptr<Machine> machine_;
+  struct State;  // shared with every coroutine below, since one may first run when the driver has gone
+  static asio::awaitable<Result<>> StartVm(std::shared_ptr<State> state, VmSpec spec);
+  static asio::awaitable<Result<UniqueFd>> ConnectTo(std::shared_ptr<State> state);
+  static asio::awaitable<Result<>> AddNic(std::shared_ptr<State> state, NetworkDevice device);
+  static asio::awaitable<Result<>> RemoveNic(std::shared_ptr<State> state, std::string id);
+  static asio::awaitable<Result<GuestAddress>> AddDisk(std::shared_ptr<State> state, BlockDevice device);
+  static asio::awaitable<Result<>> RemoveDisk(std::shared_ptr<State> state, std::string id);
+  static asio::awaitable<Result<uint32_t>> ResizeVcpus(std::shared_ptr<State> state, uint32_t count);
+  static asio::awaitable<Result<uint64_t>> ResizeMemory(std::shared_ptr<State> state, uint64_t mib);
+  static asio::awaitable<VmExit> WaitFor(std::shared_ptr<State> state);
+  std::shared_ptr<State> state_;
 };
 
 }  // namespace kata::hypervisor::qemu

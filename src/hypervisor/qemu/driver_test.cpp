@@ -243,7 +243,7 @@ TEST_F(Vm, SharedFileSystem) {
   ASSERT_EQ(mkdir(shared.c_str(), 0755), 0);
   ASSERT_EQ(unshare(CLONE_NEWNS), 0);
   ASSERT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr), 0);
-  // Backed by the file system of the test's folder: a tmpfs may have no extended attributes of users.
+  // Backed by the file system of the test's directory: a tmpfs may have no extended attributes of users.
   ASSERT_EQ(mount(shared.c_str(), shared.c_str(), nullptr, MS_BIND, nullptr), 0);
   ASSERT_EQ(mount(nullptr, shared.c_str(), nullptr, MS_SHARED, nullptr), 0);
   std::ofstream(shared + "/hello") << "good morning";

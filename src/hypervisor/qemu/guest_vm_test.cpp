@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is plugged into a running machine, as the real agent in its guest sees it; and the agent's calls that need a
+// What is plugged into a running VM, as the real agent in its guest sees it; and the agent's calls that need a
 // guest of their own. The containers' root is on a plugged disk, so no file system is shared.
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -255,11 +255,11 @@ TEST_F(GuestVm, DisksThatCannotBe) {
   auto read_only = Disk("one", true);
   read_only.read_only = false;
   EXPECT_EQ(Run(driver_->AddBlockDevice(std::move(read_only))).error().code(), Code::kInvalidArgument);
-  BlockDevice folder;
-  folder.id = "folder";
-  folder.file = Open(directory_, O_RDONLY | O_DIRECTORY).value();
-  folder.read_only = true;
-  EXPECT_EQ(Run(driver_->AddBlockDevice(std::move(folder))).error().code(), Code::kInvalidArgument);
+  BlockDevice dir;
+  dir.id = "directory";
+  dir.file = Open(directory_, O_RDONLY | O_DIRECTORY).value();
+  dir.read_only = true;
+  EXPECT_EQ(Run(driver_->AddBlockDevice(std::move(dir))).error().code(), Code::kInvalidArgument);
   BlockDevice nothing;
   nothing.id = "nothing";
   EXPECT_EQ(Run(driver_->AddBlockDevice(std::move(nothing))).error().code(), Code::kInvalidArgument);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// PCI devices that come and go while the guest runs, on the bridge that the machine was started with.
+// PCI devices that come and go while the guest runs, on the bridge that the VM was started with.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -14,7 +14,7 @@
 
 namespace kata::hypervisor::qemu {
 
-// Knows which place holds which device. One for a machine, for devices of every kind.
+// Knows which place holds which device. One for a VM, for devices of every kind.
 class Hotplug : public std::enable_shared_from_this<Hotplug> {
  public:
   // places: Places (argv.h).
@@ -27,7 +27,7 @@ class Hotplug : public std::enable_shared_from_this<Hotplug> {
   asio::awaitable<Result<>> PassFd(std::string name, UniqueFd fd);
   // Plugs a device in; properties is the JSON object of QMP's device_add with "driver" and "id", and without "bus" and
   // "addr"; a virtio device needs "disable-legacy": "on". Returns the guest's PCI path, "1d/02": the bridge's slot on
-  // the root bus, the device's behind it. kUnimplemented: the machine has no places; kResourceExhausted: all are taken;
+  // the root bus, the device's behind it. kUnimplemented: the VM has no places; kResourceExhausted: all are taken;
   // kInternal, with QEMU's words.
   asio::awaitable<Result<std::string>> Plug(std::string properties);
   // Takes a device out, with the guest's consent. kDeadlineExceeded: the guest has not given it, the device stays;

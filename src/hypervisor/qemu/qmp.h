@@ -20,7 +20,7 @@ namespace kata::hypervisor::qemu {
 
 namespace asio = boost::asio;
 
-// Time for a command to a running machine, which QEMU answers at once unless the host is overloaded.
+// Time for a command to a running VM, which QEMU answers at once unless the host is overloaded.
 inline constexpr std::chrono::milliseconds kCommandTime{10000};
 
 // The calling side. QEMU may be in a guest's hands: a message that is too long or no QMP ends the connection.

@@ -32,7 +32,7 @@ struct Cpu {
 
 // QEMU's list, in the order in which they are plugged.
 Result<std::vector<Cpu>> ParseCpus(const Json& list) {
-  constexpr std::string_view kPluggedFolder = "/machine/peripheral/";
+  constexpr std::string_view kPluggedDirectory = "/machine/peripheral/";
   if (!list.is_array()) return Fail(Code::kInternal, "QMP query-hotpluggable-cpus: the answer is no list");
   std::vector<Cpu> cpus;
   // The list begins with the last one.
@@ -46,7 +46,7 @@ Result<std::vector<Cpu>> ParseCpus(const Json& list) {
     cpu.address = *props;
     const std::string path = TextOf(*item, "qom-path");
     cpu.present = !path.empty();
-    if (path.starts_with(kPluggedFolder)) cpu.id = path.substr(kPluggedFolder.size());
+    if (path.starts_with(kPluggedDirectory)) cpu.id = path.substr(kPluggedDirectory.size());
     cpus.push_back(std::move(cpu));
   }
   return cpus;

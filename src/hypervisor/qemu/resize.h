@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A running machine with more or fewer processors, and more or less memory.
+// A running VM with more or fewer processors, and more or less memory.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -21,7 +21,7 @@ inline constexpr uint64_t kMemoryBlockMib = 128;
 // virtio-mem's: a huge page of the guest's in each.
 inline constexpr uint64_t kVirtioMemBlockMib = 4;
 
-// Whether the machine's line has room to grow; the answers of Resizer follow it.
+// Whether the VM's line has room to grow; the answers of Resizer follow it.
 bool CanAddVcpus(const VmSpec& spec);
 bool CanAddMemory(const VmSpec& spec);
 // What maxmem is: the largest size in whole blocks, beginning from the one at the start.

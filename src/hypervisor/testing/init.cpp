@@ -85,7 +85,7 @@ int main() {
   if (what == "flood") {
     while (true) puts("\x1b[31mflood of the console");
   }
-  // A machine without ACPI cannot be switched off, but a restart is its end as well.
+  // A VM without ACPI cannot be switched off, but a restart is its end as well.
   mkdir("/sys", 0755);
   mount("sysfs", "/sys", "sysfs", 0, nullptr);
   reboot(access("/sys/firmware/acpi", F_OK) == 0 ? RB_POWER_OFF : RB_AUTOBOOT);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What of one container is on disks: its rootfs, volumes and device nodes. Claimed while the machine boots, plugged and
+// What of one container is on disks: its rootfs, volumes and device nodes. Claimed while the VM boots, plugged and
 // addressed when it is up.
 #pragma once
 

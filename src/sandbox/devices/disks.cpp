@@ -51,7 +51,7 @@ Error InWords(Error error, const std::string& path) {
   return error;
 }
 
-// The disk as the hypervisor wants it. A device is claimed for this machine alone when it is written to: what the host
+// The disk as the hypervisor wants it. A device is claimed for this host alone when it is written to: what the host
 // has mounted, or another has claimed, is refused, since two writers would destroy it.
 Result<UniqueFd> OpenForVm(const UniqueFd& pin, const std::string& path, bool is_device, bool read_only) {
   const int flags = read_only ? O_RDONLY : O_RDWR | (is_device ? O_EXCL : 0);
@@ -141,7 +141,7 @@ asio::awaitable<Result<>> Disks::PlugNow(std::shared_ptr<Disk> disk) {
   device.id = disk->name;
   device.read_only = disk->read_only;
   CO_TRY_ASSIGN(device.file, OpenForVm(disk->pin, disk->path, disk->is_device, disk->read_only));
-  auto address = co_await vm_->AddBlockDevice(std::move(device));
+  auto address = co_await fake_vm_->AddBlockDevice(std::move(device));
   if (!address) co_return tl::unexpected<Error>(InWords(std::move(address).error(), disk->path));
   disk->address = *std::move(address);
   disk->plugged = true;
@@ -156,7 +156,7 @@ asio::awaitable<void> Disks::Release(std::string key) {
   const auto guard = co_await disk->lock.Acquire();
   // Somebody may have claimed it while this waited.
   if (disk->users == 0 && disk->plugged) {
-    auto gone = co_await vm_->RemoveBlockDevice(disk->name);
+    auto gone = co_await fake_vm_->RemoveBlockDevice(disk->name);
     if (gone) disk->plugged = false;
     if (!gone) log::Warn("{} stays in the virtual machine: {}", disk->path, gone.error().message());
   }

@@ -30,7 +30,7 @@ struct DeviceNumber {
 };
 
 // Whether a node of a block device is one of the host's own, in its /dev: a guest can make nodes with any numbers in
-// the folders that it shares, and must not get the device behind them. kPermissionDenied. In the host's mount
+// the directories that it shares, and must not get the device behind them. kPermissionDenied. In the host's mount
 // namespace.
 Result<> CheckNode(const struct stat& node, const std::string& path);
 
@@ -45,7 +45,7 @@ struct ClaimedDisk {
 class Disks : public std::enable_shared_from_this<Disks> {
  public:
   Disks(const asio::any_io_executor& executor, std::shared_ptr<hypervisor::Hypervisor> vm, MountNamespaces spaces)
-      : executor_(executor), vm_(std::move(vm)), spaces_(std::move(spaces)) {}
+      : executor_(executor), fake_vm_(std::move(vm)), spaces_(std::move(spaces)) {}
 
   // One more user for the block device (CheckNode) or regular file at a path of the host. kInvalidArgument: it is
   // neither, or empty; kFailedPrecondition: another container has it read-only and this one wants to write.
@@ -54,7 +54,7 @@ class Disks : public std::enable_shared_from_this<Disks> {
   Result<ClaimedDisk> Claim(DeviceNumber number, bool read_only);
 
   // Plugs a claimed disk, unless it is there already; where the guest finds it. kFailedPrecondition: the host itself,
-  // or another machine, uses it; else Hypervisor::AddBlockDevice's.
+  // or another VM, uses it; else Hypervisor::AddBlockDevice's.
   asio::awaitable<Result<hypervisor::GuestAddress>> Plug(std::string key);
   // One user less; without any it is unplugged. One that the guest does not let go of stays, with a warning, until the
   // machine ends or somebody claims it again.
@@ -64,7 +64,7 @@ class Disks : public std::enable_shared_from_this<Disks> {
   struct Disk {
     explicit Disk(const asio::any_io_executor& executor) : lock(executor) {}
     std::string path;  // for people
-    std::string name;  // in the machine
+    std::string name;  // in the VM
     UniqueFd pin;      // O_PATH
     bool read_only = false;
     bool is_device = false;
@@ -77,7 +77,7 @@ class Disks : public std::enable_shared_from_this<Disks> {
   asio::awaitable<Result<>> PlugNow(std::shared_ptr<Disk> disk);
 
   asio::any_io_executor executor_;
-  std::shared_ptr<hypervisor::Hypervisor> vm_;
+  std::shared_ptr<hypervisor::Hypervisor> fake_vm_;
   MountNamespaces spaces_;
   std::map<std::string, std::shared_ptr<Disk>> disks_;  // by key
   uint64_t next_name_ = 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Disks of a machine that is a fake, and what of a container is on them.
+// Disks of a VM that is a fake, and what of a container is on them.
 #include "sandbox/devices/disks.h"
 
 #include <gmock/gmock.h>
@@ -19,9 +19,9 @@ using ::testing::HasSubstr;
 
 class DisksTest : public testing::LoopTest {
  protected:
-  DisksTest() : vm_(std::make_shared<testing::FakeVm>(io_.get_executor())) {
-    disks_ =
-        std::make_shared<Disks>(io_.get_executor(), std::make_shared<testing::FakeHypervisor>(vm_), MountNamespaces());
+  DisksTest() : fake_vm_(std::make_shared<testing::FakeVm>(io_.get_executor())) {
+    disks_ = std::make_shared<Disks>(io_.get_executor(), std::make_shared<testing::FakeHypervisor>(fake_vm_),
+                                     MountNamespaces());
     dir_.Write("image", "not empty");
     image_ = dir_.path() + "/image";
   }
@@ -43,7 +43,7 @@ class DisksTest : public testing::LoopTest {
 
   testing::TempDir dir_;
   std::string image_;
-  std::shared_ptr<testing::FakeVm> vm_;
+  std::shared_ptr<testing::FakeVm> fake_vm_;
   std::shared_ptr<Disks> disks_;
 };
 
@@ -57,14 +57,14 @@ TEST_F(DisksTest, OnePlugForAllUsersAndAllNamesOfAFile) {
   const auto address = Await(disks_->Plug(key));
   ASSERT_TRUE(address);
   EXPECT_EQ(Await(disks_->Plug(key))->address, address->address);
-  EXPECT_THAT(vm_->plugged, ElementsAre("d0 rw"));
+  EXPECT_THAT(fake_vm_->plugged, ElementsAre("d0 rw"));
   Await(disks_->Release(key));
-  EXPECT_TRUE(vm_->unplugged.empty());
+  EXPECT_TRUE(fake_vm_->unplugged.empty());
   Await(disks_->Release(key));
-  EXPECT_THAT(vm_->unplugged, ElementsAre("d0"));
+  EXPECT_THAT(fake_vm_->unplugged, ElementsAre("d0"));
   const std::string later = Claim(true);
   ASSERT_TRUE(Await(disks_->Plug(later)));
-  EXPECT_THAT(vm_->plugged, ElementsAre("d0 rw", "d1 ro"));
+  EXPECT_THAT(fake_vm_->plugged, ElementsAre("d0 rw", "d1 ro"));
 }
 
 TEST_F(DisksTest, WhoComesLaterDoesNotMakeItWritable) {
@@ -90,18 +90,18 @@ TEST_F(DisksTest, WhatIsNoDisk) {
 
 TEST_F(DisksTest, OneThatCannotBePluggedIsTriedAgainAndOneThatStaysIsUsedAgain) {
   const std::string key = Claim(false);
-  vm_->disk_result = Fail(Code::kInternal, "Failed to get \"write\" lock");
+  fake_vm_->disk_result = Fail(Code::kInternal, "Failed to get \"write\" lock");
   const auto failed = Await(disks_->Plug(key));
   ASSERT_FALSE(failed);
   EXPECT_EQ(failed.error().code(), Code::kFailedPrecondition);
   EXPECT_THAT(failed.error().message(), HasSubstr("in use by another virtual machine"));
-  vm_->disk_result = {};
+  fake_vm_->disk_result = {};
   ASSERT_TRUE(Await(disks_->Plug(key)));
-  vm_->disk_result = Fail(Code::kDeadlineExceeded, "the guest does not answer");
+  fake_vm_->disk_result = Fail(Code::kDeadlineExceeded, "the guest does not answer");
   Await(disks_->Release(key));
   EXPECT_EQ(Claim(false), key);
   EXPECT_TRUE(Await(disks_->Plug(key))) << "it is still there";
-  EXPECT_THAT(vm_->plugged, ElementsAre("d0 rw"));
+  EXPECT_THAT(fake_vm_->plugged, ElementsAre("d0 rw"));
 }
 
 TEST_F(DisksTest, ARootfsBecomesAStorage) {
@@ -119,13 +119,13 @@ TEST_F(DisksTest, ARootfsBecomesAStorage) {
   EXPECT_THAT(storage.options(), ElementsAre("noatime", "errors=panic", "ro"));
   EXPECT_EQ(request.oci().root().path(), storage.mount_point());
   EXPECT_TRUE(request.oci().root().readonly());
-  EXPECT_THAT(vm_->plugged, ElementsAre("d0 ro"));
+  EXPECT_THAT(fake_vm_->plugged, ElementsAre("d0 ro"));
   const Error about = disks.Explain(Error(Code::kInternal, "cannot mount at " + storage.mount_point() + " with"));
   EXPECT_THAT(about.message(), HasSubstr("rootfs[0] (" + image_ + "): "));
   EXPECT_EQ(disks.Explain(Error(Code::kInternal, "at " + storage.mount_point() + "0")).message().find("rootfs"),
             std::string::npos);
   Await(disks.Release());
-  EXPECT_THAT(vm_->unplugged, ElementsAre("d0"));
+  EXPECT_THAT(fake_vm_->unplugged, ElementsAre("d0"));
 }
 
 TEST_F(DisksTest, WhichRootfsIsForTheHost) {

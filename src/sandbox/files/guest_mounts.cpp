@@ -54,7 +54,7 @@ Result<bool> IsGuestsOwn(int source, const std::string& real_path) {
                 "{} is a character device of the host, and a virtual machine has no such device", real_path);
   }
   if (real_path == "/dev" || real_path == "/dev/pts") return true;
-  // A folder of device nodes, such as /dev/dri; what is mounted below /dev, such as /dev/shm, is another matter.
+  // A directory of device nodes, such as /dev/dri; what is mounted below /dev, such as /dev/shm, is another matter.
   struct stat dev {};
   if (S_ISDIR(status.st_mode) && real_path.starts_with("/dev/") && stat("/dev", &dev) == 0 &&
       dev.st_dev == status.st_dev) {
@@ -74,7 +74,8 @@ Result<bool> IsGuestsOwn(int source, const std::string& real_path) {
   }
 }
 
-// Whether a bind gives the container the host's shared memory. A folder of a disk at that place is data, and is shared.
+// Whether a bind gives the container the host's shared memory. A directory of a disk at that place is data, and is
+// shared.
 Result<bool> IsHostShm(const grpc::Mount& mount, int source) {
   struct statfs filesystem {};
   if (mount.destination() != "/dev/shm") return false;
@@ -82,7 +83,7 @@ Result<bool> IsHostShm(const grpc::Mount& mount, int source) {
   return filesystem.f_type == TMPFS_MAGIC;
 }
 
-// Shared memory is the guest's: through a shared folder it could be neither mapped coherently nor be fast. Of the
+// Shared memory is the guest's: through a shared directory it could be neither mapped coherently nor be fast. Of the
 // host's mount the size is kept.
 void MakeShm(grpc::Mount& mount, uint64_t size) {
   mount.set_type("tmpfs");
@@ -196,7 +197,7 @@ Result<> ShareMount(const Sharing& with, const std::string& name, const std::str
     if (with.disks.allowed()) return PutMountOnDisk(field, path, with.disks, mount, with.request);
     RootfsMounts host;
     *host.Add() = TakeMountForHost(path, mount);
-    // The place is any folder: nobody sees the mount there.
+    // The place is any directory: nobody sees the mount there.
     UniqueFd tree = TRY(Context(MountRootfs(host, with.files.rootfs, with.spaces), "{}", field));
     return Context(ShareTree(with, std::move(tree), shared_name, mount), "{}", field);
   }
@@ -213,9 +214,9 @@ Result<> ShareMount(const Sharing& with, const std::string& name, const std::str
   return Context(ShareTree(with, std::move(source.tree), shared_name, mount), "{}", field);
 }
 
-Result<UniqueFd> CloneFolder(const std::string& path) {
-  UniqueFd folder = TRY(Open(path, O_PATH | O_DIRECTORY | O_CLOEXEC));
-  return CloneTree(folder.get());
+Result<UniqueFd> CloneDirectory(const std::string& path) {
+  UniqueFd directory = TRY(Open(path, O_PATH | O_DIRECTORY | O_CLOEXEC));
+  return CloneTree(directory.get());
 }
 
 }  // namespace
@@ -245,7 +246,7 @@ Result<> ShareWithGuest(SharedFiles& shared, const MountNamespaces& spaces, cons
   grpc::Spec& spec = *request.mutable_oci();
   if (!files.rootfs_on_disk) {
     UniqueFd root = std::move(files.rootfs_tree);
-    if (!root) root = TRY(Context(spaces.OnHost([&] { return CloneFolder(files.rootfs); }), "root.path"));
+    if (!root) root = TRY(Context(spaces.OnHost([&] { return CloneDirectory(files.rootfs); }), "root.path"));
     std::string root_name = container + "/rootfs";
     // Writable also for root.readonly: the guest still has to make mount points in it, and then makes it read-only.
     spec.mutable_root()->set_path(TRY(Context(shared.Add(std::move(root), root_name, ReadOnly::kNo), "root.path")));

@@ -33,12 +33,12 @@ std::vector<std::string> OwnerOptions(const struct stat& status) {
 }
 
 // The whole volume.
-Result<std::optional<MemoryVolume>> Whole(int folder, const std::string& name) {
+Result<std::optional<MemoryVolume>> Whole(int directory, const std::string& name) {
   struct statfs filesystem {};
   struct stat status {};
-  if (fstatfs(folder, &filesystem) != 0 || fstat(folder, &status) != 0) return FailErrno("cannot look at it");
+  if (fstatfs(directory, &filesystem) != 0 || fstat(directory, &status) != 0) return FailErrno("cannot look at it");
   std::vector<std::string> options = OwnerOptions(status);
-  if (const uint64_t size = FilesystemSize(folder); size > 0) options.push_back(fmt::format("size={}", size));
+  if (const uint64_t size = FilesystemSize(directory); size > 0) options.push_back(fmt::format("size={}", size));
   const char* type = nullptr;
   if (filesystem.f_type == TMPFS_MAGIC) type = "tmpfs";
   if (filesystem.f_type == HUGETLBFS_MAGIC) {
@@ -51,15 +51,15 @@ Result<std::optional<MemoryVolume>> Whole(int folder, const std::string& name) {
   return volume;
 }
 
-// A folder of a volume that is on the same file system: the kubelet has bound it to where the source is.
+// A directory of a volume that is on the same file system: the kubelet has bound it to where the source is.
 Result<std::optional<MemoryVolume>> Part(int source, const std::string& volume_path, const std::string& name) {
-  const auto folder = Open(volume_path, O_PATH | O_DIRECTORY);
-  if (!folder) return std::nullopt;  // a volume of another kind
+  const auto directory = Open(volume_path, O_PATH | O_DIRECTORY);
+  if (!directory) return std::nullopt;  // a volume of another kind
   struct stat status {};
   struct stat whole {};
-  if (fstat(source, &status) != 0 || fstat(folder->get(), &whole) != 0) return FailErrno("cannot look at it");
+  if (fstat(source, &status) != 0 || fstat(directory->get(), &whole) != 0) return FailErrno("cannot look at it");
   if (status.st_dev != whole.st_dev || !S_ISDIR(status.st_mode)) return std::nullopt;
-  auto volume = TRY(Whole(folder->get(), name));
+  auto volume = TRY(Whole(directory->get(), name));
   if (!volume) return std::nullopt;
   const std::string root = TRY(RootOfMount(source));
   if (!root.starts_with('/') || root.ends_with("//deleted")) return std::nullopt;

@@ -79,8 +79,8 @@ std::vector<std::string> Layers(std::string_view list) {
   return layers;
 }
 
-// The folder, with its last slash, that all layers are below.
-std::string CommonFolder(const std::vector<std::string>& layers) {
+// The directory, with its last slash, that all layers are below.
+std::string CommonDirectory(const std::vector<std::string>& layers) {
   std::string common = layers.front();
   for (const std::string& layer : layers) {
     const auto differ = std::mismatch(common.begin(), common.end(), layer.begin(), layer.end()).first;
@@ -89,7 +89,7 @@ std::string CommonFolder(const std::vector<std::string>& layers) {
   return common.substr(0, common.rfind('/') + 1);
 }
 
-// The layers of a big image take more than a page. Relative to their common folder, which becomes the working
+// The layers of a big image take more than a page. Relative to their common directory, which becomes the working
 // directory, they are short.
 void ShortenLayers(std::vector<std::string>& data) {
   for (std::string& word : data) {
@@ -97,9 +97,9 @@ void ShortenLayers(std::vector<std::string>& data) {
     std::vector<std::string> layers = Layers(std::string_view(word).substr(kLowerDir.size()));
     // A colon in a name is written "\:"; such a list is left as it is.
     if (layers.size() < 2 || word.find('\\') != std::string::npos) continue;
-    const std::string folder = CommonFolder(layers);
-    if (folder.empty() || chdir(folder.c_str()) != 0) continue;
-    for (std::string& layer : layers) layer.erase(0, folder.size());
+    const std::string directory = CommonDirectory(layers);
+    if (directory.empty() || chdir(directory.c_str()) != 0) continue;
+    for (std::string& layer : layers) layer.erase(0, directory.size());
     word = fmt::format("{}{}", kLowerDir, fmt::join(layers, ":"));
     return;
   }

@@ -14,9 +14,9 @@ namespace kata::sandbox {
 using RootfsMounts = google::protobuf::RepeatedPtrField<containerd::types::Mount>;
 
 // Mounts them one over the other, in a mount namespace that only lives for that, and returns a clone of the result. The
-// rootfs folder is where they would be mounted; it must exist. The option loop is for an image file. kInvalidArgument
-// for a mount without a type or source, or options beyond what mount(2) takes (a page); else the kernel's refusal with
-// the mount's number.
+// rootfs directory is where they would be mounted; it must exist. The option loop is for an image file.
+// kInvalidArgument for a mount without a type or source, or options beyond what mount(2) takes (a page); else the
+// kernel's refusal with the mount's number.
 Result<UniqueFd> MountRootfs(const RootfsMounts& mounts, const std::string& rootfs, const MountNamespaces& spaces);
 
 }  // namespace kata::sandbox

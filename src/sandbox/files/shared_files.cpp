@@ -75,10 +75,10 @@ Result<SharedFiles> SharedFiles::Create(int directory) {
   return SharedFiles(std::move(path), std::move(exported), std::move(writable));
 }
 
-Result<> SharedFiles::MakeMountPoint(const std::string& name, bool folder) {
+Result<> SharedFiles::MakeMountPoint(const std::string& name, bool dir) {
   size_t slash = name.rfind('/');
   if (slash != std::string::npos) TRY(MakeDirsInRoot(writable_.get(), name.substr(0, slash), 0755));
-  if (folder) {
+  if (dir) {
     if (mkdirat(writable_.get(), name.c_str(), 0755) != 0) return FailErrno("cannot make the mount point {}", name);
     return {};
   }
@@ -118,11 +118,11 @@ Result<> SharedFiles::Remove(const std::string& name) {
 }
 
 // Of the tmpfs, and only when it is empty: what was mounted on it cannot be meant.
-Result<> SharedFiles::RemoveMountPoint(const std::string& name, bool folder) {
-  if (unlinkat(writable_.get(), name.c_str(), folder ? AT_REMOVEDIR : 0) != 0) {
+Result<> SharedFiles::RemoveMountPoint(const std::string& name, bool dir) {
+  if (unlinkat(writable_.get(), name.c_str(), dir ? AT_REMOVEDIR : 0) != 0) {
     return FailErrno("cannot remove the mount point {}", name);
   }
-  // The folders that it was in, unless they have others.
+  // The directories that it was in, unless they have others.
   for (std::string above = name; above.find('/') != std::string::npos;) {
     above.resize(above.rfind('/'));
     if (unlinkat(writable_.get(), above.c_str(), AT_REMOVEDIR) != 0) break;

@@ -11,7 +11,7 @@
 
 namespace kata::sandbox {
 
-// Where the guest mounts the shared folder.
+// Where the guest mounts the shared directory.
 inline constexpr char kGuestSharedDir[] = "/run/kata-containers/shared/containers";
 
 enum class ReadOnly {
@@ -38,21 +38,21 @@ class SharedFiles {
   // Mounts the tmpfs at directory/shared, which it makes when it is missing.
   static Result<SharedFiles> Create(int directory);
 
-  // The folder for virtiofsd, absolute.
+  // The directory for virtiofsd, absolute.
   const std::string& path() const { return path_; }
 
-  // Mounts a detached tree (CloneTree) at name, which may have folders. Returns the path in the guest. kAlreadyExists
-  // when the name is taken.
+  // Mounts a detached tree (CloneTree) at name, which may have directories. Returns the path in the guest.
+  // kAlreadyExists when the name is taken.
   Result<std::string> Add(UniqueFd tree, const std::string& name, ReadOnly read_only);
-  // Detaches what Add mounted and removes the mount point, with its folders when they are empty; never anything below
-  // it.
+  // Detaches what Add mounted and removes the mount point, with its directories when they are empty; never anything
+  // below it.
   Result<> Remove(const std::string& name);
 
  private:
   SharedFiles(std::string path, UniqueFd exported, UniqueFd writable)
       : path_(std::move(path)), exported_(std::move(exported)), writable_(std::move(writable)) {}
-  Result<> MakeMountPoint(const std::string& name, bool folder);
-  Result<> RemoveMountPoint(const std::string& name, bool folder);
+  Result<> MakeMountPoint(const std::string& name, bool dir);
+  Result<> RemoveMountPoint(const std::string& name, bool dir);
 
   std::string path_;
   UniqueFd exported_;  // the read-only mount at path_

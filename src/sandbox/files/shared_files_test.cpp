@@ -167,9 +167,9 @@ TEST_F(SharedFilesTest, HostMountsAreDroppedButForWhatIsNeeded) {
   umount2(other.c_str(), MNT_DETACH);
 }
 
-struct TempFolderIn {
-  explicit TempFolderIn(std::string at) : path(std::move(at)) { fs::create_directory(path); }
-  ~TempFolderIn() { rmdir(path.c_str()); }
+struct TempDirectoryIn {
+  explicit TempDirectoryIn(std::string at) : path(std::move(at)) { fs::create_directory(path); }
+  ~TempDirectoryIn() { rmdir(path.c_str()); }
   std::string path;
 };
 
@@ -197,8 +197,8 @@ TEST_F(SharedFilesTest, TheSpecIsRewrittenForTheGuest) {
   AddMount(spec, "/dev/zero2", "bind", "/dev/zero", {"bind"});
   AddMount(spec, "/hostproc", "bind", "/proc", {"rbind"});
   AddMount(spec, "/dev/shm", "bind", source_.path() + "/vol ume", {"rbind"});
-  TempFolderIn dev("/dev/kata-test-folder");
-  AddMount(spec, "/dev/folder", "bind", dev.path, {"rbind"});
+  TempDirectoryIn dev("/dev/kata-test-directory");
+  AddMount(spec, "/dev/directory", "bind", dev.path, {"rbind"});
   SharedNames names;
   auto done = Share(spec, names);
   ASSERT_TRUE(done) << done.error().message();
@@ -225,7 +225,7 @@ TEST_F(SharedFilesTest, TheSpecIsRewrittenForTheGuest) {
 TEST_F(SharedFilesTest, AMissingSourceNamesItsPlace) {
   grpc::Spec spec;
   AddMount(spec, "/proc", "proc", "proc", {});
-  AddMount(spec, "/data", "bind", "/no/such/folder", {"rbind"});
+  AddMount(spec, "/data", "bind", "/no/such/directory", {"rbind"});
   SharedNames names;
   auto done = Share(spec, names);
   ASSERT_FALSE(done);

@@ -18,15 +18,15 @@ namespace {
 constexpr int kRemoveTries = 1000;
 constexpr int kRemovePause = 5;
 
-std::string Parent(const std::string& folder) { return folder.substr(0, folder.rfind('/')); }
+std::string Parent(const std::string& directory) { return directory.substr(0, directory.rfind('/')); }
 
 // A new cpuset of v1 has no processors and takes no process; it gets its parent's.
-void FillCpuset(const std::string& folder) {
+void FillCpuset(const std::string& directory) {
   for (const char* file : {"cpuset.cpus", "cpuset.mems"}) {
-    const std::string path = fmt::format("{}/{}", folder, file);
+    const std::string path = fmt::format("{}/{}", directory, file);
     const auto present = ReadFile(path);
     if (!present || present->find_first_not_of("\n ") != std::string::npos) continue;
-    const auto above = ReadFile(fmt::format("{}/{}", Parent(folder), file));
+    const auto above = ReadFile(fmt::format("{}/{}", Parent(directory), file));
     if (!above) continue;
     if (auto written = WriteFile(path, *above); !written) log::Debug("{}", written.error().message());
   }
@@ -45,10 +45,10 @@ void PassControllersOn(const std::string& parent) {
   }
 }
 
-bool HasChildren(const std::string& folder) {
+bool HasChildren(const std::string& directory) {
   struct stat info {};
-  // A folder has a link for itself, one from its parent, and one from each child.
-  return stat(folder.c_str(), &info) == 0 && info.st_nlink > 2;
+  // A directory has a link for itself, one from its parent, and one from each child.
+  return stat(directory.c_str(), &info) == 0 && info.st_nlink > 2;
 }
 
 }  // namespace
@@ -61,19 +61,19 @@ Result<CgroupPlan> PlanHostCgroups(const std::string& path) {
 
 std::vector<std::string> MakeCgroups(const CgroupPlan& plan, const std::vector<Hierarchy>& hierarchies) {
   std::string complaint;
-  for (const std::string& folder : plan.missing) {
-    const auto hierarchy = std::find_if(hierarchies.begin(), hierarchies.end(), [&folder](const Hierarchy& h) {
-      return folder.starts_with(h.mount_point + "/");
+  for (const std::string& directory : plan.missing) {
+    const auto hierarchy = std::find_if(hierarchies.begin(), hierarchies.end(), [&directory](const Hierarchy& h) {
+      return directory.starts_with(h.mount_point + "/");
     });
     if (hierarchy == hierarchies.end()) continue;
-    if (hierarchy->unified) PassControllersOn(Parent(folder));
-    if (mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST) {
+    if (hierarchy->unified) PassControllersOn(Parent(directory));
+    if (mkdir(directory.c_str(), 0755) != 0 && errno != EEXIST) {
       // One word for all: where cgroups are read-only, every hierarchy is.
-      if (complaint.empty()) complaint = fmt::format("{}: {}", folder, ErrnoText(errno));
+      if (complaint.empty()) complaint = fmt::format("{}: {}", directory, ErrnoText(errno));
       continue;
     }
     const auto& controllers = hierarchy->controllers;
-    if (std::find(controllers.begin(), controllers.end(), "cpuset") != controllers.end()) FillCpuset(folder);
+    if (std::find(controllers.begin(), controllers.end(), "cpuset") != controllers.end()) FillCpuset(directory);
   }
   if (!complaint.empty()) log::Warn("the container has no cgroup of its own on the host: cannot make {}", complaint);
   std::vector<std::string> leaves;
@@ -109,11 +109,11 @@ void EnterCgroups(const std::vector<std::string>& leaves, pid_t pid) {
 
 void RemoveCgroups(const std::vector<std::string>& made) {
   int tries = kRemoveTries;
-  for (auto folder = made.rbegin(); folder != made.rend(); ++folder) {
-    while (rmdir(folder->c_str()) != 0) {
+  for (auto directory = made.rbegin(); directory != made.rend(); ++directory) {
+    while (rmdir(directory->c_str()) != 0) {
       if (errno == ENOENT) break;
-      if (errno != EBUSY || HasChildren(*folder) || tries == 0) {
-        log::Debug("cannot remove the cgroup {}: {}", *folder, ErrnoText(errno));
+      if (errno != EBUSY || HasChildren(*directory) || tries == 0) {
+        log::Debug("cannot remove the cgroup {}: {}", *directory, ErrnoText(errno));
         break;
       }
       --tries;

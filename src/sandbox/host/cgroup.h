@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The container's cgroups on the host. They hold its sandbox and stand-in, so that engines see what it uses; no limit
-// is set, since the guest enforces the limits and the machine is sized by them.
+// is set, since the guest enforces the limits and the VM is sized by them.
 #pragma once
 
 #include <sys/types.h>
@@ -37,7 +37,7 @@ Result<std::string> CgroupPath(const std::string& spec_path, const std::string& 
 // What is to be done for one container.
 struct CgroupPlan {
   std::vector<std::string> leaves;   // the container's cgroup in each hierarchy
-  std::vector<std::string> missing;  // folders to make, parents first
+  std::vector<std::string> missing;  // directories to make, parents first
 };
 
 // path as CgroupPath gave it; ".." stays beneath the mount point.
@@ -46,12 +46,12 @@ CgroupPlan PlanCgroups(const std::vector<Hierarchy>& hierarchies, const std::map
 // The same for this host and this process.
 Result<CgroupPlan> PlanHostCgroups(const std::string& path);
 
-// Makes the missing folders and returns the leaves that exist then. A host where cgroups cannot be made is not an error
-// but one warning.
+// Makes the missing directories and returns the leaves that exist then. A host where cgroups cannot be made is not an
+// error but one warning.
 std::vector<std::string> MakeCgroups(const CgroupPlan& plan, const std::vector<Hierarchy>& hierarchies);
 std::vector<std::string> MakeHostCgroups(const CgroupPlan& plan);
 
-// The cgroup folders that a process is in, one for each hierarchy.
+// The cgroup directories that a process is in, one for each hierarchy.
 Result<std::vector<std::string>> CgroupsOf(pid_t pid);
 
 // The files through which a process enters these cgroups.
@@ -60,7 +60,7 @@ std::vector<std::string> ProcsFiles(const std::vector<std::string>& leaves);
 // Moves a process; what fails is logged, as the process runs as well elsewhere.
 void EnterCgroups(const std::vector<std::string>& leaves, pid_t pid);
 
-// Removes folders that MakeCgroups made, children first. One with processes or cgroups of strangers stays.
+// Removes directories that MakeCgroups made, children first. One with processes or cgroups of strangers stays.
 void RemoveCgroups(const std::vector<std::string>& made);
 
 }  // namespace kata::sandbox

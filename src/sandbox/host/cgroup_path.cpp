@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which folders a container's cgroups are: text to text, but for the look whether a folder is there.
+// Which directories a container's cgroups are: text to text, but for the look whether a directory is there.
 #include <unistd.h>
 
 #include <algorithm>
@@ -126,24 +126,24 @@ CgroupPlan PlanCgroups(const std::vector<Hierarchy>& hierarchies, const std::map
     const std::string base = path.starts_with('/') || mine == nullptr ? "" : Normal(Below(hierarchy, *mine));
     const std::string below = Normal((base == "/" ? "" : base) + Normal(path));
     if (below == "/") continue;  // the root is nobody's own
-    std::string folder = hierarchy.mount_point;
+    std::string directory = hierarchy.mount_point;
     for (const std::string& part : Split(std::string_view(below).substr(1), '/')) {
-      folder += "/" + part;
-      if (access(folder.c_str(), F_OK) != 0) plan.missing.push_back(folder);
+      directory += "/" + part;
+      if (access(directory.c_str(), F_OK) != 0) plan.missing.push_back(directory);
     }
-    plan.leaves.push_back(std::move(folder));
+    plan.leaves.push_back(std::move(directory));
   }
   return plan;
 }
 
 Result<std::vector<std::string>> CgroupsOf(pid_t pid) {
   const auto own = ParseOwnCgroups(TRY(ReadFile(fmt::format("/proc/{}/cgroup", pid))));
-  std::vector<std::string> folders;
+  std::vector<std::string> directories;
   for (const Hierarchy& hierarchy : ParseHierarchies(TRY(ReadFile("/proc/self/mountinfo")))) {
     const std::string* mine = OwnCgroup(hierarchy, own);
-    if (mine != nullptr) folders.push_back(hierarchy.mount_point + Below(hierarchy, *mine));
+    if (mine != nullptr) directories.push_back(hierarchy.mount_point + Below(hierarchy, *mine));
   }
-  return folders;
+  return directories;
 }
 
 }  // namespace kata::sandbox

@@ -113,7 +113,7 @@ TEST(Cgroups, MadeEnteredAndRemovedOnThisHost) {
   EXPECT_TRUE(std::filesystem::exists(leaves.front()));
   child->End();
   RemoveCgroups(plan->missing);
-  for (const std::string& folder : plan->missing) EXPECT_FALSE(std::filesystem::exists(folder)) << folder;
+  for (const std::string& directory : plan->missing) EXPECT_FALSE(std::filesystem::exists(directory)) << directory;
   RemoveCgroups(plan->missing);  // what has gone is no error
 }
 

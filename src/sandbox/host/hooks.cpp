@@ -126,9 +126,9 @@ void RunHooksLenient(const char* kind, const HookList& hooks, const HookContext&
 void RunPoststop(const State& state, const grpc::Spec& spec) {
   if (spec.hooks().poststop().empty()) return;
   const auto bundle = Open(state.bundle, O_PATH | O_DIRECTORY);
-  const int folder = bundle ? bundle->get() : -1;
+  const int directory = bundle ? bundle->get() : -1;
   RunHooksLenient("poststop", spec.hooks().poststop(),
-                  {.state = HookState(state, Status::kStopped), .working_directory = folder});
+                  {.state = HookState(state, Status::kStopped), .working_directory = directory});
 }
 
 }  // namespace kata::sandbox

@@ -21,49 +21,49 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-// Hooks are real scripts that leave what they saw in a folder.
+// Hooks are real scripts that leave what they saw in a directory.
 class Hooks : public testing::Test {
  protected:
   void SetUp() override {
-    ASSERT_NE(mkdtemp(folder_.data()), nullptr);
-    auto opened = Open(folder_, O_PATH | O_DIRECTORY);
+    ASSERT_NE(mkdtemp(directory_.data()), nullptr);
+    auto opened = Open(directory_, O_PATH | O_DIRECTORY);
     ASSERT_TRUE(opened);
     bundle_ = std::move(*opened);
     context_.state = R"({"id":"c1"})";
     context_.working_directory = bundle_.get();
   }
-  void TearDown() override { ASSERT_TRUE(RemoveTree(folder_)); }
+  void TearDown() override { ASSERT_TRUE(RemoveTree(directory_)); }
 
   void Add(const std::string& script, int64_t timeout = 0, const std::vector<std::string>& env = {}) {
     grpc::Hook* hook = hooks_.Add();
     hook->set_path("/bin/sh");
-    for (const std::string& arg : {std::string("sh"), std::string("-c"), script, std::string("name"), folder_}) {
+    for (const std::string& arg : {std::string("sh"), std::string("-c"), script, std::string("name"), directory_}) {
       hook->add_args(arg);
     }
     for (const std::string& variable : env) hook->add_env(variable);
     hook->set_timeout(timeout);
   }
   std::string Read(const std::string& name) {
-    std::ifstream file(folder_ + "/" + name);
+    std::ifstream file(directory_ + "/" + name);
     std::stringstream text;
     text << file.rdbuf();
     return text.str();
   }
 
-  std::string folder_ = "/tmp/kata-hooks-XXXXXX";
+  std::string directory_ = "/tmp/kata-hooks-XXXXXX";
   UniqueFd bundle_;
   HookList hooks_;
   HookContext context_;
 };
 
-TEST_F(Hooks, GetStateEnvironmentAndFolder) {
+TEST_F(Hooks, GetStateEnvironmentAndDirectory) {
   Add("cat > $1/state; /usr/bin/env > $1/env; pwd > $1/pwd", 0, {"ONLY=this"});
   auto run = RunHooks("prestart", hooks_, context_);
   ASSERT_TRUE(run) << run.error().message();
   EXPECT_EQ(Read("state"), context_.state);
   EXPECT_THAT(Read("env"), HasSubstr("ONLY=this\n"));
   EXPECT_THAT(Read("env"), Not(HasSubstr("HOME=")));
-  EXPECT_EQ(Read("pwd"), folder_ + "\n");
+  EXPECT_EQ(Read("pwd"), directory_ + "\n");
 }
 
 TEST_F(Hooks, RunInOrder) {
@@ -81,7 +81,7 @@ TEST_F(Hooks, FailureEndsThemAndTellsWhy) {
   ASSERT_FALSE(run);
   EXPECT_EQ(run.error().message(),
             "error running createRuntime hook #1: exit status 4, stdout: said\n, stderr: complained\n");
-  EXPECT_NE(access((folder_ + "/third").c_str(), F_OK), 0);
+  EXPECT_NE(access((directory_ + "/third").c_str(), F_OK), 0);
 }
 
 TEST_F(Hooks, OneThatDoesNotExist) {
@@ -137,7 +137,7 @@ TEST_F(Hooks, PoststopFailuresDoNotEndThem) {
   Add("exit 1");
   Add("touch $1/second");
   RunHooksLenient("poststop", hooks_, context_);
-  EXPECT_EQ(access((folder_ + "/second").c_str(), F_OK), 0);
+  EXPECT_EQ(access((directory_ + "/second").c_str(), F_OK), 0);
 }
 
 TEST(HookState, IsTheRuntimeSpecsState) {

@@ -18,22 +18,22 @@ constexpr char kOverhead[] = "/kata_overhead";
 // QEMU's name for the threads that are vCPUs, with debug-threads=on: "CPU 0/KVM", "CPU 1/TCG".
 constexpr std::string_view kVcpuThread = "CPU ";
 
-// Folders that this sandbox shares with others too, so that the last one takes them away.
-std::vector<std::string> OverheadFolders(const CgroupPlan& plan) {
-  std::vector<std::string> folders;
+// Directories that this sandbox shares with others too, so that the last one takes them away.
+std::vector<std::string> OverheadDirectories(const CgroupPlan& plan) {
+  std::vector<std::string> directories;
   for (const std::string& leaf : plan.leaves) {
-    folders.push_back(leaf.substr(0, leaf.rfind('/')));
-    folders.push_back(leaf);
+    directories.push_back(leaf.substr(0, leaf.rfind('/')));
+    directories.push_back(leaf);
   }
-  return folders;
+  return directories;
 }
 
 std::vector<std::string> VcpuThreads(pid_t vmm) {
   const std::string tasks = fmt::format("/proc/{}/task", vmm);
   std::vector<std::string> threads;
-  const auto folder = Open(tasks, O_RDONLY | O_DIRECTORY);
-  if (!folder) return threads;
-  for (const std::string& thread : ListDir(folder->get()).value_or(std::vector<std::string>())) {
+  const auto directory = Open(tasks, O_RDONLY | O_DIRECTORY);
+  if (!directory) return threads;
+  for (const std::string& thread : ListDir(directory->get()).value_or(std::vector<std::string>())) {
     const auto name = ReadFile(fmt::format("{}/{}/comm", tasks, thread), 64);
     if (name && name->starts_with(kVcpuThread)) threads.push_back(thread);
   }
@@ -55,10 +55,10 @@ Result<CgroupStay> PlanCgroupStay(const std::string& path, const std::string& id
   CgroupPlan plan = TRY(PlanHostCgroups(path));
   stay.made = std::move(plan.missing);
   if (sandbox_cgroup_only) return stay;
-  stay.vcpu_folders = std::move(plan.leaves);
+  stay.vcpu_directories = std::move(plan.leaves);
   stay.vcpus = std::exchange(stay.process, fmt::format("{}/{}", kOverhead, id));
-  for (std::string& folder : OverheadFolders(TRY(PlanHostCgroups(stay.process)))) {
-    stay.made.push_back(std::move(folder));
+  for (std::string& directory : OverheadDirectories(TRY(PlanHostCgroups(stay.process)))) {
+    stay.made.push_back(std::move(directory));
   }
   return stay;
 }

@@ -19,17 +19,17 @@ Result<std::string> SandboxCgroupPath(const std::string& spec_path, const std::s
 
 // Where this process is to go, and what is made for that.
 struct CgroupStay {
-  std::string process;                    // path of the cgroups for this process and all that it starts
-  std::string vcpus;                      // path of those for the vCPUs alone; empty: they stay with the rest
-  std::vector<std::string> vcpu_folders;  // the same, for PlaceVcpus
-  std::vector<std::string> made;          // folders to remove at the end, parents first
+  std::string process;                        // path of the cgroups for this process and all that it starts
+  std::string vcpus;                          // path of those for the vCPUs alone; empty: they stay with the rest
+  std::vector<std::string> vcpu_directories;  // the same, for PlaceVcpus
+  std::vector<std::string> made;              // directories to remove at the end, parents first
 };
 
 // What the key sandbox_cgroup_only means for a sandbox whose cgroup has this path (SandboxCgroupPath, or the
 // container's). Looks only. Errors: those of reading /proc.
 Result<CgroupStay> PlanCgroupStay(const std::string& path, const std::string& id, bool sandbox_cgroup_only);
 
-// Makes the cgroups of a path and returns their folders. What cannot be made is a warning.
+// Makes the cgroups of a path and returns their directories. What cannot be made is a warning.
 std::vector<std::string> MakeCgroupsOf(const std::string& path);
 
 // Moves the vCPUs of a VMM into cgroups: its threads, where a hierarchy can (version 1), else the whole VMM.

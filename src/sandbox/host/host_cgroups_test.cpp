@@ -31,7 +31,7 @@ TEST(CgroupStay, IsOnePlaceOrTwo) {
   ASSERT_TRUE(one);
   EXPECT_EQ(one->process, "/" + id);
   EXPECT_EQ(one->vcpus, "");
-  EXPECT_THAT(one->vcpu_folders, IsEmpty());
+  EXPECT_THAT(one->vcpu_directories, IsEmpty());
   EXPECT_THAT(one->made, Contains(EndsWith("/" + id)));
   EXPECT_THAT(one->made, Not(Contains(EndsWith("/kata_overhead"))));
 
@@ -39,7 +39,7 @@ TEST(CgroupStay, IsOnePlaceOrTwo) {
   ASSERT_TRUE(two);
   EXPECT_EQ(two->process, "/kata_overhead/" + id);
   EXPECT_EQ(two->vcpus, "/" + id);
-  EXPECT_THAT(two->vcpu_folders, Contains(EndsWith("/" + id)));
+  EXPECT_THAT(two->vcpu_directories, Contains(EndsWith("/" + id)));
   // Also what others may have made already: the last one removes it.
   EXPECT_THAT(two->made, Contains(EndsWith("/kata_overhead")));
   EXPECT_THAT(two->made, Contains(EndsWith("/kata_overhead/" + id)));
@@ -58,10 +58,10 @@ TEST(CgroupVisit, LeavesNothing) {
   EXPECT_THAT(*CgroupsOf(getpid()), Contains(EndsWith("/kata_overhead/" + id)));
   visit.End();
   EXPECT_EQ(*CgroupsOf(getpid()), *before);
-  for (const std::string& folder : made) {
+  for (const std::string& directory : made) {
     // The parent of all overhead may be another sandbox's, too.
-    if (!folder.ends_with(id)) continue;
-    EXPECT_NE(access(folder.c_str(), F_OK), 0) << folder;
+    if (!directory.ends_with(id)) continue;
+    EXPECT_NE(access(directory.c_str(), F_OK), 0) << directory;
   }
 }
 

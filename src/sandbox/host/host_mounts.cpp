@@ -61,8 +61,8 @@ Result<std::string> RootOfMount(int fd) {
   return Fail(Code::kNotFound, "the mount {} is not in this namespace", id);
 }
 
-Result<bool> HasMountsBelow(const std::string& folder) {
-  const std::string prefix = folder.ends_with('/') ? folder : folder + "/";
+Result<bool> HasMountsBelow(const std::string& directory) {
+  const std::string prefix = directory.ends_with('/') ? directory : directory + "/";
   const auto mounts = TRY(HostMounts());
   return std::any_of(mounts.begin(), mounts.end(), [&](const HostMount& mount) {
     return mount.point.starts_with(prefix) && mount.point.size() > prefix.size();

@@ -22,7 +22,7 @@ Result<std::vector<HostMount>> HostMounts();
 
 // What of its file system the mount is that this descriptor lies on.
 Result<std::string> RootOfMount(int fd);
-// Whether something is mounted below this folder, whose path has no links in it.
-Result<bool> HasMountsBelow(const std::string& folder);
+// Whether something is mounted below this directory, whose path has no links in it.
+Result<bool> HasMountsBelow(const std::string& directory);
 
 }  // namespace kata::sandbox

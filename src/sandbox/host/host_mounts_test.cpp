@@ -32,7 +32,7 @@ TEST(HostMountsTest, ReadsTheKernelsFormat) {
   EXPECT_EQ(mounts[1].point, "/mnt/c\\d");
 }
 
-// A pod's folder as the kubelet has it, with real mounts in a mount namespace of a child's own. As root.
+// A pod's directory as the kubelet has it, with real mounts in a mount namespace of a child's own. As root.
 class VolumeTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -41,13 +41,13 @@ class VolumeTest : public testing::Test {
     pod_ = made;
     volume_ = pod_ + "/volumes/kubernetes.io~empty-dir/memory";
     part_ = pod_ + "/volume-subpaths/memory/main/0";
-    for (const auto& folder : {volume_, part_, pod_ + "/volumes/kubernetes.io~empty-dir/disk"}) {
-      std::filesystem::create_directories(folder);
+    for (const auto& directory : {volume_, part_, pod_ + "/volumes/kubernetes.io~empty-dir/disk"}) {
+      std::filesystem::create_directories(directory);
     }
   }
   void TearDown() override { std::filesystem::remove_all(pod_); }
 
-  // The volume mounted and a folder of it bound, as for a subPath.
+  // The volume mounted and a directory of it bound, as for a subPath.
   void Mount() const {
     ASSERT_EQ(mount("tmpfs", volume_.c_str(), "tmpfs", 0, "size=1m,mode=2770,gid=4321"), 0);
     std::filesystem::create_directories(volume_ + "/a/b");
@@ -91,7 +91,7 @@ TEST_F(VolumeTest, AWholeOneKeepsOwnerModeAndSize) {
   });
 }
 
-TEST_F(VolumeTest, APartIsAFolderOfTheWhole) {
+TEST_F(VolumeTest, APartIsADirectoryOfTheWhole) {
   InNamespace([this] {
     Mount();
     const auto whole = At(volume_);
@@ -110,7 +110,7 @@ TEST_F(VolumeTest, OthersAreNone) {
   InNamespace([this] {
     Mount();
     EXPECT_FALSE(At(pod_ + "/volumes/kubernetes.io~empty-dir/disk")) << "on a disk";
-    EXPECT_FALSE(At(volume_ + "/a")) << "not a volume's own folder";
+    EXPECT_FALSE(At(volume_ + "/a")) << "not a volume's own directory";
     EXPECT_FALSE(At("/proc"));
     // A part of another file system under the name of this volume.
     ASSERT_EQ(umount(part_.c_str()), 0);

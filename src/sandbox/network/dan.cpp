@@ -199,17 +199,17 @@ Result<Dan> ParseDan(std::string_view text) {
   return dan;
 }
 
-Result<std::optional<Dan>> LoadDan(const std::string& folder, const std::string& sandbox) {
-  if (folder.empty()) return std::nullopt;
-  const auto directory = Open(folder, O_PATH | O_DIRECTORY);
+Result<std::optional<Dan>> LoadDan(const std::string& dir, const std::string& sandbox) {
+  if (dir.empty()) return std::nullopt;
+  const auto directory = Open(dir, O_PATH | O_DIRECTORY);
   if (!directory) return std::nullopt;
   const std::string name = sandbox + ".json";
   const auto file = OpenBeneath(directory->get(), name, O_RDONLY);
   if (!file && file.error().code() == Code::kNotFound) return std::nullopt;
   if (!file) return tl::unexpected<Error>(file.error());
-  const std::string text = TRY(Context(ReadAll(file->get(), kMaxFile), "{}/{}", folder, name));
-  Dan dan = TRY(Context(ParseDan(text), "{}/{}", folder, name));
-  if (dan.taps.empty()) log::Warn("{}/{} has no devices: the guest has loopback only", folder, name);
+  const std::string text = TRY(Context(ReadAll(file->get(), kMaxFile), "{}/{}", dir, name));
+  Dan dan = TRY(Context(ParseDan(text), "{}/{}", dir, name));
+  if (dan.taps.empty()) log::Warn("{}/{} has no devices: the guest has loopback only", dir, name);
   return dan;
 }
 

@@ -28,7 +28,7 @@ struct Dan {
 // kInvalidArgument names the member that is wrong; kUnimplemented: a kind of device other than host-tap.
 Result<Dan> ParseDan(std::string_view json);
 
-// The file folder/SANDBOX.json; nothing when there is none, or no folder.
-Result<std::optional<Dan>> LoadDan(const std::string& folder, const std::string& sandbox);
+// The file directory/SANDBOX.json; nothing when there is none, or no directory.
+Result<std::optional<Dan>> LoadDan(const std::string& directory, const std::string& sandbox);
 
 }  // namespace kata::sandbox::network

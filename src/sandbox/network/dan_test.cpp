@@ -91,20 +91,20 @@ TEST(Dan, IsCheckedStrictly) {
 }
 
 TEST(Dan, IsLookedForByTheSandboxsId) {
-  std::string folder = ::testing::TempDir() + "/dan_XXXXXX";
-  ASSERT_NE(mkdtemp(folder.data()), nullptr);
+  std::string directory = ::testing::TempDir() + "/dan_XXXXXX";
+  ASSERT_NE(mkdtemp(directory.data()), nullptr);
   EXPECT_FALSE(LoadDan("", "s1")->has_value());
-  EXPECT_FALSE(LoadDan(folder + "/nowhere", "s1")->has_value());
-  EXPECT_FALSE(LoadDan(folder, "s1")->has_value());
-  std::ofstream(folder + "/s1.json") << kGood;
-  EXPECT_TRUE(LoadDan(folder, "s1")->has_value());
-  std::ofstream(folder + "/s1.json") << "{}";
+  EXPECT_FALSE(LoadDan(directory + "/nowhere", "s1")->has_value());
+  EXPECT_FALSE(LoadDan(directory, "s1")->has_value());
+  std::ofstream(directory + "/s1.json") << kGood;
+  EXPECT_TRUE(LoadDan(directory, "s1")->has_value());
+  std::ofstream(directory + "/s1.json") << "{}";
   ::testing::internal::CaptureStderr();
-  EXPECT_TRUE(LoadDan(folder, "s1")->has_value());
+  EXPECT_TRUE(LoadDan(directory, "s1")->has_value());
   EXPECT_THAT(::testing::internal::GetCapturedStderr(), HasSubstr("/s1.json has no devices"));
-  std::ofstream(folder + "/s1.json") << "{";
-  EXPECT_THAT(LoadDan(folder, "s1").error().message(), HasSubstr("/s1.json: it is no JSON object"));
-  EXPECT_TRUE(RemoveTree(folder));
+  std::ofstream(directory + "/s1.json") << "{";
+  EXPECT_THAT(LoadDan(directory, "s1").error().message(), HasSubstr("/s1.json: it is no JSON object"));
+  EXPECT_TRUE(RemoveTree(directory));
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ class Namespace {
 
   int fd() const { return fd_.get(); }
   Result<UniqueFd> Duplicate() const;
-  // Whether it is the machine's own: that of process 1, or, where that may not be seen, this process's.
+  // Whether it is the VM's own: that of process 1, or, where that may not be seen, this process's.
   Result<bool> IsHosts() const;
 
   // Does the work, which returns a Result, in this namespace. Sockets and taps that it opens stay there.

@@ -33,7 +33,7 @@ enum class HostNetwork {
 struct NetworkOptions {
   AttachOptions attach;
   HostNetwork host_network = HostNetwork::kRefused;
-  std::string dan_conf;        // the folder of DAN files; empty: none are looked for
+  std::string dan_conf;        // the directory of DAN files; empty: none are looked for
   bool vmm_stays_out = false;  // disable_new_netns: the VMM does not enter the pod's namespace
 };
 
@@ -98,7 +98,7 @@ class Network : public std::enable_shared_from_this<Network> {
   std::string told_routes_;
   std::string told_neighbors_;
   int next_id_ = 0;
-  std::weak_ptr<hypervisor::Hypervisor> vm_;
+  std::weak_ptr<hypervisor::Hypervisor> fake_vm_;
   std::shared_ptr<AgentClient> agent_;
   Lock lock_;  // one Reconcile at a time
   bool ended_ = false;

@@ -98,11 +98,11 @@ Result<std::vector<UniqueFd>> OpenTap(const std::string& name, uint32_t queues) 
 Result<std::vector<UniqueFd>> OpenMacvtap(const std::string& name, uint32_t queues) {
   ifreq request = TRY(Request(name, queues));
   const dev_t device = TRY(DeviceOf(name));
-  const UniqueFd folder = TRY(DetachedMount("tmpfs"));
-  if (mknodat(folder.get(), "tap", S_IFCHR | 0600, device) != 0) return FailErrno("cannot make a node for {}", name);
+  const UniqueFd directory = TRY(DetachedMount("tmpfs"));
+  if (mknodat(directory.get(), "tap", S_IFCHR | 0600, device) != 0) return FailErrno("cannot make a node for {}", name);
   std::vector<UniqueFd> fds;
   for (uint32_t i = 0; i < queues; ++i) {
-    UniqueFd fd(openat(folder.get(), "tap", O_RDWR | O_NONBLOCK | O_CLOEXEC));
+    UniqueFd fd(openat(directory.get(), "tap", O_RDWR | O_NONBLOCK | O_CLOEXEC));
     if (!fd || ioctl(fd.get(), TUNSETIFF, &request) != 0) return FailErrno("cannot open queue {} of {}", i, name);
     fds.push_back(std::move(fd));
   }

@@ -27,7 +27,7 @@ Result<UniqueFd> ClaimDirectory(const std::string& root, const std::string& id) 
   TRY(CheckId(id));
   std::error_code error;
   std::filesystem::create_directories(root, error);
-  if (error) return FailWith(error.value(), "cannot make the state's folder {}", root);
+  if (error) return FailWith(error.value(), "cannot make the state's directory {}", root);
   const UniqueFd parent = TRY(OpenRoot(root));
   // mkdir is the claim: of two that come at once, one gets EEXIST.
   if (mkdirat(parent.get(), id.c_str(), 0700) != 0) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The folders ROOT/ID on the host, one for each sandbox: claiming a new id, finding one, taking one away.
+// The directories ROOT/ID on the host, one for each sandbox: claiming a new id, finding one, taking one away.
 #pragma once
 
 #include <string>

@@ -27,11 +27,11 @@ void WarnOfKept(const Error& error) {
 
 }  // namespace
 
-Growth::Growth(std::shared_ptr<Machine> machine, GrowthRules rules)
-    : machine_(std::move(machine)), rules_(std::move(rules)), lock_(machine_->executor()) {}
+Growth::Growth(std::shared_ptr<Vm> vm, GrowthRules rules)
+    : vm_(std::move(vm)), rules_(std::move(rules)), lock_(vm_->executor()) {}
 
 Result<> Growth::CheckFixed(const grpc::LinuxResources& resources) const {
-  const uint64_t has = machine_->size().memory_mib;
+  const uint64_t has = vm_->size().memory_mib;
   const uint64_t wanted = DemandOf(resources).memory_mib;
   if (wanted <= has) return {};
   return Fail(Code::kInvalidArgument,
@@ -93,7 +93,7 @@ Demand Growth::Sum() const {
 }
 
 Result<VmSize> Growth::Target(const Demand& sum) const {
-  const VmSize& start = machine_->size();
+  const VmSize& start = vm_->size();
   VmSize target = TRY(SizeVm(rules_.hypervisor, sum, rules_.host));
   // To plug takes its time, and each piece of memory a slot for good: with the first that is needed comes what the
   // others will need. What virtio-mem brings it can take away again, so it brings no more than is used.
@@ -110,7 +110,7 @@ Result<VmSize> Growth::Target(const Demand& sum) const {
 asio::awaitable<Result<>> Growth::Grow() {
   const auto guard = co_await lock_.Acquire();
   const auto began = std::chrono::steady_clock::now();
-  if (!now_) now_ = machine_->size();
+  if (!now_) now_ = vm_->size();
   const VmSize before = *now_;
   Result<> grown;
   const auto target = Target(Sum());
@@ -125,10 +125,10 @@ asio::awaitable<Result<>> Growth::Grow() {
 }
 
 asio::awaitable<Result<>> Growth::GrowVcpus(uint32_t count) {
-  CO_TRY_ASSIGN(const uint32_t vcpus, co_await machine_->hypervisor().SetVcpus(count));
+  CO_TRY_ASSIGN(const uint32_t vcpus, co_await vm_->hypervisor().SetVcpus(count));
   const uint32_t plugged = vcpus - std::min(vcpus, std::exchange(now_->vcpus, vcpus));
   if (rules_.grown) rules_.grown();
-  auto online = co_await machine_->agent()->OnlineCpuMem(plugged);
+  auto online = co_await vm_->agent()->OnlineCpuMem(plugged);
   co_return Context(std::move(online), "the guest does not take {} new vCPUs into use", plugged);
 }
 
@@ -142,7 +142,7 @@ uint64_t Growth::NextMemory(uint64_t mib) const {
   const bool costs = config.enable_mem_prealloc || config.enable_hugepages;
   if (config.enable_virtio_mem || costs) return mib;
   if (dimms_ < config.memory_slots / 2 || dimms_ >= config.memory_slots) return mib;
-  const uint64_t start = machine_->size().memory_mib;
+  const uint64_t start = vm_->size().memory_mib;
   const uint64_t largest = LargestVm(config, rules_.host).memory_mib;
   const uint32_t left = config.memory_slots - dimms_;
   if (left == 1) return largest;
@@ -154,7 +154,7 @@ uint64_t Growth::NextMemory(uint64_t mib) const {
 asio::awaitable<Result<>> Growth::GrowMemory(uint64_t mib) {
   while (now_->memory_mib < mib) {
     const uint64_t step = std::min(NextMemory(mib), now_->memory_mib + now_->memory_mib * kLargestStep);
-    CO_TRY_ASSIGN(const uint64_t has, co_await machine_->hypervisor().SetMemory(step));
+    CO_TRY_ASSIGN(const uint64_t has, co_await vm_->hypervisor().SetMemory(step));
     ++dimms_;
     // What virtio-mem brings the guest has taken, or not.
     if (has <= now_->memory_mib || (has < step && rules_.hypervisor.enable_virtio_mem)) {
@@ -163,20 +163,20 @@ asio::awaitable<Result<>> Growth::GrowMemory(uint64_t mib) {
                      step);
     }
     now_->memory_mib = has;
-    CO_TRY(Context(co_await machine_->agent()->OnlineCpuMem(0), "the guest does not take new memory into use"));
+    CO_TRY(Context(co_await vm_->agent()->OnlineCpuMem(0), "the guest does not take new memory into use"));
   }
   co_return Result<>();
 }
 
 // Nobody waits for it: a guest may take its time to give something back, or not be able to.
 void Growth::ShrinkAside() {
-  if (!rules_.fixed && now_) asio::co_spawn(machine_->executor(), Shrink(shared_from_this()), asio::detached);
+  if (!rules_.fixed && now_) asio::co_spawn(vm_->executor(), Shrink(shared_from_this()), asio::detached);
 }
 
 asio::awaitable<void> Growth::Shrink(std::shared_ptr<Growth> self) {
   const auto guard = co_await self->lock_.Acquire();
   VmSize& now = *self->now_;
-  hypervisor::Hypervisor& vm = self->machine_->hypervisor();
+  hypervisor::Hypervisor& vm = self->vm_->hypervisor();
   const auto target = self->Target(self->Sum());
   if (target && target->vcpus < now.vcpus) {
     const auto vcpus = co_await vm.SetVcpus(target->vcpus);

@@ -13,8 +13,8 @@
 #include "base/result.h"
 #include "config/config.h"
 #include "protocol/oci.pb.h"
-#include "sandbox/machine.h"
 #include "sandbox/size/sizing.h"
+#include "sandbox/vm.h"
 
 namespace kata::sandbox {
 
@@ -31,12 +31,12 @@ struct GrowthRules {
 // at its end through Forget.
 class Growth : public std::enable_shared_from_this<Growth> {
  public:
-  Growth(std::shared_ptr<Machine> machine, GrowthRules rules);
+  Growth(std::shared_ptr<Vm> vm, GrowthRules rules);
 
   // Whether the VM can have room for a container with these limits (of an update: those that change).
   // kInvalidArgument: no, and why.
   Result<> Check(const std::string& container, const grpc::LinuxResources& resources) const;
-  // The same, and makes the room; the limits that it had stay until they are replaced. The machine must be ready. Also
+  // The same, and makes the room; the limits that it had stay until they are replaced. The VM must be ready. Also
   // the hypervisor's errors, such as kResourceExhausted.
   asio::awaitable<Result<>> Admit(std::string container, grpc::LinuxResources resources);
   // The guest has the limits that were admitted last, or has refused them.
@@ -60,7 +60,7 @@ class Growth : public std::enable_shared_from_this<Growth> {
   void ShrinkAside();
   static asio::awaitable<void> Shrink(std::shared_ptr<Growth> self);
 
-  std::shared_ptr<Machine> machine_;
+  std::shared_ptr<Vm> vm_;
   GrowthRules rules_;
   std::map<std::string, Limits> limits_;
   std::optional<VmSize> now_;  // none: as it was at its start

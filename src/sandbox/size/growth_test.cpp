@@ -27,73 +27,72 @@ grpc::LinuxResources Limits(int64_t memory_mib, int64_t cpu_percent = 0) {
 // A VM of 1 vCPU and 256 MiB on a host with 8 and 16384.
 class GrowthTest : public testing::LoopTest {
  protected:
-  GrowthTest() : agent_(io_.get_executor()), vm_(std::make_shared<testing::FakeVm>(io_.get_executor())) {
-    vm_->connect = [this] { return agent_.Connect(); };
+  GrowthTest() : agent_(io_.get_executor()), fake_vm_(std::make_shared<testing::FakeVm>(io_.get_executor())) {
+    fake_vm_->connect = [this] { return agent_.Connect(); };
     rules_.fixed = false;
     rules_.host = {.cpus = 8, .memory_mib = 16384};
     rules_.hypervisor.default_memory = 256;
   }
   ~GrowthTest() override {
-    if (machine_) Await(Stop(machine_));
+    if (vm_) Await(Stop(vm_));
   }
-  static asio::awaitable<Result<>> Stop(std::shared_ptr<Machine> machine) {
-    co_await machine->Stop(false);
+  static asio::awaitable<Result<>> Stop(std::shared_ptr<Vm> vm) {
+    co_await vm->Stop(false);
     co_return Result<>();
   }
 
   void Boot() {
-    MachineParts parts;
+    VmParts parts;
     parts.id = "c1";
-    parts.hypervisor = std::make_unique<testing::FakeHypervisor>(vm_);
-    machine_ = std::make_shared<Machine>(io_.get_executor(), std::move(parts));
+    parts.hypervisor = std::make_unique<testing::FakeHypervisor>(fake_vm_);
+    vm_ = std::make_shared<Vm>(io_.get_executor(), std::move(parts));
     grpc::CreateSandboxRequest request;
-    asio::co_spawn(io_, Machine::Boot(machine_, VmSize{.vcpus = 1, .memory_mib = 256}, request),
-                   [](std::exception_ptr) {});
-    ASSERT_TRUE(Await(machine_->Ready()));
-    growth_ = std::make_shared<Growth>(machine_, rules_);
+    asio::co_spawn(io_, Vm::Boot(vm_, VmSize{.vcpus = 1, .memory_mib = 256}, request), [](std::exception_ptr) {});
+    ASSERT_TRUE(Await(vm_->Ready()));
+    growth_ = std::make_shared<Growth>(vm_, rules_);
   }
   Result<> Admit(const char* container, const grpc::LinuxResources& limits) {
-    vm_->sizes.clear();
+    fake_vm_->sizes.clear();
     auto admitted = Await(growth_->Admit(container, limits));
     if (admitted) growth_->Taken(container);
     return admitted;
   }
   std::vector<std::string> AfterForgetting(const char* container) {
-    vm_->sizes.clear();
+    fake_vm_->sizes.clear();
     growth_->Forget(container);
     io_.poll();
-    return vm_->sizes;
+    return fake_vm_->sizes;
   }
 
   testing::FakeAgent agent_;
-  std::shared_ptr<testing::FakeVm> vm_;
+  std::shared_ptr<testing::FakeVm> fake_vm_;
   GrowthRules rules_;
-  std::shared_ptr<Machine> machine_;
+  std::shared_ptr<Vm> vm_;
   std::shared_ptr<Growth> growth_;
 };
 
 TEST_F(GrowthTest, FollowsTheSumOfTheContainers) {
   Boot();
   ASSERT_TRUE(Admit("a", {}));
-  EXPECT_THAT(vm_->sizes, IsEmpty());
+  EXPECT_THAT(fake_vm_->sizes, IsEmpty());
   ASSERT_TRUE(Admit("b", Limits(512, 50)));
-  EXPECT_THAT(vm_->sizes, ElementsAre("vcpus 2", "memory 768"));
+  EXPECT_THAT(fake_vm_->sizes, ElementsAre("vcpus 2", "memory 768"));
   EXPECT_THAT(agent_.calls, IsSupersetOf({"OnlineCPUMem 1", "OnlineCPUMem 0"}));
   ASSERT_TRUE(Admit("c", Limits(100, 50)));
-  EXPECT_THAT(vm_->sizes, ElementsAre("memory 868"));
+  EXPECT_THAT(fake_vm_->sizes, ElementsAre("memory 868"));
   ASSERT_TRUE(Admit("b", Limits(600)));
-  EXPECT_THAT(vm_->sizes, ElementsAre("memory 956"));
+  EXPECT_THAT(fake_vm_->sizes, ElementsAre("memory 956"));
   // The memory stays, and serves the next one.
   EXPECT_THAT(AfterForgetting("b"), ElementsAre());
   ASSERT_TRUE(Admit("d", Limits(600, 50)));
-  EXPECT_THAT(vm_->sizes, IsEmpty());
+  EXPECT_THAT(fake_vm_->sizes, IsEmpty());
 }
 
 TEST_F(GrowthTest, GivesBackWhatCanBeGivenBackAndNeverMoreThanItGot) {
   rules_.hypervisor.enable_virtio_mem = true;
   Boot();
   ASSERT_TRUE(Admit("a", Limits(512, 150)));
-  EXPECT_THAT(vm_->sizes, ElementsAre("vcpus 3", "memory 768"));
+  EXPECT_THAT(fake_vm_->sizes, ElementsAre("vcpus 3", "memory 768"));
   ASSERT_TRUE(Admit("b", Limits(512)));
   EXPECT_THAT(AfterForgetting("a"), ElementsAre("vcpus 1", "memory 768"));
   EXPECT_THAT(AfterForgetting("b"), ElementsAre("memory 256"));
@@ -104,45 +103,45 @@ TEST_F(GrowthTest, AnUpdateThatTheGuestRefusesLeavesTheOldLimits) {
   Boot();
   ASSERT_TRUE(Admit("a", Limits(512)));
   ASSERT_TRUE(Await(growth_->Admit("a", Limits(1024))));
-  vm_->sizes.clear();
+  fake_vm_->sizes.clear();
   growth_->Refused("a");
   io_.poll();
-  EXPECT_THAT(vm_->sizes, ElementsAre("memory 768"));
+  EXPECT_THAT(fake_vm_->sizes, ElementsAre("memory 768"));
   // Less is not taken away before the guest keeps to less.
-  vm_->sizes.clear();
+  fake_vm_->sizes.clear();
   ASSERT_TRUE(Await(growth_->Admit("a", Limits(100))));
-  EXPECT_THAT(vm_->sizes, IsEmpty());
+  EXPECT_THAT(fake_vm_->sizes, IsEmpty());
   growth_->Taken("a");
   io_.poll();
-  EXPECT_THAT(vm_->sizes, ElementsAre("memory 356"));
+  EXPECT_THAT(fake_vm_->sizes, ElementsAre("memory 356"));
 }
 
 TEST_F(GrowthTest, GetsWhatWasAnnouncedWithTheFirstThatNeedsMore) {
   rules_.announced = {.memory_mib = 1000, .cpus = 3};
   Boot();
   ASSERT_TRUE(Admit("a", {}));
-  EXPECT_THAT(vm_->sizes, IsEmpty());
+  EXPECT_THAT(fake_vm_->sizes, IsEmpty());
   ASSERT_TRUE(Admit("b", Limits(10)));
-  EXPECT_THAT(vm_->sizes, ElementsAre("memory 1256"));
+  EXPECT_THAT(fake_vm_->sizes, ElementsAre("memory 1256"));
   ASSERT_TRUE(Admit("c", Limits(0, 10)));
-  EXPECT_THAT(vm_->sizes, ElementsAre("vcpus 4"));
+  EXPECT_THAT(fake_vm_->sizes, ElementsAre("vcpus 4"));
 }
 
 TEST_F(GrowthTest, GrowsInStepsThatTheGuestCanTake) {
   rules_.hypervisor.default_memory = 256;
   Boot();
   ASSERT_TRUE(Admit("a", Limits(15000)));
-  EXPECT_THAT(vm_->sizes, ElementsAre("memory 12544", "memory 15256"));
+  EXPECT_THAT(fake_vm_->sizes, ElementsAre("memory 12544", "memory 15256"));
 }
 
 TEST_F(GrowthTest, ManyContainersOfAPod) {
-  vm_->memory_slots = rules_.hypervisor.memory_slots;
+  fake_vm_->memory_slots = rules_.hypervisor.memory_slots;
   Boot();
   std::vector<std::string> sizes;
   for (int i = 0; i < 12; ++i) {
     const auto admitted = Admit(fmt::format("c{}", i).c_str(), Limits(300));
     ASSERT_TRUE(admitted) << i << ": " << admitted.error().message();
-    sizes.insert(sizes.end(), vm_->sizes.begin(), vm_->sizes.end());
+    sizes.insert(sizes.end(), fake_vm_->sizes.begin(), fake_vm_->sizes.end());
   }
   // Half of the slots bring what is needed. Then all of it, 3856, with a small part of what the host has.
   EXPECT_THAT(sizes, ElementsAre("memory 556", "memory 856", "memory 1156", "memory 1456", "memory 1756", "memory 2669",
@@ -155,12 +154,12 @@ TEST_P(SlotsTest, LeadToTheLargestInSmallSteps) {
   constexpr int64_t kLargest = 8192;
   rules_.hypervisor.default_maxmemory = kLargest;
   rules_.hypervisor.memory_slots = GetParam();
-  vm_->memory_slots = GetParam();
+  fake_vm_->memory_slots = GetParam();
   Boot();
   for (int64_t mib = 128; mib <= kLargest; mib += 128) {
     const auto raised = Admit("a", Limits(mib));
     ASSERT_TRUE(raised) << mib << ": " << raised.error().message();
-    for (const std::string& size : vm_->sizes) {
+    for (const std::string& size : fake_vm_->sizes) {
       const int64_t got = std::stoll(size.substr(size.find(' ')));
       EXPECT_LE(got, kLargest);
       EXPECT_GE(got, std::min(256 + mib, kLargest));
@@ -171,24 +170,24 @@ TEST_P(SlotsTest, LeadToTheLargestInSmallSteps) {
 INSTANTIATE_TEST_SUITE_P(Some, SlotsTest, ::testing::Values(1, 2, 3, 10, 256));
 
 TEST_F(GrowthTest, TheHostsMemoryIsReachedInSmallSteps) {
-  vm_->memory_slots = rules_.hypervisor.memory_slots;
+  fake_vm_->memory_slots = rules_.hypervisor.memory_slots;
   Boot();
   for (int64_t i = 1; i <= 40; ++i) {
     const auto raised = Admit("a", Limits(i * 128));
     ASSERT_TRUE(raised) << i << ": " << raised.error().message();
   }
   ASSERT_TRUE(Admit("b", Limits(16384 - 40 * 128)));
-  EXPECT_THAT(vm_->sizes, ElementsAre("memory 16384"));
+  EXPECT_THAT(fake_vm_->sizes, ElementsAre("memory 16384"));
 }
 
 TEST_F(GrowthTest, WhatWouldBeTakenFromTheHostAtOnceIsNoMoreThanNeeded) {
   rules_.hypervisor.enable_mem_prealloc = true;
   rules_.hypervisor.memory_slots = 4;
-  vm_->memory_slots = 4;
+  fake_vm_->memory_slots = 4;
   Boot();
   for (int64_t mib = 100; mib <= 400; mib += 100) {
     ASSERT_TRUE(Admit("a", Limits(mib)));
-    EXPECT_THAT(vm_->sizes, ElementsAre(fmt::format("memory {}", 256 + mib)));
+    EXPECT_THAT(fake_vm_->sizes, ElementsAre(fmt::format("memory {}", 256 + mib)));
   }
   const auto more = Admit("a", Limits(500));
   ASSERT_FALSE(more);
@@ -203,7 +202,7 @@ TEST_F(GrowthTest, RefusesMoreThanTheHostHasForAllTogether) {
   ASSERT_FALSE(more);
   EXPECT_THAT(more.error().message(), HasSubstr("more than this host has"));
   EXPECT_FALSE(Admit("b", Limits(6385)));
-  EXPECT_THAT(vm_->sizes, IsEmpty());
+  EXPECT_THAT(fake_vm_->sizes, IsEmpty());
   // What was refused does not count.
   EXPECT_TRUE(Admit("b", Limits(6384)));
   EXPECT_TRUE(growth_->Check("b", Limits(100)));
@@ -211,13 +210,13 @@ TEST_F(GrowthTest, RefusesMoreThanTheHostHasForAllTogether) {
 
 TEST_F(GrowthTest, AFailureOfTheHypervisorIsTold) {
   Boot();
-  vm_->resize_result = Fail(Code::kResourceExhausted, "all slots are used");
+  fake_vm_->resize_result = Fail(Code::kResourceExhausted, "all slots are used");
   const auto admitted = Admit("a", Limits(512));
   ASSERT_FALSE(admitted);
   EXPECT_EQ(admitted.error().code(), Code::kResourceExhausted);
-  vm_->resize_result = {};
+  fake_vm_->resize_result = {};
   ASSERT_TRUE(Admit("a", Limits(512)));
-  EXPECT_THAT(vm_->sizes, ElementsAre("memory 768"));
+  EXPECT_THAT(fake_vm_->sizes, ElementsAre("memory 768"));
 }
 
 TEST_F(GrowthTest, AFixedOneTakesWhatFitsIn) {
@@ -228,7 +227,7 @@ TEST_F(GrowthTest, AFixedOneTakesWhatFitsIn) {
   ASSERT_FALSE(more);
   EXPECT_THAT(more.error().message(),
               HasSubstr("257 MiB are more than the 256 MiB of the container's virtual machine"));
-  EXPECT_THAT(vm_->sizes, IsEmpty());
+  EXPECT_THAT(fake_vm_->sizes, IsEmpty());
 }
 
 }  // namespace

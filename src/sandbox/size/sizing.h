@@ -17,7 +17,7 @@ struct Host {
   uint32_t cpus = 1;
   uint64_t memory_mib = 0;
 };
-// What this machine has.
+// What this host has.
 Host ThisHost();
 
 // The limits of one container, or of several together; 0 where there is none.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where the stdio of a process comes from: what the names in Task Create and Exec mean. Each door has its own way.
+// Where the stdio of a process comes from: what the names in Task Create and Exec mean. Each interface has its own way.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>

@@ -58,9 +58,9 @@ TEST_F(StdioTest, BothOutputsArriveAndDrainWaitsForThem) {
 }
 
 TEST_F(StdioTest, AReaderThatOpensTheFifoWhenAllIsOverGetsItAll) {
-  char folder[] = "/tmp/kata-stdio-test-XXXXXX";
-  ASSERT_NE(mkdtemp(folder), nullptr);
-  const std::string path = std::string(folder) + "/fifo";
+  char directory[] = "/tmp/kata-stdio-test-XXXXXX";
+  ASSERT_NE(mkdtemp(directory), nullptr);
+  const std::string path = std::string(directory) + "/fifo";
   ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
   StdioTraits traits;
   traits.own = true;
@@ -81,7 +81,7 @@ TEST_F(StdioTest, AReaderThatOpensTheFifoWhenAllIsOverGetsItAll) {
   RunUntil([&] { return poll(&over, 1, 0) == 1; });
   EXPECT_EQ(child->Wait()->code, 0);
   unlink(path.c_str());
-  rmdir(folder);
+  rmdir(directory);
 }
 
 TEST_F(StdioTest, OutputThatNobodyWantsIsDropped) {

@@ -16,7 +16,7 @@ namespace task = containerd::task::v2;
 
 class FaultTest : public testing::SandboxTest {
  protected:
-  void ChangeParts(MachineParts& parts) override {
+  void ChangeParts(VmParts& parts) override {
     parts.agent = agent_config_;
     parts.health_interval = health_interval_;
     parts.kill_timeout = kill_timeout_;
@@ -47,7 +47,7 @@ class FaultTest : public testing::SandboxTest {
   void ExpectFailure(const FakeStandin& standin, const std::string& cause) {
     RunUntilEnd();
     EXPECT_FALSE(*ended_);
-    EXPECT_TRUE(vm_->killed);
+    EXPECT_TRUE(fake_vm_->killed);
     EXPECT_EQ(standin.Received(), "X 137");
     sandbox::State state = Stored();
     EXPECT_EQ(state.status, Status::kStopped);
@@ -65,7 +65,7 @@ class FaultTest : public testing::SandboxTest {
 
 TEST_F(FaultTest, TheVmmDies) {
   FakeStandin standin = Running();
-  vm_->Die("QEMU was killed by signal 9; console: bye");
+  fake_vm_->Die("QEMU was killed by signal 9; console: bye");
   agent_.Disconnect();
   ExpectFailure(standin, "QEMU was killed by signal 9; console: bye");
 }
@@ -75,7 +75,7 @@ TEST_F(FaultTest, TheConnectionBreaksAndTheVmmIsFoundDead) {
   agent_.Disconnect();
   // The news of the end comes a moment later; it is the cause all the same.
   for (int turn = 0; turn < 20; ++turn) io_.poll();
-  vm_->Die("QEMU crashed");
+  fake_vm_->Die("QEMU crashed");
   ExpectFailure(standin, "QEMU crashed");
 }
 
@@ -87,9 +87,9 @@ TEST_F(FaultTest, TheConnectionBreaks) {
 }
 
 TEST_F(FaultTest, WhatTheConsoleSaysCountsOnlyWhileTheGuestBoots) {
-  EXPECT_FALSE(vm_->boot_ended);
+  EXPECT_FALSE(fake_vm_->boot_ended);
   FakeStandin standin = Running();
-  EXPECT_TRUE(vm_->boot_ended);
+  EXPECT_TRUE(fake_vm_->boot_ended);
 }
 
 TEST_F(FaultTest, VirtiofsdDies) {
@@ -102,7 +102,7 @@ TEST_F(FaultTest, VirtiofsdDies) {
 TEST_F(FaultTest, VirtiofsdEndsBecauseTheVmmDied) {
   virtiofsd_script_ = "read line; exit 0";  // stdin is /dev/null: it ends at once, well
   Begin();
-  vm_->Die("QEMU has had enough");
+  fake_vm_->Die("QEMU has had enough");
   auto created = Create();
   ASSERT_FALSE(created);
   EXPECT_THAT(created.error().message(), HasSubstr("QEMU has had enough"));
@@ -128,7 +128,7 @@ TEST_F(FaultTest, VirtiofsdCannotStart) {
 }
 
 TEST_F(FaultTest, TheVmmCannotStart) {
-  vm_->start_result = Fail(Code::kInternal, "QEMU: no such machine");
+  fake_vm_->start_result = Fail(Code::kInternal, "QEMU: no such machine");
   Begin();
   FakeStandin standin = NewStandin();
   auto created = Create(&standin);
@@ -149,7 +149,7 @@ TEST_F(FaultTest, TheGuestNeverAnswers) {
   EXPECT_EQ(created.error().code(), Code::kUnavailable);
   EXPECT_THAT(created.error().message(), HasSubstr("did not answer"));
   EXPECT_THAT(created.error().message(), HasSubstr("last words of the guest"));
-  EXPECT_FALSE(vm_->boot_ended);
+  EXPECT_FALSE(fake_vm_->boot_ended);
   RunUntilEnd();
   EXPECT_FALSE(*ended_);
 }
@@ -189,9 +189,9 @@ TEST_F(FaultTest, AKillThatTheGuestDoesNotTake) {
   ExpectFailure(standin, "has not ended");
 }
 
-TEST_F(FaultTest, ASignalThatMeetsADyingMachine) {
+TEST_F(FaultTest, ASignalThatMeetsADyingVm) {
   FakeStandin standin = Running();
-  vm_->Die("QEMU crashed");
+  fake_vm_->Die("QEMU crashed");
   agent_.Disconnect();
   // Whom it was for has gone: whoever stops containers is content with that.
   auto killed = Kill(SIGTERM);
@@ -205,7 +205,7 @@ TEST_F(FaultTest, TheKernelPanicsWhileItBoots) {
   Begin();
   auto created = CallAside<task::CreateTaskResponse>("Create", CreateRequest(nullptr));
   RunUntil([&] { return sandbox_->containers().contains("c1"); });
-  vm_->Die("the guest's kernel panicked");
+  fake_vm_->Die("the guest's kernel panicked");
   agent_.Disconnect();
   RunUntil([&] { return created->has_value(); });
   EXPECT_THAT((*created)->error().message(), HasSubstr("the guest's kernel panicked"));
@@ -214,7 +214,7 @@ TEST_F(FaultTest, TheKernelPanicsWhileItBoots) {
 
 TEST_F(FaultTest, GarbageInsteadOfAnAgent) {
   auto pair = std::make_shared<testing::FdPair>();
-  vm_->connect = [pair] {
+  fake_vm_->connect = [pair] {
     *pair = testing::SocketPair();
     EXPECT_TRUE(WriteAll(pair->first.get(), std::string(4096, '\xff')));
     return std::move(pair->second);
@@ -239,7 +239,7 @@ TEST_F(FaultTest, AnAgentThatCannotSetTheSandboxUp) {
   EXPECT_THAT(created.error().message(), HasSubstr("cannot mount kataShared"));
 }
 
-TEST_F(FaultTest, ACommandThatIsNotFoundIsNoFaultOfTheMachine) {
+TEST_F(FaultTest, ACommandThatIsNotFoundIsNoFaultOfTheVm) {
   agent_.create_error = "exec: \"nope\": executable file not found in $PATH";
   Begin();
   FakeStandin standin = NewStandin();
@@ -300,7 +300,7 @@ TEST_F(FaultTest, AVmThatHasNoMoreSlotsForMemory) {
   growth_.fixed = false;
   growth_.host = {.cpus = 8, .memory_mib = 16384};
   FakeStandin standin = Running();
-  vm_->memory_slots = 0;
+  fake_vm_->memory_slots = 0;
   task::UpdateTaskRequest update;
   update.set_id("c1");
   update.mutable_resources()->set_type_url(kResourcesType);

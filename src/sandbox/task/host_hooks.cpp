@@ -61,20 +61,20 @@ void HostHooks::Note(const std::string& id, const oci::Bundle& bundle) {
 asio::awaitable<Result<>> HostHooks::Created(std::string id) {
   const auto found = containers_.find(id);
   if (found == containers_.end()) co_return Result<>();
-  Machine& machine = sandbox_->machine();
-  co_await machine.vm_settled().Wait();
-  const std::vector<pid_t> pids = machine.hypervisor().Pids();
+  Vm& vm = sandbox_->vm();
+  co_await vm.vm_settled().Wait();
+  const std::vector<pid_t> pids = vm.hypervisor().Pids();
   // A VM that has not started has its own words for why.
-  if (pids.empty()) co_return co_await machine.Ready();
+  if (pids.empty()) co_return co_await vm.Ready();
   found->second.state.standin.pid = pids.front();
   const Of of = found->second;
   const std::string path = fmt::format("/proc/{}/ns/net", pids.front());
   CO_TRY_ASSIGN(const UniqueFd network, sandbox_->mounts().OnHost([&path] { return Open(path, O_RDONLY); }));
   const std::string state = HookState(of.state, Status::kCreating);
-  const std::string folder = of.state.bundle;
-  CO_TRY(co_await Run("prestart", of.hooks.prestart(), state, folder, -1));
-  CO_TRY(co_await Run("createRuntime", of.hooks.createruntime(), state, folder, -1));
-  co_return co_await Run("createContainer", of.hooks.createcontainer(), state, folder, network.get());
+  const std::string directory = of.state.bundle;
+  CO_TRY(co_await Run("prestart", of.hooks.prestart(), state, directory, -1));
+  CO_TRY(co_await Run("createRuntime", of.hooks.createruntime(), state, directory, -1));
+  co_return co_await Run("createContainer", of.hooks.createcontainer(), state, directory, network.get());
 }
 
 asio::awaitable<Result<>> HostHooks::Started(std::string id) {
@@ -103,10 +103,10 @@ asio::awaitable<Result<>> HostHooks::Run(const char* kind, HookList hooks, std::
   const MountNamespaces& mounts = sandbox_->mounts();
   for (int i = 0; i < hooks.size(); ++i) {
     auto started = mounts.OnHost([&]() -> Result<RunningHook> {
-      const auto folder = Open(bundle, O_PATH | O_DIRECTORY);
-      return RunningHook::Start(
-          hooks[i],
-          {.state = state, .working_directory = folder ? folder->get() : -1, .network_namespace = network_namespace});
+      const auto directory = Open(bundle, O_PATH | O_DIRECTORY);
+      return RunningHook::Start(hooks[i], {.state = state,
+                                           .working_directory = directory ? directory->get() : -1,
+                                           .network_namespace = network_namespace});
     });
     CO_TRY_ASSIGN(RunningHook hook, Context(std::move(started), "error running {} hook #{}", kind, i));
     auto ended = co_await AwaitHook(sandbox_->executor(), hook, hooks[i].timeout());

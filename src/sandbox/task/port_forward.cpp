@@ -111,7 +111,7 @@ asio::awaitable<void> PortForward::Carry(std::shared_ptr<Shared> shared, UniqueF
 
 asio::awaitable<Result<>> PortForward::CarryAll(std::shared_ptr<Shared> shared, int connection, uint16_t port) {
   CO_TRY_ASSIGN(std::string container, SomeContainer(*shared->sandbox));
-  auto agent = shared->sandbox->machine().agent();
+  auto agent = shared->sandbox->vm().agent();
   AgentProcess process{.container = std::move(container), .exec = fmt::format("port-{}-{}", port, shared->next++)};
   StdioFds fds;
   CO_TRY_ASSIGN(fds[0], Duplicate(connection));

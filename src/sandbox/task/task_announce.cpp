@@ -11,9 +11,9 @@ namespace kata::sandbox {
 namespace events = containerd::events;
 
 void TaskService::AnnounceCreate(const task::CreateTaskRequest& request, const ContainerProcess& process) {
-  if (!door_.events) return;
+  if (!interface_.events) return;
   // The guest tells of all its containers in one place.
-  if (!watches_oom_) asio::co_spawn(sandbox_->executor(), WatchOom(sandbox_, door_.events), asio::detached);
+  if (!watches_oom_) asio::co_spawn(sandbox_->executor(), WatchOom(sandbox_, interface_.events), asio::detached);
   watches_oom_ = true;
   events::TaskCreate event;
   event.set_container_id(request.id());
@@ -37,7 +37,7 @@ void TaskService::AnnounceDelete(const task::DeleteResponse& reply, const std::s
 }
 
 void TaskService::AnnounceExit(const ContainerProcess& process) {
-  if (!door_.events) return;
+  if (!interface_.events) return;
   events::TaskExit event;
   event.set_container_id(process.container());
   event.set_id(process.agent_process().exec);
@@ -56,7 +56,7 @@ void TaskService::HoldExit(const ContainerProcess& process) { held_exits_.try_em
 
 void TaskService::AnnounceStart(const ContainerProcess& process, bool started) {
   auto held = held_exits_.extract(&process);
-  if (!door_.events) return;
+  if (!interface_.events) return;
   if (started && process.exec().empty()) {
     events::TaskStart event;
     event.set_container_id(process.container());
@@ -70,11 +70,12 @@ void TaskService::AnnounceStart(const ContainerProcess& process, bool started) {
     Announce(event);
   }
   // An exec that never ran has no end either: its caller gets the error.
-  if ((started || process.exec().empty()) && !held.empty() && held.mapped()) door_.events(*std::move(held.mapped()));
+  if ((started || process.exec().empty()) && !held.empty() && held.mapped())
+    interface_.events(*std::move(held.mapped()));
 }
 
 asio::awaitable<void> TaskService::WatchOom(std::shared_ptr<Sandbox> sandbox, TaskEventSink events) {
-  auto agent = sandbox->machine().agent();
+  auto agent = sandbox->vm().agent();
   while (true) {
     auto container = co_await agent->GetOomEvent();
     if (!container) co_return;

@@ -23,7 +23,7 @@ TEST_F(TaskExecTest, AnExecThatWasOnlyAddedHasNoProcess) {
   EXPECT_FAILS(Kill(9, false, "e1"), Code::kFailedPrecondition, "process not created");
   EXPECT_FAILS(Kill(0, false, "e1"), Code::kFailedPrecondition, "process not created");
   EXPECT_FALSE(AgentWasTold("SignalProcess c1 e1 9"));
-  // It is the last container: the machine goes too.
+  // It is the last container: the VM goes too.
   agent_.End("c1", "c1", 0);
   EXPECT_EQ(Wait()->exit_status(), 0U);
   EXPECT_FAILS(Start("e1"), Code::kFailedPrecondition, "container not running");

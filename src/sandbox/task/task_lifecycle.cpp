@@ -22,7 +22,7 @@ asio::awaitable<Result<>> TaskService::Attach(ContainerProcess::Setup& setup, st
   request.in = setup.names.in = std::move(in);
   request.out = setup.names.out = std::move(out);
   request.err = setup.names.err = std::move(err);
-  CO_TRY_ASSIGN(auto attached, co_await door_.stdio->Attach(std::move(request)));
+  CO_TRY_ASSIGN(auto attached, co_await interface_.stdio->Attach(std::move(request)));
   setup.stdio = std::move(attached.stdio);
   setup.standin = std::move(attached.standin);
   setup.foreground = std::move(attached.foreground);
@@ -98,18 +98,18 @@ asio::awaitable<Result<>> TaskService::StartInit(std::shared_ptr<Container> cont
   }
   container->starting = true;
   auto began = Timing::Clock::now();
-  Machine& machine = sandbox_->machine();
-  auto started = AsRuntimeError(co_await machine.agent()->StartContainer(container->id, machine.CreateTimeout()));
+  Vm& vm = sandbox_->vm();
+  auto started = AsRuntimeError(co_await vm.agent()->StartContainer(container->id, vm.CreateTimeout()));
   container->starting = false;
   CO_TRY(started);
-  machine.timing().Record(Phase::kStart, began);
+  vm.timing().Record(Phase::kStart, began);
   container->init->MarkRunning();
   CO_TRY(sandbox_->Store());
   if (!hooks_) co_return Result<>();
   auto hooked = co_await hooks_->Started(container->id);
   if (!hooked) {
     AgentProcess target = container->init->agent_process();
-    std::ignore = co_await machine.agent()->SignalProcess(target, SIGKILL);
+    std::ignore = co_await vm.agent()->SignalProcess(target, SIGKILL);
   }
   co_return hooked;
 }
@@ -158,7 +158,7 @@ asio::awaitable<Result<wkt::Empty>> TaskService::Exec(task::ExecProcessRequest r
 
 asio::awaitable<Result<>> TaskService::StartExec(std::shared_ptr<Container> container,
                                                  std::shared_ptr<ContainerProcess> process) {
-  // Its machine may have gone too, and the agent could not be asked.
+  // Its VM may have gone too, and the agent could not be asked.
   if (container->status() == Status::kStopped) co_return Fail(Code::kFailedPrecondition, "container not running");
   auto spec = exec_specs_.extract(ExecKey(container->id, process->exec()));
   if (spec.empty()) co_return Fail(Code::kFailedPrecondition, "cannot start an exec twice");
@@ -167,14 +167,14 @@ asio::awaitable<Result<>> TaskService::StartExec(std::shared_ptr<Container> cont
   request.set_exec_id(process->exec());
   *request.mutable_process() = std::move(spec.mapped());
   process->Begin();
-  Machine& machine = sandbox_->machine();
-  auto started = AsRuntimeError(co_await machine.agent()->ExecProcess(std::move(request), machine.CreateTimeout()));
+  Vm& vm = sandbox_->vm();
+  auto started = AsRuntimeError(co_await vm.agent()->ExecProcess(std::move(request), vm.CreateTimeout()));
   if (!started) {
     process->End(kKilledStatus);
     co_return started;
   }
   process->MarkRunning();
-  process->Follow(machine.agent());
+  process->Follow(vm.agent());
   co_return Result<>();
 }
 
@@ -185,7 +185,7 @@ asio::awaitable<Result<task::DeleteResponse>> TaskService::Delete(task::DeleteRe
     // Never started: it is ended with its deletion, as runc does.
     if (process->exec().empty()) {
       process->ExpectEnd();
-      CO_TRY(co_await sandbox_->machine().agent()->SignalProcess(process->agent_process(), SIGKILL));
+      CO_TRY(co_await sandbox_->vm().agent()->SignalProcess(process->agent_process(), SIGKILL));
       co_await process->ended().Wait();
     } else {
       process->End(kKilledStatus);

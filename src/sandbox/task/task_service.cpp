@@ -63,12 +63,12 @@ void SetExit(const ContainerProcess& process, Reply& reply) {
 
 }  // namespace
 
-TaskService::TaskService(std::shared_ptr<Sandbox> sandbox, TaskDoor door)
+TaskService::TaskService(std::shared_ptr<Sandbox> sandbox, TaskInterface interface)
     : sandbox_(std::move(sandbox)),
-      door_(std::move(door)),
+      interface_(std::move(interface)),
       shutdown_(sandbox_->executor()),
       idle_(sandbox_->executor()) {
-  if (door_.runs_hooks) hooks_.emplace(sandbox_);
+  if (interface_.runs_hooks) hooks_.emplace(sandbox_);
   sandbox_->OnInitEnd([this](ContainerProcess& process) { AnnounceExit(process); });
   Add("State", &TaskService::State);
   Add("Create", &TaskService::Create);
@@ -102,9 +102,9 @@ asio::awaitable<Result<Reply>> TaskService::Answer(asio::awaitable<Result<Reply>
                                                    Request request) {
   ++running_calls_;
   auto reply = co_await (this->*function)(std::move(request));
-  // A machine that failed knows better why; not where the state of the container alone forbids it.
+  // A VM that failed knows better why; not where the state of the container alone forbids it.
   if (!reply && !IsAboutState(reply.error().code()))
-    reply = tl::unexpected<Error>(co_await sandbox_->machine().Explain(std::move(reply).error()));
+    reply = tl::unexpected<Error>(co_await sandbox_->vm().Explain(std::move(reply).error()));
   if (--running_calls_ == 0) std::exchange(idle_, Event(sandbox_->executor())).Happen();
   co_return reply;
 }
@@ -160,8 +160,8 @@ asio::awaitable<Result<task::PidsResponse>> TaskService::Pids(task::PidsRequest 
     if (exec->has_standin()) reply.add_processes()->set_pid(static_cast<uint32_t>(exec->pid()));
   }
 
-  if (!door_.lists_guest) co_return reply;
-  CO_TRY_ASSIGN(std::string list, co_await sandbox_->machine().agent()->ListProcesses(container->id));
+  if (!interface_.lists_guest) co_return reply;
+  CO_TRY_ASSIGN(std::string list, co_await sandbox_->vm().agent()->ListProcesses(container->id));
   auto rows = nlohmann::json::parse(list, nullptr, false);
   if (!rows.is_array()) co_return Fail(Code::kInternal, "the agent's list of processes is no JSON array");
   for (const auto& row : rows) {
@@ -181,7 +181,7 @@ asio::awaitable<Result<wkt::Empty>> TaskService::Pause(task::PauseRequest reques
   if (status != Status::kRunning && status != Status::kCreated) {
     co_return Fail(Code::kFailedPrecondition, "container not running");
   }
-  CO_TRY(AsRuntimeError(co_await sandbox_->machine().agent()->PauseContainer(container->id)));
+  CO_TRY(AsRuntimeError(co_await sandbox_->vm().agent()->PauseContainer(container->id)));
   container->paused = true;
   CO_TRY(sandbox_->Store());
   containerd::events::TaskPaused paused;
@@ -193,7 +193,7 @@ asio::awaitable<Result<wkt::Empty>> TaskService::Pause(task::PauseRequest reques
 asio::awaitable<Result<wkt::Empty>> TaskService::Resume(task::ResumeRequest request) {
   CO_TRY_ASSIGN(auto container, FindMade(request.id()));
   if (container->status() != Status::kPaused) co_return Fail(Code::kFailedPrecondition, "container not paused");
-  CO_TRY(AsRuntimeError(co_await sandbox_->machine().agent()->ResumeContainer(container->id)));
+  CO_TRY(AsRuntimeError(co_await sandbox_->vm().agent()->ResumeContainer(container->id)));
   container->paused = false;
   CO_TRY(sandbox_->Store());
   containerd::events::TaskResumed resumed;
@@ -220,11 +220,11 @@ asio::awaitable<Result<wkt::Empty>> TaskService::Kill(task::KillRequest request)
   AgentProcess target = process->agent_process();
   if (request.all()) target.exec.clear();
   if (request.signal() == SIGKILL) process->ExpectEnd();
-  auto sent = co_await sandbox_->machine().agent()->SignalProcess(target, request.signal());
+  auto sent = co_await sandbox_->vm().agent()->SignalProcess(target, request.signal());
   if (sent) co_return wkt::Empty();
-  // Where the machine failed, that is the end of all that ran in it; known a moment after the call that did not arrive.
-  auto error = co_await sandbox_->machine().Explain(std::move(sent).error());
-  if (!sandbox_->machine().failed().happened()) co_return tl::unexpected<Error>(std::move(error));
+  // Where the VM failed, that is the end of all that ran in it; known a moment after the call that did not arrive.
+  auto error = co_await sandbox_->vm().Explain(std::move(sent).error());
+  if (!sandbox_->vm().failed().happened()) co_return tl::unexpected<Error>(std::move(error));
   co_await process->ended().Wait();
   if (request.signal() != SIGKILL) co_return Fail(Code::kNotFound, "container not running");
   co_return wkt::Empty();
@@ -266,7 +266,7 @@ asio::awaitable<Result<task::WaitResponse>> TaskService::Wait(task::WaitRequest 
 asio::awaitable<Result<task::StatsResponse>> TaskService::Stats(task::StatsRequest request) {
   CO_TRY_ASSIGN(auto container, FindMade(request.id()));
   if (container->status() == Status::kStopped) co_return Fail(Code::kFailedPrecondition, "container not running");
-  CO_TRY_ASSIGN(auto stats, AsRuntimeError(co_await sandbox_->machine().agent()->StatsContainer(container->id)));
+  CO_TRY_ASSIGN(auto stats, AsRuntimeError(co_await sandbox_->vm().agent()->StatsContainer(container->id)));
   task::StatsResponse reply;
   *reply.mutable_stats() = PackMetrics(stats, HostIsUnified());
   co_return reply;

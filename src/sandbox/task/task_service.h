@@ -21,8 +21,8 @@ namespace kata::sandbox {
 
 namespace task = containerd::task::v2;
 
-// What differs from door to door.
-struct TaskDoor {
+// What differs from interface to interface.
+struct TaskInterface {
   std::unique_ptr<StdioSource> stdio;
   TaskEventSink events;  // empty: nobody wants to know
   // Whether Pids tells of the processes in the guest, with an Info of our own. containerd's clients know neither.
@@ -35,7 +35,7 @@ struct TaskDoor {
 // failed or ends; the message says why), kUnimplemented, and the agent's own.
 class TaskService {
  public:
-  TaskService(std::shared_ptr<Sandbox> sandbox, TaskDoor door);
+  TaskService(std::shared_ptr<Sandbox> sandbox, TaskInterface interface);
 
   const rpc::MethodTable& table() const { return table_; }
   // Returns when no call is being answered, at the latest after timeout.
@@ -86,7 +86,7 @@ class TaskService {
 
   template <typename Message>
   void Announce(const Message& message) {
-    if (door_.events) door_.events(MakeEvent(message));
+    if (interface_.events) interface_.events(MakeEvent(message));
   }
   void AnnounceCreate(const task::CreateTaskRequest& request, const ContainerProcess& process);
   void AnnounceDelete(const task::DeleteResponse& reply, const std::string& container);
@@ -97,7 +97,7 @@ class TaskService {
   static asio::awaitable<void> WatchOom(std::shared_ptr<Sandbox> sandbox, TaskEventSink events);
 
   std::shared_ptr<Sandbox> sandbox_;
-  TaskDoor door_;
+  TaskInterface interface_;
   std::optional<HostHooks> hooks_;
   std::map<const ContainerProcess*, std::optional<TaskEvent>> held_exits_;
   std::map<std::string, grpc::Process> exec_specs_;  // by "container/exec", from Exec to Start

@@ -44,7 +44,7 @@ TEST_F(TaskServiceTest, ALifeFromCreateToEnd) {
   RunUntilEnd();
   EXPECT_TRUE(*ended_);
   EXPECT_TRUE(AgentWasTold("DestroySandbox"));
-  EXPECT_TRUE(vm_->killed);
+  EXPECT_TRUE(fake_vm_->killed);
   sandbox::State state = Stored();
   EXPECT_EQ(state.status, Status::kStopped);
   EXPECT_EQ(state.exit_status, 3);
@@ -305,7 +305,7 @@ TEST_F(TaskServiceTest, UpdateIsCheckedAndPassedOn) {
   request.mutable_resources()->set_value(R"({"memory":{"limit":1048576}})");
   EXPECT_TRUE(Call<wkt::Empty>("Update", request));
   EXPECT_TRUE(AgentWasTold("UpdateContainer c1"));
-  // The machine of these tests has 64 MiB.
+  // The VM of these tests has 64 MiB.
   request.mutable_resources()->set_value(R"({"memory":{"limit":67108864}})");
   EXPECT_TRUE(Call<wkt::Empty>("Update", request));
   request.mutable_resources()->set_value(R"({"memory":{"limit":67108865}})");

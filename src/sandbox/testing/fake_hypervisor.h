@@ -40,62 +40,62 @@ struct FakeVm {
 
 class FakeHypervisor : public hypervisor::Hypervisor {
  public:
-  explicit FakeHypervisor(std::shared_ptr<FakeVm> vm) : vm_(std::move(vm)) {}
+  explicit FakeHypervisor(std::shared_ptr<FakeVm> vm) : fake_vm_(std::move(vm)) {}
 
   asio::awaitable<Result<>> Start(hypervisor::VmSpec spec) override {
-    vm_->spec = std::move(spec);
-    co_return vm_->start_result;
+    fake_vm_->spec = std::move(spec);
+    co_return fake_vm_->start_result;
   }
-  asio::awaitable<Result<UniqueFd>> ConnectAgent() override { co_return vm_->connect(); }
+  asio::awaitable<Result<UniqueFd>> ConnectAgent() override { co_return fake_vm_->connect(); }
   asio::awaitable<Result<>> AddNetworkDevice(hypervisor::NetworkDevice device) override {
-    vm_->plugged.push_back(device.id + " " + device.mac);
+    fake_vm_->plugged.push_back(device.id + " " + device.mac);
     co_return Result<>();
   }
   asio::awaitable<Result<>> RemoveNetworkDevice(std::string id) override {
-    vm_->unplugged.push_back(std::move(id));
+    fake_vm_->unplugged.push_back(std::move(id));
     co_return Result<>();
   }
   asio::awaitable<Result<hypervisor::GuestAddress>> AddBlockDevice(hypervisor::BlockDevice device) override {
-    CO_TRY(vm_->disk_result);
-    vm_->plugged.push_back(device.id + (device.read_only ? " ro" : " rw"));
-    co_return hypervisor::GuestAddress{.driver = "blk", .address = "1d/0" + std::to_string(vm_->plugged.size())};
+    CO_TRY(fake_vm_->disk_result);
+    fake_vm_->plugged.push_back(device.id + (device.read_only ? " ro" : " rw"));
+    co_return hypervisor::GuestAddress{.driver = "blk", .address = "1d/0" + std::to_string(fake_vm_->plugged.size())};
   }
   asio::awaitable<Result<>> RemoveBlockDevice(std::string id) override {
-    CO_TRY(vm_->disk_result);
-    vm_->unplugged.push_back(std::move(id));
+    CO_TRY(fake_vm_->disk_result);
+    fake_vm_->unplugged.push_back(std::move(id));
     co_return Result<>();
   }
   asio::awaitable<Result<uint32_t>> SetVcpus(uint32_t count) override {
-    vm_->sizes.push_back("vcpus " + std::to_string(count));
-    CO_TRY(vm_->resize_result);
+    fake_vm_->sizes.push_back("vcpus " + std::to_string(count));
+    CO_TRY(fake_vm_->resize_result);
     co_return count;
   }
   asio::awaitable<Result<uint64_t>> SetMemory(uint64_t mib) override {
-    vm_->sizes.push_back("memory " + std::to_string(mib));
-    CO_TRY(vm_->resize_result);
-    if (vm_->memory_slots && (*vm_->memory_slots)-- == 0) {
-      vm_->memory_slots = 0;
+    fake_vm_->sizes.push_back("memory " + std::to_string(mib));
+    CO_TRY(fake_vm_->resize_result);
+    if (fake_vm_->memory_slots && (*fake_vm_->memory_slots)-- == 0) {
+      fake_vm_->memory_slots = 0;
       co_return Fail(Code::kResourceExhausted, "all slots are used");
     }
     co_return mib;
   }
   asio::awaitable<hypervisor::VmExit> Wait() override {
-    auto vm = vm_;
+    auto vm = fake_vm_;
     co_await vm->exited.Wait();
     co_return hypervisor::VmExit{.reason = vm->exit_reason};
   }
   void Kill() override {
-    vm_->killed = true;
-    vm_->exited.Happen();
+    fake_vm_->killed = true;
+    fake_vm_->exited.Happen();
   }
-  void BootEnded() override { vm_->boot_ended = true; }
+  void BootEnded() override { fake_vm_->boot_ended = true; }
   std::string ConsoleTail() const override { return "last words of the guest"; }
   std::optional<std::chrono::steady_clock::time_point> AgentBegan() const override { return std::nullopt; }
   void ServeConsole(UniqueFd) override {}
   std::vector<pid_t> Pids() const override { return {}; }
 
  private:
-  std::shared_ptr<FakeVm> vm_;
+  std::shared_ptr<FakeVm> fake_vm_;
 };
 
 }  // namespace kata::sandbox::testing

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// For tests: a loop, a folder of one's own, and waiting for coroutines with a bound that only a hang reaches.
+// For tests: a loop, a directory of one's own, and waiting for coroutines with a bound that only a hang reaches.
 #pragma once
 
 #include <fcntl.h>
@@ -68,7 +68,7 @@ class LoopTest : public ::testing::Test {
   asio::io_context io_;
 };
 
-// A folder that goes with the test.
+// A directory that goes with the test.
 class TempDir {
  public:
   TempDir() {

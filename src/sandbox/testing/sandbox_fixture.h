@@ -54,8 +54,8 @@ struct FakeStandin {
 
 class SandboxTest : public LoopTest {
  protected:
-  SandboxTest() : agent_(io_.get_executor()), vm_(std::make_shared<FakeVm>(io_.get_executor())) {
-    vm_->connect = [this] { return agent_.Connect(); };
+  SandboxTest() : agent_(io_.get_executor()), fake_vm_(std::make_shared<FakeVm>(io_.get_executor())) {
+    fake_vm_->connect = [this] { return agent_.Connect(); };
     std::filesystem::create_directories(bundle_.path() + "/rootfs");
     WriteSpec(
         R"({"ociVersion":"1.0.2","process":{"cwd":"/","args":["true"],"user":{"uid":0,"gid":0}},)"
@@ -70,32 +70,33 @@ class SandboxTest : public LoopTest {
   }
 
   void WriteSpec(const std::string& json) { bundle_.Write("config.json", json); }
-  virtual void ChangeParts(MachineParts&) {}
+  virtual void ChangeParts(VmParts&) {}
 
   // Boots the sandbox and connects to its Task service.
   void Begin() {
-    MachineParts machine;
-    machine.id = "c1";
-    machine.hypervisor = std::make_unique<FakeHypervisor>(vm_);
-    ChangeParts(machine);
+    VmParts vm;
+    vm.id = "c1";
+    vm.hypervisor = std::make_unique<FakeHypervisor>(fake_vm_);
+    ChangeParts(vm);
     SandboxParts parts;
-    parts.machine = std::make_shared<Machine>(io_.get_executor(), std::move(machine));
+    parts.vm = std::make_shared<Vm>(io_.get_executor(), std::move(vm));
     auto standins = std::make_shared<StandinServer>(io_.get_executor());
     parts.state.id = "c1";
     parts.state.sandbox = *IdentifyProcess(getpid());
     parts.directory = dir_.fd();
     parts.growth = growth_;
-    machine_ = parts.machine;
+    vm_ = parts.vm;
     asio::co_spawn(io_, StandinServer::Serve(standins, *ListenSeqpacket(dir_.fd(), kStandinSocket)),
                    [](std::exception_ptr) {});
     sandbox_ = std::make_shared<Sandbox>(io_.get_executor(), std::move(parts));
-    TaskDoor door{.stdio = std::make_unique<StandinStdioSource>(io_.get_executor(), standins), .lists_guest = true};
-    door.events = [this](TaskEvent event) { events_.push_back(std::move(event)); };
-    service_ = std::make_unique<TaskService>(sandbox_, std::move(door));
+    TaskInterface interface {
+      .stdio = std::make_unique<StandinStdioSource>(io_.get_executor(), standins), .lists_guest = true
+    };
+    interface.events = [this](TaskEvent event) { events_.push_back(std::move(event)); };
+    service_ = std::make_unique<TaskService>(sandbox_, std::move(interface));
     grpc::CreateSandboxRequest request;
     request.set_hostname("inside");
-    asio::co_spawn(io_, Machine::Boot(machine_, VmSize{.vcpus = 1, .memory_mib = 64}, request),
-                   [](std::exception_ptr) {});
+    asio::co_spawn(io_, Vm::Boot(vm_, VmSize{.vcpus = 1, .memory_mib = 64}, request), [](std::exception_ptr) {});
     asio::co_spawn(io_, Sandbox::Run(sandbox_), [this](std::exception_ptr, bool well) { ended_ = well; });
     auto pair = SocketPair();
     asio::co_spawn(io_,
@@ -204,8 +205,8 @@ class SandboxTest : public LoopTest {
   FakeAgent agent_;
   std::vector<TaskEvent> events_;
   GrowthRules growth_;  // by default it keeps its size
-  std::shared_ptr<FakeVm> vm_;
-  std::shared_ptr<Machine> machine_;
+  std::shared_ptr<FakeVm> fake_vm_;
+  std::shared_ptr<Vm> vm_;
   std::shared_ptr<Sandbox> sandbox_;
   std::unique_ptr<TaskService> service_;
   std::shared_ptr<rpc::Client> client_;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/sandbox.h"
+#include "agent/pod.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -32,11 +32,11 @@ constexpr std::chrono::seconds kWatchInterval{2};
 // thread, from everything else for as long.
 asio::awaitable<void> WriteBack(const GuestDir& root, std::vector<std::string> mount_points) {
   for (const std::string& point : mount_points) {
-    auto folder = root.OpenExisting(point, O_RDONLY | O_DIRECTORY);
+    auto directory = root.OpenExisting(point, O_RDONLY | O_DIRECTORY);
     struct stat status {};
     // Only a block device gives its file system a major number.
-    if (!folder || ::fstat(folder->get(), &status) != 0 || major(status.st_dev) == 0) continue;
-    ForkOptions options{.fds = {-1, -1, -1, folder->get()}};
+    if (!directory || ::fstat(directory->get(), &status) != 0 || major(status.st_dev) == 0) continue;
+    ForkOptions options{.fds = {-1, -1, -1, directory->get()}};
     auto child = Fork(std::move(options), [] { ::_exit(::syncfs(3) == 0 ? 0 : 1); });
     if (!child) continue;  // then the unmounting does it
     (void)co_await Reaper::Get().Wait(child->Disown());
@@ -73,7 +73,7 @@ Result<> CheckId(std::string_view what, std::string_view id) {
               id.substr(0, kLongest), kLongest);
 }
 
-Sandbox::Sandbox(const asio::any_io_executor& executor, GuestDir root, Options options)
+Pod::Pod(const asio::any_io_executor& executor, GuestDir root, Options options)
     : executor_(executor),
       root_(std::move(root)),
       options_(std::move(options)),
@@ -81,7 +81,7 @@ Sandbox::Sandbox(const asio::any_io_executor& executor, GuestDir root, Options o
       oom_(executor),
       destruction_(executor) {}
 
-Result<std::shared_ptr<ContainerEntry>> Sandbox::Reserve(const std::string& id) {
+Result<std::shared_ptr<ContainerEntry>> Pod::Reserve(const std::string& id) {
   TRY(CheckId("container id", id));
   if (destroying_) return Fail(Code::kFailedPrecondition, "the sandbox has been destroyed");
   auto& slot = containers_[id];
@@ -90,7 +90,7 @@ Result<std::shared_ptr<ContainerEntry>> Sandbox::Reserve(const std::string& id) 
   return slot;
 }
 
-Result<std::shared_ptr<ContainerEntry>> Sandbox::Find(const std::string& id) const {
+Result<std::shared_ptr<ContainerEntry>> Pod::Find(const std::string& id) const {
   TRY(CheckId("container id", id));
   const auto found = containers_.find(id);
   if (found == containers_.end()) return Fail(Code::kNotFound, "container {} does not exist", id);
@@ -99,7 +99,7 @@ Result<std::shared_ptr<ContainerEntry>> Sandbox::Find(const std::string& id) con
   return found->second;
 }
 
-Result<std::shared_ptr<Process>> Sandbox::FindProcess(const std::string& id, const std::string& exec_id) const {
+Result<std::shared_ptr<Process>> Pod::FindProcess(const std::string& id, const std::string& exec_id) const {
   const auto entry = TRY(Find(id));
   if (exec_id.empty() || exec_id == id) return entry->init;
   const auto found = entry->execs.find(exec_id);
@@ -109,12 +109,12 @@ Result<std::shared_ptr<Process>> Sandbox::FindProcess(const std::string& id, con
   return found->second;
 }
 
-void Sandbox::Forget(const std::string& id, const std::string& exec_id) {
+void Pod::Forget(const std::string& id, const std::string& exec_id) {
   const auto found = containers_.find(id);
   if (found != containers_.end()) found->second->execs.erase(exec_id);
 }
 
-asio::awaitable<Result<std::vector<std::string>>> Sandbox::AddStorages(
+asio::awaitable<Result<std::vector<std::string>>> Pod::AddStorages(
     google::protobuf::RepeatedPtrField<grpc::Storage> storages) {
   for (grpc::Storage& storage : storages) {
     if (!IsDiskDriver(storage.driver())) continue;
@@ -130,7 +130,7 @@ asio::awaitable<Result<std::vector<std::string>>> Sandbox::AddStorages(
   co_return added;
 }
 
-asio::awaitable<void> Sandbox::WatchStorages() {
+asio::awaitable<void> Pod::WatchStorages() {
   asio::steady_timer timer(executor_);
   do {
     timer.expires_after(kWatchInterval);
@@ -139,7 +139,7 @@ asio::awaitable<void> Sandbox::WatchStorages() {
   watching_ = false;
 }
 
-asio::awaitable<Result<>> Sandbox::Remove(std::shared_ptr<ContainerEntry> entry) {
+asio::awaitable<Result<>> Pod::Remove(std::shared_ptr<ContainerEntry> entry) {
   Result<> first;
   auto note = [&first](Result<> result) {
     if (!result && first) first = std::move(result);
@@ -154,13 +154,13 @@ asio::awaitable<Result<>> Sandbox::Remove(std::shared_ptr<ContainerEntry> entry)
   if (entry->init) entry->init->CloseStreams();
   for (auto& [exec_id, process] : entry->execs) process->CloseStreams();
   entry->execs.clear();
-  const std::string folder = root_.path() + "/" + entry->id;
+  const std::string directory = root_.path() + "/" + entry->id;
   if (entry->rootfs_mounted) {
-    auto place = root_.Find(folder + "/rootfs", false);
+    auto place = root_.Find(directory + "/rootfs", false);
     if (place) note(Unmount(*place));
     if (place) (void)::unlinkat(place->parent.get(), place->name.c_str(), AT_REMOVEDIR);
   }
-  if (auto place = root_.Find(folder, false)) {
+  if (auto place = root_.Find(directory, false)) {
     (void)::unlinkat(place->parent.get(), place->name.c_str(), AT_REMOVEDIR);
   }
   note(storages_.Release(entry->storages));
@@ -177,7 +177,7 @@ asio::awaitable<Result<>> Sandbox::Remove(std::shared_ptr<ContainerEntry> entry)
 // Each name in the kernel's cache keeps a file of the host open in virtiofsd, and nobody will ask for those of a
 // container that has gone. The kernel can only be told to drop all that are not in use: in a child, since they may be
 // many.
-asio::awaitable<void> Sandbox::DropCachedNames() {
+asio::awaitable<void> Pod::DropCachedNames() {
   drop_names_ = true;
   if (std::exchange(dropping_names_, true)) co_return;
   while (std::exchange(drop_names_, false)) {
@@ -190,7 +190,7 @@ asio::awaitable<void> Sandbox::DropCachedNames() {
   dropping_names_ = false;
 }
 
-asio::awaitable<Result<>> Sandbox::Destroy() {
+asio::awaitable<Result<>> Pod::Destroy() {
   destroying_ = true;
   Result<> first;
   // Removing suspends, and the map changes meanwhile: one at a time, from a copy.
@@ -219,16 +219,16 @@ asio::awaitable<Result<>> Sandbox::Destroy() {
   co_return first;
 }
 
-asio::awaitable<void> Sandbox::Destroyed() {
+asio::awaitable<void> Pod::Destroyed() {
   while (!destroyed_) co_await destruction_.Wait();
 }
 
-void Sandbox::ReportOom(const std::string& id) {
+void Pod::ReportOom(const std::string& id) {
   if (ooms_.size() < kMaxOoms) ooms_.push_back(id);
   oom_.Notify();
 }
 
-asio::awaitable<std::string> Sandbox::NextOom() {
+asio::awaitable<std::string> Pod::NextOom() {
   while (ooms_.empty()) co_await oom_.Wait();
   std::string id = std::move(ooms_.front());
   ooms_.pop_front();

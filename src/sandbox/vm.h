@@ -25,8 +25,8 @@ namespace kata::sandbox {
 
 using hypervisor::VmSize;
 
-// What a machine is made of. Tests put other things in the places of QEMU and virtiofsd.
-struct MachineParts {
+// What a VM is made of. Tests put other things in the places of QEMU and virtiofsd.
+struct VmParts {
   std::string id;
   config::AgentConfig agent;
   int timeout_scale = 1;  // TimeoutScale (hypervisor.h)
@@ -41,22 +41,22 @@ struct MachineParts {
 };
 
 // Once it has failed it stays failed.
-class Machine : public std::enable_shared_from_this<Machine> {
+class Vm : public std::enable_shared_from_this<Vm> {
  public:
-  Machine(const asio::any_io_executor& executor, MachineParts parts);
+  Vm(const asio::any_io_executor& executor, VmParts parts);
 
   const asio::any_io_executor& executor() const { return executor_; }
   // Starts everything, and sends the agent this request. The outcome is Ready's.
-  static asio::awaitable<void> Boot(std::shared_ptr<Machine> self, VmSize size, grpc::CreateSandboxRequest request);
+  static asio::awaitable<void> Boot(std::shared_ptr<Vm> self, VmSize size, grpc::CreateSandboxRequest request);
   // Waits for the boot, and for the guest's network to be as the pod's is now. kUnavailable, with all that is known of
   // the cause: stderr of the one that died, console.
   asio::awaitable<Result<>> Ready();
   // Happens when the VMM runs, or will not.
   const Event& vm_settled() const { return vm_settled_; }
-  // Happens when the machine fails, in its boot or later; not when it is stopped.
+  // Happens when the VM fails, in its boot or later; not when it is stopped.
   const Event& failed() const { return failed_; }
   const std::string& failure() const { return failure_; }
-  // An error of a call to the agent, put better where the machine's failure is behind it.
+  // An error of a call to the agent, put better where the VM's failure is behind it.
   asio::awaitable<Error> Explain(Error error);
 
   // Valid from Ready on.
@@ -64,17 +64,17 @@ class Machine : public std::enable_shared_from_this<Machine> {
   hypervisor::Hypervisor& hypervisor() { return *parts_.hypervisor; }
   // Of VMM and virtiofsd.
   std::vector<pid_t> Pids() const;
-  // A time that is right on a real machine, made longer for an emulated one.
+  // A time that is right on a real VM, made longer for an emulated one.
   std::chrono::milliseconds Scaled(std::chrono::milliseconds time) const { return time * parts_.timeout_scale; }
   std::chrono::milliseconds CreateTimeout() const;
-  // How long a container may live on after SIGKILL, before the machine is taken for hung. Longer where others would die
+  // How long a container may live on after SIGKILL, before the VM is taken for hung. Longer where others would die
   // with it, or what is not on disk yet would be lost.
   std::chrono::milliseconds KillTimeout(bool has_disks) const;
   Timing& timing() { return timing_; }
   // What it started with; valid from Boot on.
   const VmSize& size() const { return size_; }
 
-  // Fails the machine: the cause is sought for a moment, the VM is killed, failed() happens.
+  // Fails the VM: the cause is sought for a moment, the VM is killed, failed() happens.
   void Fault(std::string why);
   // Ends VM and virtiofsd, so that none of them is left; graceful: asks the agent first, for a bounded time, which is
   // longer where disks have to be written back.
@@ -84,15 +84,15 @@ class Machine : public std::enable_shared_from_this<Machine> {
   asio::awaitable<Result<>> BootSteps(VmSize size, grpc::CreateSandboxRequest request);
   asio::awaitable<Result<>> BeginNetwork();
   asio::awaitable<Result<>> GreetAgent(grpc::CreateSandboxRequest request);
-  static asio::awaitable<void> Conclude(std::shared_ptr<Machine> self, std::string why);
-  static asio::awaitable<void> WatchVm(std::shared_ptr<Machine> self);
-  static asio::awaitable<void> WatchVirtiofsd(std::shared_ptr<Machine> self);
-  static asio::awaitable<void> WatchConnection(std::shared_ptr<Machine> self);
-  static asio::awaitable<void> CheckHealth(std::shared_ptr<Machine> self);
+  static asio::awaitable<void> Conclude(std::shared_ptr<Vm> self, std::string why);
+  static asio::awaitable<void> WatchVm(std::shared_ptr<Vm> self);
+  static asio::awaitable<void> WatchVirtiofsd(std::shared_ptr<Vm> self);
+  static asio::awaitable<void> WatchConnection(std::shared_ptr<Vm> self);
+  static asio::awaitable<void> CheckHealth(std::shared_ptr<Vm> self);
   void Cause(std::string what);
 
   asio::any_io_executor executor_;
-  MachineParts parts_;
+  VmParts parts_;
   hypervisor::Virtiofsd virtiofsd_;
   std::shared_ptr<AgentClient> agent_;
   Timing timing_;

@@ -17,13 +17,13 @@ struct StandinOptions {
   std::string program;
   std::string container;
   std::string exec_id;               // empty for the container's own process
-  std::vector<std::string> cgroups;  // folders to enter
+  std::vector<std::string> cgroups;  // directories to enter
   int network_namespace = -1;        // -1: the caller's
   const Pty* pty = nullptr;          // its terminal; null: the caller's own stdio
   bool own_mounts = false;           // a mount namespace of its own, for ShowContainer
 };
 
-// Starts it with a connection to the sandbox process of this folder, over which it hands its stdio over.
+// Starts it with a connection to the sandbox process of this directory, over which it hands its stdio over.
 Result<Child> StartStandin(const StandinOptions& options, int directory);
 
 // Writes a pid as runc does, whole or not at all: the file is replaced. kInvalidArgument where that would take away

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "runtime/launch.h"
+#include "runtime/start_standin.h"
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
@@ -16,14 +16,14 @@ namespace {
 
 class PidFile : public testing::Test {
  protected:
-  void SetUp() override { ASSERT_NE(mkdtemp(folder_.data()), nullptr); }
-  void TearDown() override { ASSERT_TRUE(RemoveTree(folder_)); }
+  void SetUp() override { ASSERT_NE(mkdtemp(directory_.data()), nullptr); }
+  void TearDown() override { ASSERT_TRUE(RemoveTree(directory_)); }
 
-  std::string folder_ = "/tmp/kata-launch-XXXXXX";
+  std::string directory_ = "/tmp/kata-launch-XXXXXX";
 };
 
 TEST_F(PidFile, IsMadeOrReplaced) {
-  const std::string path = folder_ + "/pid";
+  const std::string path = directory_ + "/pid";
   for (const pid_t pid : {17, 4}) {
     ASSERT_TRUE(CheckPidFile(path));
     auto written = WritePidFile(path, pid);
@@ -36,11 +36,11 @@ TEST_F(PidFile, IsMadeOrReplaced) {
 
 // A rename would put a regular file in the place of the device, for everybody on the host.
 TEST_F(PidFile, TakesThePlaceOfNothingElse) {
-  const std::string fifo = folder_ + "/fifo";
+  const std::string fifo = directory_ + "/fifo";
   ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
-  const std::string link = folder_ + "/link";
+  const std::string link = directory_ + "/link";
   std::filesystem::create_symlink("/dev/null", link);
-  for (const std::string& path : {fifo, link, folder_}) {
+  for (const std::string& path : {fifo, link, directory_}) {
     const auto before = std::filesystem::symlink_status(path).type();
     EXPECT_FALSE(CheckPidFile(path)) << path;
     auto written = WritePidFile(path, 17);

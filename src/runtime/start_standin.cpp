@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "runtime/launch.h"
+#include "runtime/start_standin.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -27,7 +27,7 @@ Result<Child> StartStandin(const StandinOptions& options, int directory) {
   command.die_with_parent = false;  // it lives as long as the process that it stands for
   command.new_session = true;       // a Ctrl-C on the caller's terminal reaches the process once, through the caller
   command.new_mount_namespace = options.own_mounts;
-  // Its first folder would keep a file system busy for as long as the container lives.
+  // Its first directory would keep a file system busy for as long as the container lives.
   const UniqueFd root = TRY(Open("/", O_PATH | O_DIRECTORY));
   command.working_directory = root.get();
   if (options.network_namespace >= 0) command.join_namespaces = {options.network_namespace};
@@ -46,8 +46,8 @@ Result<> WritePidFile(const std::string& path, pid_t pid) {
   if (path.empty()) return {};
   TRY(CheckPidFile(path));
   const size_t slash = path.rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  const UniqueFd directory = TRY(Context(Open(folder, O_PATH | O_DIRECTORY), "pid file {}", path));
+  const std::string dir = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const UniqueFd directory = TRY(Context(Open(dir, O_PATH | O_DIRECTORY), "pid file {}", path));
   const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
   return Context(WriteFileAtomic(directory.get(), name, fmt::format("{}", pid), 0644), "pid file {}", path);
 }

@@ -38,9 +38,9 @@ struct ContainerEntry {
 };
 
 // Everything that the services work on.
-class Sandbox {
+class Pod {
  public:
-  Sandbox(const asio::any_io_executor& executor, GuestDir root, Options options);
+  Pod(const asio::any_io_executor& executor, GuestDir root, Options options);
 
   asio::any_io_executor executor() const { return executor_; }
   const GuestDir& root() const { return root_; }

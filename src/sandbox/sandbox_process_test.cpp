@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "sandbox/sandbox_process.h"
+
 #include <gtest/gtest.h>
 
-#include "sandbox/process.h"
 #include "sandbox/ready.h"
 #include "sandbox/testing/run.h"
 

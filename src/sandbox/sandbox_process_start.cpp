@@ -8,8 +8,8 @@
 #include <cstring>
 
 #include "base/files.h"
-#include "sandbox/process.h"
 #include "sandbox/ready.h"
+#include "sandbox/sandbox_process.h"
 
 namespace kata::sandbox {
 std::string OwnPath() {

@@ -16,9 +16,9 @@
 #include "base/log.h"
 #include "rpc/server.h"
 #include "sandbox/assemble.h"
-#include "sandbox/process.h"
 #include "sandbox/ready.h"
 #include "sandbox/record/directory.h"
+#include "sandbox/sandbox_process.h"
 #include "sandbox/stdio/standin_stdio.h"
 #include "sandbox/task/task_client.h"
 #include "sandbox/task/task_service.h"
@@ -69,7 +69,7 @@ Result<> Prepare(const std::vector<std::string>& arguments, Plan& plan) {
   // Without a network of its own a container of the command line has loopback only.
   plan.sandbox.host_network = network::HostNetwork::kLoopbackOnly;
   TRY(JoinCgroups(plan.options));
-  // The caller's folder must not be kept busy.
+  // The caller's directory must not be kept busy.
   if (chdir("/") != 0) return FailErrno("cannot change to /");
   SandboxPlan& sandbox = plan.sandbox;
   sandbox.id = plan.options.id;
@@ -108,8 +108,8 @@ Result<bool> RunSandbox(Plan& plan) {
   UniqueFd task_listener = TRY(rpc::ListenUnix(plan.sandbox.directory.get(), kTaskSocket));
   UniqueFd standin_listener = TRY(ListenSeqpacket(plan.sandbox.directory.get(), kStandinSocket));
   auto sandbox = TRY(StartSandbox(executor, plan.sandbox));
-  TaskService service(sandbox,
-                      TaskDoor{.stdio = std::make_unique<StandinStdioSource>(executor, standins), .lists_guest = true});
+  TaskService service(
+      sandbox, TaskInterface{.stdio = std::make_unique<StandinStdioSource>(executor, standins), .lists_guest = true});
 
   asio::signal_set signals(io, SIGTERM, SIGINT);
   signals.async_wait([&](boost::system::error_code error, int) {

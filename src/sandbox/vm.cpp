@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "sandbox/machine.h"
+#include "sandbox/vm.h"
 
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
@@ -57,7 +57,7 @@ std::string HeldProcesses(const std::vector<pid_t>& pids) {
 
 }  // namespace
 
-Machine::Machine(const asio::any_io_executor& executor, MachineParts parts)
+Vm::Vm(const asio::any_io_executor& executor, VmParts parts)
     : executor_(executor),
       parts_(std::move(parts)),
       vm_settled_(executor),
@@ -68,20 +68,20 @@ Machine::Machine(const asio::any_io_executor& executor, MachineParts parts)
       virtiofsd_exited_(executor),
       stopped_(executor) {}
 
-milliseconds Machine::CreateTimeout() const { return Scaled(seconds(parts_.agent.create_container_timeout)); }
+milliseconds Vm::CreateTimeout() const { return Scaled(seconds(parts_.agent.create_container_timeout)); }
 
-milliseconds Machine::KillTimeout(bool has_disks) const {
+milliseconds Vm::KillTimeout(bool has_disks) const {
   if (parts_.kill_timeout.count() > 0) return parts_.kill_timeout;
   return parts_.pod || has_disks ? kLongKillTime : kKillTime;
 }
 
-std::vector<pid_t> Machine::Pids() const {
+std::vector<pid_t> Vm::Pids() const {
   std::vector<pid_t> pids = parts_.hypervisor->Pids();
   if (virtiofsd_.process.running()) pids.push_back(virtiofsd_.process.pid());
   return pids;
 }
 
-asio::awaitable<void> Machine::Boot(std::shared_ptr<Machine> self, VmSize size, grpc::CreateSandboxRequest request) {
+asio::awaitable<void> Vm::Boot(std::shared_ptr<Vm> self, VmSize size, grpc::CreateSandboxRequest request) {
   auto booted = co_await self->BootSteps(size, std::move(request));
   if (booted) {
     self->booted_ = true;
@@ -93,7 +93,7 @@ asio::awaitable<void> Machine::Boot(std::shared_ptr<Machine> self, VmSize size, 
   }
 }
 
-asio::awaitable<Result<>> Machine::BootSteps(VmSize size, grpc::CreateSandboxRequest request) {
+asio::awaitable<Result<>> Vm::BootSteps(VmSize size, grpc::CreateSandboxRequest request) {
   auto self = shared_from_this();
   auto began = Timing::Clock::now();
   size_ = size;
@@ -125,19 +125,19 @@ asio::awaitable<Result<>> Machine::BootSteps(VmSize size, grpc::CreateSandboxReq
   co_return Result<>();
 }
 
-asio::awaitable<Result<>> Machine::BeginNetwork() {
+asio::awaitable<Result<>> Vm::BeginNetwork() {
   if (!parts_.network) co_return Result<>();
   auto self = shared_from_this();
-  // Whoever holds the VMM holds the machine.
+  // Whoever holds the VMM holds the VM.
   std::shared_ptr<hypervisor::Hypervisor> vm(self, parts_.hypervisor.get());
   parts_.network->Follow(vm, agent_);
   co_return co_await parts_.network->Settle();
 }
 
-asio::awaitable<Result<>> Machine::GreetAgent(grpc::CreateSandboxRequest request) {
+asio::awaitable<Result<>> Vm::GreetAgent(grpc::CreateSandboxRequest request) {
   auto began = Timing::Clock::now();
   CO_TRY_ASSIGN(UniqueFd channel, co_await parts_.hypervisor->ConnectAgent());
-  std::weak_ptr<Machine> weak = weak_from_this();
+  std::weak_ptr<Vm> weak = weak_from_this();
   AgentClient::FaultHandler on_fault = [weak](std::string why) {
     if (auto self = weak.lock()) self->Fault(std::move(why));
   };
@@ -174,7 +174,7 @@ asio::awaitable<Result<>> Machine::GreetAgent(grpc::CreateSandboxRequest request
   co_return Result<>();
 }
 
-asio::awaitable<Result<>> Machine::Ready() {
+asio::awaitable<Result<>> Vm::Ready() {
   auto self = shared_from_this();
   co_await settled_.Wait();
   if (failed_.happened()) co_return Fail(Code::kUnavailable, "{}", failure_);
@@ -184,7 +184,7 @@ asio::awaitable<Result<>> Machine::Ready() {
   co_return Result<>();
 }
 
-asio::awaitable<Error> Machine::Explain(Error error) {
+asio::awaitable<Error> Vm::Explain(Error error) {
   auto self = shared_from_this();
   bool lost = error.code() == Code::kUnavailable || error.code() == Code::kDeadlineExceeded;
   if (!faulted_ && (!lost || stopped_.happened())) co_return error;
@@ -192,18 +192,18 @@ asio::awaitable<Error> Machine::Explain(Error error) {
   co_return failed_.happened() ? Error(Code::kUnavailable, failure_) : error;
 }
 
-void Machine::Cause(std::string what) {
+void Vm::Cause(std::string what) {
   if (cause_.empty()) cause_ = std::move(what);
   cause_known_.Happen();
 }
 
-void Machine::Fault(std::string why) {
+void Vm::Fault(std::string why) {
   if (faulted_ || stopped_.happened()) return;
   faulted_ = true;
   asio::co_spawn(executor_, Conclude(shared_from_this(), std::move(why)), asio::detached);
 }
 
-asio::awaitable<void> Machine::Conclude(std::shared_ptr<Machine> self, std::string why) {
+asio::awaitable<void> Vm::Conclude(std::shared_ptr<Vm> self, std::string why) {
   if (self->vm_started_) co_await self->cause_known_.WaitFor(kCauseDelay);
   why = self->cause_.empty() ? why + HeldProcesses(self->Pids()) : self->cause_;
   // A VMM that ended has told of its console already.
@@ -218,7 +218,7 @@ asio::awaitable<void> Machine::Conclude(std::shared_ptr<Machine> self, std::stri
   if (self->agent_) self->agent_->connection().Close();
 }
 
-asio::awaitable<void> Machine::WatchVm(std::shared_ptr<Machine> self) {
+asio::awaitable<void> Vm::WatchVm(std::shared_ptr<Vm> self) {
   hypervisor::VmExit exit = co_await self->parts_.hypervisor->Wait();
   self->vm_exited_.Happen();
   if (self->stopped_.happened() || self->failed_.happened()) co_return;
@@ -226,7 +226,7 @@ asio::awaitable<void> Machine::WatchVm(std::shared_ptr<Machine> self) {
   self->Fault(self->cause_);
 }
 
-asio::awaitable<void> Machine::WatchVirtiofsd(std::shared_ptr<Machine> self) {
+asio::awaitable<void> Vm::WatchVirtiofsd(std::shared_ptr<Vm> self) {
   // One of its own: Asio makes what it waits for non-blocking, and then waitid(2) would not wait.
   auto pidfd = OpenPidfd(self->virtiofsd_.process.pid());
   if (!pidfd) co_return self->Fault("virtiofsd: " + pidfd.error().message());
@@ -246,13 +246,13 @@ asio::awaitable<void> Machine::WatchVirtiofsd(std::shared_ptr<Machine> self) {
   self->Fault(std::move(what));
 }
 
-asio::awaitable<void> Machine::WatchConnection(std::shared_ptr<Machine> self) {
+asio::awaitable<void> Vm::WatchConnection(std::shared_ptr<Vm> self) {
   auto agent = self->agent_;
   co_await agent->connection().Closed();
   self->Fault("the connection to the agent broke, or what came over it made no sense");
 }
 
-asio::awaitable<void> Machine::CheckHealth(std::shared_ptr<Machine> self) {
+asio::awaitable<void> Vm::CheckHealth(std::shared_ptr<Vm> self) {
   milliseconds timeout = self->Scaled(milliseconds(self->parts_.agent.health_check_request_timeout_ms));
   std::string held;
   while (true) {
@@ -268,7 +268,7 @@ asio::awaitable<void> Machine::CheckHealth(std::shared_ptr<Machine> self) {
   }
 }
 
-asio::awaitable<void> Machine::Stop(bool graceful, bool has_disks) {
+asio::awaitable<void> Vm::Stop(bool graceful, bool has_disks) {
   auto self = shared_from_this();
   bool ask = graceful && agent_ && settled_.happened() && !faulted_;
   stopped_.Happen();
