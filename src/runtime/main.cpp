@@ -35,7 +35,7 @@ Result<> StartLog(const Globals& globals) {
   return {};
 }
 
-// One error line into the log, where engines look for it, and for people on standard error.
+// Calls the function of the verb whose options these are.
 struct Dispatch {
   const Globals& globals;
   Result<int> operator()(const CreateOptions& options) const { return Create(globals, options); }

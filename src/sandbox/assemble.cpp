@@ -174,7 +174,7 @@ Result<std::shared_ptr<Sandbox>> StartSandbox(const asio::any_io_executor& execu
   const auto place_vcpus = [weak = std::weak_ptr<Vm>(vm), mounts = plan.mounts, leaves = plan.vcpu_cgroups] {
     const auto vm = weak.lock();
     if (!vm || leaves.empty()) return;
-    std::ignore = mounts.OnHost([&]() -> Result<> {
+    (void)mounts.OnHost([&]() -> Result<> {
       PlaceVcpus(leaves, vm->hypervisor().Pids());
       return {};
     });

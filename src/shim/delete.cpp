@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// The action `delete`: ends a shim that containerd has given up on, and takes back what it has left.
 #include <unistd.h>
 
 #include <algorithm>

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+// The shim itself: claims the sandbox's directory, serves Task and Sandbox until it is told to end, and takes
+// everything back.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// The action `start`: finds or spawns the shim of a sandbox, and prints the address of its socket.
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>

@@ -201,7 +201,7 @@ void Driver::State::OnConsoleLine(std::string_view line) {
 // A kernel that stands still after its panic (panic=0) would otherwise be waited for until the agent is overdue.
 asio::awaitable<void> Driver::State::EndAfterPanic(std::shared_ptr<State> self) {
   co_await self->WaitForEnd(kPanicTime);
-  if (!self->exit && self->process.running()) std::ignore = self->process.Signal(SIGKILL);
+  if (!self->exit && self->process.running()) (void)self->process.Signal(SIGKILL);
 }
 
 // Returns at the end of QEMU, or when the time is over.
@@ -241,7 +241,7 @@ void Driver::State::Ended() {
 void Driver::State::Close() {
   if (process.running()) {
     // An error means that it has ended already; then it is only reaped.
-    std::ignore = process.Signal(SIGKILL);
+    (void)process.Signal(SIGKILL);
     Ended();
   }
   if (!exit) exit = VmExit{"the VM was not started"};
@@ -279,7 +279,7 @@ asio::awaitable<Result<>> Driver::StartVm(std::shared_ptr<State> state, VmSpec s
   // When QEMU has closed the connection it is about to end by itself, and its own status is worth more than ours.
   if (greeting.error().code() == Code::kUnavailable) co_await state->WaitForEnd(std::chrono::seconds(2));
   if (!state->exit) {
-    std::ignore = state->process.Signal(SIGKILL);
+    (void)state->process.Signal(SIGKILL);
     state->Ended();
     const char* who = no_virtiofsd            ? "virtiofsd does not answer, and QEMU waits for it"
                       : state->qmp->greeted() ? "QEMU does not answer, or virtiofsd does not, which it waits for"
@@ -354,7 +354,7 @@ asio::awaitable<VmExit> Driver::WaitFor(std::shared_ptr<State> state) {
 
 void Driver::Kill() {
   // WatchExit takes note of the end. An error means that it has ended already.
-  if (state_->process.running()) std::ignore = state_->process.Signal(SIGKILL);
+  if (state_->process.running()) (void)state_->process.Signal(SIGKILL);
 }
 
 void Driver::BootEnded() { state_->booting = false; }

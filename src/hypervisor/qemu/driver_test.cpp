@@ -381,7 +381,7 @@ TEST_F(Vm, ParentKilledLeavesNoQemu) {
   if (parent == 0) {
     context_.notify_fork(asio::io_context::fork_child);
     const pid_t pid = Start("hang") ? driver_->Pids().at(0) : -1;
-    std::ignore = write(write_end.get(), &pid, sizeof pid);
+    (void)write(write_end.get(), &pid, sizeof pid);
     pause();
     _exit(0);
   }

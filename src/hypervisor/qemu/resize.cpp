@@ -134,7 +134,7 @@ asio::awaitable<Result<uint64_t>> Resizer::PlugDimm(uint64_t mib) {
   auto plugged = co_await Execute("device_add", std::move(dimm));
   if (!plugged) {
     Json object = {{"id", memory}};
-    std::ignore = co_await Execute("object-del", std::move(object));
+    (void)co_await Execute("object-del", std::move(object));
     plugged.error().AddContext(fmt::format("cannot plug {} MiB of memory", mib));
     co_return tl::unexpected<Error>(std::move(plugged).error());
   }

@@ -87,7 +87,7 @@ Result<std::vector<UniqueFd>> AttachByFilter(const Namespace& pod, nl_sock* sock
 
 std::string RandomMac() {
   std::array<uint8_t, 6> bytes{};
-  std::ignore = getrandom(bytes.data(), bytes.size(), 0);
+  (void)getrandom(bytes.data(), bytes.size(), 0);
   bytes[0] = static_cast<uint8_t>((bytes[0] & 0xfeU) | 2U);  // one station's, given locally
   return fmt::format("{:02x}", fmt::join(bytes, ":"));
 }

@@ -162,7 +162,7 @@ Result<> AddDevice(const Json& json, Dan& dan) {
   if (type != "host-tap") return Fail(Code::kInvalidArgument, "{}: a device is vhost-user or host-tap", name);
   tap.tap = TRY(Context(InterfaceName(*device, "tap_name"), "{}", name));
   tap.queues = static_cast<uint32_t>(std::max<uint64_t>(1, TRY(NumberOf(*device, "queue_num", 1, kMaxQueues))));
-  std::ignore = TRY(NumberOf(*device, "queue_size", 256, 1024));
+  (void)TRY(NumberOf(*device, "queue_size", 256, 1024));
 
   types::Interface& config = interface.config;
   config.set_device(name);

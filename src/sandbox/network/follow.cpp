@@ -123,7 +123,7 @@ asio::awaitable<Result<>> Network::PlugNew(PodNetwork now) {
       if (ended_) co_return Fail(Code::kCancelled, "the sandbox is being ended");
       const auto card = cards_.find(interface.index);
       if (!plugged && card != cards_.end()) {
-        std::ignore = Detach(socket_.get(), *card->second.attachment);
+        (void)Detach(socket_.get(), *card->second.attachment);
         cards_.erase(card);
       }
     } else {

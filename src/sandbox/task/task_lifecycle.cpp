@@ -109,7 +109,7 @@ asio::awaitable<Result<>> TaskService::StartInit(std::shared_ptr<Container> cont
   auto hooked = co_await hooks_->Started(container->id);
   if (!hooked) {
     AgentProcess target = container->init->agent_process();
-    std::ignore = co_await vm.agent()->SignalProcess(target, SIGKILL);
+    (void)co_await vm.agent()->SignalProcess(target, SIGKILL);
   }
   co_return hooked;
 }
