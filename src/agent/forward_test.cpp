@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Port forwarding to real servers on this machine's loopback.
+// Port forwarding to real servers on this host's loopback.
 #include "agent/forward.h"
 
 #include <gtest/gtest.h>

@@ -8,7 +8,7 @@ namespace kata::agent {
 // is logged, and the rest is done: what is really missing is said by the call that needs it.
 void SetUpGuest();
 
-// Writes everything back and powers the machine off; one without a power switch is reset, which ends it too.
+// Writes everything back and powers the VM off; one without a power switch is reset, which ends it too.
 [[noreturn]] void PowerOff();
 
 }  // namespace kata::agent

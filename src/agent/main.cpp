@@ -56,7 +56,7 @@ Options ReadOptions() {
   return options;
 }
 
-// The end of the agent: of the machine when it is PID 1, of the process otherwise.
+// The end of the agent: of the VM when it is PID 1, of the process otherwise.
 [[noreturn]] void End(int status) {
   if (::getpid() == 1) PowerOff();
   ::_exit(status);

@@ -75,7 +75,7 @@ class ServiceTest : public ContainerTest {
     return request;
   }
 
-  // Every test process has ids of its own: they become cgroups of the machine.
+  // Every test process has ids of its own: they become cgroups of this host.
   static std::string Id(const std::string& name) { return fmt::format("kata-service-{}-{}", getpid(), name); }
 
   grpc::CreateContainerRequest Create(const std::string& id, const std::string& script) const {

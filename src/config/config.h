@@ -27,7 +27,7 @@ struct HypervisorConfig {
   std::string image;                            // accepted beside initrd, and not used yet
   std::string machine_accelerators;             // appended to -machine, without the first comma
   std::string cpu_features = "pmu=off";         // appended to -cpu, without the first comma
-  std::string firmware;                         // -bios; empty: the machine's own
+  std::string firmware;                         // -bios; empty: the VM's own
   std::string kernel_params;                    // appended to the kernel's command line
   std::vector<std::string> enable_annotations;  // regular expressions of annotation base names; empty: none is allowed
   std::string seccomp_sandbox = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";  // -sandbox

@@ -29,7 +29,7 @@ using sandbox::ClaimDirectory;
 using sandbox::OpenDirectory;
 using sandbox::RemoveDirectory;
 
-// Opens ROOT/ID and reads its state; without one as FindFolder.
+// Opens ROOT/ID and reads its state; without one as FindDirectory.
 Result<Record> FindContainer(const std::string& root, const std::string& id);
 
 // Opens ROOT/ID and does not read its state, which is damaged or missing, but finds out what it can (recover.h). A

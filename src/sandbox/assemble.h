@@ -47,7 +47,7 @@ log::Level LogLevelOf(const config::RuntimeConfig& config);
 // the same directory again, by its path; kAborted when it is another by now.
 Result<UniqueFd> ReopenDirectory(int directory);
 
-// A sandbox whose machine is booting; what goes wrong with that is told by Task Create. Its record is on disk, and the
+// A sandbox whose VM is booting; what goes wrong with that is told by Task Create. Its record is on disk, and the
 // guest's console is served at console.sock of the directory. The directory's descriptor must live as long as it does.
 Result<std::shared_ptr<Sandbox>> StartSandbox(const asio::any_io_executor& executor, SandboxPlan& plan);
 

@@ -21,7 +21,7 @@
 
 namespace kata::sandbox {
 
-// The status that a process gets whose machine is gone, as if SIGKILL had ended it.
+// The status that a process gets whose VM is gone, as if SIGKILL had ended it.
 inline constexpr int kKilledStatus = 137;
 
 class ContainerProcess : public std::enable_shared_from_this<ContainerProcess> {

@@ -8,7 +8,7 @@ import harness
 
 GUEST = pathlib.Path(os.environ.get("KATA_TEST_GUEST", pathlib.Path(harness.RUNTIME).resolve().parents[1] / "guest"))
 
-# An init that has nothing of an agent but its door: the virtio-serial port or the vsock port.
+# An init that has nothing of an agent but the place where it is reached: the virtio-serial port or the vsock port.
 AGENT = r"""
 #include <dirent.h>
 #include <fcntl.h>
@@ -21,7 +21,7 @@ AGENT = r"""
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int door(void) {
+static int channel(void) {
   char path[300], name[64];
   mkdir("/dev", 0755);
   mkdir("/sys", 0755);
@@ -52,7 +52,7 @@ static int door(void) {
 
 int main(void) {
   printf("the guest that " KIND "\n");
-  int fd = door();
+  int fd = channel();
   if (fd < 0) return 1;
 #ifdef GARBAGE
   unsigned char bytes[4096];

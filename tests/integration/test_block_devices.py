@@ -11,7 +11,7 @@ from disks import MIB, DiskCase, Disks, run
 
 
 class DeviceNodeTest(DiskCase):
-    """kata-runtime's door: linux.devices and mounts of config.json."""
+    """kata-runtime's interface: linux.devices and mounts of config.json."""
 
     def test_a_block_device_is_read_and_written(self):
         raw = self.raw_image("of the host")

@@ -84,7 +84,7 @@ class Pod:
 
 
 class RootfsTest(DiskCase):
-    """containerd's door: what a snapshotter gives as mounts."""
+    """containerd's interface: what a snapshotter gives as mounts."""
 
     def template(self):
         return rootfs.template("busybox")

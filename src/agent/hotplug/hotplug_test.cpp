@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where disks are in sysfs, with a sysfs made of directories; and what waits for them, with this machine's.
+// Where disks are in sysfs, with a sysfs made of directories; and what waits for them, with this host's.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

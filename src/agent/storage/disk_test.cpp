@@ -147,7 +147,7 @@ TEST_F(DiskTest, AGroupGetsAllOfAVolume) {
 }
 
 TEST_F(DiskTest, LayersAreWithinTheRootAndNamedByDescriptor) {
-  // On a tmpfs: this machine's own root may be an overlay, which cannot be a layer.
+  // On a tmpfs: this host's own root may be an overlay, which cannot be a layer.
   Storages base;
   AddTo(base, "ephemeral", "base")->set_source("tmpfs");
   ASSERT_TRUE(table_.Add(base));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The host's hooks of a sandbox's containers, for a interface whose caller does not run them itself: on the event loop,
+// The host's hooks of a sandbox's containers, for an interface whose caller does not run them itself: on the event loop,
 // so that the VM boots meanwhile.
 #pragma once
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// For tests: a hypervisor whose machine is a fake agent.
+// For tests: a hypervisor whose VM is a fake agent.
 #pragma once
 
 #include <functional>
