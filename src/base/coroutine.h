@@ -5,6 +5,7 @@
 // - it takes its parameters by value, and what it uses after its first suspension it owns: a shared_ptr, a copy;
 // - a member function that is spawned (asio::co_spawn) is static and takes `self`, a shared_ptr to its object;
 // - one that is only awaited may use `this`, when the one that awaits it keeps the object;
+// - what lives until the event loop has stopped may be referred to: the agent's Pod, a process's table of services;
 // - a lambda with captures is no coroutine: its captures end with the statement. Pass them as parameters.
 #pragma once
 
