@@ -33,10 +33,19 @@ find_package(PkgConfig REQUIRED)
 pkg_check_modules(SECCOMP REQUIRED libseccomp)
 pkg_check_modules(NL REQUIRED libnl-3.0 libnl-route-3.0)
 
+# What makes a mistake in memory end the process, or harder to use (tests/hardening_test.sh reads it back from the files).
+# FORTIFY and the assertions check lengths and iterators where they are known; CET marks the targets of jumps.
+set(KATA_HARDENING -fstack-protector-strong -fstack-clash-protection -fcf-protection=full -fPIE)
+set(KATA_HARDENING_DEFINITIONS _GLIBCXX_ASSERTIONS)
+if(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")  # it needs optimization
+  list(APPEND KATA_HARDENING_DEFINITIONS _FORTIFY_SOURCE=2)
+endif()
+
 add_library(kata_flags INTERFACE)
 target_compile_options(kata_flags INTERFACE -Wall -Wextra -Werror -Wno-missing-field-initializers ${KATA_UNITY_FLAGS}
-  -fstack-protector-strong -fno-strict-aliasing)
-target_compile_definitions(kata_flags INTERFACE
+  ${KATA_HARDENING} -fno-strict-aliasing)
+target_link_options(kata_flags INTERFACE -pie LINKER:-z,relro,-z,now,-z,noexecstack)
+target_compile_definitions(kata_flags INTERFACE ${KATA_HARDENING_DEFINITIONS}
   _FILE_OFFSET_BITS=64 KATA_VERSION="${PROJECT_VERSION}"
   BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_SEPARATE_COMPILATION)
 target_include_directories(kata_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)
@@ -50,8 +59,8 @@ endif()
 # The guest's flavour: small, and never sanitized, since it runs as PID 1 of a machine without a C library.
 add_library(kata_guest_flags INTERFACE)
 target_compile_options(kata_guest_flags INTERFACE -Wall -Wextra -Werror -Wno-missing-field-initializers ${KATA_UNITY_FLAGS}
-  -Os -ffunction-sections -fdata-sections -fno-strict-aliasing -fstack-protector-strong)
-target_compile_definitions(kata_guest_flags INTERFACE
+  -Os -ffunction-sections -fdata-sections -fno-strict-aliasing ${KATA_HARDENING})
+target_compile_definitions(kata_guest_flags INTERFACE ${KATA_HARDENING_DEFINITIONS}
   _FILE_OFFSET_BITS=64 KATA_VERSION="${PROJECT_VERSION}"
   BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_SEPARATE_COMPILATION
   FMT_STATIC_THOUSANDS_SEPARATOR=',')  # so that fmt does without locales

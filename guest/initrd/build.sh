@@ -13,7 +13,7 @@ output=
 compress=none
 add=()
 # The promise of docs/SPECIFICATION.md. What a user adds is the user's affair.
-limit=$((2500 * 1000))
+limit=$((2700 * 1000))
 
 usage() {
     cat <<EOF
