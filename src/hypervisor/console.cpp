@@ -11,6 +11,7 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "base/accept.h"
 #include "base/coroutine.h"
 #include "hypervisor/capped_log.h"
 
@@ -87,19 +88,11 @@ void Console::Take(std::string_view raw) {
 }
 
 asio::awaitable<void> Console::AcceptLoop(std::shared_ptr<Console> self) {
-  while (self->listener_.is_open()) {
-    const auto [error] = co_await self->listener_.async_wait(asio::posix::stream_descriptor::wait_read, kAwait);
-    if (error || !self->listener_.is_open() || !self->Accept()) break;
+  while (UniqueFd client = co_await AcceptNext(self->listener_, SOCK_CLOEXEC | SOCK_NONBLOCK)) {
+    self->clients_.remove_if(Gone);
+    if (self->clients_.size() >= kMaxClients || !SendWhole(client.get(), self->tail_)) continue;
+    self->clients_.push_back(std::move(client));
   }
-}
-
-bool Console::Accept() {
-  UniqueFd client(accept4(listener_.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  // Without descriptors left the listener would stay readable for ever: then the console is not served any more.
-  if (!client) return errno == EAGAIN || errno == EINTR || errno == ECONNABORTED;
-  clients_.remove_if(Gone);
-  if (clients_.size() < kMaxClients && SendWhole(client.get(), tail_)) clients_.push_back(std::move(client));
-  return true;
 }
 
 void Console::Close() {

@@ -46,7 +46,6 @@ class Console : public std::enable_shared_from_this<Console> {
   static asio::awaitable<void> AcceptLoop(std::shared_ptr<Console> self);
   bool ReadAvailable(int rounds);  // false at the end of the stream
   void Take(std::string_view text);
-  bool Accept();
 
   asio::posix::stream_descriptor source_;
   asio::posix::stream_descriptor listener_;

@@ -14,6 +14,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <cstring>
 
+#include "base/accept.h"
 #include "base/coroutine.h"
 #include "base/files.h"
 #include "base/log.h"
@@ -69,11 +70,7 @@ Result<UniqueFd> ListenUnix(int dirfd, const std::string& name) {
 asio::awaitable<void> ServeUnix(UniqueFd listener, const MethodTable& table) {
   const auto executor = co_await asio::this_coro::executor;
   asio::posix::stream_descriptor acceptor(executor, listener.Release());
-  while (true) {
-    auto [error] = co_await acceptor.async_wait(asio::posix::stream_descriptor::wait_read, kAwait);
-    if (error) co_return;
-    UniqueFd peer(accept4(acceptor.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!peer) continue;
+  while (UniqueFd peer = co_await AcceptNext(acceptor, SOCK_CLOEXEC | SOCK_NONBLOCK)) {
     if (!PeerAllowed(peer.get())) {
       log::Warn("refused a client of another user");
       continue;

@@ -14,6 +14,7 @@
 #include <cstring>
 #include <optional>
 
+#include "base/accept.h"
 #include "base/coroutine.h"
 #include "base/files.h"
 #include "base/log.h"
@@ -118,11 +119,7 @@ void Standin::SendExit(int status) {
 
 asio::awaitable<void> StandinServer::Serve(std::shared_ptr<StandinServer> self, UniqueFd listener) {
   asio::posix::stream_descriptor acceptor(self->executor_, listener.Release());
-  while (true) {
-    auto [error] = co_await acceptor.async_wait(kWaitRead, kAwait);
-    if (error) co_return;
-    UniqueFd connection(accept4(acceptor.native_handle(), nullptr, nullptr, SOCK_CLOEXEC));
-    if (!connection) continue;
+  while (UniqueFd connection = co_await AcceptNext(acceptor, SOCK_CLOEXEC)) {
     if (!IsAllowed(connection.get()) || self->connections_ >= kMaxUnclaimed) {
       log::Warn("refused a stand-in: it is of another user, or too many wait");
       continue;

@@ -11,6 +11,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "base/accept.h"
 #include "base/coroutine.h"
 #include "base/log.h"
 #include "sandbox/stdio/stdio.h"
@@ -83,11 +84,7 @@ PortForward::~PortForward() {
 }
 
 asio::awaitable<void> PortForward::Accept(std::shared_ptr<Shared> shared) {
-  while (true) {
-    auto [error] = co_await shared->listener.async_wait(asio::posix::descriptor_base::wait_read, kAwait);
-    if (error || !shared->listener.is_open()) co_return;
-    UniqueFd connection(accept4(shared->listener.native_handle(), nullptr, nullptr, SOCK_CLOEXEC));
-    if (!connection) continue;
+  while (UniqueFd connection = co_await AcceptNext(shared->listener, SOCK_CLOEXEC)) {
     const uint16_t port = LocalPort(connection.get());
     if (port == 0) continue;  // it has gone again
     if (shared->connections == kMostConnections) {
