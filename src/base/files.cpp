@@ -94,6 +94,14 @@ Result<std::string> ReadFile(const std::string& path, size_t limit) {
   return Context(ReadAll(fd.get(), limit), "reading {}", path);
 }
 
+Result<std::string> ReadRegularFile(const std::string& path, size_t limit) {
+  const auto fd = TRY(Open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY));
+  struct stat status {};
+  if (fstat(fd.get(), &status) != 0) return FailErrno("cannot look at {}", path);
+  if (!S_ISREG(status.st_mode)) return Fail(Code::kInvalidArgument, "{} is not a regular file", path);
+  return Context(ReadAll(fd.get(), limit), "reading {}", path);
+}
+
 Result<> WriteAll(int fd, std::string_view data) {
   while (!data.empty()) {
     const ssize_t count = write(fd, data.data(), data.size());

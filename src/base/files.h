@@ -18,6 +18,9 @@ namespace kata {
 Result<std::string> ReadAll(int fd, size_t limit = 16U << 20U);
 // Reads the file at a trusted path.
 Result<std::string> ReadFile(const std::string& path, size_t limit = 16U << 20U);
+// The same of a path that somebody else may have chosen: never blocks, on a FIFO for example. kInvalidArgument when it
+// is not a regular file.
+Result<std::string> ReadRegularFile(const std::string& path, size_t limit = 16U << 20U);
 // Writes everything to fd, going on after EINTR and short writes.
 Result<> WriteAll(int fd, std::string_view data);
 // Writes to an existing file at a trusted path with one write(2), as files in /proc and cgroupfs need it.

@@ -24,10 +24,10 @@ class FilesTest : public ::testing::TestWithParam<bool> {
     root_ = Open(path_, O_PATH | O_DIRECTORY).value();
     mkdir((path_ + "/dir").c_str(), 0755);
     WriteNew("dir/file", "inside");
-    symlink("/etc", (path_ + "/abs").c_str());
-    symlink("../../../../etc", (path_ + "/up").c_str());
-    symlink("dir", (path_ + "/rel").c_str());
-    symlink("loop", (path_ + "/loop").c_str());
+    EXPECT_EQ(symlink("/etc", (path_ + "/abs").c_str()), 0);
+    EXPECT_EQ(symlink("../../../../etc", (path_ + "/up").c_str()), 0);
+    EXPECT_EQ(symlink("dir", (path_ + "/rel").c_str()), 0);
+    EXPECT_EQ(symlink("loop", (path_ + "/loop").c_str()), 0);
   }
   ~FilesTest() override {
     DisableOpenat2ForTest(false);
@@ -69,15 +69,15 @@ TEST_P(FilesTest, MakesDirectoriesAndFilesInsideTheRootEvenThroughLinks) {
   EXPECT_EQ(MakeFileInRoot(root_.get(), "x/y", 0644).error().sys(), EISDIR);
   EXPECT_FALSE(MakeDirsInRoot(root_.get(), "dir/file", 0755));
   // What a link to nowhere names is made inside the root, and not on the host behind its back.
-  symlink("/kata-does-not-exist/deep", (path_ + "/dangling").c_str());
+  EXPECT_EQ(symlink("/kata-does-not-exist/deep", (path_ + "/dangling").c_str()), 0);
   EXPECT_TRUE(MakeDirsInRoot(root_.get(), "dangling/x", 0755));
   EXPECT_NE(access("/kata-does-not-exist", F_OK), 0);
   EXPECT_EQ(access((path_ + "/kata-does-not-exist/deep/x").c_str(), F_OK), 0);
-  symlink("../../../../run/kata-no/file", (path_ + "/dir/up").c_str());
+  EXPECT_EQ(symlink("../../../../run/kata-no/file", (path_ + "/dir/up").c_str()), 0);
   EXPECT_TRUE(MakeFileInRoot(root_.get(), "dir/up", 0644));
   EXPECT_EQ(access((path_ + "/run/kata-no/file").c_str(), F_OK), 0);
   EXPECT_NE(access("/run/kata-no", F_OK), 0);
-  symlink("loop", (path_ + "/loop").c_str());
+  EXPECT_EQ(symlink("loop", (path_ + "/loop").c_str()), 0);
   EXPECT_EQ(MakeDirsInRoot(root_.get(), "loop/x", 0755).error().sys(), ELOOP);
 }
 
@@ -104,7 +104,7 @@ TEST(RemoveTree, LeavesLinkTargetsAndMountsAlone) {
     if (!Open(path + "/precious/file", O_CREAT | O_WRONLY, 0644)) _exit(11);
     mkdir((path + "/state").c_str(), 0755);
     mkdir((path + "/state/rootfs").c_str(), 0755);
-    symlink("../precious", (path + "/state/link").c_str());
+    if (symlink("../precious", (path + "/state/link").c_str()) != 0) _exit(16);
     // A bind mount on the same file system: the device number alone would not tell.
     if (mount((path + "/precious").c_str(), (path + "/state/rootfs").c_str(), nullptr, MS_BIND, nullptr) != 0)
       _exit(12);
@@ -141,6 +141,22 @@ TEST(UnescapeMountinfo, KnowsOctalDigitsAndNothingElse) {
 }
 
 TEST(ReadAll, StopsAtTheLimit) { EXPECT_EQ(ReadFile("/dev/zero", 1000).error().code(), Code::kOutOfRange); }
+
+// Opening a FIFO to read it would wait for a writer.
+TEST(ReadRegularFile, TakesNothingElse) {
+  std::string dir = ::testing::TempDir() + "regular_XXXXXX";
+  ASSERT_NE(mkdtemp(dir.data()), nullptr);
+  const std::string fifo = dir + "/fifo";
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  for (const std::string& path : {fifo, dir, std::string("/dev/zero")}) {
+    const auto read = ReadRegularFile(path);
+    ASSERT_FALSE(read) << path;
+    EXPECT_EQ(read.error().code(), Code::kInvalidArgument) << path;
+  }
+  EXPECT_EQ(ReadRegularFile(dir + "/none").error().sys(), ENOENT);
+  EXPECT_TRUE(ReadRegularFile("/proc/self/status"));
+  std::filesystem::remove_all(dir);
+}
 
 }  // namespace
 }  // namespace kata

@@ -110,7 +110,7 @@ Result<Loaded> Load(const LoadOptions& options) {
   }
   TextReader reader(loaded.config);
   for (const std::string& path : loaded.files) {
-    const std::string text = TRY(Context(ReadFile(path, kMaxFileBytes), "configuration file {}", path));
+    const std::string text = TRY(Context(ReadRegularFile(path, kMaxFileBytes), "configuration file {}", path));
     TRY(reader.Read(text, path));
   }
   loaded.warnings = TRY(reader.Finish());

@@ -32,16 +32,11 @@ Result<std::string> ResolveDirectory(const std::string& path, std::string_view w
 
 Result<std::string> ReadConfig(const std::string& bundle) {
   const std::string path = bundle + "/config.json";
-  // Not to block on a FIFO.
-  Result<UniqueFd> file = Open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
-  if (!file && file.error().sys() == ENOENT) {
+  auto text = ReadRegularFile(path, kMaxSpecBytes);
+  if (!text && text.error().sys() == ENOENT) {
     return Fail(Code::kNotFound, "JSON specification file config.json not found in the bundle {}", bundle);
   }
-  if (!file) return tl::unexpected<Error>(std::move(file).error());
-  struct stat status = {};
-  if (::fstat(file->get(), &status) != 0) return FailErrno("cannot stat {}", path);
-  if (!S_ISREG(status.st_mode)) return Fail(Code::kInvalidArgument, "{} is not a regular file", path);
-  return Context(ReadAll(file->get(), kMaxSpecBytes), "cannot read {}", path);
+  return text;
 }
 
 }  // namespace

@@ -106,7 +106,7 @@ class Creation {
 
   // Before anything else exists, so that delete knows what to look for whenever this process is killed.
   Result<> WriteRecord() {
-    const std::string spec = TRY(ReadFile(bundle_.path + "/config.json", oci::kMaxSpecBytes));
+    const std::string spec = TRY(ReadRegularFile(bundle_.path + "/config.json", oci::kMaxSpecBytes));
     TRY(WriteFileAtomic(directory_.get(), kSpecCopy, spec, 0600));
     state_.id = options_.id;
     state_.oci_version = bundle_.oci_version;

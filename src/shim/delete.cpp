@@ -44,7 +44,7 @@ constexpr milliseconds kEndTime{3000};
 std::string SocketOf(const Arguments& arguments, const Result<sandbox::State>& state) {
   if (state && !state->socket.empty()) return state->socket;
   constexpr std::string_view kUnix = "unix://";
-  const auto address = ReadFile("address", 4096);
+  const auto address = ReadRegularFile("address", 4096);
   if (address && address->starts_with(kUnix)) return address->substr(kUnix.size());
   return SocketPath(kSocketDirectory, arguments.address, arguments.namespace_name, arguments.id);
 }
@@ -93,7 +93,7 @@ void EndLeftovers(int directory, const sandbox::State& state, bool heard) {
   for (const ProcessRef& helper : state.helpers) EndProcess(helper, milliseconds(0));
   // What the shim would have taken back itself.
   sandbox::network::RemoveLeftoversAt(state.network, state.id);
-  const auto text = ReadFile(state.bundle + "/config.json", oci::kMaxSpecBytes);
+  const auto text = ReadRegularFile(state.bundle + "/config.json", oci::kMaxSpecBytes);
   const auto spec = text ? oci::ParseSpec(*text) : tl::unexpected<Error>(text.error());
   // Of the container that the sandbox began with.
   if (spec && unclean) sandbox::RunPoststop(state, *spec);

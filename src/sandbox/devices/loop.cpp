@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/loop.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 
 #include "base/files.h"
 
@@ -11,7 +12,12 @@ namespace kata::sandbox {
 
 Result<UniqueFd> AttachLoop(const std::string& file, bool read_only) {
   const int mode = read_only ? O_RDONLY : O_RDWR;
-  const UniqueFd image = TRY(Open(file, mode));
+  const UniqueFd image = TRY(Open(file, mode | O_NONBLOCK | O_NOCTTY));
+  struct stat status {};
+  if (fstat(image.get(), &status) != 0) return FailErrno("cannot look at {}", file);
+  if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode)) {
+    return Fail(Code::kInvalidArgument, "{} is no image: neither a regular file nor a block device", file);
+  }
   const UniqueFd control = TRY(Open("/dev/loop-control", O_RDWR));
   // Others look for a free one at the same time, and one of all gets it.
   for (int attempt = 0; attempt < 64; ++attempt) {

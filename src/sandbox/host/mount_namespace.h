@@ -24,15 +24,22 @@ class MountNamespaces {
   auto OnHost(Function function) const -> decltype(function()) {
     if (!spaces_) return function();
     TRY(Enter(spaces_->host));
-    auto result = function();
-    ComeBack();
-    return result;
+    const Return back(*this);
+    return function();
   }
 
  private:
   struct Spaces {
     UniqueFd host;
     UniqueFd own;
+  };
+  // Comes back on every path out of OnHost, also when a library throws.
+  struct Return {
+    explicit Return(const MountNamespaces& spaces) : spaces(spaces) {}
+    Return(const Return&) = delete;
+    Return& operator=(const Return&) = delete;
+    ~Return() { spaces.ComeBack(); }
+    const MountNamespaces& spaces;
   };
   static Result<> Enter(const UniqueFd& space);
   void ComeBack() const;
