@@ -209,6 +209,14 @@ pid_t Child::Disown() {
   return std::exchange(pid_, -1);
 }
 
+std::vector<std::string> EnvironmentOf(std::initializer_list<const char*> names) {
+  std::vector<std::string> variables;
+  for (const char* name : names) {
+    if (const char* value = getenv(name); value != nullptr) variables.push_back(fmt::format("{}={}", name, value));
+  }
+  return variables;
+}
+
 Result<UniqueFd> OpenPidfd(pid_t pid) {
   UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   if (!pidfd) return FailErrno("cannot watch process {}", pid);

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <vector>
@@ -51,6 +52,9 @@ struct Command {
 
 // The child number of the i-th extra descriptor.
 inline int ExtraFdNumber(size_t index) { return 3 + static_cast<int>(index); }
+
+// Those variables of this process's environment that are set, as "NAME=value": for a child that needs no others.
+std::vector<std::string> EnvironmentOf(std::initializer_list<const char*> names);
 
 // A running child that belongs to this process. Destroying it kills it (SIGKILL) and reaps it.
 class Child {

@@ -75,6 +75,11 @@ Result<grpc::CreateSandboxRequest> SandboxRequest(const SandboxPlan& plan) {
 // many there may be, it is for no more than these, or for what is asked for at the start.
 constexpr uint32_t kEmulatedVcpus = 16;
 
+// QEMU and virtiofsd, which inherit this, have the guest's memory mapped: shared, and without a name (core(5)).
+void LeaveGuestMemoryOutOfCoreDumps() {
+  if (auto set = WriteFile("/proc/self/coredump_filter", "0x31"); !set) log::Warn("{}", set.error().message());
+}
+
 // What the VM is made for at its start, and what it may become.
 struct PlannedSize {
   VmSize start;
@@ -158,6 +163,7 @@ log::Level LogLevelOf(const config::RuntimeConfig& config) {
 }
 
 Result<std::shared_ptr<Sandbox>> StartSandbox(const asio::any_io_executor& executor, SandboxPlan& plan) {
+  LeaveGuestMemoryOutOfCoreDumps();
   const hypervisor::AccelChoice accel = TRY(hypervisor::ChooseAccel(plan.config.hypervisor.accel));
   PlannedSize size = TRY(PlanSize(plan, accel.accel));
   SandboxParts parts;

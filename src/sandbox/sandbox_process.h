@@ -41,8 +41,8 @@ struct LaunchedSandbox {
 };
 
 // Starts the sandbox process for the sandbox's directory (docs/architecture.md), in a session of its own, with nothing
-// of the caller's but its environment. The VM's boot begins at once; what goes wrong with it is told by Task Create.
-// network_namespace: the pod's, where options say that it has one.
+// of the caller's but PATH and KATA_CONF_FILE. The VM's boot begins at once; what goes wrong with it is told by Task
+// Create. network_namespace: the pod's, where options say that it has one.
 Result<LaunchedSandbox> LaunchSandbox(const SandboxOptions& options, int directory, int network_namespace);
 
 // The command line of LaunchSandbox, after the program's name; and back.

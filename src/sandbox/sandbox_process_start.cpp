@@ -76,6 +76,8 @@ Result<LaunchedSandbox> LaunchSandbox(const SandboxOptions& options, int directo
   for (auto& argument : SandboxArguments(options)) command.argv.push_back(std::move(argument));
   command.extra_fds = {directory, tell.get()};
   if (options.network_namespace) command.extra_fds.push_back(network_namespace);
+  // An engine's own variables, such as secrets of a CI job or NOTIFY_SOCKET, are no business of a VM's processes.
+  command.env = EnvironmentOf({"PATH", "KATA_CONF_FILE"});
   command.die_with_parent = false;
   command.new_session = true;
   auto child = Spawn(command);

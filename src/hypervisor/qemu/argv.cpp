@@ -70,7 +70,8 @@ std::string Machine(const config::HypervisorConfig& config) {
     // With its reduced-hardware ACPI the VM has no timer to calibrate the TSC by, and an emulated guest hangs.
     machine += ",acpi=off,x-option-roms=off";
   }
-  machine += ",memory-backend=mem";
+  // A core dump of the VMM is for whoever looks for its fault, who need not see the guest's memory.
+  machine += ",memory-backend=mem,dump-guest-core=off";
   if (!config.machine_accelerators.empty()) machine += "," + config.machine_accelerators;
   return machine;
 }

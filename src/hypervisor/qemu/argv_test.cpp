@@ -77,7 +77,7 @@ TEST_F(ArgvTest, Q35Emulated) {
 -rtc base=utc
 -accel tcg,thread=multi,tb-size=128
 -cpu max,-erms
--machine q35,smbus=off,sata=off,usb=off,vmport=off,hpet=off,graphics=off,i8042=off,memory-backend=mem
+-machine q35,smbus=off,sata=off,usb=off,vmport=off,hpet=off,graphics=off,i8042=off,memory-backend=mem,dump-guest-core=off
 -smp 2
 -m 320M
 -object memory-backend-memfd,id=mem,size=320M,share=on
@@ -160,7 +160,7 @@ TEST_F(ArgvTest, MicrovmWithKvmAndVsock) {
 -rtc base=utc
 -accel kvm
 -cpu host
--machine microvm,acpi=off,x-option-roms=off,memory-backend=mem
+-machine microvm,acpi=off,x-option-roms=off,memory-backend=mem,dump-guest-core=off
 -smp 2
 -m 320M
 -object memory-backend-memfd,id=mem,size=320M,share=on
@@ -191,7 +191,7 @@ TEST_F(ArgvTest, TheConfigurationsKeys) {
   config_.virtio_fs_queue_size = 128;
   const std::string lines = Lines();
   EXPECT_THAT(lines, HasSubstr("-cpu max,-erms,pmu=off\n"));
-  EXPECT_THAT(lines, HasSubstr(",memory-backend=mem,nvdimm=on\n"));
+  EXPECT_THAT(lines, HasSubstr(",memory-backend=mem,dump-guest-core=off,nvdimm=on\n"));
   EXPECT_THAT(lines, HasSubstr("size=320M,share=on,hugetlb=on,prealloc=on\n"));
   EXPECT_THAT(lines, HasSubstr("-device virtio-balloon-pci,free-page-reporting=on,romfile=\n"));
   EXPECT_THAT(lines, HasSubstr("queue-size=128,"));

@@ -35,6 +35,8 @@
 namespace kata::hypervisor::qemu {
 namespace {
 
+// Of what a guest writes on its console in debug mode; the log is a file that nothing else bounds.
+constexpr size_t kMostConsoleLogged = 1U << 20U;
 // QEMU reads its configuration and makes its devices in about 0.1 s. Not scaled: no guest runs before that.
 constexpr std::chrono::milliseconds kGreetingTimeout{10000};
 // How long a guest may take to give a processor or memory back.
@@ -84,6 +86,7 @@ struct Driver::State : std::enable_shared_from_this<State> {
   }
 
   Result<> Spawn(VmSpec spec);
+  void LogConsole(std::string_view line);
   void OnConsoleLine(std::string_view line);
   static asio::awaitable<void> EndAfterPanic(std::shared_ptr<State> self);
   asio::awaitable<void> WaitForEnd(std::chrono::milliseconds time);
@@ -110,6 +113,7 @@ struct Driver::State : std::enable_shared_from_this<State> {
   asio::steady_timer ended;  // never expires; cancelled when exit is set
   std::optional<VmExit> exit;
   bool booting = true;
+  size_t console_logged = 0;
   bool panicked = false;  // said so on the console while it was booting
 };
 
@@ -190,8 +194,15 @@ asio::awaitable<void> Driver::State::WatchExit(std::shared_ptr<State> self) {
   if (!error && !self->exit) self->Ended();
 }
 
-void Driver::State::OnConsoleLine(std::string_view line) {
+void Driver::State::LogConsole(std::string_view line) {
+  if (console_logged > kMostConsoleLogged) return;
+  console_logged += line.size() + 1;
   log::Debug("console: {}", line);
+  if (console_logged > kMostConsoleLogged) log::Debug("console: more of it is not logged");
+}
+
+void Driver::State::OnConsoleLine(std::string_view line) {
+  LogConsole(line);
   if (!agent_began && line.find("kata-agent") != std::string_view::npos) agent_began = std::chrono::steady_clock::now();
   if (!booting || panicked || line.find(kPanicMark) == std::string_view::npos) return;
   panicked = true;
