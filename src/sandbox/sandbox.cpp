@@ -78,7 +78,13 @@ asio::awaitable<Result<>> Sandbox::CreateContainer(std::shared_ptr<Container> co
     parts_.state.rootfs = files.bundle.rootfs;
   }
   if (auto stored = Store(); !stored) {
+    // Nobody will know of it: a container without a record must not stay in the guest.
+    container->init.reset();
     process->End(kKilledStatus);
+    auto removed = co_await vm().agent()->RemoveContainer(container->id, vm().Scaled(kRemoveTime));
+    if (!removed) log::Warn("the agent cannot remove {}: {}", container->id, removed.error().message());
+    growth_->Forget(container->id);
+    co_await Unshare(container);
     co_return stored;
   }
   if (parts_.on_created) std::exchange(parts_.on_created, nullptr)();

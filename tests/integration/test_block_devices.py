@@ -62,6 +62,18 @@ class DeviceNodeTest(DiskCase):
         self.assertEqual(result.out, "of the hostchangedhost")
         self.assertEqual(raw.read_bytes()[:11], b"changedhost")
 
+    def test_a_path_alone_gives_no_disk(self):
+        """A link that somebody made in a shared directory leads to a device node, not to what is on the disk."""
+        shared = self.world.tmp / "shared"
+        shared.mkdir()
+        (shared / "disk").symlink_to(self.loop(self.raw_image("of the host")))
+        c = self.sh("stat -c %F /disk; cat /disk; ls /sys/block | grep -c vd; true")
+        c.mount(shared / "disk", "/disk", "bind", "rw")
+        result = self.assert_run(c.run(), 0, err="not permitted|denied|No such")
+        self.assertNotIn("of the host", result.out)
+        if harness.IS_KATA:
+            self.assertEqual(result.out, "block special file\n0\n", "no disk was plugged")
+
     @harness.kata_only
     def test_what_the_host_uses_is_not_given_away(self):
         image = self.image()

@@ -93,17 +93,25 @@ void TranslateLimits(const std::vector<DeviceNumber>& disks, grpc::LinuxBlockIO&
 
 bool IsCharDeviceOfGuests(DeviceNumber number) { return KnowsChar(number.major, number.minor); }
 
-bool MayWrite(const grpc::LinuxResources& resources, DeviceNumber number) {
+namespace {
+
+bool MayAccess(const grpc::LinuxResources& resources, DeviceNumber number, char access) {
   bool may = false;
   for (const grpc::LinuxDeviceCgroup& rule : resources.devices()) {
     const bool all = rule.type().empty() || rule.type() == "a";
     const auto matches = [](int64_t wanted, uint32_t is) { return wanted == kAny || wanted == is; };
     const bool meant =
         all || (rule.type() == "b" && matches((rule.major)(), number.major) && matches((rule.minor)(), number.minor));
-    if (meant && rule.access().find('w') != std::string::npos) may = rule.allow();
+    if (meant && rule.access().find(access) != std::string::npos) may = rule.allow();
   }
   return may;
 }
+
+}  // namespace
+
+bool MayRead(const grpc::LinuxResources& resources, DeviceNumber number) { return MayAccess(resources, number, 'r'); }
+
+bool MayWrite(const grpc::LinuxResources& resources, DeviceNumber number) { return MayAccess(resources, number, 'w'); }
 
 Result<> TranslateDevices(ContainerDisks& disks, grpc::CreateContainerRequest& request) {
   if (!request.oci().has_linux()) return {};

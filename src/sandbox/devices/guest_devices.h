@@ -14,7 +14,9 @@ namespace kata::sandbox {
 // Whether a guest has a character device of its own with these numbers, which mean the same in every kernel.
 bool IsCharDeviceOfGuests(DeviceNumber number);
 
-// Whether the rules of a container, whose last one counts, let it write to a block device of the host.
+// Whether the rules of a container, whose last one counts, let it read a block device of the host, or write to it. With
+// no rule for it they do not.
+bool MayRead(const grpc::LinuxResources& resources, DeviceNumber number);
 bool MayWrite(const grpc::LinuxResources& resources, DeviceNumber number);
 
 // Of linux.devices, block devices become disks and what the guest has itself stays. A device that the guest cannot have

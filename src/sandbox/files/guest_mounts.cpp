@@ -17,6 +17,7 @@
 #include "sandbox/devices/guest_devices.h"
 #include "sandbox/files/disk_mounts.h"
 #include "sandbox/files/memory_volume.h"
+#include "sandbox/files/mount_points.h"
 #include "sandbox/files/rootfs_mounts.h"
 #include "sandbox/host/host_mounts.h"
 
@@ -113,7 +114,8 @@ Result<> KeepMountsBelowWritable(int tree, const std::string& path, grpc::Mount&
 }
 
 // On the host.
-Result<Source> LookAtSource(const std::string& path, bool pod, grpc::Mount& mount) {
+Result<Source> LookAtSource(const std::string& path, bool pod, const grpc::LinuxResources& resources,
+                            grpc::Mount& mount) {
   UniqueFd file = TRY(Open(path, O_PATH | O_CLOEXEC));
   std::string real_path = TRY(PathOfFd(file.get()));
   Source source;
@@ -140,12 +142,16 @@ Result<Source> LookAtSource(const std::string& path, bool pod, grpc::Mount& moun
   }
   struct stat status {};
   if (fstat(file.get(), &status) != 0) return FailErrno("cannot look at {}", path);
-  if (S_ISBLK(status.st_mode)) {
+  // A path alone gives nobody a disk: whoever can write to a shared directory could have made a link to one there.
+  // Without a rule the container gets what runc gives it, a node that does not open.
+  const DeviceNumber number{major(status.st_rdev), minor(status.st_rdev)};
+  if (S_ISBLK(status.st_mode) && !MayRead(resources, number)) {
+    log::Warn("{} is a block device that no rule of linux.resources.devices lets the container read", path);
+  } else if (S_ISBLK(status.st_mode)) {
     TRY(CheckNode(status, path));
-    source.disk = DeviceNumber{major(status.st_rdev), minor(status.st_rdev)};
+    source.disk = number;
     return source;
-  }
-  if (TRY(IsGuestsOwn(file.get(), real_path))) {
+  } else if (TRY(IsGuestsOwn(file.get(), real_path))) {
     source.guest = real_path;
     return source;
   }
@@ -202,8 +208,9 @@ Result<> ShareMount(const Sharing& with, const std::string& name, const std::str
     return Context(ShareTree(with, std::move(tree), shared_name, mount), "{}", field);
   }
   if (!IsBind(mount)) return {};
-  Source source =
-      TRY(Context(with.spaces.OnHost([&] { return LookAtSource(path, with.files.pod, mount); }), "{}", field));
+  const grpc::LinuxResources& resources = with.request.oci().linux().resources();
+  Source source = TRY(
+      Context(with.spaces.OnHost([&] { return LookAtSource(path, with.files.pod, resources, mount); }), "{}", field));
   if (source.done) return {};
   if (source.disk) return BindDisk(*source.disk, field, with.disks, mount, with.request);
   for (grpc::Storage& storage : source.storages) *with.request.add_storages() = std::move(storage);
@@ -248,8 +255,14 @@ Result<> ShareWithGuest(SharedFiles& shared, const MountNamespaces& spaces, cons
     UniqueFd root = std::move(files.rootfs_tree);
     if (!root) root = TRY(Context(spaces.OnHost([&] { return CloneDirectory(files.rootfs); }), "root.path"));
     std::string root_name = container + "/rootfs";
-    // Writable also for root.readonly: the guest still has to make mount points in it, and then makes it read-only.
-    spec.mutable_root()->set_path(TRY(Context(shared.Add(std::move(root), root_name, ReadOnly::kNo), "root.path")));
+    // A guest that is broken into could write where its own read-only mount forbids it: the host's forbids it too. What
+    // the guest would make in it for the mounts is there before.
+    const bool read_only = spec.root().readonly() && CoversDev(spec);
+    if (read_only) {
+      TRY(Context(spaces.OnHost([&] { return MakeMountPoints(root.get(), spec, files.bundle); }), "root.path"));
+    }
+    const ReadOnly mode = read_only ? ReadOnly::kTop : ReadOnly::kNo;
+    spec.mutable_root()->set_path(TRY(Context(shared.Add(std::move(root), root_name, mode), "root.path")));
     names.push_back(root_name);
   }
   const Sharing with{shared, spaces, files, request, disks, names};
@@ -275,7 +288,7 @@ Result<std::vector<std::string>> DnsOf(const grpc::Spec& spec, const std::string
   for (const grpc::Mount& mount : spec.mounts()) {
     if (mount.destination() != "/etc/resolv.conf" || !IsBind(mount)) continue;
     std::string path = SourcePath(mount, bundle);
-    std::string text = TRY(ReadFile(path, kMaxResolvConf));
+    std::string text = TRY(ReadRegularFile(path, kMaxResolvConf));
     lines.clear();
     for (size_t at = 0; at < text.size();) {
       size_t end = std::min(text.find('\n', at), text.size());

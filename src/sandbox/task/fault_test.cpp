@@ -320,5 +320,18 @@ TEST_F(FaultTest, AVmThatHasNoMoreSlotsForMemory) {
   EXPECT_EQ(GetState()->status(), containerd::v1::types::RUNNING);
 }
 
+// Nobody could find such a container again, to end it.
+TEST_F(FaultTest, AContainerThatCannotBeRecordedIsTakenBack) {
+  Begin();
+  RunUntil([this] { return vm_->vm_settled().happened(); });
+  std::filesystem::rename(dir_.path(), dir_.path() + ".away");
+  std::filesystem::remove_all(dir_.path() + ".away");
+  const auto created = Create();
+  ASSERT_FALSE(created);
+  EXPECT_THAT(created.error().message(), HasSubstr("state.json"));
+  EXPECT_TRUE(AgentWasTold("RemoveContainer c1"));
+  EXPECT_FALSE(GetState());
+}
+
 }  // namespace
 }  // namespace kata::sandbox

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sandbox/files/mount_points.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <string_view>
+#include <vector>
+
+#include "base/files.h"
+#include "base/log.h"
+#include "sandbox/files/guest_mounts.h"
+
+namespace kata::sandbox {
+namespace {
+
+// "/dev/pts/" as "/dev/pts".
+std::string_view WithoutSlash(std::string_view path) {
+  while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
+  return path;
+}
+
+bool IsBelow(std::string_view path, std::string_view above) {
+  return path.starts_with(above) && (path.size() == above.size() || above == "/" || path[above.size()] == '/');
+}
+
+bool IsFileSource(const grpc::Mount& mount, const std::string& bundle) {
+  struct stat status {};
+  return IsBind(mount) && stat(SourcePath(mount, bundle).c_str(), &status) == 0 && !S_ISDIR(status.st_mode);
+}
+
+}  // namespace
+
+bool CoversDev(const grpc::Spec& spec) {
+  return std::any_of(spec.mounts().begin(), spec.mounts().end(),
+                     [](const grpc::Mount& mount) { return WithoutSlash(mount.destination()) == "/dev"; });
+}
+
+Result<> MakeMountPoints(int rootfs, const grpc::Spec& spec, const std::string& bundle) {
+  std::vector<std::string_view> covered;
+  const auto make = [&](std::string_view path, bool is_file) {
+    const auto is_above = [path](std::string_view mounted) { return IsBelow(path, mounted); };
+    if (std::any_of(covered.begin(), covered.end(), is_above)) return;
+    const auto made = is_file ? MakeFileInRoot(rootfs, path, 0755) : MakeDirsInRoot(rootfs, path, 0755);
+    if (!made) log::Debug("mount point {}: {}", path, made.error().message());
+  };
+  for (const grpc::Mount& mount : spec.mounts()) {
+    const std::string_view path = WithoutSlash(mount.destination());
+    if (!path.starts_with('/')) continue;
+    make(path, IsFileSource(mount, bundle));
+    covered.push_back(path);
+  }
+  if (spec.process().cwd().starts_with('/')) make(WithoutSlash(spec.process().cwd()), false);
+  return {};
+}
+
+}  // namespace kata::sandbox
