@@ -54,6 +54,8 @@ vm-tests: all build
 
 format: deps
 	@tests/lint/format.sh
+	@tests/lint/layers.py --self-test
+	@tests/lint/layers.py
 
 tidy: build
 	@tests/lint/tidy.py build
