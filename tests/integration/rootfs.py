@@ -26,13 +26,19 @@ def _made(name, builder, *inputs):
     return directory
 
 
+def _busybox():
+    """A dynamic one: this machine's may be static."""
+    script = TESTS / "rootfs/dynamic-busybox.sh"
+    return pathlib.Path(subprocess.run([script], check=True, stdout=subprocess.PIPE, text=True).stdout.strip())
+
+
 def _script(name, *arguments):
     script = TESTS / "rootfs" / f"{name}.sh"
     return _made(
         name,
         lambda directory: subprocess.run([script, directory, *arguments], check=True, stdout=subprocess.DEVNULL),
         script.read_bytes(),
-        pathlib.Path("/bin/busybox").read_bytes() if name == "busybox" else b"",
+        _busybox().read_bytes() if name == "busybox" else b"",
     )
 
 

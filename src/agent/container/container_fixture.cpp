@@ -6,6 +6,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <filesystem>
 #include <string_view>
 
@@ -22,6 +23,20 @@ constexpr const char* kApplets[] = {"sh",    "cat",  "echo",     "ls",       "id
                                     "ps",    "tty",  "stty",     "readlink", "env",   "kill",  "umount",
                                     "dd",    "nice", "hostname", "head",     "wc",    "rm",    "test"};
 
+// A dynamic busybox: this machine's may be static. Asked for once; empty when there is none, which copying it then
+// says.
+const std::string& Busybox() {
+  static const std::string path = [] {
+    std::string printed;
+    FILE* script = popen(KATA_BUSYBOX_SCRIPT, "re");
+    if (script == nullptr) return printed;
+    for (int c = fgetc(script); c != EOF && c != '\n'; c = fgetc(script)) printed.push_back(static_cast<char>(c));
+    pclose(script);
+    return printed;
+  }();
+  return path;
+}
+
 void CopyLibrary(const std::string& path, const std::string& root) {
   fs::create_directories(root + fs::path(path).parent_path().string());
   fs::copy_file(path, root + path, fs::copy_options::overwrite_existing);
@@ -30,7 +45,7 @@ void CopyLibrary(const std::string& path, const std::string& root) {
 void MakeRoot(const std::string& root) {
   for (const char* name : {"bin", "etc", "proc", "sys", "dev", "tmp", "root", "data"})
     fs::create_directories(root + "/" + name);
-  fs::copy_file("/bin/busybox", root + "/bin/busybox");
+  fs::copy_file(Busybox(), root + "/bin/busybox");
   for (const char* applet : kApplets) fs::create_symlink("busybox", root + "/bin/" + applet);
   for (const char* library :
        {"/lib/x86_64-linux-gnu/libc.so.6", "/lib/x86_64-linux-gnu/libresolv.so.2", "/lib64/ld-linux-x86-64.so.2"}) {
