@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # make        the executables in build/bin and the guest's files in build/guest
 # make run    everything that is needed, then a container in a virtual machine of its own
-# make check  every test: format, unit, tidy, sanitized, vm-tests
+# make check  every test, and what each stage took
 # make bench  the figures of docs/SPECIFICATION.md
 # make install [DESTDIR=] [PREFIX=/usr]
 #
 # Parts: make build (the executables and the tests), unit (unit tests), sanitized (unit tests with sanitizers), vm-tests
-# (tests that boot virtual machines), format and tidy (clang-format, clang-tidy), clean.
+# (tests that boot virtual machines), format (clang-format and the layers), tidy (clang-tidy), clean.
 
 SHELL := /bin/bash
 PREFIX ?= /usr
@@ -17,13 +17,12 @@ NINJA_FLAGS ?=
 KERNEL_FLAGS ?=
 
 .NOTPARALLEL:
-.PHONY: all deps build run check unit sanitized vm-tests format tidy bench install clean
+.PHONY: all deps build run demo-needs check unit build-sanitized sanitized vm-tests format tidy bench install clean
 
-# The kernel is built meanwhile: each of the two leaves a processor idle at times.
+BUILD := cmake/build.py --ninja-flags="$(NINJA_FLAGS)"
+
 all: deps build/build.ninja
-	@guest/kernel/build.sh --output build/guest $(KERNEL_FLAGS) & kernel=$$!; \
-	cmake --build --preset release --target executables -- $(NINJA_FLAGS) || { kill $$kernel; exit 1; }; \
-	wait $$kernel
+	@$(BUILD) release --target executables --kernel build/guest --kernel-flags="$(KERNEL_FLAGS)"
 	@guest/initrd/build.sh --agent build/bin/kata-agent --output build/guest/kata-containers-initrd.img
 
 deps:
@@ -33,20 +32,26 @@ build/build.ninja: | deps
 	cmake --preset release $(CMAKE_FLAGS)
 
 build: deps build/build.ninja
-	cmake --build --preset release -- $(NINJA_FLAGS)
+	@$(BUILD) release
 
-run: all
+# What the demonstration needs is looked for before the build, which takes minutes.
+run: demo-needs all
 	@bench/demo.sh
 
-check: format unit tidy sanitized vm-tests
-	@tests/summary.sh build/test-results
+demo-needs: deps
+	@bench/demo.sh --check
+
+check:
+	@MAKE="$(MAKE)" tests/check.sh format all build unit tidy build-sanitized sanitized vm-tests
 
 unit: all build
 	@tests/run-ctest.sh release unit
 
-sanitized: deps
-	cmake --preset asan-ubsan $(CMAKE_FLAGS)
-	cmake --build --preset asan-ubsan -- $(NINJA_FLAGS)
+build-sanitized: deps
+	@cmake --preset asan-ubsan $(CMAKE_FLAGS)
+	@$(BUILD) asan-ubsan
+
+sanitized: build-sanitized
 	@tests/run-ctest.sh asan-ubsan unit
 
 vm-tests: all build

@@ -2,8 +2,34 @@
 """What the benchmarks share: medians, memory of processes, tables."""
 
 import contextlib
+import os
 import pathlib
+import shutil
 import statistics
+import subprocess
+import sys
+
+
+
+def needs_met(*programs, files=()):
+    """Looked for before anything is measured, which takes minutes."""
+    missing = [program for program in programs if not shutil.which(program)]
+    if missing:
+        sys.exit(f"bench: missing here: {' '.join(missing)}\n  cure: make deps")
+    unbuilt = [str(file) for file in files if not file.exists()]
+    if unbuilt:
+        sys.exit(f"bench: not built: {' '.join(unbuilt)}\n  cure: make")
+    if os.getuid() != 0:
+        sys.exit("bench: containers need mounts, namespaces and cgroups\n  cure: run it as root")
+
+
+@contextlib.contextmanager
+def step(what, cure):
+    """A failure in it ends the benchmark, and names the step and the cure."""
+    try:
+        yield
+    except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+        sys.exit(f"bench: failed at the step: {what}: {error}\n  cure: {cure}")
 
 
 def milliseconds(samples):

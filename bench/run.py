@@ -17,7 +17,7 @@ import subprocess
 import tempfile
 import time
 
-from figures import memory_of, milliseconds, table
+from figures import memory_of, milliseconds, needs_met, step, table
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 CLONE_NEWNS = 0x20000
@@ -168,9 +168,12 @@ def main():
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--only", help="one runtime's name")
     options = parser.parse_args()
+    needs_met("qemu-system-x86_64", files=[ROOT / "build" / name for name in
+                                           ("bin/kata-runtime", "guest/vmlinux", "guest/kata-containers-initrd.img")])
     with tempfile.TemporaryDirectory() as work:
         work = pathlib.Path(work)
-        subprocess.run([str(ROOT / "tests/rootfs/busybox.sh"), str(work / "rootfs")], check=True)
+        with step("making the root file system", "tests/rootfs/busybox.sh says it above"):
+            subprocess.run([str(ROOT / "tests/rootfs/busybox.sh"), str(work / "rootfs")], check=True)
         bundles = {
             "true": make_bundle(work / "true", ["/bin/true"]),
             "echo": make_bundle(work / "echo", ["/bin/echo", "hello"]),
@@ -178,15 +181,21 @@ def main():
             "agent": make_bundle(work / "agent", ["/bin/sleep", "100000"], own_pids=False),
         }
         chosen = [r for r in runtimes(work / "state") if options.only in (None, r.name)]
-        figures = {r.name: measure(r, bundles, options.rounds) for r in chosen}
+        figures = {}
+        for runtime in chosen:
+            with step(f"measuring {runtime.name}", "see whether it runs a container; --only NAME measures one"):
+                figures[runtime.name] = measure(runtime, bundles, options.rounds)
         names = list(figures)
         table("One container, median milliseconds", ["", *names],
               [[what, *(figures[n][what] for n in names)] for what in figures[names[0]]])
         if chosen[0].name == "kata":
-            phases = kata_phases(chosen[0], bundles["echo"], options.rounds)
-            table("Phases of kata-runtime run, median milliseconds", ["phase", "ms"], phases.items())
-            table("One exec, median milliseconds", ["", "ms"], kata_exec(chosen[0], bundles["sleep"], options.rounds).items())
-            table("Memory of one sleeping container", ["process", "PSS, KiB"], kata_memory(chosen[0], bundles["agent"]).items())
+            with step("measuring phases, exec and memory of kata-runtime", "see whether it runs a container by itself"):
+                phases = kata_phases(chosen[0], bundles["echo"], options.rounds)
+                table("Phases of kata-runtime run, median milliseconds", ["phase", "ms"], phases.items())
+                execs = kata_exec(chosen[0], bundles["sleep"], options.rounds)
+                table("One exec, median milliseconds", ["", "ms"], execs.items())
+                memory = kata_memory(chosen[0], bundles["agent"])
+                table("Memory of one sleeping container", ["process", "PSS, KiB"], memory.items())
 
 
 main()

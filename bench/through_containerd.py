@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 
-from figures import memory_of, milliseconds, table
+from figures import memory_of, milliseconds, needs_met, step, table
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests/integration"))
 import cri  # noqa: E402
@@ -171,6 +171,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
+    needs_met("containerd", "ctr", "runc", "iperf3", "qemu-system-x86_64")
+    with step("measuring through containerd", "see that no other test runs; tests/integration/test_cri.py shows more"):
+        run(options)
+
+
+def run(options):
     Bench.setUpClass()
     bench = Bench()
     try:

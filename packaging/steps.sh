@@ -47,6 +47,6 @@ need_file() {
 }
 
 needs_met() {
-  [ ${#steps_missing[@]} -eq 0 ] ||
-    fail "missing here: ${steps_missing[*]}" "apt-get install ${steps_packages[*]} (make deps installs all that the project needs)"
+  [ ${#steps_missing[@]} -eq 0 ] || fail "missing here: ${steps_missing[*]}" \
+    "apt-get install ${steps_packages[*]} (make deps installs all that the project needs)"
 }

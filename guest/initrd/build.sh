@@ -7,6 +7,7 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+source "$here/../../packaging/steps.sh"
 agent=
 output=
 # Measured: under tcg a guest is up sooner when it has nothing to unpack.
@@ -28,11 +29,6 @@ usage: build.sh --agent PATH --output FILE [option...]
 EOF
 }
 
-fail() {
-    printf 'guest initrd: %s\n' "$*" >&2
-    exit 1
-}
-
 while (($#)); do
     case $1 in
     --help | -h) usage && exit 0 ;;
@@ -49,21 +45,22 @@ while (($#)); do
 done
 [[ -n $agent ]] || fail "--agent is missing"
 [[ -n $output ]] || fail "--output is missing"
-[[ -f $agent ]] || fail "the agent does not exist: $agent (is it built?)"
-[[ -x $agent ]] || fail "the agent is not executable: $agent"
-# A dynamic agent would only say "no init found", and that in the guest.
-if readelf --program-headers "$agent" 2>/dev/null | grep -q INTERP; then
-    fail "the agent is not static: $agent asks for a dynamic loader, and the guest has none"
-fi
-
 case $compress in
 none) compressor=(cat) ;;
 gzip) compressor=(gzip --best --no-name) ;;
 zstd) compressor=(zstd -19 --quiet --no-progress) ;;
 *) fail "--compress: none, gzip or zstd, not $compress" ;;
 esac
-command -v "${compressor[0]}" >/dev/null || fail "missing here: ${compressor[0]}"
+need python3 python3 && need readelf binutils && need "${compressor[0]}" "${compressor[0]}"
+needs_met
+[[ -f $agent ]] || fail "the agent does not exist: $agent" "build it: make"
+[[ -x $agent ]] || fail "the agent is not executable: $agent" "chmod +x $agent"
+# A dynamic agent would only say "no init found", and that in the guest.
+if readelf --program-headers "$agent" 2>/dev/null | grep -q INTERP; then
+    fail "the agent is not static: $agent asks for a dynamic loader, and the guest has none"
+fi
 
+step "writing $output" "look whether the directory can be written to, and whether the disk is full"
 mkdir -p "$(dirname "$output")"
 new=$(mktemp "$(dirname "$output")/.initrd.XXXXXX")
 trap 'rm -f "$new"' EXIT

@@ -8,6 +8,7 @@ set -euo pipefail
 shopt -s nullglob
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+source "$here/../../packaging/steps.sh"
 source_tarball=/usr/src/linux-source-6.1.tar.xz
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/kata-containers/kernel
 output=
@@ -30,11 +31,6 @@ EOF
 
 say() { printf 'guest kernel: %s\n' "$*"; }
 
-fail() {
-    printf 'guest kernel: %s\n' "$*" >&2
-    exit 1
-}
-
 while (($#)); do
     case $1 in
     --config-only) config_only=true && shift && continue ;;
@@ -54,14 +50,12 @@ done
 [[ -n $output ]] || fail "--output is missing"
 [[ $jobs =~ ^[1-9][0-9]*$ ]] || fail "--jobs: not a number of jobs: $jobs"
 
-# What the build needs, and the Debian package that has it.
-missing=()
-need() { command -v "$1" >/dev/null || missing+=("$2"); }
-need make make && need "${CC:-gcc}" gcc && need flex flex && need bison bison && need bc bc
-need patch patch && need xz xz-utils && need zstd zstd && need flock util-linux
-[[ -e /usr/include/gelf.h ]] || missing+=(libelf-dev)
-[[ -e $source_tarball ]] || missing+=(linux-source-6.1)
-((${#missing[@]} == 0)) || fail "missing here: ${missing[*]} (on Debian: apt-get install ${missing[*]})"
+for program in make flex bison bc patch zstd; do
+    need "$program" "$program"
+done
+need "${CC:-gcc}" gcc && need strip binutils && need xz xz-utils && need flock util-linux
+need_file /usr/include/gelf.h libelf-dev && need_file "$source_tarball" linux-source-6.1
+needs_met
 
 machine=$(uname -m)
 [[ -e $here/fragments/$machine.conf ]] || fail "no fragment for $machine: fragments/$machine.conf does not exist"
@@ -93,6 +87,7 @@ publish() {
     done
 }
 
+step "taking the lock of the cache $cache" "name another cache: KERNEL_FLAGS='--cache DIR'"
 mkdir -p "$cache"
 exec {lock}>"$cache/$key.lock"
 if ! flock --nonblock "$lock"; then
@@ -100,6 +95,7 @@ if ! flock --nonblock "$lock"; then
     flock "$lock"
 fi
 if [[ -d $cache/$key ]] && ! $config_only; then
+    step "copying $cache/$key to $output"
     publish
     say "unchanged, taken from $cache/$key"
     exit 0
@@ -112,8 +108,9 @@ trap 'rm -rf "$work"' EXIT
 mkdir "$work"
 
 SECONDS=0
-elapsed() { printf '%dm%02ds' $((SECONDS / 60)) $((SECONDS % 60)); }
+clock() { printf '%dm%02ds' $(($1 / 60)) $(($1 % 60)); }
 
+step "unpacking $source_tarball" "look whether $cache has 2 GB free; else: apt-get install --reinstall linux-source-6.1"
 say "unpacking $(basename "$source_tarball")"
 # Left out, to save a minute of disk traffic: pages for people, the kernel's tests.
 tar -C "$work" -xf "$source_tarball" --strip-components=1 \
@@ -129,6 +126,7 @@ export LC_ALL=C KBUILD_BUILD_USER=kata KBUILD_BUILD_HOST=kata KBUILD_BUILD_VERSI
 KBUILD_BUILD_TIMESTAMP=$(date -u -R -r "$work/Makefile")
 export KBUILD_BUILD_TIMESTAMP
 
+step "making the configuration" "the lines above name each symbol; guest/kernel/README.md says how fragments work"
 "$here/merge-config.sh" "$work" "${fragments[@]}"
 if $config_only; then
     mkdir -p "$output"
@@ -138,29 +136,40 @@ fi
 
 log=$cache/$key.log
 say "compiling with $jobs job(s); log: $log"
+step "compiling the kernel" "see the end of $log"
+begin=$SECONDS
 make -C "$work" -j "$jobs" ${CC:+"CC=$CC"} vmlinux bzImage >"$log" 2>&1 &
 compile=$!
 trap 'kill "$compile" 2>/dev/null || true; wait "$compile" 2>/dev/null || true; rm -rf "$work"' EXIT
 
 # How many files there are is known from earlier builds; a user's fragment may add some.
 expected=1930
+compiled() { grep -cE '^  (CC|AS) ' "$log" || true; }
+progress() {
+    local files percent left=
+    files=$(compiled)
+    percent=$((100 * files / expected))
+    ((percent < 100)) || percent=99
+    ((percent < 1)) || left=", about $(clock $(((SECONDS - begin) * (100 - percent) / percent))) left"
+    printf 'compiled %d of about %d files: %d %%, %s%s' "$files" "$expected" "$percent" "$(clock "$SECONDS")" "$left"
+}
 ticks=0
 while kill -0 "$compile" 2>/dev/null; do
     sleep 1
-    done_files=$(grep -cE '^  (CC|AS) ' "$log" || true)
-    line="compiled $done_files of about $expected files, $(elapsed)"
     if [[ -t 1 ]]; then
-        printf '\rguest kernel: %s ' "$line"
+        printf '\rguest kernel: %s\033[K' "$(progress)"
     elif ((++ticks % 10 == 0)); then
-        say "$line"
+        say "$(progress)"
     fi
 done
 [[ -t 1 ]] && printf '\n'
 if ! wait "$compile"; then
     tail -n 30 "$log" >&2
-    fail "the build failed; the whole log is $log"
+    fail "the build failed; the whole log is $log" "look for its first error; a full disk and memory that is short show there"
 fi
+files=$(compiled)
 
+step "keeping the result in $cache/$key" "look whether that disk is full"
 # Symbols are for debuggers; the PVH note that QEMU looks for is in a segment, and stays.
 mkdir "$work/result"
 strip --strip-all -o "$work/result/vmlinux" "$work/vmlinux"
@@ -168,4 +177,4 @@ cp "$work/arch/x86/boot/bzImage" "$work/result/bzImage"
 cp "$work/.config" "$work/result/kernel-config"
 mv "$work/result" "$cache/$key"
 publish
-say "built $(make -s -C "$work" kernelrelease) in $(elapsed)"
+say "built $(make -s -C "$work" kernelrelease) from $files files in $(clock "$SECONDS")"

@@ -8,10 +8,17 @@ set -euo pipefail
 (($# == 1)) || { echo "usage: boot_test.sh KERNEL-DIR" >&2 && exit 2; }
 kernels=$(cd "$1" && pwd)
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+source "$here/../../packaging/steps.sh"
+need cc gcc && need qemu-system-x86_64 qemu-system-x86 && need_file /usr/share/qemu/qboot.rom qemu-system-data
+needs_met
+for kernel in vmlinux bzImage; do
+    [[ -e $kernels/$kernel ]] || fail "is not built: $kernels/$kernel" "make"
+done
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 failures=0
 
+step "compiling the guest's init"
 cc -static -Os -s -Wall -Wextra -Werror -o "$work/probe" "$here/probe.c"
 cc -o "$work/tsc_khz" "$here/tsc_khz.c"
 truncate -s 16M "$work/disk"

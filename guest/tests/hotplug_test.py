@@ -7,6 +7,7 @@ import json
 import pathlib
 import re
 import selectors
+import shutil
 import socket
 import subprocess
 import sys
@@ -70,6 +71,9 @@ class Guest:
 def main():
     if len(sys.argv) != 2:
         sys.exit("usage: hotplug_test.py KERNEL-DIR")
+    missing = [program for program in ("cc", "qemu-system-x86_64") if not shutil.which(program)]
+    if missing:
+        sys.exit(f"hotplug_test.py: missing here: {' '.join(missing)}\n  cure: make deps")
     with tempfile.TemporaryDirectory() as work:
         guest = Guest(pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(work))
         try:

@@ -6,6 +6,9 @@
 set -euo pipefail
 
 guest=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+source "$guest/../packaging/steps.sh"
+need cc gcc && need cpio cpio && need gzip gzip && need zstd zstd
+needs_met
 build=$guest/initrd/build.sh
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

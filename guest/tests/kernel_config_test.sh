@@ -5,11 +5,16 @@
 set -euo pipefail
 
 guest=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+source "$guest/../packaging/steps.sh"
+need make make && need gcc gcc && need flex flex && need bison bison && need xz xz-utils
+need_file /usr/src/linux-source-6.1.tar.xz linux-source-6.1
+needs_met
 build=$guest/kernel/build.sh
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 failures=0
 
+step "unpacking what configuring the kernel reads" "look whether $work has room"
 # Of the kernel's source, only what configuring it reads.
 mkdir "$work/tree"
 tar -C "$work/tree" -xf /usr/src/linux-source-6.1.tar.xz --strip-components=1 --wildcards \

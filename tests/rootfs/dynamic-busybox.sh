@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Prints the path of a busybox that is a dynamic executable: this machine's, or where busybox-static is installed (Debian's
-# two packages exclude each other) that of the package busybox, unpacked into a cache and installed nowhere.
+# Prints the path of a busybox that is a dynamic executable: this machine's, or where busybox-static is installed
+# (Debian's two packages exclude each other) that of the package busybox, unpacked into a cache and installed nowhere.
 # The static one will not do for a container: it runs its applets without execve(2), and so never as other programs.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../../packaging/steps.sh"
