@@ -29,8 +29,8 @@ USES = {
     "sandbox/devices": "sandbox/host hypervisor",
     "sandbox/files": "sandbox/devices",
     "sandbox/stdio": "sandbox/agent_client oci",
-    "sandbox/machine": "sandbox/network sandbox/record",
-    "sandbox/size": "sandbox/machine",
+    "sandbox/vm": "sandbox/network sandbox/record",
+    "sandbox/size": "sandbox/vm",
     "sandbox/sandbox": "sandbox/size sandbox/stdio sandbox/files",
     "sandbox/task": "sandbox/sandbox",
     "sandbox": "sandbox/task",
@@ -48,7 +48,7 @@ USES = {
 # By their names without suffix. Every other file belongs to the module of its directory.
 FILES = {
     "sandbox/agent_client": "agent_client timing",
-    "sandbox/machine": "machine",
+    "sandbox/vm": "vm",
     "sandbox/sandbox": "sandbox container_process",
     "agent/reaper": "reaper",
 }
@@ -142,9 +142,9 @@ def self_test():
         ("base/files.cpp", "oci/spec.h"): "base may use no other module; not oci",
         ("sandbox/record/state.cpp", "sandbox/host/hooks.h"): "not sandbox/host",
         ("sandbox/host/hooks.cpp", "sandbox/files/shared_files.h"): "not sandbox/files",
-        ("sandbox/network/network.cpp", "sandbox/machine.h"): "not sandbox/machine",
-        ("sandbox/machine.cpp", "sandbox/sandbox.h"): "not sandbox/sandbox",
-        ("sandbox/sandbox.cpp", "sandbox/launch.h"): "not sandbox",
+        ("sandbox/network/network.cpp", "sandbox/vm.h"): "not sandbox/vm",
+        ("sandbox/vm.cpp", "sandbox/sandbox.h"): "not sandbox/sandbox",
+        ("sandbox/sandbox.cpp", "sandbox/sandbox_process.h"): "not sandbox",
         ("runtime/create.cpp", "shim/serve.h"): "not shim",
         ("agent/process.cpp", "sandbox/timing.h"): "not sandbox/agent_client",
         ("agent/container/hooks.cpp", "agent/process.h"): "not agent",
