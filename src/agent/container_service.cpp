@@ -16,13 +16,14 @@
 #include "agent/services.h"
 #include "agent/user.h"
 #include "base/files.h"
+#include "protocol/guest_contract.h"
 
 namespace kata::agent {
 
 namespace {
 
 // The path of a pid namespace that is another container's; its id follows.
-constexpr std::string_view kOfContainer = "container:";
+constexpr std::string_view kOfContainer = contract::kNamespaceOfContainer;
 
 // What this agent cannot do is said before anything is made.
 Result<> CheckRequest(const grpc::CreateContainerRequest& request) {

@@ -15,6 +15,7 @@
 #include "agent/services.h"
 #include "agent/storage/copy_file.h"
 #include "base/files.h"
+#include "protocol/guest_contract.h"
 #include "protocol/health.pb.h"
 
 namespace kata::agent {
@@ -52,7 +53,8 @@ Result<grpc::GuestDetailsResponse> GetGuestDetails(Pod&, const grpc::GuestDetail
   details->set_version(KATA_VERSION);
   details->set_init_daemon(::getpid() == 1);
   for (const std::string& driver : StorageDrivers()) details->add_storage_handlers(driver);
-  for (const char* type : {"blk", "mmioblk", "scsi", "nvdimm"}) details->add_device_handlers(type);
+  for (const char* type : {contract::kBlockDriver, "mmioblk", contract::kScsiDriver, "nvdimm"})
+    details->add_device_handlers(type);
   details->set_supports_seccomp(Exists("/proc/sys/kernel/seccomp/actions_avail"));
   return reply;
 }
@@ -88,7 +90,7 @@ Result<Empty> CopyFileCall(Pod& pod, const grpc::CopyFileRequest& request) {
 }
 
 Result<grpc::GetDiagnosticDataResponse> GetDiagnosticData(Pod& pod, const grpc::GetDiagnosticDataRequest& request) {
-  if (request.log_type() != "processes") {
+  if (request.log_type() != contract::kProcessesLog) {
     return Fail(Code::kUnimplemented, "GetDiagnosticData: the log type \"{}\" is not implemented; \"processes\" is",
                 request.log_type().substr(0, 64));
   }
@@ -101,8 +103,8 @@ Result<grpc::GetDiagnosticDataResponse> GetDiagnosticData(Pod& pod, const grpc::
 }  // namespace
 
 void AddGuestMethods(rpc::MethodTable& table, Pod& pod) {
-  table.Method<grpc::CheckRequest, grpc::HealthCheckResponse>("grpc.Health", "Check", Check);
-  table.Method<grpc::CheckRequest, grpc::VersionCheckResponse>("grpc.Health", "Version", Version);
+  table.Method<grpc::CheckRequest, grpc::HealthCheckResponse>(contract::kHealthService, "Check", Check);
+  table.Method<grpc::CheckRequest, grpc::VersionCheckResponse>(contract::kHealthService, "Version", Version);
   Add(table, pod, "GetGuestDetails", GetGuestDetails);
   Add(table, pod, "SetGuestDateTime", SetGuestDateTime);
   Add(table, pod, "ReseedRandomDev", ReseedRandomDev);

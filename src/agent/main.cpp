@@ -22,12 +22,12 @@
 #include "base/coroutine.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "protocol/guest_contract.h"
 
 namespace kata::agent {
 
 namespace {
 
-constexpr char kGuestDirectory[] = "/run/kata-containers";
 // How long the answer to DestroySandbox has to reach the host.
 constexpr std::chrono::milliseconds kFarewell{100};
 
@@ -48,9 +48,8 @@ Options ReadOptions() {
   } else {
     const char* address = ::getenv("KATA_AGENT_SERVER_ADDR");
     const char* level = ::getenv("KATA_AGENT_LOG_LEVEL");
-    options = ParseOptions(fmt::format("{}{} {}{}", address != nullptr ? "agent.server_addr=" : "",
-                                       address != nullptr ? address : "", level != nullptr ? "agent.log=" : "",
-                                       level != nullptr ? level : ""));
+    options = ParseOptions((address != nullptr ? fmt::format("{}={} ", contract::kServerAddressWord, address) : "") +
+                           (level != nullptr ? fmt::format("{}={}", contract::kLogWord, level) : ""));
   }
   log::SetLevel(options.log_level);
   return options;
@@ -111,12 +110,12 @@ int AgentMain() {
   ::prctl(PR_SET_DUMPABLE, 0);
   log::AddField("source", "agent");
   // The first word of the guest, on the console that the kernel has opened: the host takes its time.
-  log::Info("kata-agent {} begins", KATA_VERSION);
+  log::Info("{}, version {}", contract::kAgentBegins, KATA_VERSION);
   if (::getpid() == 1) SetUpGuest();
   ::signal(SIGPIPE, SIG_IGN);
   ScheduleForLargePieces();
   const Options options = ReadOptions();
-  auto root = GuestDir::Open(kGuestDirectory);
+  auto root = GuestDir::Open(contract::kGuestDir);
   if (!root) {
     log::Error("{}", root.error().message());
     return 1;

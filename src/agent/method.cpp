@@ -18,7 +18,8 @@ Result<> Parse(google::protobuf::MessageLite& request, const std::string& payloa
 }
 
 void AddFunction(rpc::MethodTable& table, Pod& pod, const char* name, Caller caller, AnyFunction function) {
-  table.Add(kService, name, [=, &pod](std::string payload) { return Run(caller, function, pod, std::move(payload)); });
+  table.Add(contract::kAgentService, name,
+            [=, &pod](std::string payload) { return Run(caller, function, pod, std::move(payload)); });
 }
 
 }  // namespace kata::agent

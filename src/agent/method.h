@@ -7,13 +7,13 @@
 
 #include "agent/pod.h"
 #include "base/log.h"
+#include "protocol/guest_contract.h"
 #include "protocol/wkt.pb.h"
 #include "rpc/server.h"
 
 namespace kata::agent {
 
 using wkt::Empty;
-inline constexpr char kService[] = "grpc.AgentService";
 
 // A handler that waits for something.
 template <typename Request, typename Reply>
@@ -39,7 +39,7 @@ Result<std::string> CallFunction(AnyFunction function, Pod& pod, const std::stri
 
 template <typename Request, typename Reply>
 void Add(rpc::MethodTable& table, Pod& pod, const char* name, Coroutine<Request, Reply> handler) {
-  table.Method<Request, Reply>(kService, name,
+  table.Method<Request, Reply>(contract::kAgentService, name,
                                [&pod, handler](Request request) { return handler(pod, std::move(request)); });
 }
 

@@ -5,6 +5,8 @@
 #include <charconv>
 #include <optional>
 
+#include "protocol/guest_contract.h"
+
 namespace kata::agent {
 
 namespace {
@@ -26,22 +28,22 @@ std::optional<log::Level> ParseLevel(std::string_view name) {
 
 // False: the value is not one.
 bool Set(Options& options, std::string_view name, std::string_view value) {
-  if (name == "agent.log") {
+  if (name == contract::kLogWord) {
     const auto level = ParseLevel(value);
     if (level) options.log_level = *level;
     return level.has_value();
   }
-  if (name == "agent.server_addr") {
+  if (name == contract::kServerAddressWord) {
     options.server_address = value;
     return !value.empty();
   }
-  if (name == "agent.container_pipe_size") {
+  if (name == contract::kPipeSizeWord) {
     const auto size = ParseNumber<uint32_t>(value);
     const bool good = size && *size <= INT32_MAX;
     if (good) options.pipe_size = *size;
     return good;
   }
-  if (name == "agent.hotplug_timeout") {
+  if (name == contract::kHotplugTimeoutWord) {
     const auto seconds = ParseNumber<uint32_t>(value);
     if (seconds) options.hotplug_timeout = std::chrono::seconds(*seconds);
     return seconds.has_value();

@@ -14,14 +14,14 @@
 #include <string_view>
 
 #include "base/files.h"
+#include "protocol/guest_contract.h"
 
 namespace kata::agent {
 
 namespace {
 
-constexpr size_t kMaxProcesses = 4096;
 constexpr size_t kMaxCommand = 4096;
-constexpr size_t kMaxBytes = 1U << 20U;
+constexpr size_t kMaxBytes = contract::kMaxListBytes / 2;
 
 // proc(5), /proc/PID/stat: the fields after the command's name, which is in parentheses and may hold any byte.
 struct Stat {
@@ -135,7 +135,7 @@ std::string ListProcesses(const std::vector<pid_t>& pids) {
   std::string out = "[";
   size_t listed = 0;
   for (const pid_t pid : pids) {
-    if (listed == kMaxProcesses || out.size() > kMaxBytes) break;
+    if (listed == contract::kMaxListedProcesses || out.size() > kMaxBytes) break;
     const size_t before = out.size();
     if (listed > 0) out += ',';
     if (AppendProcess(out, pid)) {

@@ -57,7 +57,7 @@ asio::awaitable<Result<rpc::Payload>> ReadOutput(Pod& pod, std::string payload, 
 }
 
 void AddReading(rpc::MethodTable& table, Pod& pod, const char* name, bool is_stderr) {
-  table.Add(kService, name,
+  table.Add(contract::kAgentService, name,
             [&pod, is_stderr](std::string payload) { return ReadOutput(pod, std::move(payload), is_stderr); });
 }
 

@@ -11,6 +11,7 @@
 #include "agent/services.h"
 #include "agent/volume.h"
 #include "base/files.h"
+#include "protocol/guest_contract.h"
 
 namespace kata::agent {
 
@@ -50,7 +51,8 @@ Result<Empty> SwapOn(const std::string& path) {
 }
 
 asio::awaitable<Result<Empty>> AddSwapDisk(Pod& pod, std::string address) {
-  auto disk = co_await WaitForDisk(pod.executor(), "blk", std::move(address), pod.options().hotplug_timeout);
+  auto disk =
+      co_await WaitForDisk(pod.executor(), contract::kBlockDriver, std::move(address), pod.options().hotplug_timeout);
   CO_TRY_ASSIGN(auto found, Context(std::move(disk), "swap"));
   co_return SwapOn(found.path);
 }

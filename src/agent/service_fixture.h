@@ -14,6 +14,7 @@
 
 #include "agent/container/container_fixture.h"
 #include "agent/services.h"
+#include "protocol/guest_contract.h"
 #include "protocol/wkt.pb.h"
 #include "rpc/client.h"
 
@@ -50,13 +51,13 @@ class ServiceTest : public ContainerTest {
 
   template <typename Reply, typename Request>
   Result<Reply> Call(const std::string& method, const Request& request) {
-    return Await(client_->Call<Reply>("grpc.AgentService", method, request));
+    return Await(client_->Call<Reply>(contract::kAgentService, method, request));
   }
 
   // Starts a call, whose answer arrives in reply.
   template <typename Reply, typename Request>
   void StartCall(const std::string& method, const Request& request, std::optional<Result<Reply>>& reply) {
-    asio::co_spawn(executor(), client_->Call<Reply>("grpc.AgentService", method, request),
+    asio::co_spawn(executor(), client_->Call<Reply>(contract::kAgentService, method, request),
                    [&reply](std::exception_ptr, Result<Reply> value) { reply = std::move(value); });
   }
 

@@ -14,6 +14,7 @@
 #include "base/coroutine.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "protocol/guest_contract.h"
 #include "rpc/payload.h"
 
 namespace kata::agent {
@@ -21,7 +22,7 @@ namespace kata::agent {
 namespace asio = boost::asio;
 
 // The most bytes that one Read answers.
-inline constexpr size_t kMaxRead = 256U << 10U;
+inline constexpr size_t kMaxRead = contract::kMaxOutputChunk;
 
 // stdout, stderr, or the master of a terminal. Memory is taken only for bytes that are there.
 class OutputStream : public std::enable_shared_from_this<OutputStream> {

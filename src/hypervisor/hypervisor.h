@@ -20,12 +20,6 @@ namespace kata::hypervisor {
 
 namespace asio = boost::asio;
 
-// The virtio-fs tag that host and guest agree on.
-inline constexpr char kSharedFsTag[] = "kataShared";
-// The name of the agent's virtio-serial port, and its vsock port.
-inline constexpr char kAgentPortName[] = "agent.channel.0";
-inline constexpr uint32_t kAgentVsockPort = 1024;
-
 // A virtio network card whose packets go through queues that the caller has opened.
 struct NetworkDevice {
   std::string id;               // the caller's name for it: letters and digits
@@ -73,7 +67,7 @@ struct BlockDevice {
 
 // Where the guest finds what was plugged: in the words of the agent's Storage and Device messages.
 struct GuestAddress {
-  std::string driver;   // "blk" or "scsi"
+  std::string driver;   // kBlockDriver or kScsiDriver (protocol/guest_contract.h)
   std::string address;  // a PCI path of slots ("10/02", hexadecimal), or a SCSI address ("0:1", id and LUN)
 };
 

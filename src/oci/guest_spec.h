@@ -12,9 +12,6 @@ namespace kata::oci {
 // mounts are still the host's: the sandbox replaces them.
 grpc::Spec GuestSpec(const grpc::Spec& spec);
 
-// The path of a pid namespace that is another container's begins with this and goes on with its id.
-inline constexpr char kNamespaceOfContainer[] = "container:";
-
 // The same for a container of a pod: its ipc and uts namespaces are the pod's, which the agent has.
 struct PodSpec {
   grpc::Spec guest;

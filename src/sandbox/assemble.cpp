@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/process_table.h"
 #include "oci/pod.h"
+#include "protocol/guest_contract.h"
 #include "rpc/server.h"
 #include "sandbox/host/host_cgroups.h"
 #include "sandbox/record/directory.h"
@@ -54,10 +55,10 @@ Result<grpc::CreateSandboxRequest> SandboxRequest(const SandboxPlan& plan) {
         TRY(plan.mounts.OnHost([&]() -> Result<grpc::Storage> { return PodShm(plan.bundle.spec, plan.bundle.path); }));
   }
   grpc::Storage& storage = *request.add_storages();
-  storage.set_driver("virtio-fs");
-  storage.set_source(hypervisor::kSharedFsTag);
+  storage.set_driver(contract::kVirtioFsDriver);
+  storage.set_source(contract::kSharedFsTag);
   storage.set_fstype("virtiofs");
-  storage.set_mount_point(kGuestSharedDir);
+  storage.set_mount_point(contract::kSharedDir);
   for (const std::string& line : plan.config.agent.kernel_modules) {
     grpc::KernelModule& module = *request.add_kernel_modules();
     size_t space = line.find(' ');

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "oci/guest_spec.h"
+#include "protocol/guest_contract.h"
 #include "sandbox/devices/guest_devices.h"
 #include "sandbox/files/disk_mounts.h"
 #include "sandbox/files/huge_pages.h"
@@ -142,7 +143,7 @@ Result<> Sandbox::SetPidNamespace(Container& container, bool joins, grpc::Create
   }
   request.set_sandbox_pidns(target.empty());
   for (grpc::LinuxNamespace& space : *request.mutable_oci()->mutable_linux()->mutable_namespaces()) {
-    if (space.type() == "pid" && !target.empty()) space.set_path(oci::kNamespaceOfContainer + target);
+    if (space.type() == "pid" && !target.empty()) space.set_path(contract::kNamespaceOfContainer + target);
   }
   return {};
 }

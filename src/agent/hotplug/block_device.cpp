@@ -9,6 +9,7 @@
 
 #include "agent/hotplug/uevents.h"
 #include "base/files.h"
+#include "protocol/guest_contract.h"
 
 namespace kata::agent {
 
@@ -87,7 +88,8 @@ Result<BlockNode> FindByScsi(const std::string& sys, std::string_view address) {
 }  // namespace
 
 bool IsDiskDriver(std::string_view driver) {
-  return driver == "blk" || driver == "mmioblk" || driver == "scsi" || driver == "nvdimm";
+  return driver == contract::kBlockDriver || driver == "mmioblk" || driver == contract::kScsiDriver ||
+         driver == "nvdimm";
 }
 
 Result<std::string> PciDirectory(const std::string& sys, std::string_view pci_path) {
@@ -114,8 +116,8 @@ Result<std::string> PciDirectory(const std::string& sys, std::string_view pci_pa
 }
 
 Result<BlockNode> FindDisk(const std::string& sys, std::string_view driver, std::string_view address) {
-  if (driver == "scsi") return FindByScsi(sys, address);
-  if (driver == "blk" && !address.starts_with("/dev/")) return FindByPci(sys, address);
+  if (driver == contract::kScsiDriver) return FindByScsi(sys, address);
+  if (driver == contract::kBlockDriver && !address.starts_with("/dev/")) return FindByPci(sys, address);
   return FindByName(sys, address);
 }
 

@@ -15,6 +15,7 @@
 #include "agent/storage/storage.h"
 #include "agent/storage/storage_options.h"
 #include "base/files.h"
+#include "protocol/guest_contract.h"
 
 namespace kata::agent {
 
@@ -180,14 +181,14 @@ Result<> MakeBind(const GuestDir& root, const grpc::Storage& storage) {
 }
 
 constexpr std::array kDrivers{
-    StorageDriver{"virtio-fs", true, MakeVirtioFs},
-    StorageDriver{"ephemeral", true, MakeEphemeral},
-    StorageDriver{"local", false, MakeLocal},
+    StorageDriver{contract::kVirtioFsDriver, true, MakeVirtioFs},
+    StorageDriver{contract::kEphemeralDriver, true, MakeEphemeral},
+    StorageDriver{contract::kLocalDriver, false, MakeLocal},
     StorageDriver{"bind", true, MakeBind},
     StorageDriver{"9p", true, Make9p},
-    StorageDriver{"blk", true, MakeDisk},
+    StorageDriver{contract::kBlockDriver, true, MakeDisk},
     StorageDriver{"mmioblk", true, MakeDisk},
-    StorageDriver{"scsi", true, MakeDisk},
+    StorageDriver{contract::kScsiDriver, true, MakeDisk},
     StorageDriver{"nvdimm", true, MakeDisk},
     StorageDriver{"overlayfs", true, MakeOverlay},
     // What is too large to be copied, or a file, is shared as it is; see StorageTable::Watch for the rest.

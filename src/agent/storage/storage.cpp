@@ -13,6 +13,7 @@
 #include "agent/storage/storage_options.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "protocol/guest_contract.h"
 
 namespace kata::agent {
 
@@ -126,7 +127,7 @@ bool StorageTable::UpdateWatched() {
 Result<> StorageTable::Remount(const google::protobuf::RepeatedPtrField<grpc::Storage>& storages) {
   for (const grpc::Storage& storage : storages) {
     const auto found = entries_.find(storage.mount_point());
-    if (found == entries_.end() || storage.driver() != "ephemeral" || !found->second.mounted) {
+    if (found == entries_.end() || storage.driver() != contract::kEphemeralDriver || !found->second.mounted) {
       return Fail(Code::kNotFound, "there is no ephemeral storage at {}", storage.mount_point());
     }
     const auto options = ParseStorageOptions({storage.options().begin(), storage.options().end()});

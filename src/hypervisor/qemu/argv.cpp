@@ -7,6 +7,7 @@
 
 #include "base/files.h"
 #include "hypervisor/qemu/resize.h"
+#include "protocol/guest_contract.h"
 
 namespace kata::hypervisor::qemu {
 namespace {
@@ -107,7 +108,7 @@ void AddVirtioMem(Builder& builder, const config::HypervisorConfig& config, cons
 void AddAgent(Builder& builder, const Inputs& inputs) {
   if (inputs.agent_fd >= 0) {
     builder.Socket("agent", inputs.agent_fd);
-    builder.Option("-device", fmt::format("virtserialport,chardev=agent,name={}", kAgentPortName));
+    builder.Option("-device", fmt::format("virtserialport,chardev=agent,name={}", contract::kAgentPortName));
   } else {
     builder.Device("vhost-vsock", fmt::format(",vhostfd={},guest-cid={}", inputs.vsock_fd, inputs.guest_cid));
   }
@@ -206,8 +207,8 @@ Result<std::vector<std::string>> Argv(const config::HypervisorConfig& config, co
   if (config.reclaim_guest_freed_memory) builder.Device("virtio-balloon", ",free-page-reporting=on");
   if (inputs.shared_fs_fd >= 0) {
     builder.Socket("sharedfs", inputs.shared_fs_fd);
-    builder.Device("vhost-user-fs",
-                   fmt::format(",chardev=sharedfs,tag={},queue-size={}", kSharedFsTag, config.virtio_fs_queue_size));
+    builder.Device("vhost-user-fs", fmt::format(",chardev=sharedfs,tag={},queue-size={}", contract::kSharedFsTag,
+                                                config.virtio_fs_queue_size));
   }
   AddNetwork(builder, config, spec, inputs);
   return builder.Take();
@@ -230,17 +231,19 @@ Result<std::string> KernelCommandLine(const config::Config& config, const VmSpec
     // An emulated guest would measure its timers for a quarter of its boot, and get them wrong on a busy host
     // (guest/kernel/README.md). With kvm it is told by kvmclock.
     for (const char* word : {"tsc=reliable", "no_timer_check", "lapic_timer_khz=1000000"}) words.emplace_back(word);
-    // The agent's own limit of 3 s is for guests that are not emulated.
-    words.push_back(fmt::format("agent.hotplug_timeout={}", 3 * TimeoutScale(accel)));
+    // The agent's own limit is for guests that are not emulated.
+    words.push_back(
+        fmt::format("{}={}", contract::kHotplugTimeoutWord, contract::kHotplugTimeout * TimeoutScale(accel)));
     if (tsc_khz != 0) words.push_back(fmt::format("tsc_early_khz={}", tsc_khz));
   }
   if (config.hypervisor.enable_virtio_mem && CanAddMemory(spec)) {
     // Memory that the kernel itself does not use can be taken away again.
     words.emplace_back("memory_hotplug.online_policy=auto-movable");
   }
-  words.push_back("agent.log=" + (config.agent.enable_debug ? "debug" : config.agent.log_level));
+  words.push_back(
+      fmt::format("{}={}", contract::kLogWord, config.agent.enable_debug ? "debug" : config.agent.log_level));
   if (config.agent.container_pipe_size > 0) {
-    words.push_back(fmt::format("agent.container_pipe_size={}", config.agent.container_pipe_size));
+    words.push_back(fmt::format("{}={}", contract::kPipeSizeWord, config.agent.container_pipe_size));
   }
   if (!config.hypervisor.kernel_params.empty()) words.push_back(config.hypervisor.kernel_params);
   words.insert(words.end(), spec.kernel_parameters.begin(), spec.kernel_parameters.end());

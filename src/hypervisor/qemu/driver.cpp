@@ -31,6 +31,7 @@
 #include "hypervisor/qemu/network.h"
 #include "hypervisor/qemu/qmp.h"
 #include "hypervisor/qemu/resize.h"
+#include "protocol/guest_contract.h"
 
 namespace kata::hypervisor::qemu {
 namespace {
@@ -203,7 +204,8 @@ void Driver::State::LogConsole(std::string_view line) {
 
 void Driver::State::OnConsoleLine(std::string_view line) {
   LogConsole(line);
-  if (!agent_began && line.find("kata-agent") != std::string_view::npos) agent_began = std::chrono::steady_clock::now();
+  if (!agent_began && line.find(contract::kAgentBegins) != std::string_view::npos)
+    agent_began = std::chrono::steady_clock::now();
   if (!booting || panicked || line.find(kPanicMark) == std::string_view::npos) return;
   panicked = true;
   asio::co_spawn(executor, EndAfterPanic(shared_from_this()), asio::detached);
@@ -311,7 +313,7 @@ asio::awaitable<Result<UniqueFd>> Driver::ConnectTo(std::shared_ptr<State> state
   const std::chrono::milliseconds timeout{settings.reconnect_timeout_ms * TimeoutScale(state->accel)};
   const std::chrono::milliseconds pause{settings.dial_timeout_ms};
   std::function<bool()> stop = [state] { return state->exit.has_value(); };
-  co_return co_await ConnectVsock(state->executor, state->agent.cid, kAgentVsockPort, pause, timeout, stop);
+  co_return co_await ConnectVsock(state->executor, state->agent.cid, contract::kAgentVsockPort, pause, timeout, stop);
 }
 
 asio::awaitable<Result<>> Driver::AddNetworkDevice(NetworkDevice device) { return AddNic(state_, std::move(device)); }

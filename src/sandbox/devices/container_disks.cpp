@@ -4,12 +4,10 @@
 #include <cctype>
 #include <utility>
 
+#include "protocol/guest_contract.h"
+
 namespace kata::sandbox {
-namespace {
-
-constexpr char kGuestDisks[] = "/run/kata-containers/sandbox/disks";
-
-}  // namespace
+namespace {}  // namespace
 
 Result<> ContainerDisks::Allow(const std::string& path) const {
   if (allowed_) return {};
@@ -25,7 +23,7 @@ Result<std::string> ContainerDisks::AddMount(DiskMount mount, grpc::CreateContai
   use.field = std::move(mount.field);
   use.path = std::move(mount.path);
   use.index = request.storages_size();
-  use.mount_point = fmt::format("{}/{}-{}", kGuestDisks, container_, uses_.size());
+  use.mount_point = fmt::format("{}/{}-{}", contract::kDisksDir, container_, uses_.size());
   grpc::Storage& storage = *request.add_storages();
   storage.set_fstype(mount.type);
   storage.set_mount_point(use.mount_point);

@@ -14,6 +14,7 @@
 
 #include "base/files.h"
 #include "base/log.h"
+#include "protocol/guest_contract.h"
 #include "sandbox/devices/guest_devices.h"
 #include "sandbox/files/disk_mounts.h"
 #include "sandbox/files/memory_volume.h"
@@ -126,7 +127,7 @@ Result<Source> LookAtSource(const std::string& path, bool pod, const grpc::Linux
   }
   if (TRY(IsHostShm(mount, file.get()))) {
     if (pod) {
-      source.guest = kGuestShm;
+      source.guest = contract::kShmDir;
     } else {
       MakeShm(mount, FilesystemSize(file.get()));
       source.done = true;
@@ -280,7 +281,8 @@ grpc::Storage PodShm(const grpc::Spec& spec, const std::string& bundle) {
     const auto source = Open(SourcePath(mount, bundle), O_PATH | O_CLOEXEC);
     if (source && FilesystemSize(source->get()) > 0) size = FilesystemSize(source->get());
   }
-  return MemoryStorage("tmpfs", kGuestShm, {"nosuid", "noexec", "nodev", "mode=1777", fmt::format("size={}", size)});
+  return MemoryStorage("tmpfs", contract::kShmDir,
+                       {"nosuid", "noexec", "nodev", "mode=1777", fmt::format("size={}", size)});
 }
 
 Result<std::vector<std::string>> DnsOf(const grpc::Spec& spec, const std::string& bundle) {

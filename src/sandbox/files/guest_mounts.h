@@ -39,9 +39,8 @@ Result<> ShareWithGuest(SharedFiles& shared, const MountNamespaces& spaces, cons
                         HostFiles files, grpc::CreateContainerRequest& request, ContainerDisks& disks,
                         SharedNames& names);
 
-// The shared memory of a pod, which its containers bind from there.
-inline constexpr char kGuestShm[] = "/run/kata-containers/sandbox/shm";
-// The storage for it, as large as what the spec binds to /dev/shm, else 64 MiB. In the mount namespace of the bundle.
+// The storage for the shared memory of a pod, which its containers bind from there, as large as what the spec binds to
+// /dev/shm, else 64 MiB. In the mount namespace of the bundle.
 grpc::Storage PodShm(const grpc::Spec& spec, const std::string& bundle);
 
 // The lines of the file that the spec binds to /etc/resolv.conf; none when it binds nothing there.

@@ -8,6 +8,7 @@
 #include <sys/vfs.h>
 
 #include "base/files.h"
+#include "protocol/guest_contract.h"
 #include "sandbox/host/host_mounts.h"
 
 namespace kata::sandbox {
@@ -17,7 +18,6 @@ namespace {
 // .../pods/UID/volume-subpaths/VOLUME/CONTAINER/NUMBER.
 constexpr std::string_view kEmptyDir = "/volumes/kubernetes.io~empty-dir/";
 constexpr std::string_view kSubPaths = "/volume-subpaths/";
-constexpr char kGuestEphemeral[] = "/run/kata-containers/sandbox/ephemeral/";
 
 // A volume's name is a DNS label; what else is there is not the kubelet's.
 bool IsName(std::string_view name) {
@@ -46,7 +46,7 @@ Result<std::optional<MemoryVolume>> Whole(int directory, const std::string& name
     options.push_back(fmt::format("pagesize={}", filesystem.f_bsize));
   }
   if (type == nullptr) return std::nullopt;
-  MemoryVolume volume{.storages = {}, .path = kGuestEphemeral + name};
+  MemoryVolume volume{.storages = {}, .path = fmt::format("{}/{}", contract::kEphemeralDir, name)};
   volume.storages.push_back(MemoryStorage(type, volume.path, options));
   return volume;
 }
@@ -66,7 +66,7 @@ Result<std::optional<MemoryVolume>> Part(int source, const std::string& volume_p
   if (root == "/") return volume;
   volume->path += root;
   grpc::Storage part;
-  part.set_driver("local");
+  part.set_driver(contract::kLocalDriver);
   part.set_source("local");
   part.set_fstype("local");
   part.set_mount_point(volume->path);
@@ -85,7 +85,7 @@ uint64_t FilesystemSize(int fd) {
 
 grpc::Storage MemoryStorage(const char* fstype, std::string mount_point, const std::vector<std::string>& options) {
   grpc::Storage storage;
-  storage.set_driver("ephemeral");
+  storage.set_driver(contract::kEphemeralDriver);
   storage.set_source(fstype);
   storage.set_fstype(fstype);
   storage.set_mount_point(std::move(mount_point));

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/files.h"
+#include "protocol/guest_contract.h"
 
 namespace kata::sandbox {
 namespace {
@@ -105,7 +106,7 @@ Result<std::string> SharedFiles::Add(UniqueFd tree, const std::string& name, Rea
     (void)RemoveMountPoint(name, S_ISDIR(status.st_mode));
     return FailWith(error, "cannot share {}", name);
   }
-  return fmt::format("{}/{}", kGuestSharedDir, name);
+  return fmt::format("{}/{}", contract::kSharedDir, name);
 }
 
 Result<> SharedFiles::Remove(const std::string& name) {

@@ -11,9 +11,6 @@
 
 namespace kata::sandbox {
 
-// Where the guest mounts the shared directory.
-inline constexpr char kGuestSharedDir[] = "/run/kata-containers/shared/containers";
-
 enum class ReadOnly {
   kNo,
   kTop,        // "ro": the mount itself

@@ -11,6 +11,7 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include "protocol/guest_contract.h"
 #include "sandbox/files/guest_mounts.h"
 #include "sandbox/host/mount_namespace.h"
 #include "sandbox/testing/run.h"
@@ -67,7 +68,7 @@ class SharedFilesTest : public ::testing::Test {
 TEST_F(SharedFilesTest, ATreeIsThereAndGoesAgainAndIsNeverEmptied) {
   auto path = shared_->Add(Source("rootfs"), "c1/rootfs", ReadOnly::kNo);
   ASSERT_TRUE(path) << path.error().message();
-  EXPECT_EQ(*path, std::string(kGuestSharedDir) + "/c1/rootfs");
+  EXPECT_EQ(*path, std::string(contract::kSharedDir) + "/c1/rootfs");
   EXPECT_EQ(*ReadFile(Shared("c1/rootfs/etc/hello")), "hello");
   EXPECT_EQ(TryWrite(Shared("c1/rootfs/new")), 0);
   EXPECT_TRUE(fs::exists(source_.path() + "/rootfs/new"));
@@ -202,7 +203,7 @@ TEST_F(SharedFilesTest, TheSpecIsRewrittenForTheGuest) {
   SharedNames names;
   auto done = Share(spec, names);
   ASSERT_TRUE(done) << done.error().message();
-  std::string guest = kGuestSharedDir;
+  std::string guest = contract::kSharedDir;
   EXPECT_EQ(spec.root().path(), guest + "/c1/rootfs");
   EXPECT_EQ(spec.mounts(0).source(), "proc");
   EXPECT_EQ(spec.mounts(1).source(), guest + "/c1-1-vol_ume");

@@ -9,8 +9,6 @@
 namespace kata::sandbox::testing {
 namespace {
 
-constexpr char kService[] = "grpc.AgentService";
-
 asio::awaitable<void> ServeOne(std::shared_ptr<rpc::Connection> connection, const rpc::MethodTable& table) {
   (void)co_await rpc::Serve(connection, table);
 }
@@ -19,7 +17,7 @@ asio::awaitable<void> ServeOne(std::shared_ptr<rpc::Connection> connection, cons
 
 template <typename Request>
 void FakeAgent::On(const char* method, std::function<Result<>(const Request&)> function) {
-  table_.Method<Request, wkt::Empty>(kService, method,
+  table_.Method<Request, wkt::Empty>(contract::kAgentService, method,
                                      [this, function](Request request) -> asio::awaitable<Result<wkt::Empty>> {
                                        while (!answers) co_await Changed();
                                        CO_TRY(function(request));
@@ -29,7 +27,8 @@ void FakeAgent::On(const char* method, std::function<Result<>(const Request&)> f
 
 FakeAgent::FakeAgent(const asio::any_io_executor& executor) : executor_(executor), changed_(executor) {
   table_.Method<grpc::CheckRequest, grpc::HealthCheckResponse>(
-      "grpc.Health", "Check", [this](grpc::CheckRequest) -> asio::awaitable<Result<grpc::HealthCheckResponse>> {
+      contract::kHealthService, "Check",
+      [this](grpc::CheckRequest) -> asio::awaitable<Result<grpc::HealthCheckResponse>> {
         while (!answers) co_await Changed();
         grpc::HealthCheckResponse reply;
         reply.set_status(grpc::HealthCheckResponse::SERVING);

@@ -12,6 +12,7 @@
 
 #include "base/coroutine.h"
 #include "protocol/agent.pb.h"
+#include "protocol/guest_contract.h"
 #include "protocol/health.pb.h"
 #include "protocol/wkt.pb.h"
 #include "rpc/server.h"
@@ -40,7 +41,7 @@ class FakeAgent {
   // Replaces a method; before Connect.
   template <typename Request, typename Reply>
   void Replace(const std::string& method, std::function<asio::awaitable<Result<Reply>>(Request)> function) {
-    table_.Method<Request, Reply>("grpc.AgentService", method, std::move(function));
+    table_.Method<Request, Reply>(contract::kAgentService, method, std::move(function));
   }
 
   // The process, made when it is asked for the first time; the container's own has its id as exec.
