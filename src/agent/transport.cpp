@@ -12,6 +12,7 @@
 #include <sys/sysmacros.h>
 
 #include <array>
+#include <bit>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -24,6 +25,7 @@
 #include "base/coroutine.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "protocol/guest_contract.h"
 
 namespace kata::agent {
 
@@ -91,8 +93,26 @@ asio::awaitable<Error> ServeSerial(asio::any_io_executor executor, std::string p
 }
 
 asio::awaitable<void> ServeOne(std::shared_ptr<rpc::Connection> connection, const rpc::MethodTable& table) {
+  const Closing closing{connection};
   const Error why = co_await rpc::Serve(connection, table);
-  log::Debug("a connection ended: {}", why.message());
+  log::Info("the host's connection ended: {}", why.message());
+}
+
+bool HungUp(int fd) {
+  pollfd state{fd, POLLRDHUP, 0};
+  return ::poll(&state, 1, 0) == 1;
+}
+
+// Whether the connection still has two ends. The peer may have ended it already without the reader having seen that.
+bool Lives(const std::shared_ptr<rpc::Connection>& connection) {
+  return connection && !connection->closed() && !HungUp(connection->fd());
+}
+
+bool PeerMayCommand(int socket) {
+  sockaddr_vm peer{};
+  socklen_t length = sizeof peer;
+  return ::getpeername(socket, reinterpret_cast<sockaddr*>(&peer), &length) == 0 && peer.svm_family == AF_VSOCK &&
+         MayCommand(peer.svm_cid, peer.svm_port);
 }
 
 Result<UniqueFd> ListenVsock(uint32_t port) {
@@ -102,9 +122,9 @@ Result<UniqueFd> ListenVsock(uint32_t port) {
   address.svm_family = AF_VSOCK;
   address.svm_cid = VMADDR_CID_ANY;
   address.svm_port = port;
-  constexpr int kBacklog = 16;
+  // Long, so that those who are refused hardly ever stand in the host's way, which tries again.
   if (::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0 ||
-      ::listen(socket.get(), kBacklog) < 0) {
+      ::listen(socket.get(), SOMAXCONN) < 0) {
     return FailErrno("cannot listen on vsock port {}", port);
   }
   return socket;
@@ -113,21 +133,7 @@ Result<UniqueFd> ListenVsock(uint32_t port) {
 asio::awaitable<Error> ServeVsock(asio::any_io_executor executor, uint32_t port, const rpc::MethodTable& table) {
   auto listener = ListenVsock(port);
   if (!listener) co_return std::move(listener).error();
-  stream_descriptor incoming(executor, listener->Release());
-  for (;;) {
-    co_await incoming.async_wait(stream_descriptor::wait_read, kAwait);
-    sockaddr_vm peer{};
-    socklen_t length = sizeof peer;
-    UniqueFd socket(
-        ::accept4(incoming.native_handle(), reinterpret_cast<sockaddr*>(&peer), &length, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!socket) continue;
-    // Only the host commands; a container could reach this port by the guest's own number.
-    if (peer.svm_cid != VMADDR_CID_HOST) {
-      log::Warn("refused a connection from vsock {}", peer.svm_cid);
-      continue;
-    }
-    asio::co_spawn(executor, ServeOne(rpc::Connection::Create(executor, std::move(socket)), table), asio::detached);
-  }
+  co_return co_await ServeControl(executor, *std::move(listener), PeerMayCommand, table);
 }
 
 asio::awaitable<Error> ServeUnixPath(std::string path, const rpc::MethodTable& table) {
@@ -185,14 +191,15 @@ asio::awaitable<Result<Address>> FindAddress(asio::any_io_executor executor) {
   });
   for (;;) {
     Address address;
-    if (auto port = FindSerialPort(kPorts, kChannelName)) {
+    if (auto port = FindSerialPort(kPorts, contract::kAgentPortName)) {
       address.kind = Address::Kind::kSerial;
       address.path = *port;
       co_return address;
     }
     if (HasVsock()) co_return address;
     if (wait->late) {
-      co_return Fail(Code::kUnavailable, "the guest has neither a virtio-serial port \"{}\" nor a vsock", kChannelName);
+      co_return Fail(Code::kUnavailable, "the guest has neither a virtio-serial port \"{}\" nor a vsock",
+                     contract::kAgentPortName);
     }
     co_await wait->events.async_wait(stream_descriptor::wait_read, kAwait);
     std::array<char, 4096> dropped;
@@ -205,6 +212,35 @@ std::optional<ProtectedDevice> DeviceOf(const Address& address) {
   struct stat status {};
   if (address.kind != Address::Kind::kSerial || ::stat(address.path.c_str(), &status) < 0) return std::nullopt;
   return ProtectedDevice{'c', ::major(status.st_rdev), ::minor(status.st_rdev)};
+}
+
+bool MayCommand(uint32_t cid, uint32_t port) {
+  return cid == VMADDR_CID_HOST && port < contract::kFirstUnprivilegedVsockPort;
+}
+
+asio::awaitable<Error> ServeControl(asio::any_io_executor executor, UniqueFd listener, PeerRule may_command,
+                                    const rpc::MethodTable& table) {
+  stream_descriptor incoming(executor, listener.Release());
+  asio::steady_timer pause(executor);
+  std::shared_ptr<rpc::Connection> current;
+  uint64_t refused = 0;
+  for (;;) {
+    co_await incoming.async_wait(stream_descriptor::wait_read, kAwait);
+    UniqueFd socket(::accept4(incoming.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (!socket && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)) {
+      // The listener stays readable: asked at once it would be asked without end.
+      pause.expires_after(kReconnectPoll);
+      co_await pause.async_wait(kAwait);
+    }
+    if (!socket) continue;
+    if (!may_command(socket.get()) || Lives(current)) {
+      // Anybody can make these lines: one for 1, 2, 4, 8 of them.
+      if (std::has_single_bit(++refused)) log::Warn("refused {} connections that are not the host's", refused);
+      continue;
+    }
+    current = rpc::Connection::Create(executor, std::move(socket));
+    asio::co_spawn(executor, ServeOne(current, table), asio::detached);
+  }
 }
 
 asio::awaitable<Error> ServeAddress(asio::any_io_executor executor, Address address, const rpc::MethodTable& table) {

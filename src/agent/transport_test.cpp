@@ -21,9 +21,20 @@ class TransportTest : public EventLoopTest {
     char name[] = "/tmp/kata-agent-test-XXXXXX";
     EXPECT_NE(mkdtemp(name), nullptr);
     directory_ = name;
+    table_.Method<grpc::CheckRequest, grpc::VersionCheckResponse>(
+        "grpc.Health", "Version", [](grpc::CheckRequest) -> asio::awaitable<Result<grpc::VersionCheckResponse>> {
+          grpc::VersionCheckResponse reply;
+          reply.set_agent_version("here");
+          co_return reply;
+        });
   }
   ~TransportTest() override { (void)RemoveTree(directory_); }
+  Result<grpc::VersionCheckResponse> AskVersion(rpc::Client& client) {
+    grpc::CheckRequest request;
+    return Run(client.Call<grpc::VersionCheckResponse>("grpc.Health", "Version", request));
+  }
   std::string directory_;
+  rpc::MethodTable table_;
 };
 
 TEST(AddressTest, Parses) {
@@ -37,33 +48,59 @@ TEST(AddressTest, Parses) {
 }
 
 TEST_F(TransportTest, FindsThePortByItsName) {
-  EXPECT_FALSE(FindSerialPort(directory_ + "/none", kChannelName));
+  EXPECT_FALSE(FindSerialPort(directory_ + "/none", contract::kAgentPortName));
   const UniqueFd directory = *Open(directory_, O_RDONLY | O_DIRECTORY);
   ASSERT_TRUE(MakeDirsInRoot(directory.get(), "vport0p1", 0755));
   ASSERT_TRUE(MakeDirsInRoot(directory.get(), "vport0p2", 0755));
-  EXPECT_FALSE(FindSerialPort(directory_, kChannelName));
+  EXPECT_FALSE(FindSerialPort(directory_, contract::kAgentPortName));
   ASSERT_TRUE(WriteFileAtomic(Open(directory_ + "/vport0p1", O_RDONLY)->get(), "name", "org.qemu.guest\n", 0644));
   ASSERT_TRUE(WriteFileAtomic(Open(directory_ + "/vport0p2", O_RDONLY)->get(), "name", "agent.channel.0\n", 0644));
-  EXPECT_EQ(FindSerialPort(directory_, kChannelName), "/dev/vport0p2");
+  EXPECT_EQ(FindSerialPort(directory_, contract::kAgentPortName), "/dev/vport0p2");
+}
+
+// Every user of the host can reach the port of every guest, and every container of the guest by the guest's own number.
+TEST(VsockPeerTest, OnlyTheHostFromAPrivilegedPortMayCommand) {
+  constexpr uint32_t kHost = 2;
+  EXPECT_TRUE(MayCommand(kHost, 1));
+  EXPECT_TRUE(MayCommand(kHost, 1023));
+  EXPECT_FALSE(MayCommand(kHost, 1024));
+  EXPECT_FALSE(MayCommand(kHost, 0xffffffff));
+  for (const uint32_t other : {0U, 1U, 3U, 4711U, 0xffffffffU}) EXPECT_FALSE(MayCommand(other, 1)) << other;
+}
+
+TEST_F(TransportTest, APeerThatMayNotCommandGetsNothing) {
+  bool may = false;
+  const UniqueFd directory = *Open(directory_, O_PATH | O_DIRECTORY);
+  asio::co_spawn(executor(),
+                 ServeControl(
+                     executor(), *rpc::ListenUnix(directory.get(), "agent.sock"), [&may](int) { return may; }, table_),
+                 asio::detached);
+  auto stranger = rpc::Client::Create(executor(), *rpc::ConnectUnix(directory.get(), "agent.sock"));
+  EXPECT_EQ(AskVersion(*stranger).error().code(), Code::kUnavailable);
+  may = true;
+  auto host = rpc::Client::Create(executor(), *rpc::ConnectUnix(directory.get(), "agent.sock"));
+  ASSERT_TRUE(AskVersion(*host));
+  // One at a time: a second one is closed, and the first goes on.
+  auto second = rpc::Client::Create(executor(), *rpc::ConnectUnix(directory.get(), "agent.sock"));
+  EXPECT_EQ(AskVersion(*second).error().code(), Code::kUnavailable);
+  ASSERT_TRUE(AskVersion(*host));
+  // When the first has ended the next may come, also at once.
+  host->Close();
+  auto next = rpc::Client::Create(executor(), *rpc::ConnectUnix(directory.get(), "agent.sock"));
+  ASSERT_TRUE(AskVersion(*next));
+  next->Close();
+  RunReady();
 }
 
 TEST_F(TransportTest, ServesAUnixSocket) {
-  rpc::MethodTable table;
-  table.Method<grpc::CheckRequest, grpc::VersionCheckResponse>(
-      "grpc.Health", "Version", [](grpc::CheckRequest) -> asio::awaitable<Result<grpc::VersionCheckResponse>> {
-        grpc::VersionCheckResponse reply;
-        reply.set_agent_version("here");
-        co_return reply;
-      });
-  asio::co_spawn(executor(), ServeAddress(executor(), *ParseAddress("unix://" + directory_ + "/agent.sock"), table),
+  asio::co_spawn(executor(), ServeAddress(executor(), *ParseAddress("unix://" + directory_ + "/agent.sock"), table_),
                  asio::detached);
   RunUntil([&] { return access((directory_ + "/agent.sock").c_str(), F_OK) == 0; });
   const UniqueFd directory = *Open(directory_, O_PATH | O_DIRECTORY);
   auto socket = rpc::ConnectUnix(directory.get(), "agent.sock");
   ASSERT_TRUE(socket);
   auto client = rpc::Client::Create(executor(), *std::move(socket));
-  grpc::CheckRequest request;
-  const auto reply = Run(client->Call<grpc::VersionCheckResponse>("grpc.Health", "Version", request));
+  const auto reply = AskVersion(*client);
   ASSERT_TRUE(reply) << reply.error().message();
   EXPECT_EQ(reply->agent_version(), "here");
   client->Close();

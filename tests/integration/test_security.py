@@ -2,7 +2,10 @@
 """What holds a process in its container, and the host's processes of a sandbox in theirs."""
 import os
 import pathlib
+import re
 import stat
+import subprocess
+import sys
 
 import harness
 from harness import Case, SharedCase
@@ -13,6 +16,24 @@ def privileged(c):
     names = ["CAP_SYS_ADMIN", "CAP_MKNOD", "CAP_DAC_OVERRIDE", "CAP_CHOWN", "CAP_SYSLOG"]
     c.process["capabilities"] = {kind: names for kind in ("bounding", "effective", "permitted")}
     c.process["noNewPrivileges"] = False
+
+
+# Asks each port of a guest for the health of its agent, and connects to each path; says what it got.
+STRANGER = r"""
+import socket, struct, sys
+request = b"\x0a\x0bgrpc.Health\x12\x05Check"
+frame = struct.pack(">IIBB", len(request), 1, 1, 0) + request
+ends = [(socket.AF_VSOCK, (int(sys.argv[1]), port)) for port in range(1, 2049)] if sys.argv[1] != "0" else []
+for family, address in ends + [(socket.AF_UNIX, path) for path in sys.argv[2:]]:
+    with socket.socket(family, socket.SOCK_STREAM) as end:
+        end.settimeout(60)
+        try:
+            end.connect(address)
+            end.sendall(frame)
+            print(address, end.recv(1))
+        except OSError:
+            pass
+"""
 
 
 class ProcessTest(SharedCase):
@@ -185,6 +206,35 @@ class SandboxTest(SharedCase):
                          "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny")
         for flag in ("-nodefaults", "-no-user-config"):
             self.assertIn(flag, command)
+
+    def test_another_user_reaches_no_agent(self):
+        """The number of a guest stands in QEMU's arguments, and its ports are for every process of the host."""
+        pid = next(pid for name, pid in self.helpers().items() if name.startswith("qemu"))
+        arguments = pathlib.Path(f"/proc/{pid}/cmdline").read_text()
+        found = re.search(r"guest-cid=(\d+)", arguments)
+        self.assertEqual(found is not None, os.path.exists("/dev/vhost-vsock"))
+        paths = [path for path in (self.shared_world.root / self.shared.id).iterdir() if path.is_socket()]
+        self.assertEqual(len(paths), 3)
+        stranger = subprocess.run([sys.executable, "-c", STRANGER, found[1] if found else "0", *paths],
+                                  user=65534, group=65534, extra_groups=[], cwd="/", capture_output=True,
+                                  text=True, timeout=harness.TIMEOUT * 10)  # fmt: skip
+        self.assertEqual((stranger.returncode, stranger.stdout, stranger.stderr), (0, "", ""))
+        # The rule of the agent is that the host's port takes a privilege.
+        program = "import socket; socket.socket(socket.AF_VSOCK).bind((socket.VMADDR_CID_ANY, 1))"
+        bind = subprocess.run([sys.executable, "-c", program], user=65534, group=65534, capture_output=True, text=True)
+        self.assertRegex(bind.stderr, "Permission denied")
+
+    def test_no_socket_has_an_abstract_name(self):
+        """It would have no mode, and be there for everyone in the network namespace (CVE-2020-15257)."""
+        inodes = set()
+        for pid in [self.shared.record()["sandbox"]["pid"], *self.helpers().values()]:
+            for link in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+                if found := re.fullmatch(r"socket:\[(\d+)\]", os.readlink(link)):
+                    inodes.add(found[1])
+        names = [line.split() for line in pathlib.Path("/proc/net/unix").read_text().splitlines()[1:]]
+        mine = [fields[7:] for fields in names if fields[6] in inodes]
+        self.assertGreater(len(mine), 3)
+        self.assertEqual([name for name in mine if name and name[0].startswith("@")], [])
 
     def test_virtiofsd_is_confined(self):
         pid = next(pid for name, pid in self.helpers().items() if name.startswith("virtiofsd"))

@@ -14,6 +14,7 @@
 
 #include "base/coroutine.h"
 #include "base/files.h"
+#include "protocol/guest_contract.h"
 
 namespace kata::hypervisor::qemu {
 namespace {
@@ -36,8 +37,7 @@ Result<uint32_t> TakeCid(int vhost) {
 
 // One attempt. A negative result is a failure worth another attempt.
 asio::awaitable<Result<UniqueFd>> ConnectOnce(asio::any_io_executor executor, sockaddr_vm address) {
-  UniqueFd fd(socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd) co_return FailErrno("cannot make a vsock socket");
+  CO_TRY_ASSIGN(UniqueFd fd, PrivilegedVsock());
   if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) co_return fd;
   if (errno != EINPROGRESS) co_return FailErrno("connect");
   asio::posix::stream_descriptor stream(executor, fd.get());
@@ -53,14 +53,35 @@ asio::awaitable<Result<UniqueFd>> ConnectOnce(asio::any_io_executor executor, so
 
 }  // namespace
 
+Result<UniqueFd> PrivilegedVsock() {
+  UniqueFd fd(socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd) return FailErrno("cannot make a vsock socket");
+  // Each port serves one socket of the host. From a random one on, so that many sandboxes do not all try the same.
+  constexpr uint32_t kPorts = contract::kFirstUnprivilegedVsockPort - 1;
+  uint32_t random = 0;
+  if (getrandom(&random, sizeof random, 0) != sizeof random) return FailErrno("getrandom");
+  sockaddr_vm address = {};
+  address.svm_family = AF_VSOCK;
+  address.svm_cid = VMADDR_CID_ANY;
+  for (uint32_t i = 0; i < kPorts; ++i) {
+    address.svm_port = 1 + (random % kPorts + i) % kPorts;
+    if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return fd;
+    if (errno != EADDRINUSE) return FailErrno("cannot bind to a vsock port below {}", kPorts + 1);
+  }
+  return Fail(Code::kResourceExhausted, "all vsock ports below {} are in use", kPorts + 1);
+}
+
 Result<AgentLink> PrepareAgentLink(const std::string& vhost_vsock) {
   AgentLink link;
   link.vmm_end.Reset(open(vhost_vsock.c_str(), O_RDWR | O_CLOEXEC));
-  if (link.vmm_end) {
+  // The agent would refuse a host without such a port: then it is not asked by vsock at all.
+  const bool privileged = link.vmm_end && PrivilegedVsock();
+  if (link.vmm_end && privileged) {
     link.cid = TRY(TakeCid(link.vmm_end.get()));
     return link;
   }
-  if (errno != ENOENT && errno != ENODEV && errno != ENXIO) return FailErrno("cannot open {}", vhost_vsock);
+  if (!link.vmm_end && errno != ENOENT && errno != ENODEV && errno != ENXIO)
+    return FailErrno("cannot open {}", vhost_vsock);
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) return FailErrno("cannot make a socket pair");
   link.our_end.Reset(pair[0]);

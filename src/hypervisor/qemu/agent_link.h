@@ -23,11 +23,15 @@ struct AgentLink {
   bool vsock() const { return cid != 0; }
 };
 
-// Opens vhost_vsock and takes a free CID, or makes a socket pair when there is no such device.
+// A vsock socket bound to a port that takes CAP_NET_BIND_SERVICE, by which the agent knows the host's runtime from
+// other users of the host. kPermissionDenied; kResourceExhausted: the host has no free one, of 1023.
+Result<UniqueFd> PrivilegedVsock();
+
+// Opens vhost_vsock and takes a free CID, or makes a socket pair when there is no such device, or no privileged port.
 Result<AgentLink> PrepareAgentLink(const std::string& vhost_vsock = "/dev/vhost-vsock");
 
-// Connects to port of the guest cid, trying again every pause until it listens. kDeadlineExceeded after timeout,
-// kUnavailable as soon as stop answers true.
+// Connects to port of the guest cid, from a privileged port, trying again every pause until it listens.
+// kDeadlineExceeded after timeout, kUnavailable as soon as stop answers true.
 asio::awaitable<Result<UniqueFd>> ConnectVsock(asio::any_io_executor executor, uint32_t cid, uint32_t port,
                                                std::chrono::milliseconds pause, std::chrono::milliseconds timeout,
                                                std::function<bool()> stop);
