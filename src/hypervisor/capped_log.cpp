@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
+#include "base/text.h"
+
 namespace kata::hypervisor {
 
 Result<CappedLog> CappedLog::Create() {
@@ -29,19 +31,6 @@ std::string CappedLog::TailOf(int fd, size_t limit) {
     text.erase(0, line == std::string::npos ? text.size() - limit : line + 1);
   }
   return Printable(text);
-}
-
-std::string Printable(std::string_view text) {
-  std::string result;
-  result.reserve(text.size());
-  for (const char c : text) {
-    if (c == '\n' || c == '\t' || (c >= 0x20 && c < 0x7f)) {
-      result += c;
-    } else if (c != '\r') {
-      fmt::format_to(std::back_inserter(result), "\\x{:02x}", static_cast<unsigned char>(c));
-    }
-  }
-  return result;
 }
 
 }  // namespace kata::hypervisor

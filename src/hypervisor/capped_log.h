@@ -32,8 +32,4 @@ class CappedLog {
   UniqueFd fd_;
 };
 
-// Makes text of a guest or a daemon safe for a terminal: newline and tab stay, carriage returns go, every other byte
-// that is not printable ASCII becomes \xNN.
-std::string Printable(std::string_view text);
-
 }  // namespace kata::hypervisor

@@ -13,7 +13,7 @@
 
 #include "base/accept.h"
 #include "base/coroutine.h"
-#include "hypervisor/capped_log.h"
+#include "base/text.h"
 
 namespace kata::hypervisor {
 namespace {

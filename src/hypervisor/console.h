@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/text.h"
 #include "base/unique_fd.h"
 
 namespace kata::hypervisor {
@@ -21,7 +22,7 @@ namespace asio = boost::asio;
 // and a client that does not read fast enough is dropped. Used from one thread.
 class Console : public std::enable_shared_from_this<Console> {
  public:
-  static constexpr size_t kTailSize = 8U << 10U;
+  static constexpr size_t kTailSize = kMaxForeignText;
   static constexpr size_t kMaxClients = 16;
 
   static std::shared_ptr<Console> Create(const asio::any_io_executor& executor);

@@ -5,13 +5,13 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "base/json.h"
+
 namespace kata::oci {
 namespace {
 
 using nlohmann::json;
 
-// Deeper than any spec by far: config.json has six levels.
-constexpr int kMaxDepth = 32;
 constexpr size_t kMaxShown = 80;
 
 // Text of the document in a message: short, and without control characters.
@@ -55,11 +55,10 @@ tl::unexpected<Error> SyntaxError(std::string_view text, std::string_view name, 
   return Fail(Code::kInvalidArgument, "{}:{}:{}: {}", name, line, column, Shown(why, 300));
 }
 
-// Watches the parser for what it would let pass: keys that stand twice, of which the last would win, and bottomless
-// depth.
+// Watches the parser for what it would let pass: keys that stand twice, of which the last would win.
 class StructureCheck {
  public:
-  bool operator()(int depth, json::parse_event_t event, const json& parsed) {
+  bool operator()(int /*depth*/, json::parse_event_t event, const json& parsed) {
     switch (event) {
       case json::parse_event_t::object_start:
         keys_.emplace_back();
@@ -78,9 +77,7 @@ class StructureCheck {
       default:
         break;
     }
-    if (depth > kMaxDepth && fault_.empty()) fault_ = fmt::format("nested deeper than {} levels", kMaxDepth);
-    // What is nested too deeply is not kept, so that brackets without end take no memory.
-    return depth <= kMaxDepth;
+    return true;
   }
 
   const std::string& fault() const { return fault_; }
@@ -100,9 +97,7 @@ class StructureCheck {
 }  // namespace
 
 Result<json> ParseJson(std::string_view text, size_t limit, std::string_view name) {
-  if (text.size() > limit) {
-    return Fail(Code::kOutOfRange, "{}: {} bytes, and at most {} are read", name, text.size(), limit);
-  }
+  TRY(Context(CheckJsonShape(text, limit), "{}", name));
   try {
     StructureCheck check;
     json document = json::parse(text, std::ref(check));

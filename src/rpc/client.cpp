@@ -18,7 +18,9 @@ Result<std::string> ParseResponse(const std::string& payload) {
   ttrpc::Response response;
   if (!response.ParseFromString(payload)) return Fail(Code::kInternal, "the peer's response is not a valid message");
   if (response.has_status() && response.status().code() != 0) {
-    return tl::unexpected<Error>(Error(static_cast<Code>(response.status().code()), response.status().message()));
+    const int code = response.status().code();
+    const bool known = code >= static_cast<int>(Code::kCancelled) && code <= static_cast<int>(Code::kUnavailable);
+    return tl::unexpected<Error>(Error(known ? static_cast<Code>(code) : Code::kUnknown, response.status().message()));
   }
   return std::move(*response.mutable_payload());
 }
@@ -27,8 +29,9 @@ Result<std::string> ParseResponse(const std::string& payload) {
 
 // A call that waits for its reply. The timer is its deadline, and its cancelling the news that the reply is there.
 struct Client::Call_ {
-  explicit Call_(const asio::any_io_executor& executor) : done(executor) {}
+  Call_(const asio::any_io_executor& executor, size_t limit) : done(executor), max_reply(limit) {}
   asio::steady_timer done;
+  size_t max_reply;
   std::optional<Result<std::string>> reply;
 };
 
@@ -46,7 +49,7 @@ std::shared_ptr<Client> Client::Create(const asio::any_io_executor& executor, Un
 }
 
 asio::awaitable<Result<std::string>> Client::CallRaw(std::string service, std::string method, std::string payload,
-                                                     std::chrono::milliseconds timeout) {
+                                                     std::chrono::milliseconds timeout, size_t max_reply) {
   auto self = shared_from_this();
   if (closed()) co_return Fail(Code::kUnavailable, "{}: the connection is closed", method);
   ttrpc::Request request;
@@ -57,7 +60,7 @@ asio::awaitable<Result<std::string>> Client::CallRaw(std::string service, std::s
 
   const uint32_t stream = next_stream_;
   next_stream_ += 2;
-  auto call = std::make_shared<Call_>(executor_);
+  auto call = std::make_shared<Call_>(executor_, max_reply);
   call->done.expires_at(timeout == kNoTimeout ? asio::steady_timer::time_point::max()
                                               : asio::steady_timer::clock_type::now() + timeout);
   calls_[stream] = call;
@@ -75,7 +78,10 @@ asio::awaitable<Result<std::string>> Client::CallRaw(std::string service, std::s
 
   if (!call->reply) co_await call->done.async_wait(kAwait);
   calls_.erase(stream);
-  if (!call->reply) co_return Fail(Code::kDeadlineExceeded, "{}: no answer within {} ms", method, timeout.count());
+  if (!call->reply) {
+    abandoned_.insert(stream);
+    co_return Fail(Code::kDeadlineExceeded, "{}: no answer within {} ms", method, timeout.count());
+  }
   co_return std::move(*call->reply);
 }
 
@@ -83,24 +89,44 @@ asio::awaitable<void> Client::ReadLoop() {
   // Holds the connection and not the client: the client's end must not wait for a peer that says nothing.
   std::weak_ptr<Client> weak = weak_from_this();
   auto connection = connection_;
+  const PayloadLimit limit = [weak](const FrameHeader& header) -> size_t {
+    auto self = weak.lock();
+    if (!self) return 0;
+    const auto call = self->calls_.find(header.stream);
+    // For nobody: nothing of it is kept.
+    return call == self->calls_.end() ? 0 : call->second->max_reply;
+  };
   while (true) {
-    auto frame = co_await connection->Receive();
+    auto frame = co_await connection->Receive(limit);
     auto self = weak.lock();
     if (!self) co_return;
-    if (frame && frame->header.type != FrameType::kResponse) {
-      frame = Fail(Code::kInvalidArgument, "the peer sent a frame that is no response");
-    }
-    if (!frame) {
+    Result<> taken = frame ? self->Take(*std::move(frame)) : Result<>(tl::unexpected<Error>(std::move(frame).error()));
+    if (!taken) {
       connection->Close();
-      self->FailAll(frame.error());
+      self->FailAll(taken.error());
       co_return;
     }
-    // A reply to nothing is one to a call that has given up waiting.
-    if (auto call = self->calls_.find(frame->header.stream); call != self->calls_.end() && !call->second->reply) {
-      call->second->reply = ParseResponse(frame->payload.bytes);
-      call->second->done.cancel();
-    }
   }
+}
+
+Result<> Client::Take(Frame frame) {
+  if (frame.header.type != FrameType::kResponse) {
+    return Fail(Code::kInvalidArgument, "the peer sent a frame that is no response");
+  }
+  const auto call = calls_.find(frame.header.stream);
+  if (call == calls_.end()) {
+    if (abandoned_.erase(frame.header.stream) == 1) return {};
+    return Fail(Code::kInvalidArgument, "the peer answered a call that does not wait for an answer");
+  }
+  if (call->second->reply) return Fail(Code::kInvalidArgument, "the peer answered a call twice");
+  if (frame.dropped) {
+    call->second->reply = Fail(Code::kResourceExhausted, "the peer's answer of {} bytes is over the limit of {}",
+                               frame.header.length, call->second->max_reply);
+  } else {
+    call->second->reply = ParseResponse(frame.payload.bytes);
+  }
+  call->second->done.cancel();
+  return {};
 }
 
 void Client::FailAll(const Error& error) {

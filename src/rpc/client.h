@@ -9,6 +9,7 @@
 #include <chrono>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -28,17 +29,18 @@ class Client : public std::enable_shared_from_this<Client> {
   ~Client();
 
   // One unary call. The error's code is the peer's status, kDeadlineExceeded after timeout, or kUnavailable.
-  // A reply that does not parse as Reply is kInternal.
+  // A reply that does not parse as Reply is kInternal, one of more than max_reply bytes kResourceExhausted: it is not
+  // kept, and the connection goes on. The peer may answer each call once; anything else ends the connection.
   template <typename Reply>
   asio::awaitable<Result<Reply>> Call(std::string service, std::string method,
                                       const google::protobuf::MessageLite& request,
-                                      std::chrono::milliseconds timeout = kNoTimeout) {
+                                      std::chrono::milliseconds timeout = kNoTimeout, size_t max_reply = kMaxPayload) {
     // Serialized before the first suspension, so the request may be a temporary of the caller.
-    return Parse<Reply>(service, method, CallRaw(service, method, request.SerializeAsString(), timeout));
+    return Parse<Reply>(service, method, CallRaw(service, method, request.SerializeAsString(), timeout, max_reply));
   }
 
   asio::awaitable<Result<std::string>> CallRaw(std::string service, std::string method, std::string payload,
-                                               std::chrono::milliseconds timeout);
+                                               std::chrono::milliseconds timeout, size_t max_reply = kMaxPayload);
 
   // Ends the connection and every call on it.
   void Close();
@@ -50,6 +52,7 @@ class Client : public std::enable_shared_from_this<Client> {
   struct Call_;
   Client(const asio::any_io_executor& executor, UniqueFd fd);
   asio::awaitable<void> ReadLoop();
+  Result<> Take(Frame frame);
   void FailAll(const Error& error);
 
   template <typename Reply>
@@ -67,6 +70,7 @@ class Client : public std::enable_shared_from_this<Client> {
   asio::any_io_executor executor_;
   std::shared_ptr<Connection> connection_;
   std::map<uint32_t, std::shared_ptr<Call_>> calls_;
+  std::set<uint32_t> abandoned_;  // calls whose reply may still come
   uint32_t next_stream_ = 1;
   asio::steady_timer closed_;
 };

@@ -34,23 +34,26 @@ std::shared_ptr<Connection> Connection::Create(const asio::any_io_executor& exec
   return std::shared_ptr<Connection>(new Connection(executor, std::move(fd)));
 }
 
-asio::awaitable<Result<Frame>> Connection::Receive() {
+asio::awaitable<Result<Frame>> Connection::Receive(PayloadLimit limit) {
   auto self = shared_from_this();
   std::array<uint8_t, kHeaderSize> bytes{};
   auto [header_error, header_count] = co_await asio::async_read(stream_, asio::buffer(bytes), kAwait);
   if (header_error) co_return Lost(header_error);
   CO_TRY_ASSIGN(const FrameHeader header, DecodeHeader(bytes));
   Frame frame{header, {}};
+  frame.dropped = limit && header.length > limit(header);
   std::string& payload = frame.payload.bytes;
   // Grows with what has arrived: a peer that announces 4 MiB and sends nothing costs nothing.
   constexpr size_t kStep = 256U << 10U;
-  while (payload.size() < header.length) {
-    const size_t start = payload.size();
-    payload.resize(std::min<size_t>(header.length, start + kStep));
-    const auto rest = asio::buffer(payload.data() + start, payload.size() - start);
-    auto [error, count] = co_await asio::async_read(stream_, rest, kAwait);
+  for (size_t left = header.length; left > 0;) {
+    const size_t step = std::min(left, kStep);
+    const size_t start = frame.dropped ? 0 : payload.size();
+    payload.resize(start + step);
+    auto [error, count] = co_await asio::async_read(stream_, asio::buffer(payload.data() + start, step), kAwait);
     if (error) co_return Lost(error);
+    left -= step;
   }
+  if (frame.dropped) payload = std::string();
   co_return frame;
 }
 

@@ -7,6 +7,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -22,7 +23,11 @@ namespace asio = boost::asio;
 struct Frame {
   FrameHeader header;
   Payload payload;
+  bool dropped = false;  // the payload was longer than its limit
 };
+
+// How long a payload the frame with this header may have.
+using PayloadLimit = std::function<size_t(const FrameHeader&)>;
 
 // Reads frames one at a time and writes them whole, in the order of Send's calls. Used from one thread.
 class Connection : public std::enable_shared_from_this<Connection> {
@@ -30,8 +35,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Takes a stream descriptor that poll(2) can wait for.
   static std::shared_ptr<Connection> Create(const asio::any_io_executor& executor, UniqueFd fd);
 
-  // The next frame; kUnavailable at the end of the stream, kInvalidArgument for a broken one. One reader at a time.
-  asio::awaitable<Result<Frame>> Receive();
+  // The next frame; kUnavailable at the end of the stream, kInvalidArgument for a broken one. A payload over its limit
+  // is read to its end and not kept. One reader at a time.
+  asio::awaitable<Result<Frame>> Receive(PayloadLimit limit = {});
   // Queues a frame; returns when it has been handed to the kernel, so a slow peer holds its senders back.
   asio::awaitable<Result<>> Send(Frame frame);
   // Ends both directions; what waits in Receive or Send fails with kUnavailable.

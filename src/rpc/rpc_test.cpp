@@ -124,6 +124,72 @@ TEST_F(RpcTest, TooLargeAMessageFailsOnlyThatCall) {
   EXPECT_EQ(Ask("still here")->agent_version(), "still here");
 }
 
+TEST_F(RpcTest, TooLargeAReplyIsAnErrorAndNotSilence) {
+  table_.Add("a.B", "C",
+             [](std::string) -> asio::awaitable<Result<Payload>> { co_return Payload(std::string(kMaxPayload, 'x')); });
+  StartServer();
+  EXPECT_EQ(Ask("before")->agent_version(), "before");
+  const auto reply = Run(client_->CallRaw("a.B", "C", "", kNoTimeout));
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error().code(), Code::kResourceExhausted);
+  EXPECT_LT(reply.error().message().size(), 200U);
+  EXPECT_EQ(Ask("after")->agent_version(), "after");
+}
+
+TEST_F(RpcTest, AReplyOverItsCallsLimitIsDropped) {
+  table_.Add("a.B", "C",
+             [](std::string) -> asio::awaitable<Result<Payload>> { co_return Payload(std::string(2U << 20U, 'x')); });
+  StartServer();
+  EXPECT_EQ(Ask("before")->agent_version(), "before");
+  EXPECT_EQ(Run(client_->CallRaw("a.B", "C", "", kNoTimeout, 1U << 20U)).error().code(), Code::kResourceExhausted);
+  EXPECT_EQ(Run(client_->CallRaw("a.B", "C", "", kNoTimeout, 3U << 20U))->size(), 2U << 20U);
+  EXPECT_EQ(Ask("after")->agent_version(), "after");
+}
+
+TEST_F(RpcTest, AnErrorsTextIsShortAndUtf8) {
+  table_.Add("a.B", "C", [](std::string) -> asio::awaitable<Result<Payload>> {
+    co_return Fail(Code::kInternal, "{}", "\xff" + std::string(5U << 20U, 'x'));
+  });
+  StartServer();
+  client_ = Client::Create(context_.get_executor(), std::move(near_));
+  const auto reply = Run(client_->CallRaw("a.B", "C", "", kNoTimeout));
+  EXPECT_EQ(reply.error().code(), Code::kInternal);
+  EXPECT_TRUE(reply.error().message().starts_with("\\xffxxx"));
+  EXPECT_LE(reply.error().message().size(), 64U << 10U);
+}
+
+// Written as bytes: a peer that follows no rule.
+TEST_F(RpcTest, AnAnswerToNoCallEndsTheConnection) {
+  const auto header = EncodeHeader({.length = 0, .stream = 99, .type = FrameType::kResponse});
+  ASSERT_TRUE(WriteAll(far_.get(), std::string(header.begin(), header.end())));
+  const auto reply = Ask("x");
+  EXPECT_EQ(reply.error().code(), Code::kUnavailable);
+  EXPECT_EQ(reply.error().message(), "the peer answered a call that does not wait for an answer");
+}
+
+TEST_F(RpcTest, ASecondAnswerEndsTheConnection) {
+  const auto header = EncodeHeader({.length = 0, .stream = 1, .type = FrameType::kResponse});
+  const std::string answer(header.begin(), header.end());
+  ASSERT_TRUE(WriteAll(far_.get(), answer + answer));
+  EXPECT_TRUE(Ask("x"));
+  Run(client_->Closed());
+  EXPECT_TRUE(client_->closed());
+}
+
+TEST_F(RpcTest, AnAnswerThatComesTooLateIsNoFault) {
+  EXPECT_EQ(Ask("x", milliseconds(1)).error().code(), Code::kDeadlineExceeded);
+  StartServer();
+  EXPECT_EQ(Ask("y")->agent_version(), "y");
+}
+
+TEST_F(RpcTest, AnUnknownCodeIsUnknown) {
+  const std::string status = "\x0a\x02\x08\x63";  // Response.status.code = 99
+  const auto header =
+      EncodeHeader({.length = static_cast<uint32_t>(status.size()), .stream = 1, .type = FrameType::kResponse});
+  ASSERT_TRUE(WriteAll(far_.get(), std::string(header.begin(), header.end()) + status));
+  EXPECT_EQ(Ask("x").error().code(), Code::kUnknown);
+}
+
 TEST_F(RpcTest, SilentPeerMeansDeadlineExceeded) {
   EXPECT_EQ(Ask("x", milliseconds(20)).error().code(), Code::kDeadlineExceeded);
 }

@@ -5,15 +5,19 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/this_coro.hpp>
 
+#include "base/text.h"
 #include "protocol/ttrpc.pb.h"
 
 namespace kata::rpc {
 namespace {
 
+constexpr size_t kMaxErrorText = 64U << 10U;
+
 Payload Respond(const Error& error) {
   ttrpc::Response response;
   response.mutable_status()->set_code(static_cast<int>(error.code()));
-  response.mutable_status()->set_message(error.message());
+  // Text of UTF-8, or clients in other languages would take the whole answer for broken.
+  response.mutable_status()->set_message(ForeignText(error.message(), kMaxErrorText));
   return response.SerializeAsString();
 }
 
@@ -50,6 +54,12 @@ asio::awaitable<void> Answer(std::shared_ptr<Connection> connection, std::shared
       }
     }
     out = reply ? Respond(*std::move(reply)) : Respond(reply.error());
+    // Whoever waits for it has to hear something.
+    if (out.size() > kMaxPayload) {
+      out =
+          Respond(Error(Code::kResourceExhausted, fmt::format("the answer to {} has {} bytes, over ttRPC's limit of {}",
+                                                              request.method(), out.size(), kMaxPayload)));
+    }
   }
   Frame answer{{0, frame.header.stream, FrameType::kResponse, 0}, std::move(out)};
   (void)co_await connection->Send(std::move(answer));

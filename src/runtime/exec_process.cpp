@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/files.h"
+#include "base/json.h"
 #include "oci/parse.h"
 #include "oci/validate.h"
 
@@ -43,7 +44,7 @@ void AddCapability(Json& process, const std::string& capability) {
 
 Result<Json> FromOptions(const ExecOptions& options, const std::string& container_spec) {
   if (options.args.empty()) return Fail(Code::kInvalidArgument, "process args cannot be empty");
-  const Json spec = Json::parse(container_spec, nullptr, false);
+  const Json spec = ParseJson(container_spec, oci::kMaxSpecBytes).value_or(Json());
   if (!spec.is_object() || !spec.contains("process") || !spec["process"].is_object()) {
     return Fail(Code::kInvalidArgument, "the container's config.json has no process to start from: use --process");
   }

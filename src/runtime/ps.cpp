@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // `ps`: the guest's processes of a container, as the agent lists them.
-#include <nlohmann/json.hpp>
-
+#include "base/json.h"
+#include "base/text.h"
 #include "protocol/shim.pb.h"
 #include "runtime/output.h"
 #include "runtime/report_state.h"
 #include "runtime/store.h"
 #include "runtime/task.h"
 #include "runtime/verbs.h"
+#include "sandbox/task/task_client.h"
 
 namespace kata::runtime {
 namespace {
 
 using Json = nlohmann::json;
 
-constexpr char kProcessRow[] = "kata.process";
+constexpr size_t kMaxRow = 64U << 10U;
 constexpr std::chrono::milliseconds kPidsTime{10000};
 
 std::string Text(const Json& row, const char* key) {
@@ -26,7 +27,7 @@ std::string Text(const Json& row, const char* key) {
   for (char& c : text) {
     if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = '?';
   }
-  return text;
+  return ForeignText(text);
 }
 
 int64_t Number(const Json& row, const char* key) {
@@ -38,9 +39,10 @@ int64_t Number(const Json& row, const char* key) {
 std::vector<ProcessRow> Rows(const containerd::task::v2::PidsResponse& pids) {
   std::vector<ProcessRow> rows;
   for (const auto& process : pids.processes()) {
-    if (process.info().type_url() != kProcessRow) continue;
-    const Json row = Json::parse(process.info().value(), nullptr, false);
-    if (!row.is_object()) continue;
+    if (process.info().type_url() != sandbox::kGuestProcessType) continue;
+    const auto parsed = ParseJson(process.info().value(), kMaxRow);
+    if (!parsed || !parsed->is_object()) continue;
+    const Json& row = *parsed;
     rows.push_back({.user = Text(row, "uid"),
                     .pid = Number(row, "pid"),
                     .parent = Number(row, "ppid"),
@@ -57,7 +59,7 @@ std::vector<ProcessRow> Rows(const containerd::task::v2::PidsResponse& pids) {
 std::string HostPids(const containerd::task::v2::PidsResponse& pids) {
   Json list = Json::array();
   for (const auto& process : pids.processes()) {
-    if (process.info().type_url() != kProcessRow) list.push_back(process.pid());
+    if (process.info().type_url() != sandbox::kGuestProcessType) list.push_back(process.pid());
   }
   return list.dump() + "\n";
 }

@@ -3,11 +3,21 @@
 
 #include <ctime>
 
+#include "base/text.h"
+#include "protocol/guest_contract.h"
+
 namespace kata::sandbox {
 namespace {
 
-constexpr char kAgentService[] = "grpc.AgentService";
-constexpr char kHealthService[] = "grpc.Health";
+using contract::kAgentService;
+using contract::kHealthService;
+
+// What a reply may have, beside what was asked for: an empty one or a number, or an error with its text.
+constexpr size_t kSmallReply = 64U << 10U;
+constexpr size_t kStreamReply = kStreamChunk + kSmallReply;
+// Of lists: as much as the agent makes of as many processes, devices or routes as it tells of, and more than all
+// others.
+constexpr size_t kListReply = contract::kMaxListBytes + kSmallReply;
 
 template <typename Request>
 Request For(AgentProcess process) {
@@ -21,26 +31,28 @@ Request For(AgentProcess process) {
 
 template <typename Reply, typename Request>
 asio::awaitable<Result<Reply>> AgentClient::Call(const char* service, std::string method, Request request,
-                                                 std::chrono::milliseconds timeout) {
+                                                 std::chrono::milliseconds timeout, size_t max_reply) {
   auto self = shared_from_this();
-  auto reply = co_await client_->Call<Reply>(service, method, request, timeout);
+  auto reply = co_await client_->Call<Reply>(service, method, request, timeout, max_reply);
   if (!reply && reply.error().code() == Code::kDeadlineExceeded && timeout != rpc::kNoTimeout) {
     on_fault_(fmt::format("the virtual machine does not answer: its agent did not answer {} within {} ms", method,
                           timeout.count()));
   }
+  // The words of an error are the guest's.
+  if (!reply) reply = tl::unexpected<Error>(Error(reply.error().code(), ForeignText(reply.error().message())));
   co_return reply;
 }
 
 template <typename Request>
 asio::awaitable<Result<>> AgentClient::Do(std::string method, Request request, std::chrono::milliseconds timeout) {
-  CO_TRY(co_await Call<wkt::Empty>(kAgentService, std::move(method), std::move(request), timeout));
+  CO_TRY(co_await Call<wkt::Empty>(kAgentService, std::move(method), std::move(request), timeout, kSmallReply));
   co_return Result<>();
 }
 
 asio::awaitable<Result<>> AgentClient::Check(std::chrono::milliseconds timeout) {
   grpc::CheckRequest request;
-  CO_TRY_ASSIGN(auto reply,
-                co_await Call<grpc::HealthCheckResponse>(kHealthService, "Check", std::move(request), timeout));
+  CO_TRY_ASSIGN(auto reply, co_await Call<grpc::HealthCheckResponse>(kHealthService, "Check", std::move(request),
+                                                                     timeout, kSmallReply));
   if (reply.status() != grpc::HealthCheckResponse::SERVING) {
     co_return Fail(Code::kUnavailable, "the agent says that it does not serve");
   }
@@ -71,19 +83,22 @@ asio::awaitable<Result<>> AgentClient::ExecProcess(grpc::ExecProcessRequest requ
 asio::awaitable<Result<>> AgentClient::DestroySandbox(std::chrono::milliseconds timeout) {
   auto self = shared_from_this();
   grpc::DestroySandboxRequest request;
-  CO_TRY(co_await client_->Call<wkt::Empty>(kAgentService, "DestroySandbox", request, timeout));
+  auto done = co_await client_->Call<wkt::Empty>(kAgentService, "DestroySandbox", request, timeout, kSmallReply);
+  if (!done) co_return Fail(done.error().code(), "{}", ForeignText(done.error().message()));
   co_return Result<>();
 }
 
 asio::awaitable<Result<grpc::StatsContainerResponse>> AgentClient::StatsContainer(std::string container) {
   grpc::StatsContainerRequest request;
   request.set_container_id(std::move(container));
-  co_return co_await Call<grpc::StatsContainerResponse>(kAgentService, "StatsContainer", std::move(request), timeout_);
+  co_return co_await Call<grpc::StatsContainerResponse>(kAgentService, "StatsContainer", std::move(request), timeout_,
+                                                        kListReply);
 }
 
 asio::awaitable<Result<std::string>> AgentClient::GetOomEvent() {
   grpc::GetOOMEventRequest request;
-  CO_TRY_ASSIGN(auto event, co_await Call<grpc::OOMEvent>(kAgentService, "GetOOMEvent", request, rpc::kNoTimeout));
+  CO_TRY_ASSIGN(auto event,
+                co_await Call<grpc::OOMEvent>(kAgentService, "GetOOMEvent", request, rpc::kNoTimeout, kSmallReply));
   co_return event.container_id();
 }
 
@@ -159,7 +174,7 @@ asio::awaitable<Result<>> AgentClient::UpdateInterface(types::Interface interfac
   auto self = shared_from_this();
   grpc::UpdateInterfaceRequest request;
   *request.mutable_interface() = std::move(interface);
-  CO_TRY(co_await Call<types::Interface>(kAgentService, "UpdateInterface", std::move(request), timeout_));
+  CO_TRY(co_await Call<types::Interface>(kAgentService, "UpdateInterface", std::move(request), timeout_, kSmallReply));
   co_return Result<>();
 }
 
@@ -167,7 +182,7 @@ asio::awaitable<Result<>> AgentClient::UpdateRoutes(grpc::Routes routes) {
   auto self = shared_from_this();
   grpc::UpdateRoutesRequest request;
   *request.mutable_routes() = std::move(routes);
-  CO_TRY(co_await Call<grpc::Routes>(kAgentService, "UpdateRoutes", std::move(request), timeout_));
+  CO_TRY(co_await Call<grpc::Routes>(kAgentService, "UpdateRoutes", std::move(request), timeout_, kListReply));
   co_return Result<>();
 }
 
@@ -180,10 +195,10 @@ asio::awaitable<Result<>> AgentClient::AddNeighbors(grpc::ARPNeighbors neighbors
 asio::awaitable<Result<std::string>> AgentClient::ListProcesses(std::string container) {
   auto self = shared_from_this();
   grpc::GetDiagnosticDataRequest request;
-  request.set_log_type("processes");
+  request.set_log_type(contract::kProcessesLog);
   request.set_container_id(std::move(container));
   CO_TRY_ASSIGN(auto reply, co_await Call<grpc::GetDiagnosticDataResponse>(kAgentService, "GetDiagnosticData",
-                                                                           std::move(request), timeout_));
+                                                                           std::move(request), timeout_, kListReply));
   co_return std::move(*reply.mutable_data());
 }
 
@@ -191,7 +206,7 @@ asio::awaitable<Result<int>> AgentClient::WaitProcess(AgentProcess process) {
   auto self = shared_from_this();
   auto request = For<grpc::WaitProcessRequest>(std::move(process));
   CO_TRY_ASSIGN(auto reply, co_await Call<grpc::WaitProcessResponse>(kAgentService, "WaitProcess", std::move(request),
-                                                                     rpc::kNoTimeout));
+                                                                     rpc::kNoTimeout, kSmallReply));
   if (reply.status() < 0 || reply.status() > 255) {
     on_fault_(fmt::format("the agent reported an exit status of {}", reply.status()));
     co_return Fail(Code::kInternal, "{} is no exit status", reply.status());
@@ -204,7 +219,7 @@ asio::awaitable<Result<grpc::ReadStreamResponse>> AgentClient::ReadStream(AgentP
   auto request = For<grpc::ReadStreamRequest>(std::move(process));
   request.set_len(static_cast<uint32_t>(length));
   return Call<grpc::ReadStreamResponse>(kAgentService, stream == OutputStream::kStdout ? "ReadStdout" : "ReadStderr",
-                                        std::move(request), rpc::kNoTimeout);
+                                        std::move(request), rpc::kNoTimeout, kStreamReply);
 }
 
 asio::awaitable<Result<std::string>> AgentClient::ReadOutput(AgentProcess process, OutputStream stream) {
@@ -230,7 +245,7 @@ asio::awaitable<Result<size_t>> AgentClient::WriteStdin(AgentProcess process, st
   auto request = For<grpc::WriteStreamRequest>(std::move(process));
   request.set_data(std::move(data));
   CO_TRY_ASSIGN(auto reply, co_await Call<grpc::WriteStreamResponse>(kAgentService, "WriteStdin", std::move(request),
-                                                                     rpc::kNoTimeout));
+                                                                     rpc::kNoTimeout, kSmallReply));
   if (reply.len() > size) {
     on_fault_(fmt::format("the agent says that it took {} of {} bytes of stdin", reply.len(), size));
     co_return Fail(Code::kInternal, "more stdin was taken than was offered");

@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "protocol/agent.pb.h"
+#include "protocol/guest_contract.h"
 #include "protocol/health.pb.h"
 #include "protocol/wkt.pb.h"
 #include "rpc/client.h"
@@ -19,7 +20,7 @@ namespace kata::sandbox {
 namespace asio = boost::asio;
 
 // At most this much of a stream is under way at a time.
-inline constexpr size_t kStreamChunk = 256U << 10U;
+inline constexpr size_t kStreamChunk = contract::kMaxOutputChunk;
 
 // A process as the agent knows it. The container's own has the container's id as its exec id; an empty exec id means,
 // to SignalProcess, all processes of the container.
@@ -30,7 +31,8 @@ struct AgentProcess {
 
 enum class OutputStream { kStdout, kStderr };
 
-// One connection to an agent that is not trusted.
+// One connection to an agent that is not trusted: each reply has a limit of size, which is small but for output and
+// lists, and the text of an error is cut and made printable (ForeignText).
 class AgentClient : public std::enable_shared_from_this<AgentClient> {
  public:
   // Told, in words, of a call that was not answered in time and of answers that break the protocol.
@@ -92,7 +94,7 @@ class AgentClient : public std::enable_shared_from_this<AgentClient> {
  private:
   template <typename Reply, typename Request>
   asio::awaitable<Result<Reply>> Call(const char* service, std::string method, Request request,
-                                      std::chrono::milliseconds timeout);
+                                      std::chrono::milliseconds timeout, size_t max_reply);
   template <typename Request>
   asio::awaitable<Result<>> Do(std::string method, Request request, std::chrono::milliseconds timeout);
   asio::awaitable<Result<grpc::ReadStreamResponse>> ReadStream(AgentProcess process, OutputStream stream,

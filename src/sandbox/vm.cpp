@@ -12,6 +12,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/process_table.h"
+#include "base/text.h"
 #include "sandbox/record/state.h"
 
 namespace kata::sandbox {
@@ -49,7 +50,7 @@ std::string HeldProcesses(const std::vector<pid_t>& pids) {
       auto name = ReadFile(fmt::format("/proc/{}/comm", member));
       if (!IsHeld(member) || !name) continue;
       while (name->ends_with('\n')) name->pop_back();
-      text += fmt::format("; process {} ({}) is stopped", member, *name);
+      text += fmt::format("; process {} ({}) is stopped", member, ForeignText(*name));
     }
   }
   return text;

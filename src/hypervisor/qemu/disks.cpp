@@ -4,7 +4,9 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "base/json.h"
 #include "base/log.h"
+#include "protocol/guest_contract.h"
 
 namespace kata::hypervisor::qemu {
 namespace {
@@ -124,7 +126,7 @@ asio::awaitable<Result<std::string>> Disks::Execute(const char* command, Json ar
 asio::awaitable<Result<std::string>> Disks::Plug(Disk& disk, const BlockDevice& device, bool is_file) {
   Json nothing = Json::object();
   CO_TRY_ASSIGN(const std::string answer, co_await Execute("add-fd", std::move(nothing), device.file.get()));
-  const Json parsed = Json::parse(answer, nullptr, false);
+  CO_TRY_ASSIGN(const Json parsed, ParseJson(answer, Qmp::kMaxMessage));
   const auto set = parsed.find("fdset-id");
   if (set == parsed.end() || !set->is_number_unsigned()) {
     co_return Fail(Code::kInternal, "QMP add-fd: QEMU's answer has no fdset-id");
@@ -183,7 +185,7 @@ asio::awaitable<Result<GuestAddress>> Disks::Add(BlockDevice device) {
   disk.number = number;
   auto address = Context(co_await Plug(disk, device, is_file), "cannot plug the disk {}", device.id);
   disk.busy = false;
-  if (address) co_return GuestAddress{scsi() ? "scsi" : "blk", *std::move(address)};
+  if (address) co_return GuestAddress{scsi() ? contract::kScsiDriver : contract::kBlockDriver, *std::move(address)};
   auto taken_back = co_await TakeBack(disk);
   if (!taken_back) log::Warn("disk {}: {}", device.id, taken_back.error().message());
   disks_.erase(device.id);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/json.h"
 #include "hypervisor/qemu/argv.h"
 
 namespace kata::hypervisor::qemu {
@@ -32,7 +33,7 @@ asio::awaitable<Result<std::string>> Hotplug::Plug(std::string properties) {
                    "this machine has no places for devices that come while the guest runs: it needs machine_type q35 "
                    "and default_bridges = 1");
   }
-  Json device = Json::parse(properties, nullptr, false);
+  CO_TRY_ASSIGN(Json device, ParseJson(properties, Qmp::kMaxMessage));
   if (!device.is_object() || !device.contains("id")) {
     co_return Fail(Code::kInvalidArgument, "a device needs a JSON object with an id");
   }

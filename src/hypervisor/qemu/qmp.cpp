@@ -12,7 +12,8 @@
 #include <nlohmann/json.hpp>
 
 #include "base/coroutine.h"
-#include "hypervisor/capped_log.h"
+#include "base/json.h"
+#include "base/text.h"
 
 namespace kata::hypervisor::qemu {
 namespace {
@@ -22,7 +23,7 @@ using Json = nlohmann::json;
 // A member's text, or "" when it is missing or of another type; QEMU's text is never trusted to be UTF-8.
 std::string Text(const Json& object, const char* key) {
   const auto member = object.find(key);
-  return member != object.end() && member->is_string() ? Printable(member->get_ref<const std::string&>()) : "";
+  return member != object.end() && member->is_string() ? ForeignText(member->get_ref<const std::string&>()) : "";
 }
 
 int64_t Number(const Json& object, const char* key) {
@@ -85,8 +86,9 @@ bool Qmp::ReadAvailable() {
 }
 
 bool Qmp::TakeMessage(std::string_view text) {
-  const Json message = Json::parse(text, nullptr, false);
-  if (!message.is_object()) return false;
+  const auto parsed = ParseJson(text, kMaxMessage);
+  if (!parsed || !parsed->is_object()) return false;
+  const Json& message = *parsed;
   if (message.contains("QMP")) {
     greeted_ = true;
   } else if (message.contains("event")) {
@@ -226,7 +228,9 @@ asio::awaitable<Result<std::string>> Qmp::ExecuteWithFd(std::string command, std
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   const uint64_t id = next_id_++;
   Json message = {{"execute", command}, {"id", id}};
-  if (!arguments.empty()) message["arguments"] = Json::parse(arguments, nullptr, false);
+  if (!arguments.empty()) {
+    CO_TRY_ASSIGN(message["arguments"], Context(ParseJson(arguments, kMaxMessage), "QMP {}: the arguments", command));
+  }
   const std::string text = Dump(message) + "\n";
   CO_TRY(Context(Send(text, fd), "QMP {}", command));
   calls_[id];

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/json.h"
+
 namespace kata::hypervisor::qemu {
 namespace {
 
@@ -75,7 +77,7 @@ Resizer::Resizer(std::shared_ptr<Qmp> qmp, const config::HypervisorConfig& setti
 asio::awaitable<Result<Json>> Resizer::Execute(const char* command, Json arguments) {
   std::string text = arguments.dump();
   CO_TRY_ASSIGN(const std::string answer, co_await qmp_->Execute(command, std::move(text), kCommandTime));
-  co_return Json::parse(answer, nullptr, false);
+  co_return ParseJson(answer, Qmp::kMaxMessage);
 }
 
 asio::awaitable<Result<uint32_t>> Resizer::SetVcpus(uint32_t count) {

@@ -12,6 +12,7 @@
 #include <regex>
 
 #include "base/files.h"
+#include "base/json.h"
 #include "base/log.h"
 
 namespace kata::sandbox::network {
@@ -186,7 +187,7 @@ Result<> AddDevice(const Json& json, Dan& dan) {
 }  // namespace
 
 Result<Dan> ParseDan(std::string_view text) {
-  const Json json = Json::parse(text, nullptr, false);
+  const Json json = TRY(ParseJson(text, kMaxFile));
   if (!json.is_object()) return Fail(Code::kInvalidArgument, "it is no JSON object");
   Dan dan;
   dan.netns = TRY(TextOf(json, "netns"));

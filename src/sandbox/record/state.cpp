@@ -10,8 +10,8 @@
 namespace kata::sandbox {
 namespace {
 
-// A record has a few hundred bytes, and annotations.
-constexpr size_t kMaxStateBytes = 4U << 20U;
+// What a record may still grow by: pids, times, cgroups, the failure.
+constexpr size_t kRoomToGrow = 128U << 10U;
 
 struct StatusEntry {
   Status status;
@@ -49,7 +49,16 @@ Result<State> LoadState(int directory) {
 }
 
 Result<> StoreState(int directory, const State& state) {
-  return Context(WriteFileAtomic(directory, kStateFile, ToJson(state), 0600), "cannot write {}", kStateFile);
+  const std::string json = ToJson(state);
+  // One that nobody could read again must not be there: the container is refused before anything is made of it.
+  const size_t limit = kMaxStateBytes - (state.status == Status::kCreating ? kRoomToGrow : 0);
+  if (json.size() > limit) {
+    return Fail(Code::kResourceExhausted,
+                "cannot write {}: it would have {} bytes, and at most {} are read: the "
+                "container's annotations are too large",
+                kStateFile, json.size(), limit);
+  }
+  return Context(WriteFileAtomic(directory, kStateFile, json, 0600), "cannot write {}", kStateFile);
 }
 
 Status CurrentStatus(const State& state) {

@@ -18,6 +18,10 @@
 namespace kata::sandbox {
 
 inline constexpr char kStateFile[] = "state.json";
+// A record has a few hundred bytes, and annotations. Neither written nor read beyond this.
+inline constexpr size_t kMaxStateBytes = 4U << 20U;
+// Of the failure's text, which has the guest's last words in it.
+inline constexpr size_t kMaxFailure = 16U << 10U;
 
 // The states of the OCI runtime-spec ("State"), and runc's paused.
 enum class Status { kCreating, kCreated, kRunning, kPaused, kStopped };

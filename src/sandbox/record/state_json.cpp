@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // state.json: State as JSON and back, every member checked, since a file may be damaged.
 #include <limits>
-#include <nlohmann/json.hpp>
 
+#include "base/json.h"
+#include "base/text.h"
 #include "sandbox/record/state.h"
 
 namespace kata::sandbox {
@@ -100,22 +101,22 @@ std::string ToJson(const State& state) {
                {"cgroupPaths", state.cgroup_paths},
                {"exitStatus", state.exit_status},
                {"exitedAt", state.exited_at},
-               {"failure", state.failure},
+               {"failure", ForeignText(state.failure, kMaxFailure)},
                {"timing", state.timing},
                {"network", state.network},
                {"socket", state.socket},
                {"disks", state.disks}};
-  // What a guest said may be no UTF-8: replaced rather than thrown over.
+  // What a bundle said may be no UTF-8: replaced rather than thrown over.
   return json.dump(1, '\t', false, Json::error_handler_t::replace) + "\n";
 }
 
 Result<State> ParseState(std::string_view text) {
+  const auto json = ParseJson(text, kMaxStateBytes);
+  if (!json) return Fail(Code::kInvalidArgument, "{} is not a whole record: it is cut off or damaged", kStateFile);
   try {
-    return FromJson(Json::parse(text));
+    return FromJson(*json);
   } catch (const Malformed& malformed) {
     return Fail(Code::kInvalidArgument, "{} is not a whole record: {}", kStateFile, malformed.what);
-  } catch (const Json::exception&) {
-    return Fail(Code::kInvalidArgument, "{} is not a whole record: it is cut off or damaged", kStateFile);
   }
 }
 

@@ -58,6 +58,34 @@ TEST(State, BytesThatAreNoTextDoNotBreakIt) {
   EXPECT_TRUE(ParseState(ToJson(state)));
 }
 
+TEST(State, NeverOutgrowsItsReader) {
+  testing::TempDir dir;
+  State state = Example();
+  state.failure = std::string(100000, '\x1b');
+  ASSERT_TRUE(StoreState(dir.fd(), state));
+  EXPECT_LE(LoadState(dir.fd())->failure.size(), kMaxFailure);
+  // Control characters take six bytes each.
+  state.annotations["a"] = std::string(kMaxStateBytes / 6, '\x01');
+  auto stored = StoreState(dir.fd(), state);
+  ASSERT_FALSE(stored);
+  EXPECT_EQ(stored.error().code(), Code::kResourceExhausted);
+  EXPECT_TRUE(LoadState(dir.fd())) << "what was there before is still whole";
+  // A container whose record could not grow any more is not made at all.
+  state.annotations["a"] = std::string(kMaxStateBytes - 10000, 'x');
+  state.failure.clear();
+  EXPECT_TRUE(StoreState(dir.fd(), state));
+  state.status = Status::kCreating;
+  EXPECT_FALSE(StoreState(dir.fd(), state));
+}
+
+TEST(State, DepthIsAnErrorAndNoCrash) {
+  std::string whole = ToJson(Example());
+  const std::string deep = std::string(100000, '[') + std::string(100000, ']');
+  const std::string field = "\"socket\": \"/run/containerd/s/abc\"";
+  whole.replace(whole.find(field), field.size(), "\"socket\": " + deep);
+  EXPECT_EQ(ParseState(whole).error().code(), Code::kInvalidArgument);
+}
+
 TEST(State, HalfAFileIsAnError) {
   std::string whole = ToJson(Example());
   for (size_t length = 0; length + 2 < whole.size(); ++length) {

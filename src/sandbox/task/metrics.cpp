@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "base/text.h"
 #include "protocol/metrics_v1.pb.h"
 #include "protocol/metrics_v2.pb.h"
 
@@ -127,7 +128,7 @@ template <typename Metrics>
 void SetNetwork(const grpc::StatsContainerResponse& stats, Metrics& metrics) {
   for (const grpc::NetworkStats& from : stats.network_stats()) {
     auto* to = metrics.add_network();
-    to->set_name(from.name());
+    to->set_name(ForeignText(from.name()));
     to->set_rx_bytes(from.rx_bytes());
     to->set_rx_packets(from.rx_packets());
     to->set_rx_errors(from.rx_errors());
@@ -144,7 +145,7 @@ using AgentEntries = google::protobuf::RepeatedPtrField<grpc::BlkioStatsEntry>;
 void SetIo(const AgentEntries& from, google::protobuf::RepeatedPtrField<v1::BlkIOEntry>* to) {
   for (const grpc::BlkioStatsEntry& entry : from) {
     v1::BlkIOEntry* copy = to->Add();
-    copy->set_op(entry.op());
+    copy->set_op(ForeignText(entry.op()));
     copy->set_major(entry.major());
     copy->set_minor(entry.minor());
     copy->set_value(entry.value());
@@ -170,7 +171,7 @@ v1::Metrics MetricsV1(const grpc::StatsContainerResponse& stats) {
   SetIo(from.blkio_stats().io_serviced_recursive(), metrics.mutable_blkio()->mutable_io_serviced_recursive());
   for (const auto& [size, pages] : from.hugetlb_stats()) {
     v1::HugetlbStat* to = metrics.add_hugetlb();
-    to->set_pagesize(size);
+    to->set_pagesize(ForeignText(size));
     to->set_usage(pages.usage());
     to->set_max(pages.max_usage());
     to->set_failcnt(pages.failcnt());
@@ -219,7 +220,7 @@ v2::Metrics MetricsV2(const grpc::StatsContainerResponse& stats) {
   SetIo(from.blkio_stats(), metrics.mutable_io());
   for (const auto& [size, pages] : from.hugetlb_stats()) {
     v2::HugeTlbStat* to = metrics.add_hugetlb();
-    to->set_pagesize(size);
+    to->set_pagesize(ForeignText(size));
     to->set_current(pages.usage());
     to->set_max(pages.max_usage());
     to->set_failcnt(pages.failcnt());

@@ -24,6 +24,8 @@ inline constexpr char kTaskServiceV3[] = "containerd.task.v3.Task";
 // LinuxResources).
 inline constexpr char kProcessType[] = "types.containerd.io/opencontainers/runtime-spec/1/Process";
 inline constexpr char kResourcesType[] = "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources";
+// Any.type_url of ProcessInfo.info for a process in the guest; the value is one object of the agent's list.
+inline constexpr char kGuestProcessType[] = "kata.process";
 
 // The value of stdin, stdout and stderr in Create and Exec: the descriptors are those of this stand-in's hello.
 // foreground is the process that keeps a terminal for it, as a caller in the foreground does; when that process ends,

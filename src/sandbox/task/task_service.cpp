@@ -4,11 +4,11 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include <nlohmann/json.hpp>
-
+#include "base/json.h"
 #include "base/log.h"
 #include "oci/parse.h"
 #include "oci/validate.h"
+#include "protocol/guest_contract.h"
 #include "sandbox/task/metrics.h"
 #include "sandbox/task/runtime_error.h"
 #include "sandbox/task/task_client.h"
@@ -17,9 +17,6 @@ namespace kata::sandbox {
 namespace {
 
 constexpr uint32_t kLastSignal = 64;  // SIGRTMAX of the kernel's, which C libraries number differently
-
-// Info.type_url of a process in the guest; the value is one object of the agent's list.
-constexpr char kProcessRow[] = "kata.process";
 
 containerd::v1::types::Status TaskStatus(Status status) {
   switch (status) {
@@ -162,14 +159,15 @@ asio::awaitable<Result<task::PidsResponse>> TaskService::Pids(task::PidsRequest 
 
   if (!interface_.lists_guest) co_return reply;
   CO_TRY_ASSIGN(std::string list, co_await sandbox_->vm().agent()->ListProcesses(container->id));
-  auto rows = nlohmann::json::parse(list, nullptr, false);
-  if (!rows.is_array()) co_return Fail(Code::kInternal, "the agent's list of processes is no JSON array");
-  for (const auto& row : rows) {
+  const auto rows = ParseJson(list, contract::kMaxListBytes);
+  if (!rows || !rows->is_array()) co_return Fail(Code::kInternal, "the agent's list of processes is no JSON array");
+  for (size_t i = 0; i < std::min(rows->size(), contract::kMaxListedProcesses); ++i) {
+    const auto& row = (*rows)[i];
     auto pid = row.is_object() ? row.find("pid") : row.end();
-    if (!row.is_object() || pid == row.end() || !pid->is_number_unsigned()) continue;
+    if (!row.is_object() || pid == row.end() || !pid->is_number_unsigned() || *pid > UINT32_MAX) continue;
     containerd::v1::types::ProcessInfo& process = *reply.add_processes();
     process.set_pid(static_cast<uint32_t>(pid->get<uint64_t>()));
-    process.mutable_info()->set_type_url(kProcessRow);
+    process.mutable_info()->set_type_url(kGuestProcessType);
     process.mutable_info()->set_value(row.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   }
   co_return reply;
