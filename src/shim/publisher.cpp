@@ -18,6 +18,8 @@
 namespace kata::shim {
 namespace {
 
+using sandbox::kExitTopic;
+using sandbox::kOomTopic;
 using std::chrono::milliseconds;
 
 constexpr char kEventsService[] = "containerd.services.events.ttrpc.v1.Events";
@@ -40,10 +42,7 @@ Publisher::Publisher(const asio::any_io_executor& executor, std::string address,
 void Publisher::Publish(sandbox::TaskEvent event) {
   log::Debug("event {} ({})", event.topic, event.type);
   if (address_.empty()) return;
-  if (waiting_.size() >= kMaxWaiting) {
-    log::Warn("containerd takes no events: the oldest, {}, is dropped", waiting_.front().envelope().topic());
-    waiting_.pop_front();
-  }
+  if (waiting_.size() >= kMaxWaiting && !MakeRoom(event.topic)) return;
   timespec now{};
   clock_gettime(CLOCK_REALTIME, &now);
   auto& envelope = *waiting_.emplace_back().mutable_envelope();
@@ -56,20 +55,42 @@ void Publisher::Publish(sandbox::TaskEvent event) {
   if (!std::exchange(delivering_, true)) asio::co_spawn(executor_, Deliver(shared_from_this()), asio::detached);
 }
 
+// False: the new event is the one that is dropped.
+bool Publisher::MakeRoom(const std::string& topic) {
+  // A guest can cause any number of OOM events, but an end only of what containerd has started.
+  const auto oldest = [&](auto may_go) {
+    return std::find_if(waiting_.begin(), waiting_.end(),
+                        [&](const auto& each) { return may_go(each.envelope().topic()); });
+  };
+  auto victim = oldest([](const std::string& each) { return each == kOomTopic; });
+  if (victim == waiting_.end() && topic != kOomTopic) {
+    victim = oldest([](const std::string& each) { return each != kExitTopic; });
+  }
+  if (victim == waiting_.end()) {
+    if (topic == kExitTopic) return true;
+    log::Warn("containerd takes no events: {} is dropped", topic);
+    return false;
+  }
+  log::Warn("containerd takes no events: the oldest {} is dropped", victim->envelope().topic());
+  waiting_.erase(victim);
+  return true;
+}
+
 asio::awaitable<void> Publisher::Deliver(std::shared_ptr<Publisher> self) {
   asio::steady_timer pause(self->executor_);
   milliseconds wait = kFirstPause;
   while (!self->waiting_.empty()) {
-    // A copy: while it is under way the queue may drop it.
-    auto request = self->waiting_.front();
+    // Out of the queue, which may drop others meanwhile; back at its front when it did not arrive.
+    auto request = std::move(self->waiting_.front());
+    self->waiting_.pop_front();
     const auto done = co_await self->Forward(request);
     // Refused is delivered: the same words would be refused again.
     if (done || done.error().code() != Code::kUnavailable) {
       if (!done) log::Warn("containerd does not take {}: {}", request.envelope().topic(), done.error().message());
-      self->waiting_.pop_front();
       wait = kFirstPause;
       continue;
     }
+    self->waiting_.push_front(std::move(request));
     log::Debug("containerd cannot be reached: {}", done.error().message());
     self->client_.reset();
     pause.expires_after(wait);

@@ -19,8 +19,8 @@ namespace kata::shim {
 
 namespace asio = boost::asio;
 
-// Keeps what containerd has not taken yet: at most kMaxWaiting events, beyond which the oldest is dropped with a line
-// in the log. With an empty address events are only logged.
+// Keeps what containerd has not taken yet: at most kMaxWaiting events, beyond which one is dropped with a line in the
+// log, OOM events first, and never the end of a process. With an empty address events are only logged.
 class Publisher : public std::enable_shared_from_this<Publisher> {
  public:
   static constexpr size_t kMaxWaiting = 4096;
@@ -35,6 +35,7 @@ class Publisher : public std::enable_shared_from_this<Publisher> {
   asio::awaitable<void> Flush(std::chrono::milliseconds timeout);
 
  private:
+  bool MakeRoom(const std::string& topic);
   static asio::awaitable<void> Deliver(std::shared_ptr<Publisher> self);
   asio::awaitable<Result<>> Forward(containerd::services::events::ttrpc::v1::ForwardRequest request);
 

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "rpc/server.h"
 #include "sandbox/testing/run.h"
 
@@ -70,6 +72,28 @@ TEST_F(PublisherTest, TheOldestAreDroppedWhenTooManyWait) {
   Await(publisher_->Flush(sandbox::testing::kHang));
   EXPECT_EQ(taken_.size(), Publisher::kMaxWaiting);
   EXPECT_EQ(taken_.front(), "/more");
+}
+
+TEST_F(PublisherTest, TheEndOfAProcessIsNeverDroppedForOthers) {
+  Publish("/tasks/exit");
+  Publish("/tasks/start");
+  for (size_t i = 0; i < Publisher::kMaxWaiting; ++i) Publish("/tasks/oom");
+  for (int i = 0; i < 100; ++i) Publish("/tasks/exit");
+  Listen();
+  Await(publisher_->Flush(sandbox::testing::kHang));
+  EXPECT_EQ(taken_.size(), Publisher::kMaxWaiting);
+  EXPECT_EQ(std::count(taken_.begin(), taken_.end(), "/tasks/exit"), 101);
+  // Nor is what somebody did for what the guest says.
+  EXPECT_EQ(taken_[0], "/tasks/exit");
+  EXPECT_EQ(taken_[1], "/tasks/start");
+}
+
+TEST_F(PublisherTest, EndsAloneMayBeMore) {
+  for (size_t i = 0; i < Publisher::kMaxWaiting + 10; ++i) Publish("/tasks/exit");
+  Publish("/tasks/oom");
+  Listen();
+  Await(publisher_->Flush(sandbox::testing::kHang));
+  EXPECT_EQ(taken_, std::vector<std::string>(Publisher::kMaxWaiting + 10, "/tasks/exit"));
 }
 
 }  // namespace

@@ -2,13 +2,24 @@
 // What the Task service tells containerd of the life of processes.
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <map>
 
+#include "base/coroutine.h"
 #include "base/log.h"
 #include "sandbox/task/task_service.h"
 
 namespace kata::sandbox {
 
 namespace events = containerd::events;
+namespace {
+
+// One event a second for each container is as much as anybody can act on.
+constexpr std::chrono::milliseconds kOomPause{1000};
+constexpr std::chrono::milliseconds kOomPoll{10};
+
+}  // namespace
 
 void TaskService::AnnounceCreate(const task::CreateTaskRequest& request, const ContainerProcess& process) {
   if (!interface_.events) return;
@@ -75,11 +86,22 @@ void TaskService::AnnounceStart(const ContainerProcess& process, bool started) {
 }
 
 asio::awaitable<void> TaskService::WatchOom(std::shared_ptr<Sandbox> sandbox, TaskEventSink events) {
+  using Clock = std::chrono::steady_clock;
   auto agent = sandbox->vm().agent();
+  asio::steady_timer pause(sandbox->executor());
+  std::map<std::string, Clock::time_point> told;
   while (true) {
     auto container = co_await agent->GetOomEvent();
     if (!container) co_return;
-    if (!sandbox->containers().contains(*container)) continue;
+    const auto now = Clock::now();
+    std::erase_if(told, [&](const auto& each) { return now - each.second >= kOomPause; });
+    if (!sandbox->containers().contains(*container) || told.contains(*container)) {
+      // A guest that has nothing else to tell is asked less often; others' news wait no longer than this for theirs.
+      pause.expires_after(kOomPoll);
+      co_await pause.async_wait(kAwait);
+      continue;
+    }
+    told[*container] = now;
     log::Warn("container {}: a process was killed for want of memory", *container);
     events::TaskOOM event;
     event.set_container_id(*container);

@@ -19,11 +19,14 @@ struct TaskEvent {
 // Takes an event and does not wait for anybody to read it.
 using TaskEventSink = std::function<void(TaskEvent)>;
 
+inline constexpr char kExitTopic[] = "/tasks/exit";
+inline constexpr char kOomTopic[] = "/tasks/oom";
+
 inline const char* TopicOf(const containerd::events::TaskCreate&) { return "/tasks/create"; }
 inline const char* TopicOf(const containerd::events::TaskStart&) { return "/tasks/start"; }
 inline const char* TopicOf(const containerd::events::TaskDelete&) { return "/tasks/delete"; }
-inline const char* TopicOf(const containerd::events::TaskExit&) { return "/tasks/exit"; }
-inline const char* TopicOf(const containerd::events::TaskOOM&) { return "/tasks/oom"; }
+inline const char* TopicOf(const containerd::events::TaskExit&) { return kExitTopic; }
+inline const char* TopicOf(const containerd::events::TaskOOM&) { return kOomTopic; }
 inline const char* TopicOf(const containerd::events::TaskExecAdded&) { return "/tasks/exec-added"; }
 inline const char* TopicOf(const containerd::events::TaskExecStarted&) { return "/tasks/exec-started"; }
 inline const char* TopicOf(const containerd::events::TaskPaused&) { return "/tasks/paused"; }
