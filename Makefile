@@ -61,6 +61,7 @@ format: deps
 	@tests/lint/format.sh
 	@tests/lint/layers.py --self-test
 	@tests/lint/layers.py
+	@tests/lint/promises.py
 
 tidy: build
 	@tests/lint/tidy.py build

@@ -228,6 +228,7 @@ class StartTest(FaultCase):
         for message in messages:
             self.assertRegex(result.err, message)
         self.assertLess(len(result.err), 20000)
+        self.assertNotRegex(result.err, r"[\x00-\x08\x0b-\x1f\x7f]")  # nothing that a terminal obeys
         self.assertEqual(c.status(), "gone")
         self.assertEqual(sorted(c.rootfs.rglob("*")), before)
         self.assert_nothing_left(c)
@@ -290,6 +291,8 @@ class StartTest(FaultCase):
             ("noise", b"\xa7\x31\xfe\x00"),
             ("a frame of 4 GB", b"\xff\xff\xff\xff\0\0\0\1\2\0"),
             ("an answer that is no message", b"\0\0\0\x10\0\0\0\1\2\0" + b"\xff" * 16),
+            ("an answer to nobody", b"\0\0\0\0\0\0\0\x63\2\0"),
+            ("an error for the terminal", b"\0\0\0\x0a\0\0\0\1\2\0" + b"\x0a\x08\x08\x05\x12\x04\x1b[2J"),
         ):
             with self.subTest(name):
                 image = faults.lying_agent(self.world.tmp, "talks nonsense", start)

@@ -71,6 +71,7 @@ class SandboxTest : public LoopTest {
 
   void WriteSpec(const std::string& json) { bundle_.Write("config.json", json); }
   virtual void ChangeParts(VmParts&) {}
+  virtual void ChangeInterface(TaskInterface&) {}
 
   // Boots the sandbox and connects to its Task service.
   void Begin() {
@@ -93,6 +94,7 @@ class SandboxTest : public LoopTest {
       .stdio = std::make_unique<StandinStdioSource>(io_.get_executor(), standins), .lists_guest = true
     };
     interface.events = [this](TaskEvent event) { events_.push_back(std::move(event)); };
+    ChangeInterface(interface);
     service_ = std::make_unique<TaskService>(sandbox_, std::move(interface));
     grpc::CreateSandboxRequest request;
     request.set_hostname("inside");
