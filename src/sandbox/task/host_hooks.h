@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The host's hooks of a sandbox's containers, for an interface whose caller does not run them itself: on the event loop,
-// so that the VM boots meanwhile.
+// The host's hooks of a sandbox's containers, for an interface whose caller does not run them itself: on the event
+// loop, so that the VM boots meanwhile.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
