@@ -31,7 +31,7 @@ struct Prepared {
   pid_t parent = 0;
 };
 
-enum Step : int { kDescriptors, kNamespace, kDirectory, kCredentials, kExec };
+enum Step : int { kDescriptors, kNamespace, kDirectory, kCredentials, kBeforeExec, kExec };
 
 struct Failure {
   Step step;
@@ -48,6 +48,8 @@ const char* NameOf(Step step) {
       return "cannot change the working directory";
     case kCredentials:
       return "cannot change the user";
+    case kBeforeExec:
+      return "cannot prepare it";
     case kExec:
       break;
   }
@@ -144,6 +146,7 @@ pid_t CloneWithPidfd(int* pidfd, uint64_t flags = 0, int cgroup = -1) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != prepared.parent) _exit(127);
   }
+  if (command.before_exec && !command.before_exec()) GiveUp(error_fd, kBeforeExec);
   execve(prepared.path.c_str(), prepared.argv.data(), prepared.env.empty() ? environ : prepared.env.data());
   GiveUp(error_fd, kExec);
 }

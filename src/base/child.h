@@ -48,6 +48,8 @@ struct Command {
   std::vector<int> join_namespaces;        // setns(2) into each, before the credentials
   bool new_mount_namespace = false;        // unshare(2), a slave of the parent's
   int working_directory = -1;              // fchdir(2) to it
+  // The last thing before exec: may make system calls and nothing else. False: errno says why it failed.
+  std::function<bool()> before_exec;
 };
 
 // The child number of the i-th extra descriptor.

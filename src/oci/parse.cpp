@@ -22,6 +22,7 @@ void ReadHook(const JsonObject& json, grpc::Hook& hook) {
   hook.set_path(json.String("path", Need::kRequired));
   json.EachString("args", [&](std::string arg) { hook.add_args(std::move(arg)); });
   json.EachString("env", [&](std::string variable) { hook.add_env(std::move(variable)); });
+  hook.set_inheritsenv(!json.Has("env"));
   hook.set_timeout(json.Signed("timeout", Need::kOptional, 1));
 }
 

@@ -95,6 +95,8 @@ TEST(ParseSpec, ReadsEveryField) {
   EXPECT_EQ(spec->process().scheduler().period(), 3U);
   EXPECT_EQ(spec->hooks().prestart(0).path(), "/1");
   EXPECT_EQ(spec->hooks().createruntime(0).env(0), "A=B");
+  EXPECT_FALSE(spec->hooks().createruntime(0).inheritsenv());
+  EXPECT_TRUE(spec->hooks().prestart(0).inheritsenv()) << "no env is not an empty env";
   EXPECT_EQ(spec->hooks().createcontainer(0).path(), "/3");
   EXPECT_EQ(spec->hooks().startcontainer(0).timeout(), 7);
   EXPECT_EQ(spec->hooks().poststart(0).path(), "/5");

@@ -2,6 +2,7 @@
 // The second half of stage 2, for create and exec: from a process in the container to the container's command.
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <linux/close_range.h>
 #include <linux/keyctl.h>
 #include <sys/prctl.h>
@@ -9,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 
 #include "agent/container/attributes.h"
@@ -51,12 +53,22 @@ Result<> PlaceStdio(const Plan& plan, int root) {
   return {};
 }
 
-// chdir(2), then the proof that the directory is one of this root: a descriptor left open could have led out of it
-// (CVE-2024-21626). The system call and not getcwd(3), which would search for a name.
-Result<> EnterWorkingDirectory(const std::string& path) {
-  if (chdir(path.c_str()) != 0) {
-    return FailErrno("process.cwd: chdir to cwd (\"{}\") failed", path);
-  }
+// Whether the working directory has been entered. As root first, since root may enter directories that the user may
+// not; a refusal leaves it to the user, who may have rights where root has none, as on a network filesystem.
+Result<bool> EnterAsRoot(const std::string& path) {
+  if (chdir(path.c_str()) == 0) return true;
+  if (errno == EACCES || errno == EPERM) return false;
+  return FailErrno("process.cwd: chdir to cwd (\"{}\") failed", path);
+}
+
+Result<> EnterAsUser(const std::string& path) {
+  if (chdir(path.c_str()) != 0) return FailErrno("process.cwd: chdir to cwd (\"{}\") failed", path);
+  return {};
+}
+
+// A descriptor left open could have led out of the root (CVE-2024-21626). The system call and not getcwd(3), which
+// would search for a name.
+Result<> CheckWorkingDirectory(const std::string& path) {
   std::array<char, PATH_MAX> where{};
   if (syscall(SYS_getcwd, where.data(), where.size()) < 0 || where[0] != '/') {
     return Fail(Code::kPermissionDenied, "process.cwd: \"{}\" is outside of the container's root", path);
@@ -64,8 +76,17 @@ Result<> EnterWorkingDirectory(const std::string& path) {
   return {};
 }
 
+// As runc: a group that is listed twice is one group.
+std::vector<gid_t> AdditionalGroups(const grpc::User& user) {
+  std::vector<gid_t> groups;
+  for (const gid_t group : user.additionalgids()) {
+    if (std::find(groups.begin(), groups.end(), group) == groups.end()) groups.push_back(group);
+  }
+  return groups;
+}
+
 Result<> ChangeUser(const grpc::User& user) {
-  const std::vector<gid_t> groups(user.additionalgids().begin(), user.additionalgids().end());
+  const std::vector<gid_t> groups = AdditionalGroups(user);
   if (setgroups(groups.size(), groups.data()) != 0) return FailErrno("process.user.additionalGids: cannot set them");
   if (setresgid(user.gid(), user.gid(), user.gid()) != 0) {
     return FailErrno("process.user.gid: cannot become group {}", user.gid());
@@ -94,21 +115,26 @@ std::vector<char*> Pointers(const Strings& strings) {
   return pointers;
 }
 
-// Everything about users and rights, in the one order in which each step still may do what it does.
-Result<> DropPrivileges(const Plan& plan, bool* entered) {
+// Everything about users and rights, in the one order in which each step still may do what it does, and the working
+// directory, for which it matters who enters it.
+Result<> DropPrivileges(const Plan& plan, bool filtered) {
   const grpc::Process& process = plan.spec.process();
   if (process.nonewprivileges() && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
     return FailErrno("process.noNewPrivileges: cannot set it");
   }
-  // Without no_new_privs a filter needs CAP_SYS_ADMIN, so it cannot wait until the end.
-  if (!process.nonewprivileges() && plan.fd(kSeccomp) >= 0) TRY(LoadSeccomp(plan.fd(kSeccomp)));
-  // Root may enter directories that the user may not, and the other way round on some network filesystems.
-  *entered = chdir(process.cwd().c_str()) == 0;
+  const bool entered = TRY(EnterAsRoot(process.cwd()));
   TRY(LimitBoundingSet(plan.capabilities));
   if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) return FailErrno("cannot keep the capabilities");
   TRY(ChangeUser(process.user()));
-  TRY(ApplyCapabilities(plan.capabilities));
+  if (!entered) TRY(EnterAsUser(process.cwd()));
+  TRY(CheckWorkingDirectory(process.cwd()));
+  // Without no_new_privs a filter needs this capability, and it is to be loaded last, when none of our own system calls
+  // is left that it could refuse.
+  const uint64_t until_exec = filtered && !process.nonewprivileges() ? uint64_t{1} << CAP_SYS_ADMIN : 0;
+  TRY(ApplyCapabilities(plan.capabilities, until_exec));
   if (prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) != 0) return FailErrno("cannot let go of the capabilities");
+  // The change of the user may have made it dumpable, and so a target of the container's processes.
+  if (prctl(PR_SET_DUMPABLE, 0) != 0) return FailErrno("cannot become undumpable");
   return {};
 }
 
@@ -132,9 +158,9 @@ Result<> BecomeProcess(const Plan& plan) {
     TRY(CompileSeccomp(plan.spec.linux().seccomp(), plan.fd(kSeccomp)));
   }
 
-  bool entered = false;
-  TRY(DropPrivileges(plan, &entered));
-  TRY(EnterWorkingDirectory(entered ? "." : process.cwd()));
+  SeccompFilter filter;
+  if (plan.fd(kSeccomp) >= 0) filter = TRY(ReadSeccomp(plan.fd(kSeccomp)));
+  TRY(DropPrivileges(plan, !filter.code.empty()));
   const std::vector<std::string> env = Environment(process);
   const std::string path = TRY(FindCommand(process.args(0), env));
 
@@ -142,12 +168,13 @@ Result<> BecomeProcess(const Plan& plan) {
   const Packet go = TRY(ReceivePacket(kStatusFd));
   if (go.end || go.what != Say::kGo) _exit(1);  // the container is given up
 
-  TRY(RunStartContainerHooks(plan.spec, plan.id));
+  TRY(RunStartContainerHooks(plan.spec, plan.id, env, filter));
   const std::vector<char*> argv = Pointers(process.args());
   const std::vector<char*> envp = Pointers(env);
-  if (process.nonewprivileges() && plan.fd(kSeccomp) >= 0) TRY(LoadSeccomp(plan.fd(kSeccomp)));
   // All of them are close-on-exec already; this is for the one that somebody forgets one day.
   syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
+  // From here on to execve not one system call: the filter may refuse any, or kill for it.
+  if (!LoadSeccomp(filter)) return FailErrno("linux.seccomp: cannot load the filter");
   execve(path.c_str(), argv.data(), envp.data());
   const int sys = errno;
   if (sys == ENOENT) return Fail(Code::kNotFound, "exec {}: no such file or directory", path);

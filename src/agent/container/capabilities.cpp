@@ -108,14 +108,16 @@ Result<> LimitBoundingSet(const CapabilitySets& sets) {
   return {};
 }
 
-Result<> ApplyCapabilities(const CapabilitySets& sets) {
+Result<> ApplyCapabilities(const CapabilitySets& sets, uint64_t until_exec) {
   // What this kernel does not know cannot be given, and is no error, as an unknown name is none.
   const uint64_t mask = KernelMask();
+  const uint64_t effective = (sets.effective | until_exec) & mask;
+  const uint64_t permitted = (sets.permitted | until_exec) & mask;
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   std::array<__user_cap_data_struct, 2> data{};
   for (unsigned half = 0; half < 2; ++half) {
-    data[half].effective = static_cast<uint32_t>((sets.effective & mask) >> (32 * half));
-    data[half].permitted = static_cast<uint32_t>((sets.permitted & mask) >> (32 * half));
+    data[half].effective = static_cast<uint32_t>(effective >> (32 * half));
+    data[half].permitted = static_cast<uint32_t>(permitted >> (32 * half));
     data[half].inheritable = static_cast<uint32_t>((sets.inheritable & mask) >> (32 * half));
   }
   if (syscall(SYS_capset, &header, data.data()) != 0) {

@@ -31,7 +31,8 @@ CapabilitySets ParseCapabilities(const grpc::LinuxCapabilities& names, std::vect
 
 // Drops from the bounding set what is not in it; needs CAP_SETPCAP, so it comes before the change of the user.
 Result<> LimitBoundingSet(const CapabilitySets& sets);
-// Sets the other four sets of the calling thread; after the change of the user, under PR_SET_KEEPCAPS.
-Result<> ApplyCapabilities(const CapabilitySets& sets);
+// Sets the other four sets of the calling thread; after the change of the user, under PR_SET_KEEPCAPS. Those in
+// until_exec stay permitted and effective as well: exec computes both anew, from the other sets, and takes them away.
+Result<> ApplyCapabilities(const CapabilitySets& sets, uint64_t until_exec = 0);
 
 }  // namespace kata::agent

@@ -192,6 +192,87 @@ TEST_F(ContainerTest, SeccompHoldsForInitAndExec) {
   }
 }
 
+// Nothing of ours is left to do when the filter is loaded, whatever it refuses; also without no_new_privs, where the
+// loading itself takes a right that the process does not get.
+TEST_F(ContainerTest, AFilterMayKillForAllThatAProgramDoesNotNeed) {
+  for (const bool no_new_privileges : {true, false}) {
+    for (const uid_t uid : {0U, 1000U}) {
+      grpc::Spec spec = Spec("");
+      spec.mutable_process()->clear_args();
+      for (const char* arg : {"/bin/cat", "/proc/self/status"}) spec.mutable_process()->add_args(arg);
+      spec.mutable_process()->set_nonewprivileges(no_new_privileges);
+      spec.mutable_process()->mutable_user()->set_uid(uid);
+      auto* profile = spec.mutable_linux()->mutable_seccomp();
+      profile->set_defaultaction("SCMP_ACT_ALLOW");
+      auto* call = profile->add_syscalls();
+      call->set_action("SCMP_ACT_KILL_PROCESS");
+      // All that we call on the way and that the program does not.
+      for (const char* name :
+           {"getcwd",       "chdir",   "capset", "capget",  "setgroups",   "setresuid", "setresgid", "prctl",
+            "sendmsg",      "recvmsg", "keyctl", "seccomp", "close_range", "umask",     "clone3",    "setsid",
+            "memfd_create", "statx",   "dup2",   "socket",  "poll",        "waitid"}) {
+        call->add_names(name);
+      }
+      const Outcome outcome = Run(spec);
+      ASSERT_FALSE(outcome.error) << outcome.error->message();
+      EXPECT_EQ(outcome.status, 0);
+      const std::string rights = uid == 0 ? "00000000080004eb" : kNone;
+      EXPECT_THAT(outcome.out, HasSubstr("CapPrm:\t" + rights + "\nCapEff:\t" + rights));
+      EXPECT_THAT(outcome.out, HasSubstr("Seccomp:\t2"));
+      EXPECT_THAT(outcome.out, HasSubstr(no_new_privileges ? "NoNewPrivs:\t1" : "NoNewPrivs:\t0"));
+    }
+  }
+}
+
+TEST_F(ContainerTest, AGroupThatIsListedTwiceIsOne) {
+  auto container = Started(Spec("sleep 1000"));
+  grpc::Process process = Script("grep Groups: /proc/self/status");
+  for (const gid_t group : {5U, 7U, 5U, 5U}) process.mutable_user()->add_additionalgids(group);
+  EXPECT_EQ(Exec(*container, process).out, "Groups:\t5 7 \n");
+  process.mutable_user()->clear_additionalgids();
+  EXPECT_EQ(Exec(*container, process).out, "Groups:\t \n");
+  Destroy(*container);
+}
+
+// Once, and as root if root may: the user need not be able to search it.
+TEST_F(ContainerTest, AWorkingDirectoryThatTheUserMayNotSearch) {
+  fs::create_directory(root_ + "/data/closed");
+  fs::permissions(root_ + "/data/closed", fs::perms::owner_all);
+  grpc::Spec spec = Spec("readlink /proc/self/cwd; cd /data/closed || sleep 1000");
+  spec.mutable_process()->set_cwd("/data/closed");
+  spec.mutable_process()->mutable_user()->set_uid(1000);
+  auto container = Started(spec);
+  grpc::Process process = Script("readlink /proc/self/cwd; test -r . || echo closed");
+  process.set_cwd("/data/closed");
+  process.mutable_user()->set_uid(1000);
+  const Outcome outcome = Exec(*container, process);
+  ASSERT_FALSE(outcome.error) << outcome.error->message();
+  EXPECT_EQ(outcome.out, "/data/closed\nclosed\n");
+  process.set_cwd("/data/missing");
+  EXPECT_THAT(Exec(*container, process).error.value().message(), HasSubstr("chdir to cwd (\"/data/missing\") failed"));
+  Destroy(*container);
+}
+
+// The other way round: root of the container has no rights over a directory of the host's users, a group of the user's
+// does.
+TEST_F(ContainerTest, AWorkingDirectoryThatOnlyTheUserMayEnter) {
+  grpc::Spec spec = UserSpec("readlink /proc/self/cwd");
+  const std::string directory = root_ + "/data/shared";
+  fs::create_directory(directory);
+  ASSERT_EQ(lchown(directory.c_str(), 0, 100007), 0);
+  ASSERT_EQ(chmod(directory.c_str(), 0070), 0);
+  spec.mutable_process()->set_cwd("/data/shared");
+  spec.mutable_process()->mutable_user()->set_uid(1000);
+  spec.mutable_process()->mutable_user()->set_gid(7);
+  Outcome outcome = Run(spec);
+  ASSERT_FALSE(outcome.error) << outcome.error->message();
+  EXPECT_EQ(outcome.out, "/data/shared\n");
+  spec.mutable_process()->mutable_user()->set_gid(8);
+  outcome = Run(spec);
+  ASSERT_TRUE(outcome.error);
+  EXPECT_THAT(outcome.error->message(), HasSubstr("chdir to cwd (\"/data/shared\") failed"));
+}
+
 TEST_F(ContainerTest, AnInitIsNotDumpableWhileItIsOurs) {
   // A process that is not dumpable has a /proc directory of root's, not of its own user's (CVE-2019-5736).
   auto created = Await(Container::Create(executor(), Options(UserSpec("sleep 1000")), ProcessIo()));

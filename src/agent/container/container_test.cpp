@@ -299,6 +299,41 @@ TEST_F(ContainerTest, StartContainerHooksRunInsideBeforeTheCommand) {
   EXPECT_THAT(outcome.out, HasSubstr("\"pid\":1,"));
 }
 
+// As with runc: the container's user, its filter, and its variables unless the hook has its own.
+TEST_F(ContainerTest, StartContainerHooksAreTheContainersProcesses) {
+  for (const bool no_new_privileges : {true, false}) {
+    std::filesystem::remove(root_ + "/data/seen");
+    std::filesystem::permissions(root_ + "/data", std::filesystem::perms::all);
+    grpc::Spec spec = Spec("cat /data/seen");
+    spec.mutable_process()->add_env("OF=container");
+    spec.mutable_process()->mutable_user()->set_uid(77);
+    spec.mutable_process()->set_cwd("/tmp");
+    spec.mutable_process()->set_nonewprivileges(no_new_privileges);
+    auto* profile = spec.mutable_linux()->mutable_seccomp();
+    profile->set_defaultaction("SCMP_ACT_ALLOW");
+    auto* call = profile->add_syscalls();
+    call->add_names("mkdir");
+    call->set_action("SCMP_ACT_ERRNO");
+    call->set_errnoret(ENOTTY);
+    for (const bool inherits : {true, false}) {
+      auto* hook = spec.mutable_hooks()->add_startcontainer();
+      hook->set_path("/bin/sh");
+      const char* script =
+          "exec >>/data/seen 2>&1; echo $OF; pwd; id -u; mkdir /data/x; grep -E '^(Seccomp|CapPrm|CapEff):' "
+          "/proc/self/status";
+      for (const char* arg : {"sh", "-c", script}) hook->add_args(arg);
+      hook->set_inheritsenv(inherits);
+      if (!inherits) hook->add_env("PATH=/bin");
+    }
+    const Outcome outcome = Run(spec);
+    ASSERT_FALSE(outcome.error) << outcome.error->message();
+    const std::string same =
+        "/tmp\n77\nmkdir: can't create directory '/data/x': Inappropriate ioctl for device\n"
+        "CapPrm:\t0000000000000000\nCapEff:\t0000000000000000\nSeccomp:\t2\n";
+    EXPECT_EQ(outcome.out, "container\n" + same + "\n" + same) << no_new_privileges;
+  }
+}
+
 TEST_F(ContainerTest, AHookThatFailsOrHangsFailsTheStart) {
   grpc::Spec spec = Spec("touch /data/ran");
   auto* hook = spec.mutable_hooks()->add_startcontainer();

@@ -48,14 +48,20 @@ std::string Output(int file) {
   return text;
 }
 
-Result<> RunHook(const grpc::Hook& hook, const std::string& state) {
+Result<> RunHook(const grpc::Hook& hook, const std::string& state, const std::vector<std::string>& env,
+                 const SeccompFilter& filter) {
   const UniqueFd input = TRY(MemoryFile(state));
   const UniqueFd output = TRY(MemoryFile(""));
   Command command;
   command.path = hook.path();
   command.argv.assign(hook.args().begin(), hook.args().end());
   if (command.argv.empty()) command.argv.push_back(hook.path());
-  command.env.emplace(hook.env().begin(), hook.env().end());
+  if (hook.inheritsenv()) {
+    command.env = env;
+  } else {
+    command.env.emplace(hook.env().begin(), hook.env().end());
+  }
+  command.before_exec = [&filter] { return LoadSeccomp(filter); };
   command.stdin_fd = input.get();
   command.stdout_fd = output.get();
   command.stderr_fd = output.get();
@@ -91,12 +97,13 @@ std::string StateJson(const grpc::Spec& spec, const std::string& id, pid_t pid) 
                      Quote(id), pid, Quote(bundle), annotations);
 }
 
-Result<> RunStartContainerHooks(const grpc::Spec& spec, const std::string& id) {
+Result<> RunStartContainerHooks(const grpc::Spec& spec, const std::string& id, const std::vector<std::string>& env,
+                                const SeccompFilter& filter) {
   if (spec.hooks().startcontainer().empty()) return {};
   const std::string state = StateJson(spec, id, getpid());
   int index = 0;
   for (const grpc::Hook& hook : spec.hooks().startcontainer()) {
-    TRY(Context(RunHook(hook, state), "hooks.startContainer[{}] ({})", index++, hook.path()));
+    TRY(Context(RunHook(hook, state, env, filter), "hooks.startContainer[{}] ({})", index++, hook.path()));
   }
   return {};
 }

@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -106,15 +108,17 @@ Result<> AddSyscalls(scmp_filter_ctx filter, const grpc::LinuxSeccomp& profile, 
   return {};
 }
 
+// libseccomp's number of an architecture, 0 for an unknown one.
+uint32_t ArchitectureToken(std::string name) {
+  if (!name.starts_with("SCMP_ARCH_")) return 0;
+  name.erase(0, 10);
+  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
+  return seccomp_arch_resolve_name(name.c_str());
+}
+
 Result<> AddArchitectures(scmp_filter_ctx filter, const grpc::LinuxSeccomp& profile) {
   for (int i = 0; i < profile.architectures_size(); ++i) {
-    std::string name = profile.architectures(i);
-    uint32_t token = 0;
-    if (name.starts_with("SCMP_ARCH_")) {
-      name.erase(0, 10);
-      std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
-      token = seccomp_arch_resolve_name(name.c_str());
-    }
+    const uint32_t token = ArchitectureToken(profile.architectures(i));
     if (token == 0) {
       return Fail(Code::kInvalidArgument, "linux.seccomp.architectures[{}]: \"{}\" is unknown", i,
                   profile.architectures(i));
@@ -123,6 +127,73 @@ Result<> AddArchitectures(scmp_filter_ctx filter, const grpc::LinuxSeccomp& prof
     if (failed != 0 && failed != -EEXIST) return FailWith(-failed, "linux.seccomp.architectures[{}]", i);
   }
   return {};
+}
+
+// The highest system call that the profile names, for each architecture that it names. x32 is not one to the kernel but
+// x86_64 with a bit in the call's number, so it has a number of its own.
+constexpr uint32_t kX32Bit = 0x40000000;
+struct NewestCalls {
+  uint32_t ordinary = UINT32_MAX;  // not named: no call is above it
+  uint32_t x32 = UINT32_MAX;
+};
+
+std::map<uint32_t, NewestCalls> FindNewestCalls(const grpc::LinuxSeccomp& profile) {
+  std::map<uint32_t, NewestCalls> newest;
+  for (const std::string& architecture : profile.architectures()) {
+    const uint32_t token = ArchitectureToken(architecture);
+    int highest = 0;
+    for (const auto& call : profile.syscalls()) {
+      for (const std::string& name : call.names()) {
+        // A name that this architecture does not have is a negative number.
+        highest = std::max(highest, seccomp_syscall_resolve_name_arch(token, name.c_str()));
+      }
+    }
+    if (highest == 0) continue;
+    if (token == SCMP_ARCH_X32) {
+      newest[SCMP_ARCH_X86_64].x32 = static_cast<uint32_t>(highest) | kX32Bit;
+    } else {
+      newest[token].ordinary = static_cast<uint32_t>(highest);
+    }
+  }
+  return newest;
+}
+
+bool Permits(uint32_t action) {
+  const uint32_t kind = action & SECCOMP_RET_ACTION_FULL;
+  // A tracer is expected to know of new calls.
+  return kind == SECCOMP_RET_ALLOW || kind == SECCOMP_RET_LOG || kind == SECCOMP_RET_TRACE;
+}
+
+// What runs before the filter of libseccomp, which begins by loading what it needs: ENOSYS for calls that the profile
+// cannot have known.
+std::vector<sock_filter> UnknownCallsPart(const grpc::LinuxSeccomp& profile, uint32_t default_action) {
+  const auto number = static_cast<uint32_t>(offsetof(seccomp_data, nr));
+  std::vector<sock_filter> code;
+  if (Permits(default_action)) return code;
+  const auto newest = FindNewestCalls(profile);
+  if (newest.empty()) return code;
+  code.push_back(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<uint32_t>(offsetof(seccomp_data, arch))));
+  std::vector<size_t> to_filter;  // jumps that are to lead behind this part
+  // A call above the newest one goes to the return, which stands so many instructions behind these two.
+  const auto compare = [&](uint32_t newest_call, uint8_t to_return) {
+    code.push_back(BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, newest_call, static_cast<uint8_t>(to_return + 1), 0));
+    to_filter.push_back(code.size());
+    code.push_back(BPF_STMT(BPF_JMP | BPF_JA, 0));
+  };
+  for (const auto& [architecture, calls] : newest) {
+    const size_t begin = code.size();
+    code.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, architecture, 0, 0));
+    code.push_back(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, number));
+    if (architecture == SCMP_ARCH_X86_64) {
+      code.push_back(BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, kX32Bit, 0, 2));
+      compare(calls.x32, 2);
+    }
+    compare(calls.ordinary, 0);
+    code.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS));
+    code[begin].jf = static_cast<uint8_t>(code.size() - begin - 1);
+  }
+  for (const size_t jump : to_filter) code[jump].k = static_cast<uint32_t>(code.size() - jump - 1);
+  return code;
 }
 
 Result<uint32_t> ParseFlags(const grpc::LinuxSeccomp& profile) {
@@ -153,28 +224,32 @@ Result<> CompileSeccomp(const grpc::LinuxSeccomp& profile, int file) {
   TRY(AddArchitectures(filter.get(), profile));
   TRY(AddSyscalls(filter.get(), profile, default_action));
   TRY(WriteAll(file, {reinterpret_cast<const char*>(&flags), sizeof flags}));
+  const std::vector<sock_filter> part = UnknownCallsPart(profile, default_action);
+  TRY(WriteAll(file, {reinterpret_cast<const char*>(part.data()), part.size() * sizeof(sock_filter)}));
   const int failed = seccomp_export_bpf(filter.get(), file);
   if (failed != 0) return FailWith(-failed, "linux.seccomp: cannot compile the filter");
   return {};
 }
 
-Result<> LoadSeccomp(int file) {
+Result<SeccompFilter> ReadSeccomp(int file) {
   struct stat info {};
-  uint32_t flags = 0;
+  SeccompFilter filter;
   if (fstat(file, &info) != 0) return FailErrno("linux.seccomp: cannot look at the filter");
-  if (info.st_size == 0) return {};
-  const size_t size = static_cast<size_t>(info.st_size) - sizeof flags;
-  std::vector<sock_filter> code(size / sizeof(sock_filter));
-  if (pread(file, &flags, sizeof flags, 0) != sizeof flags ||
-      pread(file, code.data(), size, sizeof flags) != static_cast<ssize_t>(size)) {
+  if (info.st_size == 0) return filter;
+  const size_t size = static_cast<size_t>(info.st_size) - sizeof filter.flags;
+  filter.code.resize(size / sizeof(sock_filter));
+  if (filter.code.size() > 0xffff) return Fail(Code::kInvalidArgument, "linux.seccomp: the filter is too long");
+  if (pread(file, &filter.flags, sizeof filter.flags, 0) != sizeof filter.flags ||
+      pread(file, filter.code.data(), size, sizeof filter.flags) != static_cast<ssize_t>(size)) {
     return FailErrno("linux.seccomp: cannot read the filter");
   }
-  sock_fprog program{static_cast<uint16_t>(code.size()), code.data()};
-  if (code.size() > 0xffff) return Fail(Code::kInvalidArgument, "linux.seccomp: the filter is too long");
-  if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program) != 0) {
-    return FailErrno("linux.seccomp: cannot load the filter");
-  }
-  return {};
+  return filter;
+}
+
+bool LoadSeccomp(const SeccompFilter& filter) {
+  if (filter.code.empty()) return true;
+  const sock_fprog program{static_cast<uint16_t>(filter.code.size()), const_cast<sock_filter*>(filter.code.data())};
+  return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, filter.flags, &program) == 0;
 }
 
 }  // namespace kata::agent

@@ -44,7 +44,8 @@ int Under(const grpc::LinuxSeccomp& profile, const std::function<int()>& probe) 
   const pid_t pid = fork();
   if (pid == 0) {
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    if (!LoadSeccomp(file.get())) _exit(99);
+    const auto filter = ReadSeccomp(file.get());
+    if (!filter || !LoadSeccomp(*filter)) _exit(99);
     _exit(probe());
   }
   int status = 0;
@@ -80,6 +81,55 @@ TEST(Seccomp, DefaultErrno) {
   for (const char* name : {"exit_group", "no_such_call_at_all"}) AddCall(&profile, name, "SCMP_ACT_ALLOW");
   EXPECT_EQ(Under(profile, [] { return ErrnoOfPersonality(0xffffffff); }), ENOSYS);
 }
+
+// No kernel has so many.
+constexpr long kCallOfTheFuture = 5000;
+
+int ErrnoOf(long call) { return syscall(call, -1, 0, 0, 0, 0, 0) < 0 ? errno : 0; }
+
+// As with runc: what is newer than all that the profile names is unknown, not forbidden.
+TEST(Seccomp, ACallNewerThanTheProfileDoesNotExist) {
+  grpc::LinuxSeccomp profile;
+  profile.set_defaultaction("SCMP_ACT_ERRNO");
+  for (const char* name : {"SCMP_ARCH_X86", "SCMP_ARCH_X32", "SCMP_ARCH_X86_64"}) profile.add_architectures(name);
+  for (const char* name : {"exit_group", "faccessat2"}) AddCall(&profile, name, "SCMP_ACT_ALLOW");
+  EXPECT_EQ(Under(profile, [] { return ErrnoOf(kCallOfTheFuture); }), ENOSYS);
+  EXPECT_EQ(Under(profile, [] { return ErrnoOf(SYS_faccessat2 + 1); }), ENOSYS);
+  EXPECT_EQ(Under(profile, [] { return ErrnoOf(SYS_faccessat2 - 1); }), EPERM) << "left out, but not newer";
+  EXPECT_EQ(Under(profile, [] { return ErrnoOfPersonality(0xffffffff); }), EPERM);
+  // x32's calls have numbers of their own in the same architecture.
+  constexpr long kX32 = 0x40000000;
+  EXPECT_EQ(Under(profile, [] { return ErrnoOf(kX32 + kCallOfTheFuture); }), ENOSYS);
+  EXPECT_EQ(Under(profile, [] { return ErrnoOf(kX32 + SYS_personality); }), EPERM);
+  // Whatever the profile's own number is, and in place of a signal.
+  profile.set_defaulterrnoret(ENOTTY);
+  EXPECT_EQ(Under(profile, [] { return ErrnoOf(kCallOfTheFuture); }), ENOSYS);
+  EXPECT_EQ(Under(profile, [] { return ErrnoOfPersonality(0xffffffff); }), ENOTTY);
+  profile.set_defaultaction("SCMP_ACT_KILL_PROCESS");
+  EXPECT_EQ(Under(profile, [] { return ErrnoOf(kCallOfTheFuture); }), ENOSYS);
+}
+
+TEST(Seccomp, ANewCallThatTheProfileLetsPassReachesTheKernel) {
+  grpc::LinuxSeccomp profile;
+  profile.set_defaultaction("SCMP_ACT_ALLOW");
+  profile.add_architectures("SCMP_ARCH_X86_64");
+  AddCall(&profile, "personality", "SCMP_ACT_ERRNO")->set_errnoret(ENOTTY);
+  EXPECT_EQ(Under(profile, [] { return ErrnoOf(SYS_faccessat2); }), EFAULT);
+  // Only for the architectures that the profile names, as with runc.
+  profile.set_defaultaction("SCMP_ACT_ERRNO");
+  AddCall(&profile, "exit_group", "SCMP_ACT_ALLOW");
+  profile.clear_architectures();
+  EXPECT_EQ(Under(profile, [] { return ErrnoOf(kCallOfTheFuture); }), EPERM);
+}
+
+// A program that is executed next needs no call for the loading itself.
+TEST(Seccomp, NothingIsCalledAfterTheFilterIsLoaded) {
+  grpc::LinuxSeccomp profile;
+  profile.set_defaultaction("SCMP_ACT_KILL_PROCESS");
+  AddCall(&profile, "exit_group", "SCMP_ACT_ALLOW");
+  EXPECT_EQ(Under(profile, [] { return 7; }), 7);
+}
+
 #endif
 
 TEST(Seccomp, ArgumentsAreAndedUnlessTheyShareAnIndex) {
@@ -151,7 +201,10 @@ TEST(Seccomp, RefusalsNameTheField) {
 
 TEST(Seccomp, AnEmptyFileIsNoFilter) {
   const UniqueFd file(memfd_create("seccomp", MFD_CLOEXEC));
-  EXPECT_TRUE(LoadSeccomp(file.get()));
+  const auto filter = ReadSeccomp(file.get());
+  ASSERT_TRUE(filter);
+  EXPECT_TRUE(filter->code.empty());
+  EXPECT_TRUE(LoadSeccomp(*filter));
 }
 
 }  // namespace
