@@ -134,6 +134,29 @@ TEST_F(ContainerTest, ATmpfsHasTheModeOfTheImagesDirectoryOrItsOwn) {
   EXPECT_EQ(outcome.out, "750\n1777\n700\n");
 }
 
+// What is to be made in them, such as mount points and devices, is made before they become so.
+TEST_F(ContainerTest, ReadOnlyTmpfsAndDevAreReadOnlyAtTheEnd) {
+  grpc::Spec spec = Spec(
+      "grep -c ' /dev tmpfs ro,\\| /t tmpfs ro,' /proc/mounts; echo x >/dev/null && echo null; tty; ls /dev/x; "
+      "stat -c %F /t/sub/in; echo >/t/new || echo >/dev/new; echo >/t/sub/in/new && pwd");
+  spec.mutable_mounts(1)->add_options("ro");  // /dev
+  AddMount(&spec, "/t", "tmpfs", "tmpfs", {"ro"});
+  AddMount(&spec, "/t/sub/in", "tmpfs", "tmpfs", {});
+  auto* device = spec.mutable_linux()->add_devices();
+  device->set_path("/dev/x");
+  device->set_type("c");
+  device->set_major(1);
+  device->set_minor(3);
+  spec.mutable_process()->set_terminal(true);
+  spec.mutable_process()->set_cwd("/t/work");
+  const Outcome outcome = Run(spec);
+  ASSERT_FALSE(outcome.error) << outcome.error->message();
+  EXPECT_EQ(outcome.out,
+            "2\r\nnull\r\n/dev/pts/0\r\n/dev/x\r\ndirectory\r\n"
+            "/bin/sh: can't create /t/new: Read-only file system\r\n"
+            "/bin/sh: can't create /dev/new: Read-only file system\r\n/t/work\r\n");
+}
+
 TEST_F(ContainerTest, ABadMountNamesItselfAndWhy) {
   grpc::Spec spec = Spec("true");
   AddMount(&spec, "/x", "tmpfs", "tmpfs", {"size=banana"});

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "agent/container/mount_api.h"
+#include "agent/container/mount_options.h"
 #include "base/files.h"
 
 namespace kata::agent {
@@ -32,10 +33,8 @@ struct Device {
 
 bool BindsDev(const grpc::Spec& spec) {
   return std::any_of(spec.mounts().begin(), spec.mounts().end(), [](const grpc::Mount& mount) {
-    std::string_view destination = mount.destination();
-    while (destination.size() > 1 && destination.ends_with('/')) destination.remove_suffix(1);
     const auto& options = mount.options();
-    return destination == "/dev" &&
+    return IsDev(mount.destination()) &&
            (mount.type() == "bind" || std::any_of(options.begin(), options.end(), [](const std::string& option) {
               return option == "bind" || option == "rbind";
             }));

@@ -3,6 +3,8 @@
 
 #include <sys/mount.h>
 
+#include <algorithm>
+
 namespace kata::agent {
 
 namespace {
@@ -68,6 +70,17 @@ std::optional<MountOptions::Propagation> ParsePropagation(std::string_view word)
   if (word == "slave") return MountOptions::Propagation{MS_SLAVE, recursive};
   if (word == "unbindable") return MountOptions::Propagation{MS_UNBINDABLE, recursive};
   return std::nullopt;
+}
+
+bool IsDev(std::string_view destination) {
+  std::vector<std::string_view> names;
+  while (!destination.empty()) {
+    const std::string_view name = destination.substr(0, destination.find('/'));
+    destination.remove_prefix(std::min(name.size() + 1, destination.size()));
+    if (name == ".." && !names.empty()) names.pop_back();
+    if (!name.empty() && name != "." && name != "..") names.push_back(name);
+  }
+  return names.size() == 1 && names[0] == "dev";
 }
 
 Result<MountOptions> ParseMountOptions(const grpc::Mount& mount) {

@@ -35,4 +35,7 @@ Result<MountOptions> ParseMountOptions(const grpc::Mount& mount);
 // "rslave" and so on; nothing for any other word.
 std::optional<MountOptions::Propagation> ParsePropagation(std::string_view word);
 
+// Whether a mount's destination is /dev, however it is written.
+bool IsDev(std::string_view destination);
+
 }  // namespace kata::agent

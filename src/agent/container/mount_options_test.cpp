@@ -7,6 +7,11 @@
 namespace kata::agent {
 namespace {
 
+TEST(MountOptions, DevIsDevHoweverItIsWritten) {
+  for (const char* dev : {"/dev", "/dev/", "//dev", "/./dev/.", "/x/../dev", "/../dev"}) EXPECT_TRUE(IsDev(dev)) << dev;
+  for (const char* other : {"", "/", "/dev/pts", "/devs", "/x/dev", "/dev/.."}) EXPECT_FALSE(IsDev(other)) << other;
+}
+
 using testing::ElementsAre;
 using testing::IsEmpty;
 

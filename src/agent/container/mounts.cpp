@@ -24,6 +24,13 @@ constexpr std::array<std::string_view, 16> kWithoutDevice = {
     "proc",    "sysfs",   "tmpfs", "ramfs",   "devpts",      "mqueue",    "cgroup",     "cgroup2",
     "debugfs", "tracefs", "bpf",   "fusectl", "binfmt_misc", "hugetlbfs", "securityfs", "configfs"};
 
+// As runc, devices and mount points are still to be made in /dev and in any tmpfs, so these become read-only at the
+// end.
+bool IsReadOnlyLater(const grpc::Mount& mount, const MountOptions& options) {
+  if (options.bind || (options.set & MOUNT_ATTR_RDONLY) == 0) return false;
+  return mount.type() == "tmpfs" || IsDev(mount.destination());
+}
+
 bool IsCgroup(const grpc::Mount& mount) { return mount.type() == "cgroup" || mount.type() == "cgroup2"; }
 
 Result<bool> IsFile(int fd) {
@@ -113,7 +120,8 @@ Result<> MakeOne(const grpc::Mount& mount, PreparedMount& prepared, int root) {
   const bool covers = is_tmpfs && OpenInRoot(root, mount.destination(), O_PATH | O_DIRECTORY).has_value();
   const UniqueFd target = TRY(Context(MountPoint(mount, prepared.is_file, root), "the mount point"));
   if (is_tmpfs) TRY(FillTmpfs(options, tree, target.get(), covers));
-  if ((options.set | options.clear) != 0) TRY(SetMountAttributes(tree, false, options.set, options.clear));
+  const uint64_t set = IsReadOnlyLater(mount, options) ? FirstAttributes(options) : options.set;
+  if ((set | options.clear) != 0) TRY(SetMountAttributes(tree, false, set, options.clear));
   if ((options.recursive_set | options.recursive_clear) != 0) {
     TRY(SetMountAttributes(tree, true, options.recursive_set, options.recursive_clear));
   }
@@ -137,7 +145,8 @@ Result<PreparedMount> PrepareOne(const grpc::Mount& mount, const std::string& cg
     prepared.tree = TRY(CloneMount(AT_FDCWD, cgroup, false));
   } else if (std::find(kWithoutDevice.begin(), kWithoutDevice.end(), mount.type()) == kWithoutDevice.end()) {
     std::vector<std::string> data = options.data;
-    if ((options.set & MOUNT_ATTR_RDONLY) != 0) data.insert(data.begin(), "ro");
+    const bool read_only = (options.set & MOUNT_ATTR_RDONLY) != 0 && !IsReadOnlyLater(mount, options);
+    if (read_only) data.insert(data.begin(), "ro");
     prepared.tree = TRY(NewFilesystem(mount.type(), mount.source(), data, FirstAttributes(options)));
     prepared.is_file = TRY(IsFile(prepared.tree.get()));
   }
@@ -157,10 +166,20 @@ Result<std::vector<PreparedMount>> PrepareMounts(const grpc::Spec& spec, const s
   return all;
 }
 
-Result<> MakeMounts(const grpc::Spec& spec, std::vector<PreparedMount> prepared, int root) {
+Result<> MakeMounts(const grpc::Spec& spec, std::vector<PreparedMount>& prepared, int root) {
   for (int i = 0; i < spec.mounts_size(); ++i) {
     TRY(Context(MakeOne(spec.mounts(i), prepared[static_cast<size_t>(i)], root), "mounts[{}] (\"{}\" at {})", i,
                 spec.mounts(i).source(), spec.mounts(i).destination()));
+  }
+  return {};
+}
+
+Result<> FinishMounts(const grpc::Spec& spec, const std::vector<PreparedMount>& made) {
+  for (int i = 0; i < spec.mounts_size(); ++i) {
+    const PreparedMount& mount = made[static_cast<size_t>(i)];
+    if (!IsReadOnlyLater(spec.mounts(i), mount.options)) continue;
+    TRY(Context(SetMountAttributes(mount.tree.get(), false, MOUNT_ATTR_RDONLY, 0), "mounts[{}] ({}): read-only", i,
+                spec.mounts(i).destination()));
   }
   return {};
 }

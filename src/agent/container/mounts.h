@@ -26,7 +26,11 @@ Result<std::vector<PreparedMount>> PrepareMounts(const grpc::Spec& spec, const s
 
 // Makes them inside root, in order, with the mount points that are missing. In the base, after the namespaces are
 // there.
-Result<> MakeMounts(const grpc::Spec& spec, std::vector<PreparedMount> prepared, int root);
+Result<> MakeMounts(const grpc::Spec& spec, std::vector<PreparedMount>& prepared, int root);
+
+// Makes those of them read-only that could not be from the beginning: /dev and every tmpfs, in which devices and mount
+// points had still to be made. When nothing is to be made in the root any more.
+Result<> FinishMounts(const grpc::Spec& spec, const std::vector<PreparedMount>& made);
 
 // Copies what is in the directory source to the empty directory target: directories, files, links and FIFOs with their
 // modes and owners (tmpcopyup). limit: bytes at most.

@@ -65,10 +65,12 @@ Result<> MakeContainer(StageContext& context) {
     TRY(Context(AttachMount(context.rootfs.get(), place.get()), "root.path"));
   }
   const int root = context.rootfs.get();
-  TRY(MakeMounts(spec, std::move(context.mounts), root));
+  TRY(MakeMounts(spec, context.mounts, root));
   TRY(MakeDevices(spec, root));
   TRY(MakeConsole(context, root));
   TRY(Context(MakeDirsInRoot(root, spec.process().cwd(), 0755), "process.cwd: cannot make {}", spec.process().cwd()));
+  TRY(FinishMounts(spec, context.mounts));
+  context.mounts.clear();
   TRY(ApplySysctls(spec.linux(), false));
   TRY(MakePathsReadonly(spec.linux(), root));
   TRY(MaskPaths(spec.linux(), root));
