@@ -116,10 +116,6 @@ Result<> ValidateDeviceRules(const grpc::LinuxResources& resources, std::string_
     }
     // As runc, and not as "all", which the guest would take it for.
     if (rule.access().empty()) return Fail(Code::kInvalidArgument, "{}devices[{}].access: it is empty", prefix, i);
-    if (rule.access().find_first_not_of("rwm") != std::string::npos) {
-      return Fail(Code::kInvalidArgument, "{}devices[{}].access: \"{}\" has other letters than r, w, m", prefix, i,
-                  rule.access());
-    }
   }
   return {};
 }

@@ -254,7 +254,13 @@ TEST(Validate, ChecksResources) {
   fault("blockIO.weight: ", [](auto& resources) { resources.mutable_blockio()->set_weight(9); });
   fault("pids.limit: ", [](auto& resources) { resources.mutable_pids()->set_limit(-2); });
   fault("hugepageLimits[0].pageSize: ", [](auto& resources) { resources.add_hugepagelimits()->set_pagesize("2M"); });
-  fault("devices[0].access: ", [](auto& resources) { resources.mutable_devices(0)->set_access("x"); });
+  for (const char* access : {"rwa", "mwr", "x"}) {
+    EXPECT_EQ(ErrorAfter([access](grpc::Spec& spec) {
+                spec.mutable_linux()->mutable_resources()->mutable_devices(0)->set_access(access);
+              }),
+              "")
+        << "as runc: letters in any order, others than r, w and m stand for nothing";
+  }
   fault("devices[0].access: it is empty", [](auto& resources) { resources.mutable_devices(0)->clear_access(); });
   for (const char* name : {"../cgroup.procs", "memory", ".hidden", "a/b.c"}) {
     fault("unified[\"", [&](auto& resources) { (*resources.mutable_unified())[name] = "1"; });

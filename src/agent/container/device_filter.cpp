@@ -68,7 +68,8 @@ void AddRule(const DeviceRule& rule, std::vector<bpf_insn>* program) {
   program->insert(program->end(), body.begin(), body.end());
 }
 
-Result<uint32_t> ParseAccess(const std::string& text, int index) {
+// Other letters than these stand for nothing, as with runc.
+uint32_t ParseAccess(const std::string& text) {
   uint32_t access = 0;
   for (const char c : text) {
     switch (c) {
@@ -82,8 +83,7 @@ Result<uint32_t> ParseAccess(const std::string& text, int index) {
         access |= BPF_DEVCG_ACC_MKNOD;
         break;
       default:
-        return Fail(Code::kInvalidArgument, "linux.resources.devices[{}].access: \"{}\" is not made of r, w and m",
-                    index, text);
+        break;
     }
   }
   return text.empty() ? kAllAccess : access;
@@ -113,8 +113,8 @@ Result<std::vector<DeviceRule>> DeviceRules(const grpc::LinuxResources& resource
       rule.major = device.major();
       rule.minor = device.minor();
     }
-    rule.access = TRY(ParseAccess(device.access(), i));
-    rules.push_back(rule);
+    rule.access = ParseAccess(device.access());
+    if (rule.access != 0) rules.push_back(rule);
   }
   constexpr uint32_t kMknod = BPF_DEVCG_ACC_MKNOD;
   rules.insert(rules.end(), {{true, 'c', -1, -1, kMknod},

@@ -107,14 +107,21 @@ TEST(DeviceFilter, ProtectedDevicesStayDenied) {
   EXPECT_TRUE(Allows(filter, 'c', 254, 0, kRead));
 }
 
-TEST(DeviceFilter, RefusesUnknownWords) {
-  for (const auto& rule : {Rule(true, "x", 1, 1, "r"), Rule(true, "c", 1, 1, "rx")}) {
-    grpc::LinuxResources resources;
-    *resources.add_devices() = rule;
-    const auto rules = DeviceRules(resources, {});
-    ASSERT_FALSE(rules);
-    EXPECT_THAT(rules.error().message(), HasSubstr("linux.resources.devices[0]"));
-  }
+// As with runc, other letters than r, w and m stand for nothing, and the order is free.
+TEST(DeviceFilter, AccessHasTheLettersThatItHas) {
+  const auto filter = Filter({Rule(true, "c", 9, 1, "rwa"), Rule(true, "c", 9, 2, "mwr"), Rule(true, "c", 9, 3, "x")});
+  EXPECT_TRUE(Allows(filter, 'c', 9, 1, kRead | kWrite));
+  EXPECT_TRUE(Allows(filter, 'c', 9, 2, kRead | kWrite | kMknod));
+  EXPECT_FALSE(Allows(filter, 'c', 9, 3, kRead));
+  EXPECT_TRUE(Allows(filter, 'c', 1, 3, kRead | kWrite));
+}
+
+TEST(DeviceFilter, RefusesUnknownTypes) {
+  grpc::LinuxResources resources;
+  *resources.add_devices() = Rule(true, "x", 1, 1, "r");
+  const auto rules = DeviceRules(resources, {});
+  ASSERT_FALSE(rules);
+  EXPECT_THAT(rules.error().message(), HasSubstr("linux.resources.devices[0]"));
 }
 
 }  // namespace
