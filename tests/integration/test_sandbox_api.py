@@ -8,6 +8,7 @@ import signal
 import subprocess
 import tempfile
 
+import faults
 import harness
 import leaks
 import ttrpc
@@ -36,12 +37,12 @@ class SandboxTest(harness.Case):
         )  # fmt: skip
         return done.stdout
 
-    def start(self, socket_dir=""):
+    def start(self, socket_dir="", environment=None):
         """The client of a shim that has been started as containerd 2.3 does it."""
         parameters = self.bootstrap.BootstrapParams(
             instance_id=self.pod.id, namespace="test", containerd_grpc_address="/nowhere", socket_dir=socket_dir
         )
-        answer = json.loads(self.shim("start", input=parameters.SerializeToString()))
+        answer = json.loads(self.shim("start", input=parameters.SerializeToString(), environment=environment))
         self.assertEqual((answer["version"], answer["protocol"]), (3, "ttrpc"))
         self.addCleanup(self.shim, "delete")
         client = ttrpc.Client(answer["address"].removeprefix("unix://"), self.messages)
@@ -119,6 +120,38 @@ class SandboxTest(harness.Case):
         self.assertEqual(self.sandbox_call(client, "SandboxStatus").state, "SANDBOX_NOTREADY")
         self.sandbox_call(client, "ShutdownSandbox")
         self.assertEqual(client.socket.recv(1), b"", "the shim has ended")
+
+    def lies_to(self, kind, start=None):
+        """Every call ends, and in the end nothing is left."""
+        image = faults.lying_agent(self.world.tmp, kind, start)
+        self.world.configure(f'[hypervisor.qemu]\ninitrd = "{image}"\n[agent.kata]\nreconnect_timeout_ms = 4000\n')
+        client = self.start(environment={"KATA_CONF_FILE": str(self.world.config)})
+        failed = []
+        for method, name, fields in (
+            ("CreateSandbox", None, {"bundle_path": str(self.pod.bundle)}),
+            ("StartSandbox", None, {}),
+            ("PingSandbox", "PingRequest", {}),
+            ("Platform", None, {}),
+            ("SandboxStatus", None, {"verbose": True}),
+            ("SandboxMetrics", None, {}),
+            ("StopSandbox", None, {"timeout_secs": 5}),
+            ("WaitSandbox", None, {}),
+        ):
+            try:
+                self.sandbox_call(client, method, name, **fields)
+            except ttrpc.Failure as failure:
+                failed.append(method)
+                self.assertLess(len(str(failure)), 20000)
+                self.assertNotRegex(str(failure), r"[\x00-\x08\x0b-\x1f\x7f]")
+        self.assertIn("PingSandbox", failed)
+        self.sandbox_call(client, "ShutdownSandbox")
+        self.assertEqual(client.socket.recv(1), b"", "the shim has ended")
+
+    def test_a_guest_that_says_nothing(self):
+        self.lies_to("is silent")
+
+    def test_a_guest_that_answers_what_nobody_asked(self):
+        self.lies_to("talks nonsense", b"\0\0\0\0\0\0\0\x63\2\0")
 
     def run_containers(self, client):
         """One after the other; the sandbox outlives them."""
