@@ -232,8 +232,6 @@ Result<> Sandbox::Store() {
 void Sandbox::OnEnd(ContainerProcess& process) {
   auto found = containers_.find(process.container());
   if (found == containers_.end()) return;
-  // One whose creation failed has never been there for anybody.
-  if (on_init_end_ && found->second->init.get() == &process) on_init_end_(process);
   if (process.container() == parts_.state.id) {
     parts_.state.status = Status::kStopped;
     parts_.state.exit_status = process.exit_status();
@@ -244,17 +242,34 @@ void Sandbox::OnEnd(ContainerProcess& process) {
   asio::co_spawn(executor_, EndIfAllEnded(shared_from_this(), found->second), asio::detached);
 }
 
+void Sandbox::TellEnd(Container& container) {
+  if (container.settled.happened()) return;
+  // One whose creation failed has never been there for anybody.
+  if (on_init_end_ && container.init) on_init_end_(*container.init);
+  container.settled.Happen();
+}
+
+bool Sandbox::EndsWithContainers() const {
+  if (parts_.standing) return false;
+  return std::all_of(containers_.begin(), containers_.end(),
+                     [](const auto& entry) { return entry.second->status() == Status::kStopped; });
+}
+
 asio::awaitable<void> Sandbox::EndIfAllEnded(std::shared_ptr<Sandbox> self, std::shared_ptr<Container> container) {
+  if (!self->ending() && !self->EndsWithContainers()) self->TellEnd(*container);
   // The execs went with the container's pid namespace, or ended just before it: they get the status that is theirs.
   auto execs = container->execs;
   auto deadline = std::chrono::steady_clock::now() + kExecEndDelay;
   for (const auto& [id, exec] : execs) {
+    // One that was only added ends with the sandbox.
+    if (!exec->begun()) continue;
     auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
     co_await exec->ended().WaitFor(std::max(left, std::chrono::milliseconds(0)));
   }
-  bool all = std::all_of(self->containers_.begin(), self->containers_.end(),
-                         [](const auto& entry) { return entry.second->status() == Status::kStopped; });
-  if (all && !self->standing()) self->RequestEnd(false);
+  if (self->EndsWithContainers()) self->RequestEnd(false);
+  // The pid by which a manager knows the container is the VMM's: it has gone when the manager is told of the end.
+  if (self->ending()) co_await self->vm_gone_.Wait();
+  self->TellEnd(*container);
 }
 
 void Sandbox::RequestEnd(bool now) {

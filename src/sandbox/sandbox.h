@@ -26,6 +26,8 @@ namespace kata::sandbox {
 
 // One container and its execs.
 struct Container {
+  explicit Container(const asio::any_io_executor& executor) : settled(executor) {}
+
   std::string id;
   std::string bundle;
   std::shared_ptr<ContainerProcess> init;  // null while it is being created
@@ -35,6 +37,7 @@ struct Container {
   bool own_pid_namespace = false;
   SharedNames shared;
   std::shared_ptr<ContainerDisks> disks;  // null while it is being created
+  Event settled;                          // its process has ended, and with the last one the VM
 
   Status status() const;
 };
@@ -79,7 +82,7 @@ class Sandbox : public std::enable_shared_from_this<Sandbox> {
   // Makes the container in the guest: shares its files, waits for the VM, asks the agent. All or nothing.
   asio::awaitable<Result<>> CreateContainer(std::shared_ptr<Container> container, ContainerFiles files,
                                             ContainerProcess::Setup setup);
-  // Called at the end of each container's own process, as Setup::on_end.
+  // Called once for each container, at the end of its own process; where the VM ends with it, when that has gone.
   void OnInitEnd(std::function<void(ContainerProcess&)> function) { on_init_end_ = std::move(function); }
   // The bundle at this path, read now or before.
   Result<oci::Bundle> TakeBundle(const std::string& path);
@@ -104,6 +107,9 @@ class Sandbox : public std::enable_shared_from_this<Sandbox> {
   asio::awaitable<void> Unshare(std::shared_ptr<Container> container);
   bool HasDisks() const;
   void OnEnd(ContainerProcess& process);
+  void TellEnd(Container& container);
+  // Nothing runs any more, and nothing else keeps the sandbox.
+  bool EndsWithContainers() const;
   static asio::awaitable<void> EndIfAllEnded(std::shared_ptr<Sandbox> self, std::shared_ptr<Container> container);
   static asio::awaitable<void> WatchVm(std::shared_ptr<Sandbox> self);
   static asio::awaitable<void> RecordVm(std::shared_ptr<Sandbox> self);

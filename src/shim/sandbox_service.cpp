@@ -90,8 +90,9 @@ asio::awaitable<Result<api::CreateSandboxResponse>> ShimService::CreateSandbox(a
 asio::awaitable<Result<api::StartSandboxResponse>> ShimService::StartSandbox(api::StartSandboxRequest request) {
   CO_TRY_ASSIGN(auto sandbox, FindSandbox(request.sandbox_id()));
   CO_TRY(co_await sandbox->vm().Ready());
+  if (const auto vmm = sandbox->vm().hypervisor().Pids(); !vmm.empty()) vmm_ = vmm.front();
   api::StartSandboxResponse reply;
-  reply.set_pid(static_cast<uint32_t>(getpid()));
+  reply.set_pid(static_cast<uint32_t>(vmm_));
   SetTime(created_at_, reply.mutable_created_at());
   co_return reply;
 }
@@ -131,7 +132,7 @@ asio::awaitable<Result<api::SandboxStatusResponse>> ShimService::SandboxStatus(a
   CO_TRY_ASSIGN(auto sandbox, FindSandbox(request.sandbox_id()));
   api::SandboxStatusResponse reply;
   reply.set_sandbox_id(parts_.id);
-  reply.set_pid(static_cast<uint32_t>(getpid()));
+  reply.set_pid(static_cast<uint32_t>(vmm_));
   reply.set_state(sandbox->ending() ? kNotReadyState : kReadyState);
   SetTime(created_at_, reply.mutable_created_at());
   if (ended_.happened()) SetTime(ended_at_, reply.mutable_exited_at());

@@ -85,8 +85,9 @@ class ShimService {
   std::shared_ptr<sandbox::Sandbox> sandbox_;
   std::unique_ptr<sandbox::TaskService> task_;
   std::unique_ptr<sandbox::PortForward> forward_;
-  Event begun_;  // there is a sandbox, or there will be none
-  Event ended_;  // the sandbox has ended
+  Event begun_;    // there is a sandbox, or there will be none
+  Event ended_;    // the sandbox has ended
+  pid_t vmm_ = 0;  // known from StartSandbox on
   timespec created_at_{};
   timespec ended_at_{};
   bool well_ = true;  // how the sandbox ended

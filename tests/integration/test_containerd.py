@@ -159,6 +159,25 @@ class TaskTest(TerminalCase):
             expected = ["create", "start", "exec-added", "exec-started", "exit", "paused", "resumed", "exit", "delete"]
             self.assertEqual(until("delete"), expected)
 
+    def test_the_pid_is_gone_when_the_end_is_told(self):
+        name = self.name()
+        with self.topics(name) as until:
+            self.assert_run(self.ctr("run", "-d", *RUNTIME, BUSYBOX, name, "sleep", "10000"))
+            until("start")
+            pid = int(next(line.split()[1] for line in self.ctr("task", "ls").out.splitlines() if line.startswith(name)))
+            self.assertTrue(harness.alive(pid))
+            self.ctr("task", "kill", "-s", "KILL", name)
+            until("exit")
+            self.assertIsNone(leaks.process(pid))
+
+    def test_processes(self):
+        """Each has a line; the first pid is the one that the task has."""
+        name = self.sleeping("sh", "-c", "sleep 7777 & sleep 8888; true")
+        harness.wait_for(lambda: len(self.ctr("task", "ps", name).out.splitlines()) == 1 + 3, "one line for each process")
+        lines = self.ctr("task", "ps", name).out.splitlines()
+        task = next(line.split()[1] for line in self.ctr("task", "ls").out.splitlines() if line.startswith(name))
+        self.assertEqual(lines[1].split()[0], task)
+
     def test_out_of_memory(self):
         name = self.name()
         with self.topics(name) as until:

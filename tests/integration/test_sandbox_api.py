@@ -98,11 +98,11 @@ class SandboxTest(harness.Case):
             self.sandbox_call(client, "CreateSandbox", bundle_path=str(self.pod.bundle))
         self.assertEqual(failure.exception.code, ALREADY_EXISTS)
         started = self.sandbox_call(client, "StartSandbox")
-        self.assertIn("containerd-shim-kata-v2", leaks.process(started.pid)[2])
+        self.assertIn("qemu-system", leaks.process(started.pid)[2])
         self.sandbox_call(client, "PingSandbox", "PingRequest")
         self.assertEqual(self.sandbox_call(client, "Platform").platform.os, "linux")
         status = self.sandbox_call(client, "SandboxStatus", verbose=True)
-        self.assertEqual(status.state, "SANDBOX_READY")
+        self.assertEqual((status.state, status.pid), ("SANDBOX_READY", started.pid))
         self.assertEqual(json.loads(status.info["state"])["id"], self.pod.id)
         self.assertEqual(self.sandbox_call(client, "SandboxMetrics").metrics.id, self.pod.id)
 
@@ -117,6 +117,7 @@ class SandboxTest(harness.Case):
 
         self.sandbox_call(client, "StopSandbox", timeout_secs=30)
         self.assertEqual(self.sandbox_call(client, "WaitSandbox").exit_status, 0)
+        self.assertIsNone(leaks.process(started.pid))
         self.assertEqual(self.sandbox_call(client, "SandboxStatus").state, "SANDBOX_NOTREADY")
         self.sandbox_call(client, "ShutdownSandbox")
         self.assertEqual(client.socket.recv(1), b"", "the shim has ended")

@@ -49,6 +49,8 @@ void TaskService::AnnounceDelete(const task::DeleteResponse& reply, const std::s
 
 void TaskService::AnnounceExit(const ContainerProcess& process) {
   if (!interface_.events) return;
+  // An exec that was deleted before it was started has not ended either.
+  if (!process.begun()) return;
   events::TaskExit event;
   event.set_container_id(process.container());
   event.set_id(process.agent_process().exec);

@@ -31,6 +31,37 @@ TEST_F(TaskExecTest, AnExecThatWasOnlyAddedHasNoProcess) {
   EXPECT_FAILS(Start("e1"), Code::kFailedPrecondition, "container not running");
 }
 
+TEST_F(TaskExecTest, AnExecThatNeverRanHasNoStatusNoTimeAndNoEnd) {
+  constexpr int64_t kGoZeroTime = -62135596800;
+  Begin();
+  ASSERT_TRUE(Create());
+  ASSERT_TRUE(Start());
+  ASSERT_TRUE(Exec("added"));
+  ASSERT_TRUE(Exec("failed"));
+  agent_.create_error = "executable file not found in $PATH";
+  ASSERT_FALSE(Start("failed"));
+  for (const char* id : {"added", "failed"}) {
+    const auto state = GetState(id);
+    ASSERT_TRUE(state) << id;
+    EXPECT_EQ(state->pid(), 0U) << id;
+    task::WaitRequest wait;
+    wait.set_id("c1");
+    wait.set_exec_id(id);
+    const auto waited = CallAside<task::WaitResponse>("Wait", wait);
+    task::DeleteRequest request;
+    request.set_id("c1");
+    request.set_exec_id(id);
+    const auto removed = Call<task::DeleteResponse>("Delete", request);
+    ASSERT_TRUE(removed) << id;
+    EXPECT_EQ(removed->exit_status(), 0U) << id;
+    EXPECT_EQ(removed->pid(), 0U) << id;
+    EXPECT_EQ(removed->exited_at().seconds(), kGoZeroTime) << id;
+    RunUntil([&] { return waited->has_value(); });
+    EXPECT_FAILS(GetState(id), Code::kNotFound, id);
+  }
+  for (const TaskEvent& event : events_) EXPECT_NE(event.topic, "/tasks/exit");
+}
+
 TEST_F(TaskExecTest, ExecsComeAndGo) {
   Begin();
   ASSERT_TRUE(Create());

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "oci/parse.h"
 #include "oci/validate.h"
+#include "sandbox/task/process_reply.h"
 #include "sandbox/task/runtime_error.h"
 #include "sandbox/task/task_client.h"
 #include "sandbox/task/task_service.h"
@@ -34,7 +35,7 @@ asio::awaitable<Result<task::CreateTaskResponse>> TaskService::Create(task::Crea
   if (!request.checkpoint().empty()) co_return Fail(Code::kUnimplemented, "Create: checkpoints are not supported");
   if (sandbox_->ending()) co_return Fail(Code::kUnavailable, "the sandbox is being ended");
   auto& containers = sandbox_->containers();
-  auto container = std::make_shared<Container>();
+  auto container = std::make_shared<Container>(sandbox_->executor());
   container->id = request.id();
   // The name is taken from now on, so that of two creates at a time one wins.
   if (!containers.emplace(request.id(), container).second) {
@@ -170,6 +171,7 @@ asio::awaitable<Result<>> TaskService::StartExec(std::shared_ptr<Container> cont
   Vm& vm = sandbox_->vm();
   auto started = AsRuntimeError(co_await vm.agent()->ExecProcess(std::move(request), vm.CreateTimeout()));
   if (!started) {
+    process->NeverBegan();
     process->End(kKilledStatus);
     co_return started;
   }
@@ -188,17 +190,16 @@ asio::awaitable<Result<task::DeleteResponse>> TaskService::Delete(task::DeleteRe
       CO_TRY(co_await sandbox_->vm().agent()->SignalProcess(process->agent_process(), SIGKILL));
       co_await process->ended().Wait();
     } else {
-      process->End(kKilledStatus);
+      process->End(0);
     }
   }
   if (process->status() != ContainerProcess::Status::kStopped) {
     co_return Fail(Code::kFailedPrecondition, "cannot delete container {} that is not stopped", request.id());
   }
+  co_await Settle(container, process);
   task::DeleteResponse reply;
-  reply.set_pid(static_cast<uint32_t>(process->pid()));
-  reply.set_exit_status(static_cast<uint32_t>(process->exit_status()));
-  reply.mutable_exited_at()->set_seconds(process->exited_at_seconds());
-  reply.mutable_exited_at()->set_nanos(process->exited_at_nanoseconds());
+  reply.set_pid(PidOf(*process));
+  SetExit(*process, reply);
   if (process->exec().empty()) {
     co_await sandbox_->RemoveContainer(container);
     if (hooks_) co_await hooks_->Stopped(container->id);

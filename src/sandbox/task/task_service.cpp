@@ -4,12 +4,15 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/json.h"
 #include "base/log.h"
 #include "oci/parse.h"
 #include "oci/validate.h"
 #include "protocol/guest_contract.h"
 #include "sandbox/task/metrics.h"
+#include "sandbox/task/process_reply.h"
 #include "sandbox/task/runtime_error.h"
 #include "sandbox/task/task_client.h"
 
@@ -17,6 +20,38 @@ namespace kata::sandbox {
 namespace {
 
 constexpr uint32_t kLastSignal = 64;  // SIGRTMAX of the kernel's, which C libraries number differently
+
+// Added to a guest's pid where the host's are expected. No host has such pids (the kernel's limit is 4194304), so that
+// nobody who looks or kills by number finds a stranger.
+constexpr uint32_t kFirstGuestPid = 10000000;
+
+struct ProcessRow {
+  uint32_t pid = 0;  // in the guest
+  std::string json;
+};
+
+Result<std::vector<ProcessRow>> ProcessRows(const std::string& list) {
+  const auto rows = ParseJson(list, contract::kMaxListBytes);
+  if (!rows || !rows->is_array()) return Fail(Code::kInternal, "the agent's list of processes is no JSON array");
+  std::vector<ProcessRow> found;
+  for (size_t i = 0; i < std::min(rows->size(), contract::kMaxListedProcesses); ++i) {
+    const auto& row = (*rows)[i];
+    const auto pid = row.is_object() ? row.find("pid") : row.end();
+    if (!row.is_object() || pid == row.end() || !pid->is_number_unsigned() || *pid > UINT32_MAX) continue;
+    found.push_back({.pid = static_cast<uint32_t>(pid->get<uint64_t>()),
+                     .json = row.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)});
+  }
+  return found;
+}
+
+// The container's own process is the oldest, and has the host's pid already.
+std::vector<uint32_t> PidsBesideInit(const std::vector<ProcessRow>& rows) {
+  std::vector<uint32_t> pids;
+  for (const ProcessRow& row : rows) pids.push_back(kFirstGuestPid + row.pid);
+  std::sort(pids.begin(), pids.end());
+  if (!pids.empty()) pids.erase(pids.begin());
+  return pids;
+}
 
 containerd::v1::types::Status TaskStatus(Status status) {
   switch (status) {
@@ -49,13 +84,6 @@ Status StatusOf(const Container& container, const ContainerProcess& process) {
 
 bool IsAboutState(Code code) {
   return code == Code::kNotFound || code == Code::kAlreadyExists || code == Code::kFailedPrecondition;
-}
-
-template <typename Reply>
-void SetExit(const ContainerProcess& process, Reply& reply) {
-  reply.set_exit_status(static_cast<uint32_t>(process.exit_status()));
-  reply.mutable_exited_at()->set_seconds(process.exited_at_seconds());
-  reply.mutable_exited_at()->set_nanos(process.exited_at_nanoseconds());
 }
 
 }  // namespace
@@ -111,6 +139,13 @@ asio::awaitable<void> TaskService::Idle(std::chrono::milliseconds timeout) {
   if (running_calls_ > 0) co_await idle.WaitFor(timeout);
 }
 
+asio::awaitable<void> TaskService::Settle(std::shared_ptr<Container> container,
+                                          std::shared_ptr<ContainerProcess> process) {
+  co_await process->ended().Wait();
+  // A stand-in has gone by then.
+  if (process->exec().empty() && !process->has_standin()) co_await container->settled.Wait();
+}
+
 Result<std::shared_ptr<Container>> TaskService::Find(const std::string& id) {
   auto found = sandbox_->containers().find(id);
   if (found == sandbox_->containers().end()) return Fail(Code::kNotFound, "container {} does not exist", id);
@@ -138,7 +173,7 @@ asio::awaitable<Result<task::StateResponse>> TaskService::State(task::StateReque
   reply.set_id(request.id());
   reply.set_exec_id(request.exec_id());
   reply.set_bundle(container->bundle);
-  reply.set_pid(static_cast<uint32_t>(process->pid()));
+  reply.set_pid(PidOf(*process));
   reply.set_terminal(process->terminal());
   reply.set_stdin(process->names().in);
   reply.set_stdout(process->names().out);
@@ -152,23 +187,26 @@ asio::awaitable<Result<task::PidsResponse>> TaskService::Pids(task::PidsRequest 
   CO_TRY_ASSIGN(auto container, FindMade(request.id()));
   task::PidsResponse reply;
   if (container->status() == Status::kStopped) co_return reply;
-  reply.add_processes()->set_pid(static_cast<uint32_t>(container->init->pid()));
+  reply.add_processes()->set_pid(PidOf(*container->init));
   for (const auto& [id, exec] : container->execs) {
-    if (exec->has_standin()) reply.add_processes()->set_pid(static_cast<uint32_t>(exec->pid()));
+    if (exec->has_standin()) reply.add_processes()->set_pid(PidOf(*exec));
   }
-
-  if (!interface_.lists_guest) co_return reply;
-  CO_TRY_ASSIGN(std::string list, co_await sandbox_->vm().agent()->ListProcesses(container->id));
-  const auto rows = ParseJson(list, contract::kMaxListBytes);
-  if (!rows || !rows->is_array()) co_return Fail(Code::kInternal, "the agent's list of processes is no JSON array");
-  for (size_t i = 0; i < std::min(rows->size(), contract::kMaxListedProcesses); ++i) {
-    const auto& row = (*rows)[i];
-    auto pid = row.is_object() ? row.find("pid") : row.end();
-    if (!row.is_object() || pid == row.end() || !pid->is_number_unsigned() || *pid > UINT32_MAX) continue;
-    containerd::v1::types::ProcessInfo& process = *reply.add_processes();
-    process.set_pid(static_cast<uint32_t>(pid->get<uint64_t>()));
-    process.mutable_info()->set_type_url(kGuestProcessType);
-    process.mutable_info()->set_value(row.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  auto listed = co_await sandbox_->vm().agent()->ListProcesses(container->id);
+  const auto rows = listed ? ProcessRows(*listed) : tl::unexpected<Error>(listed.error());
+  if (interface_.lists_guest) {
+    CO_TRY(rows);
+    for (const ProcessRow& row : *rows) {
+      containerd::v1::types::ProcessInfo& process = *reply.add_processes();
+      process.set_pid(row.pid);
+      process.mutable_info()->set_type_url(kGuestProcessType);
+      process.mutable_info()->set_value(row.json);
+    }
+    co_return reply;
+  }
+  // A containerd that is being restarted asks this of each task: a guest that does not answer is no reason to refuse.
+  if (!rows) log::Warn("container {}: {}", container->id, rows.error().message());
+  for (const uint32_t pid : rows ? PidsBesideInit(*rows) : std::vector<uint32_t>()) {
+    reply.add_processes()->set_pid(pid);
   }
   co_return reply;
 }
@@ -230,10 +268,12 @@ asio::awaitable<Result<wkt::Empty>> TaskService::Kill(task::KillRequest request)
 
 asio::awaitable<Result<wkt::Empty>> TaskService::ResizePty(task::ResizePtyRequest request) {
   CO_TRY_ASSIGN(auto process, Find(request.id(), request.exec_id()));
-  if (!process->terminal()) co_return Fail(Code::kFailedPrecondition, "the process has no terminal");
-  if (process->status() == ContainerProcess::Status::kStopped) {
-    co_return Fail(Code::kFailedPrecondition, "container not running");
+  const bool stopped = process->status() == ContainerProcess::Status::kStopped;
+  if (stopped && (process->terminal() || !process->exec().empty())) {
+    co_return Fail(Code::kFailedPrecondition, "cannot resize a stopped container");
   }
+  // As with runc's shim: a client that passes on the size of its own terminal does not ask whether there is one.
+  if (!process->terminal()) co_return wkt::Empty();
   process->Resize(request.height(), request.width());
   co_return wkt::Empty();
 }
@@ -254,8 +294,9 @@ asio::awaitable<Result<wkt::Empty>> TaskService::Update(task::UpdateTaskRequest 
 }
 
 asio::awaitable<Result<task::WaitResponse>> TaskService::Wait(task::WaitRequest request) {
+  CO_TRY_ASSIGN(auto container, FindMade(request.id()));
   CO_TRY_ASSIGN(auto process, Find(request.id(), request.exec_id()));
-  co_await process->ended().Wait();
+  co_await Settle(container, process);
   task::WaitResponse reply;
   SetExit(*process, reply);
   co_return reply;
@@ -271,11 +312,16 @@ asio::awaitable<Result<task::StatsResponse>> TaskService::Stats(task::StatsReque
 }
 
 asio::awaitable<Result<task::ConnectResponse>> TaskService::Connect(task::ConnectRequest request) {
-  CO_TRY_ASSIGN(auto process, Find(request.id(), ""));
   task::ConnectResponse reply;
   reply.set_shim_pid(static_cast<uint32_t>(getpid()));
-  reply.set_task_pid(static_cast<uint32_t>(process->pid()));
   reply.set_version(KATA_VERSION);
+  if (sandbox_->standing() && request.id() == sandbox_->state().id) {
+    // It has no container of its own. A containerd that has been restarted asks this to see whether the sandbox lives.
+    reply.set_task_pid(static_cast<uint32_t>(getpid()));
+    co_return reply;
+  }
+  CO_TRY_ASSIGN(auto process, Find(request.id(), ""));
+  reply.set_task_pid(PidOf(*process));
   co_return reply;
 }
 

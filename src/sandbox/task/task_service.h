@@ -25,7 +25,8 @@ namespace task = containerd::task::v2;
 struct TaskInterface {
   std::unique_ptr<StdioSource> stdio;
   TaskEventSink events;  // empty: nobody wants to know
-  // Whether Pids tells of the processes in the guest, with an Info of our own. containerd's clients know neither.
+  // Whether Pids gives the guest's own pids, each with a row about it (Info of our own, which containerd's clients
+  // cannot read). Else they are told in a form that is safe to use on a host.
   bool lists_guest = false;
   // Whether the bundles' hooks are run here, on the host. kata-runtime runs them itself.
   bool runs_hooks = false;
@@ -76,6 +77,9 @@ class TaskService {
                                                                 task::CreateTaskRequest request);
   asio::awaitable<Result<>> StartInit(std::shared_ptr<Container> container);
   asio::awaitable<Result<>> StartExec(std::shared_ptr<Container> container, std::shared_ptr<ContainerProcess> process);
+
+  // Returns when the process has ended, and with a container's own what ends with it (Container::settled).
+  static asio::awaitable<void> Settle(std::shared_ptr<Container> container, std::shared_ptr<ContainerProcess> process);
 
   // kNotFound, in runc's words.
   Result<std::shared_ptr<Container>> Find(const std::string& id);

@@ -316,12 +316,73 @@ TEST_F(TaskServiceTest, UpdateIsCheckedAndPassedOn) {
   EXPECT_FAILS(Call<wkt::Empty>("Update", request), Code::kInvalidArgument, "limit");
 }
 
-TEST_F(TaskServiceTest, ATerminalCanBeResizedAndNothingElse) {
+TEST_F(TaskServiceTest, TheSizeOfATerminalThatIsNotThereIsNoError) {
   Begin();
   ASSERT_TRUE(Create());
   task::ResizePtyRequest request;
   request.set_id("c1");
-  EXPECT_FAILS(Call<wkt::Empty>("ResizePty", request), Code::kFailedPrecondition, "no terminal");
+  EXPECT_TRUE(Call<wkt::Empty>("ResizePty", request));
+  ASSERT_TRUE(Start());
+  ASSERT_TRUE(Exec("e1"));
+  request.set_exec_id("e1");
+  EXPECT_TRUE(Call<wkt::Empty>("ResizePty", request));
+  ASSERT_TRUE(Start("e1"));
+  agent_.End("c1", "e1", 0);
+  ASSERT_TRUE(Wait("e1"));
+  EXPECT_FAILS(Call<wkt::Empty>("ResizePty", request), Code::kFailedPrecondition, "cannot resize a stopped");
+}
+
+TEST_F(TaskServiceTest, TheVmHasGoneWhenTheEndIsTold) {
+  Begin();
+  ASSERT_TRUE(Create());
+  ASSERT_TRUE(Start());
+  std::optional<bool> gone;
+  on_event_ = [&](const TaskEvent& event) {
+    if (event.topic == "/tasks/exit") gone = fake_vm_->exited.happened();
+  };
+  task::WaitRequest wait;
+  wait.set_id("c1");
+  auto waited = CallAside<task::WaitResponse>("Wait", wait);
+  agent_.End("c1", "c1", 3);
+  RunUntil([&] {
+    if (waited->has_value()) {
+      EXPECT_TRUE(fake_vm_->exited.happened());
+    }
+    return waited->has_value() && gone.has_value();
+  });
+  EXPECT_EQ((*waited)->value().exit_status(), 3U);
+  EXPECT_TRUE(*gone);
+}
+
+TEST_F(TaskServiceTest, PidsOfTheGuestCannotBeTakenForTheHosts) {
+  lists_guest_ = false;
+  std::string list = R"([{"pid":140},{"pid":131},{"pid":"x"},7,{"pid":150}])";
+  agent_.Replace<grpc::GetDiagnosticDataRequest, grpc::GetDiagnosticDataResponse>(
+      "GetDiagnosticData",
+      [&list](grpc::GetDiagnosticDataRequest) -> asio::awaitable<Result<grpc::GetDiagnosticDataResponse>> {
+        grpc::GetDiagnosticDataResponse reply;
+        reply.set_data(list);
+        co_return reply;
+      });
+  Begin();
+  const auto created = Create();
+  ASSERT_TRUE(created);
+  ASSERT_TRUE(Start());
+  const auto pids_now = [this] {
+    task::PidsRequest request;
+    request.set_id("c1");
+    std::vector<uint32_t> pids;
+    const auto reply = Call<task::PidsResponse>("Pids", request);
+    EXPECT_TRUE(reply);
+    for (const auto& process : reply->processes()) {
+      EXPECT_FALSE(process.has_info());
+      pids.push_back(process.pid());
+    }
+    return pids;
+  };
+  EXPECT_EQ(pids_now(), (std::vector<uint32_t>{created->pid(), 10000140, 10000150}));
+  list = "{";
+  EXPECT_EQ(pids_now(), std::vector<uint32_t>{created->pid()});
 }
 
 std::vector<std::string> Topics(const std::vector<TaskEvent>& events) {

@@ -91,9 +91,12 @@ class SandboxTest : public LoopTest {
                    [](std::exception_ptr) {});
     sandbox_ = std::make_shared<Sandbox>(io_.get_executor(), std::move(parts));
     TaskInterface interface {
-      .stdio = std::make_unique<StandinStdioSource>(io_.get_executor(), standins), .lists_guest = true
+      .stdio = std::make_unique<StandinStdioSource>(io_.get_executor(), standins), .lists_guest = lists_guest_
     };
-    interface.events = [this](TaskEvent event) { events_.push_back(std::move(event)); };
+    interface.events = [this](TaskEvent event) {
+      if (on_event_) on_event_(event);
+      events_.push_back(std::move(event));
+    };
     ChangeInterface(interface);
     service_ = std::make_unique<TaskService>(sandbox_, std::move(interface));
     grpc::CreateSandboxRequest request;
@@ -206,6 +209,8 @@ class SandboxTest : public LoopTest {
   TempDir bundle_;
   FakeAgent agent_;
   std::vector<TaskEvent> events_;
+  std::function<void(const TaskEvent&)> on_event_;  // called before it is kept
+  bool lists_guest_ = true;
   GrowthRules growth_;  // by default it keeps its size
   std::shared_ptr<FakeVm> fake_vm_;
   std::shared_ptr<Vm> vm_;
