@@ -66,9 +66,11 @@ Result<ShimParts> Prepare(const Arguments& arguments, int directory) {
   return parts;
 }
 
-asio::awaitable<void> Live(asio::io_context& io, ShimService& service, std::shared_ptr<Publisher> publisher) {
+asio::awaitable<void> Live(asio::io_context& io, ShimService& service, std::shared_ptr<Publisher> publisher,
+                           std::shared_ptr<Loggers> loggers) {
   co_await service.Run();
   co_await publisher->Flush(kFlushTime);
+  co_await loggers->FinishAll();
   // The last answers are on their way once what is queued has run.
   asio::post(io, [&io] { asio::post(io, [&io] { io.stop(); }); });
 }
@@ -79,13 +81,15 @@ Result<> RunShim(const Arguments& arguments, ShimParts parts, UniqueFd listener,
   auto publisher = std::make_shared<Publisher>(io.get_executor(), events == nullptr ? "" : events,
                                                arguments.namespace_name, parts.mounts);
   parts.publisher = publisher;
+  const auto loggers = std::make_shared<Loggers>(io.get_executor());
+  parts.loggers = loggers;
   ShimService service(io.get_executor(), std::move(parts));
   asio::signal_set signals(io, SIGTERM, SIGINT);
   signals.async_wait([&](boost::system::error_code error, int) {
     if (!error) service.RequestEnd();
   });
   asio::co_spawn(io, rpc::ServeUnix(std::move(listener), service.table()), asio::detached);
-  asio::co_spawn(io, Live(io, service, publisher), asio::detached);
+  asio::co_spawn(io, Live(io, service, publisher, loggers), asio::detached);
   TRY(WriteAll(ready.get(), std::string_view(&sandbox::kReady, 1)));
   ready.Reset();
   io.run();

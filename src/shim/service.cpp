@@ -64,7 +64,11 @@ asio::awaitable<Result<rpc::Payload>> ShimService::Call(std::string method, std:
   }
   if (!task_) co_return AnswerWithoutSandbox(method, payload);
   const rpc::MethodTable::Handler* handler = task_->table().Find(sandbox::kTaskService, method);
+  task::DeleteRequest removed;
+  if (method == "Delete") std::ignore = removed.ParseFromString(payload);
   auto answer = co_await (*handler)(std::move(payload));
+  // Whoever has deleted a process takes its log as complete.
+  if (answer && method == "Delete") co_await parts_.loggers->Finish(removed.id(), removed.exec_id());
   if (!answer && method == "Create") log::Error("{}", answer.error().message());
   co_return answer;
 }
@@ -129,7 +133,7 @@ Result<> ShimService::Begin(const Beginning& beginning) {
   sandbox_ = TRY(std::move(sandbox));
   if (loopback) ForwardPorts(*loopback);
   sandbox::TaskInterface interface;
-  interface.stdio = std::make_unique<UriStdioSource>(executor_, parts_.namespace_name, parts_.mounts);
+  interface.stdio = std::make_unique<UriStdioSource>(executor_, parts_.namespace_name, parts_.mounts, parts_.loggers);
   interface.events = [publisher = parts_.publisher](sandbox::TaskEvent event) { publisher->Publish(std::move(event)); };
   interface.runs_hooks = true;
   task_ = std::make_unique<sandbox::TaskService>(sandbox_, std::move(interface));

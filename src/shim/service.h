@@ -19,6 +19,7 @@
 #include "sandbox/sandbox.h"
 #include "sandbox/task/port_forward.h"
 #include "sandbox/task/task_service.h"
+#include "shim/loggers.h"
 #include "shim/publisher.h"
 
 namespace kata::shim {
@@ -34,6 +35,7 @@ struct ShimParts {
   UniqueFd directory;  // ROOT/ID, opened in this process's own mount namespace
   sandbox::MountNamespaces mounts;
   std::shared_ptr<Publisher> publisher;
+  std::shared_ptr<Loggers> loggers;
   std::shared_ptr<sandbox::CgroupVisit> cgroups;  // gets the stay that begins with the sandbox
 };
 

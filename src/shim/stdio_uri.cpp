@@ -188,7 +188,7 @@ asio::awaitable<Result<sandbox::AttachedStdio>> UriStdioSource::Attach(sandbox::
     const bool ready = co_await LoggerIsReady(executor_, std::move(opened.logger_ready));
     if (!ready)
       co_return Fail(Code::kDeadlineExceeded, "the logger of stdout is not ready after {} ms", kLoggerTime.count());
-    opened.logger->Disown();
+    loggers_->Add(request.container, request.exec, *std::move(opened.logger));
   }
   sandbox::AttachedStdio attached;
   CO_TRY_ASSIGN(attached.stdio,

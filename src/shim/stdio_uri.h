@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "base/result.h"
 #include "sandbox/host/mount_namespace.h"
 #include "sandbox/stdio/stdio_source.h"
+#include "shim/loggers.h"
 
 namespace kata::shim {
 
@@ -29,14 +31,19 @@ Result<StdioUri> ParseStdioUri(const std::string& text);
 // Opens what the names mean, on the host.
 class UriStdioSource : public sandbox::StdioSource {
  public:
-  UriStdioSource(const asio::any_io_executor& executor, std::string namespace_name, sandbox::MountNamespaces mounts)
-      : executor_(executor), namespace_name_(std::move(namespace_name)), mounts_(std::move(mounts)) {}
+  UriStdioSource(const asio::any_io_executor& executor, std::string namespace_name, sandbox::MountNamespaces mounts,
+                 std::shared_ptr<Loggers> loggers)
+      : executor_(executor),
+        namespace_name_(std::move(namespace_name)),
+        mounts_(std::move(mounts)),
+        loggers_(std::move(loggers)) {}
   asio::awaitable<Result<sandbox::AttachedStdio>> Attach(sandbox::StdioRequest request) override;
 
  private:
   asio::any_io_executor executor_;
   std::string namespace_name_;
   sandbox::MountNamespaces mounts_;
+  std::shared_ptr<Loggers> loggers_;
 };
 
 }  // namespace kata::shim

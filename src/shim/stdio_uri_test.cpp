@@ -35,11 +35,12 @@ TEST(StdioUri, WhatIsNoneIsAnError) {
 class UriStdioTest : public sandbox::testing::LoopTest {
  protected:
   Result<sandbox::AttachedStdio> Attach(const std::string& in, const std::string& out, const std::string& err) {
-    UriStdioSource source(io_.get_executor(), "default", sandbox::MountNamespaces());
+    UriStdioSource source(io_.get_executor(), "default", sandbox::MountNamespaces(), loggers_);
     sandbox::StdioRequest request{.container = "c1", .in = in, .out = out, .err = err};
     return Await(source.Attach(std::move(request)));
   }
   sandbox::testing::TempDir dir_;
+  std::shared_ptr<Loggers> loggers_ = std::make_shared<Loggers>(io_.get_executor());
 };
 
 TEST_F(UriStdioTest, AFifoThatNobodyReadsIsNoHindrance) {

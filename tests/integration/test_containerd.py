@@ -249,13 +249,34 @@ class LoggerTest(ContainerdCase):
     def test_a_program(self):
         path = self.containerd.tmp / "logger.log"
         script = self.containerd.tmp / "logger"
-        script.write_text(f'#!/bin/sh\nexec 5>&-\necho "$CONTAINER_NAMESPACE $1 $2" >{path}\ncat <&3 >>{path}\n')
+        allowed = self.containerd.tmp / "allowed"
+        script.write_text(f'#!/bin/sh\nexec 5>&-\necho "$CONTAINER_NAMESPACE $1 $2" >{path}\ncat <&3 >>{path}\n'
+                          f"until [ -e {allowed} ]; do sleep 0.01; done\necho last >>{path}\n")  # fmt: skip
         script.chmod(0o755)
         name = self.sleeping("sh", "-c", "echo line; sleep 1000", flags=("--log-uri", f"binary://{script}?key=value"))
         harness.wait_for(lambda: path.exists() and "line\n" in path.read_text(), "the line is there")
         self.assertEqual(path.read_text(), "default key value\nline\n")
+        shim = self.state(name)["sandbox"]["pid"]
         self.ctr("task", "kill", "-s", "KILL", name)
         harness.wait_for(lambda: self.status(name) == "STOPPED", "it has stopped")
+        # It may take its time for its last lines: whoever deletes the task waits for them.
+        threading.Timer(0.5, allowed.touch).start()
+        self.assert_run(self.ctr("task", "rm", name), err="non-zero exit code 137")
+        self.assertEqual(path.read_text(), "default key value\nline\nlast\n")
+        harness.wait_for(lambda: not harness.alive(shim), "the shim has ended")
+
+    def test_programs_are_reaped(self):
+        script = self.containerd.tmp / "short-logger"
+        script.write_text("#!/bin/sh\nexec 5>&-\ncat <&3\n")
+        script.chmod(0o755)
+        name = self.sleeping(flags=("--log-uri", f"binary://{script}"))
+        shim = self.state(name)["sandbox"]["pid"]
+        loggers = [pid for pid, command in leaks.descendants(shim).items() if str(script) in command]
+        self.assertEqual(len(loggers), 1)
+        self.ctr("task", "kill", "-s", "KILL", name)
+        harness.wait_for(lambda: self.status(name) == "STOPPED", "it has stopped")
+        harness.wait_for(lambda: leaks.process(loggers[0]) is None, "nothing of the logger is left")
+        self.assertTrue(harness.alive(shim))
 
 
 class FaultTest(ContainerdCase):
