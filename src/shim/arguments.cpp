@@ -37,6 +37,10 @@ Result<Arguments> ParseArguments(const std::vector<std::string>& words) {
       arguments.action = Action::kVersion;
       return arguments;
     }
+    if (name == "info") {
+      arguments.action = Action::kInfo;
+      return arguments;
+    }
     if (name == "debug") {
       arguments.debug = word == name || word == "debug=true" || word == "debug=1";
       continue;

@@ -15,6 +15,7 @@ enum class Action {
   kStart,
   kDelete,
   kVersion,
+  kInfo,  // what containerd 2 asks about the runtime
 };
 
 struct Arguments {

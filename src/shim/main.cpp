@@ -8,10 +8,21 @@
 
 #include "base/files.h"
 #include "base/log.h"
+#include "oci/features.h"
+#include "protocol/runtime_info.pb.h"
 #include "shim/actions.h"
 
 namespace kata::shim {
 namespace {
+
+std::string RuntimeInfo() {
+  containerd::types::RuntimeInfo info;
+  info.set_name("io.containerd.kata.v2");
+  info.mutable_version()->set_version(KATA_VERSION);
+  info.mutable_features()->set_type_url("types.containerd.io/opencontainers/runtime-spec/1/features/Features");
+  info.mutable_features()->set_value(oci::Features());
+  return info.SerializeAsString();
+}
 
 int Main(const std::vector<std::string>& words) {
   const auto arguments = ParseArguments(words);
@@ -22,6 +33,8 @@ int Main(const std::vector<std::string>& words) {
     return Serve(*arguments);
   } else if (arguments->action == Action::kVersion) {
     done = WriteAll(STDOUT_FILENO, "containerd-shim-kata-v2 " KATA_VERSION "\n");
+  } else if (arguments->action == Action::kInfo) {
+    done = WriteAll(STDOUT_FILENO, RuntimeInfo());
   } else {
     done = arguments->action == Action::kStart ? Start(*arguments) : Delete(*arguments);
   }

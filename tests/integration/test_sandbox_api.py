@@ -64,6 +64,15 @@ class SandboxTest(harness.Case):
         self.shim("delete")
         self.assert_nothing_left()
 
+    def test_what_the_runtime_is(self):
+        (info,) = ttrpc.load_messages(self.world.tmp, "runtime_info")
+        done = subprocess.run([SHIM, "-info"], stdin=subprocess.DEVNULL, capture_output=True, check=True)
+        told = info.RuntimeInfo.FromString(done.stdout)
+        version = subprocess.run([harness.RUNTIME, "--version"], capture_output=True, text=True, check=True).stdout
+        self.assertIn(told.version.version, version)
+        features = subprocess.run([harness.RUNTIME, "features"], capture_output=True, check=True).stdout
+        self.assertEqual(json.loads(told.features.value), json.loads(features))
+
     def test_another_directory_for_the_sockets(self):
         directory = tempfile.mkdtemp(prefix=leaks.TAG, dir="/run")
         self.addCleanup(shutil.rmtree, directory, ignore_errors=True)
