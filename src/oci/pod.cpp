@@ -83,6 +83,20 @@ Result<> RefuseHostNamespaces(const grpc::Spec& sandbox) {
   return {};
 }
 
+void AddPodDefaults(const grpc::Spec& pod, grpc::Spec& container) {
+  for (const grpc::Mount& mount : pod.mounts()) {
+    const bool own = std::any_of(container.mounts().begin(), container.mounts().end(),
+                                 [&](const grpc::Mount& other) { return other.destination() == mount.destination(); });
+    if (own) continue;
+    grpc::Mount& added = *container.add_mounts();
+    added = mount;
+    added.add_options(container.root().readonly() ? "ro" : "rw");
+  }
+  for (const auto& [name, value] : pod.linux().sysctl()) {
+    container.mutable_linux()->mutable_sysctl()->insert({name, value});
+  }
+}
+
 void SetNetworkNamespace(grpc::Spec& spec, const std::string& path) {
   for (grpc::LinuxNamespace& space : *spec.mutable_linux()->mutable_namespaces()) {
     if (space.type() != "network") continue;

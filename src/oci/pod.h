@@ -33,6 +33,10 @@ Result<grpc::LinuxResources> PodResources(const std::map<std::string, std::strin
 // hostIPC), whose processes and segments a virtual machine cannot see.
 Result<> RefuseHostNamespaces(const grpc::Spec& sandbox);
 
+// What a container of a pod gets from the pod's spec where its own does not say otherwise: mounts by their destination,
+// read-only with a read-only root, and kernel parameters.
+void AddPodDefaults(const grpc::Spec& pod, grpc::Spec& container);
+
 // Puts a network namespace into a spec, in the place of the one that it names.
 void SetNetworkNamespace(grpc::Spec& spec, const std::string& path);
 

@@ -174,6 +174,7 @@ Result<std::shared_ptr<Sandbox>> StartSandbox(const asio::any_io_executor& execu
   parts.growth = std::move(size.rules);
   parts.pod = plan.pod;
   parts.standing = plan.standing;
+  parts.pod_spec = std::move(plan.pod_spec);
   parts.guest_seccomp = !plan.config.runtime.disable_guest_seccomp;
   parts.block_devices = !plan.config.hypervisor.disable_block_device_use;
   TRY(CompleteState(plan));

@@ -32,6 +32,7 @@ struct SandboxPlan {
   std::function<Result<>()> enter_cgroups;  // called when it is on record and nothing has been started; may be empty
   std::vector<std::string> vcpu_cgroups;    // for the vCPUs alone; empty: they stay where this process is
   bool pod = false;                         // more containers will come
+  std::optional<grpc::Spec> pod_spec;       // what each of them gets (AddPodDefaults), of a pod without its own
   bool standing = false;                    // it is one without containers, too
   std::chrono::steady_clock::time_point began = std::chrono::steady_clock::now();
 };

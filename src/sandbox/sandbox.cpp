@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "oci/guest_spec.h"
+#include "oci/pod.h"
 #include "protocol/guest_contract.h"
 #include "sandbox/devices/guest_devices.h"
 #include "sandbox/files/disk_mounts.h"
@@ -98,6 +99,7 @@ asio::awaitable<Result<>> Sandbox::CreateInGuest(Container& container, Container
   request.set_container_id(container.id);
   request.set_exec_id(container.id);
   grpc::Spec& spec = *request.mutable_oci();
+  if (parts_.pod_spec) oci::AddPodDefaults(*parts_.pod_spec, files.bundle.spec);
   if (parts_.pod) {
     oci::PodSpec pod = oci::GuestSpecOfPod(files.bundle.spec);
     spec = std::move(pod.guest);
@@ -112,6 +114,7 @@ asio::awaitable<Result<>> Sandbox::CreateInGuest(Container& container, Container
   spec.mutable_process()->set_terminal(terminal);
   // While the VM boots.
   CO_TRY(PrepareFiles(container, files, request));
+  if (parts_.pod_spec) JoinPodShm(spec);
   CO_TRY(SizeHugePages(request));
   CO_TRY(co_await vm().Ready());
   auto began = Timing::Clock::now();

@@ -47,11 +47,12 @@ struct SandboxParts {
   std::shared_ptr<Vm> vm;
   std::optional<SharedFiles> shared_files;  // none: nothing is shared, for tests of what needs no files
   MountNamespaces mounts;
-  std::optional<oci::Bundle> bundle;  // that of the first container, when it has been read already
-  bool pod = false;                   // its containers share namespaces and shared memory
-  bool standing = false;              // it goes on without containers, until it is told to end
-  bool guest_seccomp = true;          // false: without the containers' seccomp filters
-  bool block_devices = true;          // false: what is on disks of the host is mounted there
+  std::optional<oci::Bundle> bundle;   // that of the first container, when it has been read already
+  bool pod = false;                    // its containers share namespaces and shared memory
+  std::optional<grpc::Spec> pod_spec;  // what each container gets (AddPodDefaults), of a pod without its own
+  bool standing = false;               // it goes on without containers, until it is told to end
+  bool guest_seccomp = true;           // false: without the containers' seccomp filters
+  bool block_devices = true;           // false: what is on disks of the host is mounted there
   GrowthRules growth;
   State state;
   int directory = -1;                // of state.json; stays the caller's

@@ -15,6 +15,7 @@ constexpr TextFlag kTextFlags[] = {{"namespace", &Arguments::namespace_name},
                                    {"id", &Arguments::id},
                                    {"address", &Arguments::address},
                                    {"socket", &Arguments::socket},
+                                   {"config", &Arguments::config},
                                    {"publish-binary", nullptr},  // events go over ttRPC
                                    {"bundle", nullptr}};         // that of the record
 

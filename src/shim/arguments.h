@@ -24,6 +24,7 @@ struct Arguments {
   std::string id;
   std::string address;  // containerd's gRPC socket
   std::string socket;   // of the shim itself: where it listens, for the messages and to remove it
+  std::string config;   // of the shim itself: the configuration file that containerd's options named to `start`
   bool debug = false;
 };
 

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "protocol/bootstrap.pb.h"
+#include "shim/runtime_options.h"
 #include "shim/socket_address.h"
 
 namespace kata::shim {
@@ -31,9 +32,19 @@ Bootstrap ReadBootstrap(const Arguments& arguments, std::string_view standard_in
   }
   // The options of an older containerd can be read as this message, too: it is only meant when it names this shim.
   containerd::runtime::bootstrap::v1::BootstrapParams params;
-  if (standard_input.empty() || !params.ParseFromArray(standard_input.data(), static_cast<int>(standard_input.size())))
+  const auto parse = [standard_input](google::protobuf::MessageLite& message) {
+    return message.ParseFromArray(standard_input.data(), static_cast<int>(standard_input.size()));
+  };
+  const bool meant =
+      parse(params) && params.instance_id() == arguments.id && params.namespace_() == arguments.namespace_name;
+  if (!meant) {
+    wkt::Any options;
+    if (parse(options)) bootstrap.config_path = ConfigPathOf(options);
     return bootstrap;
-  if (params.instance_id() != arguments.id || params.namespace_() != arguments.namespace_name) return bootstrap;
+  }
+  for (const auto& extension : params.extensions()) {
+    if (std::string path = ConfigPathOf(extension.value()); !path.empty()) bootstrap.config_path = std::move(path);
+  }
   bootstrap.structured = true;
   bootstrap.version = kNewestVersion;
   if (!params.containerd_ttrpc_address().empty()) bootstrap.ttrpc_address = params.containerd_ttrpc_address();

@@ -13,12 +13,13 @@ namespace kata::shim {
 struct Bootstrap {
   std::string ttrpc_address;     // where events go; empty: nowhere
   std::string socket_directory;  // where the shim is to listen
+  std::string config_path;       // the configuration file that containerd's own names; empty: none
   bool structured = false;       // the answer may be JSON; else it is the bare address
   int version = 2;               // of the Task service that containerd asks for
 };
 
-// From standard input (containerd 2.3: BootstrapParams) and the environment (before it: TTRPC_ADDRESS,
-// MAX_SHIM_VERSION). What does not fit the command line is of an older containerd, which writes something else there.
+// From standard input (containerd 2.3: BootstrapParams; before it the runtime's options) and the environment (before
+// it: TTRPC_ADDRESS, MAX_SHIM_VERSION). What does not fit the command line is of an older containerd.
 Bootstrap ReadBootstrap(const Arguments& arguments, std::string_view standard_input);
 
 // What `start` prints: containerd 1.6 knows the address alone, 1.7 and newer the JSON object.

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "protocol/bootstrap.pb.h"
+#include "protocol/runtime_options.pb.h"
 #include "protocol/wkt.pb.h"
 
 namespace kata::shim {
@@ -35,6 +36,22 @@ TEST_F(BootstrapTest, AVersionMakesItJson) {
   EXPECT_EQ(answer, (nlohmann::json{{"version", 2}, {"address", "unix:///s/x"}, {"protocol", "ttrpc"}}));
   setenv("MAX_SHIM_VERSION", "99", 1);
   EXPECT_EQ(ReadBootstrap(arguments_, "").version, 3);
+}
+
+TEST_F(BootstrapTest, TheRuntimesOptionsNameAConfigurationFile) {
+  runtimeoptions::v1::Options options;
+  options.set_config_path("/etc/kata.toml");
+  wkt::Any any;
+  any.set_type_url("runtimeoptions.v1.Options");
+  any.set_value(options.SerializeAsString());
+  EXPECT_EQ(ReadBootstrap(arguments_, any.SerializeAsString()).config_path, "/etc/kata.toml");
+  containerd::runtime::bootstrap::v1::BootstrapParams params;
+  params.set_instance_id("p1");
+  params.set_namespace_("k8s.io");
+  *params.add_extensions()->mutable_value() = any;
+  EXPECT_EQ(ReadBootstrap(arguments_, params.SerializeAsString()).config_path, "/etc/kata.toml");
+  any.set_type_url("containerd.runc.v1.Options");
+  EXPECT_EQ(ReadBootstrap(arguments_, any.SerializeAsString()).config_path, "");
 }
 
 TEST_F(BootstrapTest, ParametersGoFirst) {

@@ -8,6 +8,7 @@
 #include "base/files.h"
 #include "sandbox/task/metrics.h"
 #include "sandbox/task/runtime_error.h"
+#include "shim/pod_bundle.h"
 #include "shim/service.h"
 
 namespace kata::shim {
@@ -83,7 +84,11 @@ asio::awaitable<Result<api::CreateSandboxResponse>> ShimService::CreateSandbox(a
   Beginning beginning{.bundle = request.bundle_path(), .options = request.options(), .network = request.netns_path()};
   beginning.standing = true;
   if (sandbox_) co_return Fail(Code::kAlreadyExists, "the sandbox {} has been created already", parts_.id);
-  CO_TRY(sandbox::AsRuntimeError(Begin(beginning)));
+  CO_TRY_ASSIGN(beginning.made, parts_.mounts.OnHost([&]() -> Result<std::optional<oci::Bundle>> {
+    if (HasSpec(request)) return std::nullopt;
+    return TRY(MakePodBundle(request));
+  }));
+  CO_TRY(sandbox::AsRuntimeError(Begin(std::move(beginning))));
   co_return api::CreateSandboxResponse();
 }
 

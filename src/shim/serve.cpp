@@ -59,6 +59,7 @@ Result<ShimParts> Prepare(const Arguments& arguments, int directory) {
   parts.id = arguments.id;
   parts.namespace_name = arguments.namespace_name;
   parts.socket = arguments.socket;
+  parts.config = arguments.config;
   parts.debug = arguments.debug;
   parts.mounts = TRY(sandbox::MountNamespaces::EnterPrivate());
   parts.directory = TRY(sandbox::ReopenDirectory(directory));

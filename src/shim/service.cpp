@@ -12,10 +12,10 @@
 
 #include "base/log.h"
 #include "oci/pod.h"
-#include "protocol/runtime_options.pb.h"
 #include "sandbox/assemble.h"
 #include "sandbox/task/runtime_error.h"
 #include "sandbox/task/task_client.h"
+#include "shim/runtime_options.h"
 #include "shim/stdio_uri.h"
 
 namespace kata::shim {
@@ -26,18 +26,15 @@ namespace task = containerd::task::v2;
 constexpr const char* kMethods[] = {"State",  "Create", "Start",   "Delete",     "Pids",    "Pause",
                                     "Resume", "Kill",   "Exec",    "CloseIO",    "Stats",   "ResizePty",
                                     "Update", "Wait",   "Connect", "Checkpoint", "Shutdown"};
-constexpr std::string_view kRuntimeOptions = "runtimeoptions.v1.Options";
 // For the answers to those who wait for the end.
 constexpr std::chrono::milliseconds kLastAnswers{1000};
 
-// The configuration file that containerd's own configuration names (ConfigPath); the environment goes first, as in
-// Kata.
-std::string ConfigPathOf(const wkt::Any& any) {
+// The configuration file that containerd's own configuration names: in the call that begins the sandbox, else to
+// `start`. The environment goes first, as in Kata.
+std::string ConfigPath(const wkt::Any& options, const std::string& at_start) {
   if (std::getenv("KATA_CONF_FILE") != nullptr) return "";
-  if (!std::string_view(any.type_url()).ends_with(kRuntimeOptions)) return "";
-  runtimeoptions::v1::Options options;
-  if (!options.ParseFromString(any.value())) return "";
-  return options.config_path();
+  std::string path = ConfigPathOf(options);
+  return path.empty() ? at_start : path;
 }
 
 }  // namespace
@@ -91,12 +88,17 @@ Result<std::string> ShimService::AnswerWithoutSandbox(const std::string& method,
   return Fail(Code::kNotFound, "container {} does not exist", named ? request.id() : parts_.id);
 }
 
-Result<> ShimService::Begin(const Beginning& beginning) {
+Result<> ShimService::Begin(Beginning beginning) {
   sandbox::SandboxPlan plan;
   plan.id = parts_.id;
   plan.mounts = parts_.mounts;
   plan.state.socket = parts_.socket;
-  plan.bundle = TRY(plan.mounts.OnHost([&] { return oci::LoadBundle(beginning.bundle); }));
+  if (beginning.made) {
+    plan.bundle = *std::move(beginning.made);
+    plan.pod_spec = plan.bundle.spec;
+  } else {
+    plan.bundle = TRY(plan.mounts.OnHost([&] { return oci::LoadBundle(beginning.bundle); }));
+  }
   const oci::PodRole role = TRY(oci::PodRoleOf(plan.bundle.annotations));
   if (role.type == oci::ContainerType::kContainer) {
     return Fail(Code::kFailedPrecondition, "the container belongs to the pod {}, whose sandbox is not here",
@@ -111,7 +113,7 @@ Result<> ShimService::Begin(const Beginning& beginning) {
   if (plan.pod && plan.network_namespace) {
     loopback = TRY(sandbox::network::Namespace::Of(TRY(plan.network_namespace->Duplicate())));
   }
-  const std::string config_path = ConfigPathOf(beginning.options);
+  const std::string config_path = ConfigPath(beginning.options, parts_.config);
   plan.config = TRY(plan.mounts.OnHost([&] { return sandbox::LoadConfig(config_path, plan.bundle, true); }));
   if (!parts_.debug) log::SetLevel(sandbox::LogLevelOf(plan.config.runtime));
   sandbox::CgroupStay stay = TRY(plan.mounts.OnHost([&]() -> Result<sandbox::CgroupStay> {

@@ -7,6 +7,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <ctime>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
@@ -31,6 +32,7 @@ struct ShimParts {
   std::string id;  // the sandbox's
   std::string namespace_name;
   std::string socket;  // where it is served
+  std::string config;  // the configuration file that containerd's options named to `start`; empty: none
   bool debug = false;
   UniqueFd directory;  // ROOT/ID, opened in this process's own mount namespace
   sandbox::MountNamespaces mounts;
@@ -55,10 +57,11 @@ class ShimService {
   struct Beginning {
     std::string bundle;
     wkt::Any options;
-    std::string network;    // the pod's network namespace; empty: as the bundle's spec says
-    bool standing = false;  // made by the Sandbox service
+    std::string network;              // the pod's network namespace; empty: as the bundle's spec says
+    std::optional<oci::Bundle> made;  // in the place of one that has a config.json
+    bool standing = false;            // made by the Sandbox service
   };
-  Result<> Begin(const Beginning& beginning);
+  Result<> Begin(Beginning beginning);
   // What is answered before there is a sandbox.
   Result<std::string> AnswerWithoutSandbox(const std::string& method, const std::string& payload);
   // That it cannot be done is no reason to have no pod: the log says it.

@@ -60,6 +60,10 @@ Result<Child> StartShim(const Arguments& arguments, const Bootstrap& bootstrap, 
   command.argv = {
       sandbox::OwnPath(), "-namespace", arguments.namespace_name, "-id", arguments.id, "-address", arguments.address,
       "-socket",          path};
+  if (!bootstrap.config_path.empty()) {
+    command.argv.emplace_back("-config");
+    command.argv.push_back(bootstrap.config_path);
+  }
   if (arguments.debug) command.argv.emplace_back("-debug");
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return FailErrno("cannot make a pipe");
@@ -75,6 +79,15 @@ Result<Child> StartShim(const Arguments& arguments, const Bootstrap& bootstrap, 
   return std::move(shim.process);
 }
 
+// That of the bundle's container. containerd's `sandboxer = "shim"` starts a pod's sandbox with a directory that has no
+// spec: what the pod is to be comes with CreateSandbox.
+Result<oci::PodRole> Role() {
+  const auto annotations = oci::LoadAnnotations(".");
+  if (annotations) return oci::PodRoleOf(*annotations);
+  if (annotations.error().code() == Code::kNotFound) return oci::PodRole{.type = oci::ContainerType::kSandbox};
+  return tl::unexpected<Error>(annotations.error());
+}
+
 // A shim that containerd would never learn of. In order, so that it takes its traces away.
 void EndShim(Child shim) {
   if (!shim.Signal(SIGTERM)) return;
@@ -86,7 +99,7 @@ void EndShim(Child shim) {
 
 Result<> Start(const Arguments& arguments) {
   const Bootstrap bootstrap = ReadBootstrap(arguments, TRY(ReadInput()));
-  const oci::PodRole role = TRY(oci::PodRoleOf(TRY(oci::LoadAnnotations("."))));
+  const oci::PodRole role = TRY(Role());
   const bool joins = role.type == oci::ContainerType::kContainer;
   const std::string path = SocketPath(bootstrap.socket_directory, arguments.address, arguments.namespace_name,
                                       joins ? role.sandbox : arguments.id);

@@ -127,14 +127,18 @@ def iperf_archive():
 class Containerd:
     """One daemon; close() ends it and what it has left."""
 
+    config = CONFIG
+    programs = ""  # the directory with containerd and ctr; empty: this machine's
+
     def __init__(self, log_level="debug"):
         self.tmp = pathlib.Path(tempfile.mkdtemp(prefix=leaks.TAG, dir="/var/tmp"))
         (self.tmp / "bin").mkdir()
         (self.tmp / "bin" / SHIM.name).symlink_to(SHIM)
         (self.tmp / "cni").mkdir()
-        (self.tmp / "c.toml").write_text(CONFIG.format(tmp=self.tmp, pause=PAUSE, log_level=log_level))
+        (self.tmp / "c.toml").write_text(self.config.format(tmp=self.tmp, pause=PAUSE, log_level=log_level))
         self.log_file = self.tmp / "containerd.log"
-        self.environment = {**os.environ, "PATH": f"{self.tmp}/bin:{os.environ['PATH']}"}
+        path = [f"{self.tmp}/bin", *filter(None, [self.programs]), os.environ["PATH"]]
+        self.environment = {**os.environ, "PATH": ":".join(path)}
         self.process = None
         self.commands = []
         self.start()
@@ -143,7 +147,7 @@ class Containerd:
     def start(self):
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen(
-                ["containerd", "-c", self.tmp / "c.toml"], env=self.environment, stdout=log, stderr=log,
+                [shutil.which("containerd", path=self.environment["PATH"]), "-c", self.tmp / "c.toml"], env=self.environment, stdout=log, stderr=log,
                 stdin=subprocess.DEVNULL,
             )  # fmt: skip
         harness.wait_for(lambda: self.ctr("version").status == 0, "containerd answers")
@@ -158,7 +162,7 @@ class Containerd:
             raise AssertionError(result)
 
     def argv(self, *arguments):
-        return ["ctr", "--address", str(self.tmp / "c.sock"), *map(str, arguments)]
+        return [shutil.which("ctr", path=self.environment["PATH"]), "--address", str(self.tmp / "c.sock"), *map(str, arguments)]
 
     def ctr(self, *arguments, input=None, timeout=harness.TIMEOUT, **options):
         argv = self.argv(*arguments)
@@ -196,16 +200,17 @@ class ContainerdCase(harness.Case):
     """Tests that share one containerd; after each the host must be as before."""
 
     log_level = "debug"
+    daemon = Containerd  # which
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.containerd = Containerd(cls.log_level)
+        cls.containerd = cls.daemon(cls.log_level)
         cls.addClassCleanup(cls.containerd.close)
 
     def start_containerd(self):
         """Again, after a stop: the new process is what the test began with."""
-        self.before["processes"] = {line for line in self.before["processes"] if " containerd -c " not in line}
+        self.before["processes"] = {line for line in self.before["processes"] if "containerd -c " not in line}
         self.containerd.start()
         process = self.containerd.process.pid
         self.before["processes"].add(f"{process} {leaks.process(process)[2]}")

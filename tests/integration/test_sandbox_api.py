@@ -162,6 +162,24 @@ class SandboxTest(harness.Case):
 
     def test_a_guest_that_answers_what_nobody_asked(self):
         self.lies_to("talks nonsense", b"\0\0\0\0\0\0\0\x63\2\0")
+    def test_a_pod_without_a_spec(self):
+        """As containerd's `sandboxer = "shim"` makes it: an empty bundle, and the CRI's configuration as options."""
+        (self.pod.bundle / "config.json").unlink()
+        client = self.start()
+        (messages,) = ttrpc.load_messages(self.world.tmp, "pod_config")
+        request = self.api.CreateSandboxRequest(sandbox_id=self.pod.id, bundle_path=str(self.pod.bundle))
+        request.options.type_url = "runtime.v1.PodSandboxConfig"
+        request.options.value = messages.PodSandboxConfig(hostname="of-the-pod").SerializeToString()
+        client.call(SANDBOX, "CreateSandbox", request, self.api.CreateSandboxResponse)
+        self.sandbox_call(client, "StartSandbox")
+        # A containerd that has been restarted looks in this way whether the sandbox is there.
+        connect = self.task.ConnectRequest(id=self.pod.id)
+        shim = int((self.pod.bundle / "shim.pid").read_text())
+        self.assertEqual(client.call(TASK, "Connect", connect, self.task.ConnectResponse).shim_pid, shim)
+        self.run_containers(client)
+        self.sandbox_call(client, "ShutdownSandbox")
+        self.assertEqual(client.socket.recv(1), b"", "the shim has ended")
+        self.assert_nothing_left()
 
     def run_containers(self, client):
         """One after the other; the sandbox outlives them."""

@@ -285,6 +285,16 @@ grpc::Storage PodShm(const grpc::Spec& spec, const std::string& bundle) {
                        {"nosuid", "noexec", "nodev", "mode=1777", fmt::format("size={}", size)});
 }
 
+void JoinPodShm(grpc::Spec& spec) {
+  for (grpc::Mount& mount : *spec.mutable_mounts()) {
+    if (mount.destination() != "/dev/shm" || mount.type() != "tmpfs") continue;
+    mount.set_type("bind");
+    mount.set_source(kGuestShm);
+    mount.clear_options();
+    for (const char* option : {"rbind", "nosuid", "noexec", "nodev"}) mount.add_options(option);
+  }
+}
+
 Result<std::vector<std::string>> DnsOf(const grpc::Spec& spec, const std::string& bundle) {
   std::vector<std::string> lines;
   for (const grpc::Mount& mount : spec.mounts()) {

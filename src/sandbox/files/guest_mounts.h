@@ -43,6 +43,10 @@ Result<> ShareWithGuest(SharedFiles& shared, const MountNamespaces& spaces, cons
 // /dev/shm, else 64 MiB. In the mount namespace of the bundle.
 grpc::Storage PodShm(const grpc::Spec& spec, const std::string& bundle);
 
+// The same shared memory for a container whose spec has a tmpfs of its own at /dev/shm: there is no directory of the
+// host that would say so.
+void JoinPodShm(grpc::Spec& spec);
+
 // The lines of the file that the spec binds to /etc/resolv.conf; none when it binds nothing there.
 Result<std::vector<std::string>> DnsOf(const grpc::Spec& spec, const std::string& bundle);
 
