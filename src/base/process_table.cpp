@@ -18,8 +18,8 @@
 namespace kata {
 namespace {
 
-// After SIGKILL; longer only when the kernel itself is stuck.
-constexpr std::chrono::milliseconds kKillTime{5000};
+// After SIGKILL; longer only when the kernel itself is stuck, or somebody has frozen the process.
+constexpr std::chrono::milliseconds kKillTime{10000};
 
 bool AwaitEnd(int pidfd, std::chrono::milliseconds time) {
   pollfd wait{.fd = pidfd, .events = POLLIN, .revents = 0};
@@ -75,24 +75,37 @@ bool IsAlive(const ProcessRef& process) {
   return now && *now == process;
 }
 
+bool IsThere(const ProcessRef& process) {
+  if (process.pid <= 0) return false;
+  const auto now = See(process.pid);
+  return now && now->process == process;
+}
+
 bool IsHeld(pid_t pid) {
   const auto seen = See(pid);
   return seen && seen->held;
 }
 
 // Once its pidfd is open and its start time is right, the pid cannot be another's.
-void EndProcess(const ProcessRef& process, std::chrono::milliseconds patience) {
-  if (process.pid <= 0) return;
+bool EndProcess(const ProcessRef& process, std::chrono::milliseconds patience) {
+  if (process.pid <= 0) return true;
   const auto pidfd = OpenPidfd(process.pid);
   // A zombie as well: its other threads may not have ended, and still have all that it had open.
   const auto seen = See(process.pid);
-  if (!pidfd || !seen || seen->process != process) return;
-  if (patience.count() > 0 && AwaitEnd(pidfd->get(), patience)) return;
-  if (syscall(SYS_pidfd_send_signal, pidfd->get(), SIGKILL, nullptr, 0) != 0) {
+  if (!pidfd || !seen || seen->process != process) return true;
+  if (patience.count() > 0 && AwaitEnd(pidfd->get(), patience)) return true;
+  if (syscall(SYS_pidfd_send_signal, pidfd->get(), SIGKILL, nullptr, 0) != 0 && errno != ESRCH) {
     log::Warn("cannot kill process {}: {}", process.pid, ErrnoText(errno));
-    return;
+    return false;
   }
-  if (!AwaitEnd(pidfd->get(), kKillTime)) log::Warn("process {} does not end although it was killed", process.pid);
+  if (AwaitEnd(pidfd->get(), kKillTime)) return true;
+  log::Warn("process {} does not end although it was killed", process.pid);
+  return false;
+}
+
+bool SignalProcess(const ProcessRef& process, int signal) {
+  const auto pidfd = OpenPidfd(process.pid);
+  return pidfd && IsAlive(process) && syscall(SYS_pidfd_send_signal, pidfd->get(), signal, nullptr, 0) == 0;
 }
 
 std::vector<std::string> ArgumentsOf(pid_t pid) {

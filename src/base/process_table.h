@@ -25,13 +25,18 @@ struct ProcessRef {
 Result<ProcessRef> IdentifyProcess(pid_t pid);
 // Whether that very process still runs. A zombie does not: nobody may ever reap it.
 bool IsAlive(const ProcessRef& process);
+// The same, but a zombie counts: some of its threads may not have ended.
+bool IsThere(const ProcessRef& process);
 
 // Whether SIGSTOP or a debugger holds it.
 bool IsHeld(pid_t pid);
 
-// Ends exactly this process and waits until it has gone; it has that long to go by itself. One that does not end is
-// logged.
-void EndProcess(const ProcessRef& process, std::chrono::milliseconds patience);
+// Ends exactly this process and waits until it has gone; it has that long to go by itself. Returns whether it has gone;
+// one that has not is logged.
+bool EndProcess(const ProcessRef& process, std::chrono::milliseconds patience);
+
+// Sends a signal to exactly this process. Returns whether it was there to get it.
+bool SignalProcess(const ProcessRef& process, int signal);
 
 // The words of its command line, proc(5); none when it has ended.
 std::vector<std::string> ArgumentsOf(pid_t pid);

@@ -66,11 +66,31 @@ TEST(ProcessTable, HasTheChildrenOfAProcess) {
     ASSERT_EQ(waitid(P_PID, static_cast<id_t>(pid), &info, WSTOPPED), 0);
     EXPECT_TRUE(IsHeld(pid));
     // A zombie afterwards: nobody has reaped it.
-    EndProcess(*process, std::chrono::milliseconds(0));
+    EXPECT_TRUE(EndProcess(*process, std::chrono::milliseconds(0)));
     EXPECT_FALSE(IsAlive(*process));
+    EXPECT_TRUE(IsThere(*process));
     waitpid(pid, nullptr, 0);
+    EXPECT_FALSE(IsThere(*process));
   }
   EXPECT_THAT(ChildrenOf(child), testing::IsEmpty());
+}
+
+TEST(ProcessTable, ASignalReachesThatVeryProcessOnly) {
+  auto child = Fork({}, [] {
+    signal(SIGUSR1, [](int) { _exit(7); });
+    signal(SIGUSR2, [](int) { _exit(8); });
+    raise(SIGSTOP);
+    for (;;) pause();
+  });
+  ASSERT_TRUE(child);
+  siginfo_t info{};
+  ASSERT_EQ(waitid(P_PID, static_cast<id_t>(child->pid()), &info, WSTOPPED), 0);
+  const ProcessRef process = *IdentifyProcess(child->pid());
+  EXPECT_FALSE(SignalProcess({.pid = process.pid, .start_time = process.start_time + 1}, SIGUSR1));
+  EXPECT_TRUE(SignalProcess(process, SIGUSR2));
+  EXPECT_TRUE(SignalProcess(process, SIGCONT));
+  EXPECT_EQ(child->Wait()->Shell(), 8);
+  EXPECT_FALSE(SignalProcess(process, SIGUSR1));
 }
 
 }  // namespace
