@@ -7,7 +7,8 @@
 
 namespace kata::sandbox {
 
-// Whether cgroup v2 is what this host's clients expect: /sys/fs/cgroup is a cgroup2 file system.
+// Whether cgroup v2 is what this host's clients expect: /sys/fs/cgroup is a cgroup2 file system. To be asked in the
+// host's mount namespace, since that of a sandbox has no such directory.
 bool HostIsUnified();
 
 // io.containerd.cgroups.v2.Metrics when unified, else io.containerd.cgroups.v1.Metrics.

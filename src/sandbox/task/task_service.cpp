@@ -307,7 +307,8 @@ asio::awaitable<Result<task::StatsResponse>> TaskService::Stats(task::StatsReque
   if (container->status() == Status::kStopped) co_return Fail(Code::kFailedPrecondition, "container not running");
   CO_TRY_ASSIGN(auto stats, AsRuntimeError(co_await sandbox_->vm().agent()->StatsContainer(container->id)));
   task::StatsResponse reply;
-  *reply.mutable_stats() = PackMetrics(stats, HostIsUnified());
+  CO_TRY_ASSIGN(const bool unified, sandbox_->mounts().OnHost([]() -> Result<bool> { return HostIsUnified(); }));
+  *reply.mutable_stats() = PackMetrics(stats, unified);
   co_return reply;
 }
 
