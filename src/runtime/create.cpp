@@ -74,6 +74,7 @@ class Creation {
     auto stay = sandbox::PlanCgroupStay(cgroup, options_.id, loaded.config.runtime.sandbox_cgroup_only);
     if (!stay) log::Warn("the container has no cgroup of its own on the host: {}", stay.error().message());
     if (stay) stay_ = *std::move(stay);
+    TRY(sandbox::CheckCgroupStay(stay_));
     directory_ = TRY(ClaimDirectory(globals_.root, options_.id));
 
     auto made = Make();
@@ -86,7 +87,7 @@ class Creation {
  private:
   Result<Created> Make() {
     TRY(WriteRecord());
-    MakeCgroups();
+    TRY(MakeCgroups());
     network_ = TRY(sandbox::network::NamespaceOf(bundle_.spec));
     sandbox::LaunchedSandbox sandbox = TRY(LaunchSandbox());
     sandbox_ = std::move(sandbox.process);
@@ -120,11 +121,12 @@ class Creation {
   }
 
   // The stand-in is where the container is for its engine.
-  void MakeCgroups() {
-    if (stay_.process.empty()) return;
-    sandbox_cgroups_ = sandbox::MakeCgroupsOf(stay_.process);
-    if (!stay_.vcpus.empty()) vcpu_cgroups_ = sandbox::MakeCgroupsOf(stay_.vcpus);
+  Result<> MakeCgroups() {
+    if (stay_.process.empty()) return {};
+    sandbox_cgroups_ = TRY(sandbox::MakeCgroupsOf(stay_.process));
+    if (!stay_.vcpus.empty()) vcpu_cgroups_ = TRY(sandbox::MakeCgroupsOf(stay_.vcpus));
     cgroups_ = stay_.vcpus.empty() ? sandbox_cgroups_ : vcpu_cgroups_;
+    return {};
   }
 
   Result<sandbox::LaunchedSandbox> LaunchSandbox() {
@@ -132,7 +134,7 @@ class Creation {
     options.id = options_.id;
     options.bundle = bundle_.path;
     options.config_path = config_path_;
-    options.cgroup_procs = sandbox::ProcsFiles(sandbox_cgroups_);
+    options.cgroups = sandbox_cgroups_;
     options.vcpu_cgroups = vcpu_cgroups_;
     options.cgroup_paths = stay_.made;
     options.network_namespace = network_.has_value();

@@ -114,7 +114,8 @@ class Execution {
     if (!cgroups) log::Warn("the process stays in the caller's cgroups: {}", cgroups.error().message());
     if (!cgroups) return Child();
     return Fork({.fds = {-1, -1, STDERR_FILENO}}, [&cgroups, standin] {
-      sandbox::EnterCgroups(*cgroups, standin);
+      const auto entered = sandbox::EnterCgroups(*cgroups, standin);
+      if (!entered) log::Warn("the process stays in the caller's cgroups: {}", entered.error().message());
       _exit(0);
     });
   }
@@ -162,6 +163,7 @@ Result<int> Exec(const Globals& globals, const ExecOptions& options) {
     const Interrupts interrupts = TRY(Interrupts::Ending());
     const Record record = TRY(FindContainer(globals.root, options.id));
     TRY(CheckStatus(record.status(), options.ignore_paused));
+    TRY(CheckHears(record));
     return Execution(options, record, interrupts).Run(globals);
   };
   return Context(execute(), "exec failed");

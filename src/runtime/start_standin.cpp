@@ -33,7 +33,7 @@ Result<Child> StartStandin(const StandinOptions& options, int directory) {
   command.working_directory = root.get();
   if (options.network_namespace >= 0) command.join_namespaces = {options.network_namespace};
   Child standin = TRY(Spawn(command));
-  sandbox::EnterCgroups(options.cgroups, standin.pid());
+  TRY(sandbox::EnterCgroups(options.cgroups, standin.pid()));
   return standin;
 }
 

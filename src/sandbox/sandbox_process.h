@@ -24,7 +24,7 @@ struct SandboxOptions {
   std::string id;
   std::string bundle;                     // absolute path
   std::string config_path;                // absolute, the file that somebody named; empty: the usual search
-  std::vector<std::string> cgroup_procs;  // cgroup.procs files; it joins them before it starts anything
+  std::vector<std::string> cgroups;       // it enters them before it starts anything
   std::vector<std::string> vcpu_cgroups;  // directories for the vCPUs alone; empty: they stay with the rest
   std::vector<std::string> cgroup_paths;  // recorded in the state, for delete
   bool network_namespace = false;         // the pod's is descriptor 5; without: the pod has the host's

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "rpc/server.h"
 #include "sandbox/assemble.h"
+#include "sandbox/host/cgroup.h"
 #include "sandbox/ready.h"
 #include "sandbox/record/directory.h"
 #include "sandbox/sandbox_process.h"
@@ -52,13 +53,6 @@ Result<> OpenLog(int directory, bool debug) {
   return {};
 }
 
-Result<> JoinCgroups(const SandboxOptions& options) {
-  for (const std::string& procs : options.cgroup_procs) {
-    TRY(Context(WriteFile(procs, "0"), "cannot enter the container's cgroup"));
-  }
-  return {};
-}
-
 Result<> Prepare(const std::vector<std::string>& arguments, Plan& plan) {
   plan.sandbox.directory = TRY(TakeInherited(kDirectoryFd));
   plan.options = TRY(ParseSandboxArguments(arguments));
@@ -68,7 +62,7 @@ Result<> Prepare(const std::vector<std::string>& arguments, Plan& plan) {
   }
   // Without a network of its own a container of the command line has loopback only.
   plan.sandbox.host_network = network::HostNetwork::kLoopbackOnly;
-  TRY(JoinCgroups(plan.options));
+  TRY(EnterCgroups(plan.options.cgroups, getpid()));
   // The caller's directory must not be kept busy.
   if (chdir("/") != 0) return FailErrno("cannot change to /");
   SandboxPlan& sandbox = plan.sandbox;

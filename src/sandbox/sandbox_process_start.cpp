@@ -23,7 +23,7 @@ std::string OwnPath() {
 std::vector<std::string> SandboxArguments(const SandboxOptions& options) {
   std::vector<std::string> arguments = {"--id", options.id, "--bundle", options.bundle};
   if (!options.config_path.empty()) arguments.insert(arguments.end(), {"--config", options.config_path});
-  for (const auto& path : options.cgroup_procs) arguments.insert(arguments.end(), {"--cgroup-procs", path});
+  for (const auto& path : options.cgroups) arguments.insert(arguments.end(), {"--enter-cgroup", path});
   for (const auto& path : options.vcpu_cgroups) arguments.insert(arguments.end(), {"--vcpu-cgroup", path});
   for (const auto& path : options.cgroup_paths) arguments.insert(arguments.end(), {"--cgroup", path});
   if (options.network_namespace) arguments.emplace_back("--network-namespace");
@@ -51,8 +51,8 @@ Result<SandboxOptions> ParseSandboxArguments(const std::vector<std::string>& arg
       options.bundle = value;
     } else if (name == "--config") {
       options.config_path = value;
-    } else if (name == "--cgroup-procs") {
-      options.cgroup_procs.push_back(value);
+    } else if (name == "--enter-cgroup") {
+      options.cgroups.push_back(value);
     } else if (name == "--vcpu-cgroup") {
       options.vcpu_cgroups.push_back(value);
     } else if (name == "--cgroup") {

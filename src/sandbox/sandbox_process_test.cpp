@@ -15,7 +15,7 @@ TEST(Launch, ArgumentsComeBack) {
   SandboxOptions options{.id = "c 1",
                          .bundle = "/b --id x",
                          .config_path = "/c.toml",
-                         .cgroup_procs = {"/p1", "/p2"},
+                         .cgroups = {"/p1", "/p2"},
                          .cgroup_paths = {"/q"},
                          .network_namespace = true,
                          .debug = true};

@@ -120,14 +120,12 @@ Result<> ShimService::Begin(Beginning beginning) {
     const std::string path = TRY(sandbox::SandboxCgroupPath(plan.bundle.spec.linux().cgroupspath(), plan.id));
     return sandbox::PlanCgroupStay(path, plan.id, plan.config.runtime.sandbox_cgroup_only);
   }));
+  TRY(plan.mounts.OnHost([&] { return sandbox::CheckCgroupStay(stay); }));
   // On record before they are made, so that the action `delete` finds them.
   plan.state.cgroup_paths = stay.made;
   plan.vcpu_cgroups = stay.vcpu_directories;
   plan.enter_cgroups = [this, &plan, &stay] {
-    return plan.mounts.OnHost([&]() -> Result<> {
-      *parts_.cgroups = sandbox::CgroupVisit::Enter(std::move(stay));
-      return {};
-    });
+    return plan.mounts.OnHost([&] { return parts_.cgroups->Enter(std::move(stay)); });
   };
   plan.directory = std::move(parts_.directory);
   auto sandbox = sandbox::StartSandbox(executor_, plan);

@@ -129,6 +129,7 @@ class Containerd:
 
     config = CONFIG
     programs = ""  # the directory with containerd and ctr; empty: this machine's
+    prefix = ()  # a command that runs the daemon in other surroundings
 
     def __init__(self, log_level="debug"):
         self.tmp = pathlib.Path(tempfile.mkdtemp(prefix=leaks.TAG, dir="/var/tmp"))
@@ -147,7 +148,7 @@ class Containerd:
     def start(self):
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen(
-                [shutil.which("containerd", path=self.environment["PATH"]), "-c", self.tmp / "c.toml"], env=self.environment, stdout=log, stderr=log,
+                [*self.prefix, shutil.which("containerd", path=self.environment["PATH"]), "-c", self.tmp / "c.toml"], env=self.environment, stdout=log, stderr=log,
                 stdin=subprocess.DEVNULL,
             )  # fmt: skip
         harness.wait_for(lambda: self.ctr("version").status == 0, "containerd answers")

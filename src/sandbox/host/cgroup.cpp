@@ -6,6 +6,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <set>
+#include <sstream>
+#include <tuple>
 
 #include "base/files.h"
 #include "base/log.h"
@@ -18,31 +22,65 @@ namespace {
 constexpr int kRemoveTries = 1000;
 constexpr int kRemovePause = 5;
 
+// runc's words.
+constexpr char kCannotApply[] = "unable to apply cgroup configuration";
+
 std::string Parent(const std::string& directory) { return directory.substr(0, directory.rfind('/')); }
 
-// A new cpuset of v1 has no processors and takes no process; it gets its parent's.
-void FillCpuset(const std::string& directory) {
+Result<> FillCpuset(const std::string& directory) {
   for (const char* file : {"cpuset.cpus", "cpuset.mems"}) {
     const std::string path = fmt::format("{}/{}", directory, file);
     const auto present = ReadFile(path);
     if (!present || present->find_first_not_of("\n ") != std::string::npos) continue;
     const auto above = ReadFile(fmt::format("{}/{}", Parent(directory), file));
     if (!above) continue;
-    if (auto written = WriteFile(path, *above); !written) log::Debug("{}", written.error().message());
+    TRY(Context(WriteFile(path, *above), "{}", kCannotApply));
   }
+  return {};
 }
 
-// Lets a cgroup of v2 have controllers, or engines find no memory.current in it. A parent with processes of its own
-// refuses, and some controllers may be another's: each is tried alone.
-void PassControllersOn(const std::string& parent) {
-  const auto available = ReadFile(parent + "/cgroup.controllers");
+// A cpuset of version 1 that has no processors takes no process; it gets its parent's, from the top downwards.
+Result<> FillCpusets(const std::string& leaf, const std::string& mount_point) {
+  for (size_t end = mount_point.size(); end != leaf.size();) {
+    end = std::min(leaf.find('/', end + 1), leaf.size());
+    TRY(FillCpuset(leaf.substr(0, end)));
+  }
+  return {};
+}
+
+// Lets the cgroups below a new one of version 2 have controllers, or engines find no memory.current in them. Some may
+// be another's: each is tried alone.
+void PassControllersOn(const std::string& directory) {
+  const auto available = ReadFile(directory + "/cgroup.controllers");
   if (!available) return;
   std::string_view rest = *available;
   while (!rest.empty()) {
     const size_t end = std::min(rest.find_first_of(" \n"), rest.size());
-    if (end > 0) (void)WriteFile(parent + "/cgroup.subtree_control", fmt::format("+{}", rest.substr(0, end)));
+    if (end > 0)
+      std::ignore = WriteFile(directory + "/cgroup.subtree_control", fmt::format("+{}", rest.substr(0, end)));
     rest.remove_prefix(std::min(end + 1, rest.size()));
   }
+}
+
+// A new cgroup of version 2. Below one that somebody has made threaded it takes processes only when it is threaded too.
+void PrepareNew(const std::string& directory, bool is_leaf) {
+  const std::string type = directory + "/cgroup.type";
+  if (const auto is = ReadFile(type); is && is->starts_with("domain invalid"))
+    std::ignore = WriteFile(type, "threaded");
+  if (!is_leaf) PassControllersOn(directory);
+}
+
+// It only tracks processes: a container without it lacks nothing.
+bool IsOptional(const Hierarchy& hierarchy, const std::vector<Hierarchy>& all) {
+  if (!hierarchy.unified) return hierarchy.controllers.front().starts_with("name=");
+  return std::any_of(all.begin(), all.end(), [](const Hierarchy& other) { return !other.unified; });
+}
+
+bool MayNot(int sys) { return sys == EROFS || sys == EACCES || sys == EPERM; }
+
+template <typename Container, typename Value>
+bool Has(const Container& container, const Value& value) {
+  return std::find(container.begin(), container.end(), value) != container.end();
 }
 
 bool HasChildren(const std::string& directory) {
@@ -53,67 +91,105 @@ bool HasChildren(const std::string& directory) {
 
 }  // namespace
 
+const Hierarchy* HierarchyOf(const std::string& directory, const std::vector<Hierarchy>& hierarchies) {
+  const Hierarchy* found = nullptr;
+  for (const Hierarchy& hierarchy : hierarchies) {
+    if (!(directory + "/").starts_with(hierarchy.mount_point + "/")) continue;
+    // One may be mounted in a directory of another.
+    if (found == nullptr || hierarchy.mount_point.size() > found->mount_point.size()) found = &hierarchy;
+  }
+  return found;
+}
+
 Result<CgroupPlan> PlanHostCgroups(const std::string& path) {
   const std::string mountinfo = TRY(ReadFile("/proc/self/mountinfo"));
   const std::string own = TRY(ReadFile("/proc/self/cgroup"));
   return PlanCgroups(ParseHierarchies(mountinfo), ParseOwnCgroups(own), path);
 }
 
-std::vector<std::string> MakeCgroups(const CgroupPlan& plan, const std::vector<Hierarchy>& hierarchies) {
+Result<std::vector<std::string>> MakeCgroups(const CgroupPlan& plan, const std::vector<Hierarchy>& hierarchies) {
   std::string complaint;
+  std::vector<const Hierarchy*> without;  // where none can be made
   for (const std::string& directory : plan.missing) {
-    const auto hierarchy = std::find_if(hierarchies.begin(), hierarchies.end(), [&directory](const Hierarchy& h) {
-      return directory.starts_with(h.mount_point + "/");
-    });
-    if (hierarchy == hierarchies.end()) continue;
-    if (hierarchy->unified) PassControllersOn(Parent(directory));
-    if (mkdir(directory.c_str(), 0755) != 0 && errno != EEXIST) {
-      // One word for all: where cgroups are read-only, every hierarchy is.
-      if (complaint.empty()) complaint = fmt::format("{}: {}", directory, ErrnoText(errno));
+    const Hierarchy* hierarchy = HierarchyOf(directory, hierarchies);
+    if (hierarchy == nullptr || Has(without, hierarchy)) continue;
+    if (mkdir(directory.c_str(), 0755) == 0) {
+      if (hierarchy->unified) PrepareNew(directory, Has(plan.leaves, directory));
       continue;
     }
-    const auto& controllers = hierarchy->controllers;
-    if (std::find(controllers.begin(), controllers.end(), "cpuset") != controllers.end()) FillCpuset(directory);
+    // Another sandbox has made it meanwhile, and sees to it.
+    if (errno == EEXIST) continue;
+    if (!MayNot(errno) && !IsOptional(*hierarchy, hierarchies)) {
+      return FailErrno("{}: cannot make {}", kCannotApply, directory);
+    }
+    // One word for all: where cgroups are read-only, every hierarchy is.
+    if (complaint.empty()) complaint = fmt::format("{}: {}", directory, ErrnoText(errno));
+    without.push_back(hierarchy);
   }
   if (!complaint.empty()) log::Warn("the container has no cgroup of its own on the host: cannot make {}", complaint);
   std::vector<std::string> leaves;
   for (const std::string& leaf : plan.leaves) {
-    if (access(leaf.c_str(), F_OK) == 0) leaves.push_back(leaf);
+    if (access(leaf.c_str(), F_OK) != 0) continue;
+    const Hierarchy* hierarchy = HierarchyOf(leaf, hierarchies);
+    if (hierarchy != nullptr && Has(hierarchy->controllers, "cpuset")) {
+      TRY(FillCpusets(leaf, hierarchy->mount_point));
+    }
+    leaves.push_back(leaf);
   }
   return leaves;
 }
 
-std::vector<std::string> MakeHostCgroups(const CgroupPlan& plan) {
-  const auto mountinfo = ReadFile("/proc/self/mountinfo");
-  if (!mountinfo) {
-    log::Warn("the container has no cgroup of its own on the host: {}", mountinfo.error().message());
-    return {};
+Result<> EnterCgroups(const std::vector<std::string>& leaves, pid_t pid) {
+  const auto hierarchies = ParseHierarchies(TRY(ReadFile("/proc/self/mountinfo")));
+  for (const std::string& leaf : leaves) {
+    auto moved = WriteFile(leaf + "/cgroup.procs", fmt::format("{}", pid));
+    if (moved) continue;
+    const Hierarchy* hierarchy = HierarchyOf(leaf, hierarchies);
+    if (hierarchy == nullptr || !IsOptional(*hierarchy, hierarchies))
+      return Context(std::move(moved), "{}", kCannotApply);
+    log::Debug("process {} stays in its cgroup: {}", pid, moved.error().message());
   }
-  return MakeCgroups(plan, ParseHierarchies(*mountinfo));
+  return {};
 }
 
-std::vector<std::string> ProcsFiles(const std::vector<std::string>& leaves) {
-  std::vector<std::string> files;
-  files.reserve(leaves.size());
-  for (const std::string& leaf : leaves) files.push_back(leaf + "/cgroup.procs");
-  return files;
-}
-
-void EnterCgroups(const std::vector<std::string>& leaves, pid_t pid) {
-  for (const std::string& file : ProcsFiles(leaves)) {
-    if (auto moved = WriteFile(file, fmt::format("{}", pid)); !moved) {
-      log::Warn("process {} stays in its cgroup: {}", pid, moved.error().message());
+size_t CountProcesses(const std::vector<std::string>& directories) {
+  std::set<pid_t> found;
+  for (const std::string& directory : directories) {
+    std::error_code gone;  // a cgroup may go while this looks
+    std::vector<std::string> all = {directory};
+    for (std::filesystem::recursive_directory_iterator at(directory, gone), end; !gone && at != end;
+         at.increment(gone)) {
+      if (at->is_directory(gone)) all.push_back(at->path());
+    }
+    for (const std::string& one : all) {
+      std::istringstream pids(ReadFile(one + "/cgroup.procs").value_or(""));
+      for (pid_t pid = 0; pids >> pid;) found.insert(pid);
     }
   }
+  return found.size();
+}
+
+std::vector<std::string> LeavesOf(const std::vector<std::string>& made) {
+  std::vector<std::string> leaves;
+  for (const std::string& directory : made) {
+    const bool holds = std::any_of(made.begin(), made.end(), [&directory](const std::string& other) {
+      return other.starts_with(directory + "/");
+    });
+    if (!holds) leaves.push_back(directory);
+  }
+  return leaves;
 }
 
 void RemoveCgroups(const std::vector<std::string>& made) {
   int tries = kRemoveTries;
+  const std::vector<std::string> leaves = LeavesOf(made);
   for (auto directory = made.rbegin(); directory != made.rend(); ++directory) {
     while (rmdir(directory->c_str()) != 0) {
       if (errno == ENOENT) break;
       if (errno != EBUSY || HasChildren(*directory) || tries == 0) {
-        log::Debug("cannot remove the cgroup {}: {}", *directory, ErrnoText(errno));
+        // Those above may be others' by now.
+        log::Write(Has(leaves, *directory) ? log::Level::kWarning : log::Level::kDebug,
+                   fmt::format("cannot remove the cgroup {}: {}", *directory, ErrnoText(errno)));
         break;
       }
       --tries;

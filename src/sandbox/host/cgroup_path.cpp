@@ -59,6 +59,14 @@ const std::string* OwnCgroup(const Hierarchy& hierarchy, const std::map<std::str
   return found == own.end() ? nullptr : &found->second;
 }
 
+// Where a relative path begins, seen from the mount point: where runc has it.
+std::string BaseOf(const Hierarchy& hierarchy, const std::string* own, bool hybrid) {
+  if (own == nullptr || (hierarchy.unified && hybrid)) return "";
+  const std::string below = Normal(Below(hierarchy, *own));
+  const std::string base = hierarchy.unified ? below.substr(0, below.rfind('/')) : below;
+  return base == "/" ? "" : base;
+}
+
 }  // namespace
 
 std::vector<Hierarchy> ParseHierarchies(std::string_view mountinfo) {
@@ -121,10 +129,10 @@ Result<std::string> CgroupPath(const std::string& spec_path, const std::string& 
 CgroupPlan PlanCgroups(const std::vector<Hierarchy>& hierarchies, const std::map<std::string, std::string>& own,
                        const std::string& path) {
   CgroupPlan plan;
+  const bool hybrid = std::any_of(hierarchies.begin(), hierarchies.end(), [](const auto& one) { return !one.unified; });
   for (const Hierarchy& hierarchy : hierarchies) {
-    const std::string* mine = OwnCgroup(hierarchy, own);
-    const std::string base = path.starts_with('/') || mine == nullptr ? "" : Normal(Below(hierarchy, *mine));
-    const std::string below = Normal((base == "/" ? "" : base) + Normal(path));
+    const std::string base = path.starts_with('/') ? "" : BaseOf(hierarchy, OwnCgroup(hierarchy, own), hybrid);
+    const std::string below = Normal(base + Normal(path));
     if (below == "/") continue;  // the root is nobody's own
     std::string directory = hierarchy.mount_point;
     for (const std::string& part : Split(std::string_view(below).substr(1), '/')) {
@@ -137,9 +145,13 @@ CgroupPlan PlanCgroups(const std::vector<Hierarchy>& hierarchies, const std::map
 }
 
 Result<std::vector<std::string>> CgroupsOf(pid_t pid) {
+  return CgroupsOf(pid, ParseHierarchies(TRY(ReadFile("/proc/self/mountinfo"))));
+}
+
+Result<std::vector<std::string>> CgroupsOf(pid_t pid, const std::vector<Hierarchy>& hierarchies) {
   const auto own = ParseOwnCgroups(TRY(ReadFile(fmt::format("/proc/{}/cgroup", pid))));
   std::vector<std::string> directories;
-  for (const Hierarchy& hierarchy : ParseHierarchies(TRY(ReadFile("/proc/self/mountinfo")))) {
+  for (const Hierarchy& hierarchy : hierarchies) {
     const std::string* mine = OwnCgroup(hierarchy, own);
     if (mine != nullptr) directories.push_back(hierarchy.mount_point + Below(hierarchy, *mine));
   }

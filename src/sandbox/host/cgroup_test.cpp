@@ -83,6 +83,40 @@ TEST(CgroupPaths, PlanIsBelowOwnCgroupUnlessAbsolute) {
               ElementsAre("/nowhere/cpu/a", "/nowhere/cpu/a/c1", "/nowhere/memory/a", "/nowhere/memory/a/c1"));
 }
 
+// As runc's: on a host with version 2 the caller's service has processes, so the container lies beside it.
+TEST(CgroupPaths, ARelativePathIsBesideTheCallerWithVersion2) {
+  const std::vector<Hierarchy> version2 = {
+      {.mount_point = "/nowhere", .root = "/", .controllers = {}, .unified = true}};
+  const auto plan = [&](const char* own) { return PlanCgroups(version2, {{"", own}}, "c1").leaves; };
+  EXPECT_THAT(plan("/system.slice/ssh.service"), ElementsAre("/nowhere/system.slice/c1"));
+  EXPECT_THAT(plan("/user"), ElementsAre("/nowhere/c1"));
+  EXPECT_THAT(plan("/"), ElementsAre("/nowhere/c1"));
+  EXPECT_THAT(plan("/../outside"), ElementsAre("/nowhere/c1"));
+  EXPECT_THAT(PlanCgroups(version2, {{"", "/a/b"}}, "x/../../../../c1").leaves, ElementsAre("/nowhere/a/c1"));
+  EXPECT_THAT(PlanCgroups(version2, {{"", "/a/b"}}, "/x/c1").leaves, ElementsAre("/nowhere/x/c1"));
+}
+
+TEST(CgroupPaths, Version2BesideVersion1StartsAtItsMountPoint) {
+  const std::vector<Hierarchy> hybrid = {
+      {.mount_point = "/nowhere/cpu", .root = "/", .controllers = {"cpu"}},
+      {.mount_point = "/nowhere/unified", .root = "/", .controllers = {}, .unified = true}};
+  EXPECT_THAT(PlanCgroups(hybrid, {{"cpu", "/me"}, {"", "/me"}}, "c1").leaves,
+              ElementsAre("/nowhere/cpu/me/c1", "/nowhere/unified/c1"));
+}
+
+TEST(CgroupPaths, LeavesHoldNoOthers) {
+  EXPECT_THAT(LeavesOf({"/a", "/a/b", "/a/b/c", "/ab", "/x"}), ElementsAre("/a/b/c", "/ab", "/x"));
+}
+
+TEST(CgroupPaths, TheHierarchyOfADirectory) {
+  const std::vector<Hierarchy> nested = {{.mount_point = "/c", .root = "/", .controllers = {}, .unified = true},
+                                         {.mount_point = "/c/cpu", .root = "/", .controllers = {"cpu"}}};
+  EXPECT_EQ(HierarchyOf("/c/cpu/x", nested), &nested[1]);
+  EXPECT_EQ(HierarchyOf("/c/cpu", nested), &nested[1]);
+  EXPECT_EQ(HierarchyOf("/c/cpux", nested), &nested[0]);
+  EXPECT_EQ(HierarchyOf("/d", nested), nullptr);
+}
+
 TEST(CgroupPaths, PlanNeverLeavesTheMountPoint) {
   const std::vector<Hierarchy> hierarchies = {{.mount_point = "/nowhere", .root = "/", .controllers = {"cpu"}}};
   const std::map<std::string, std::string> own = {{"cpu", "/me"}};
@@ -91,51 +125,89 @@ TEST(CgroupPaths, PlanNeverLeavesTheMountPoint) {
   EXPECT_THAT(PlanCgroups(hierarchies, own, "/").leaves, IsEmpty());
 }
 
-TEST(Cgroups, MadeEnteredAndRemovedOnThisHost) {
-  const std::string name = fmt::format("/kata-test-{}/inner", getpid());
+// A directory whose name no other run has, in each hierarchy of this host; removed at the end.
+class Cgroups : public ::testing::Test {
+ protected:
+  ~Cgroups() override {
+    for (const std::string& leaf : made_) RemoveCgroups({leaf});
+  }
+
+  // What MakeCgroups makes of a path on this host.
+  Result<std::vector<std::string>> Make(const std::string& path) {
+    const CgroupPlan plan = TRY(PlanHostCgroups(path));
+    made_.insert(made_.begin(), plan.missing.rbegin(), plan.missing.rend());
+    return MakeCgroups(plan, ParseHierarchies(TRY(ReadFile("/proc/self/mountinfo"))));
+  }
+
+  std::string Name(const char* name) const { return fmt::format("/kata-{}-{}", getpid(), name); }
+
+ private:
+  std::vector<std::string> made_;  // children first
+};
+
+TEST_F(Cgroups, MadeEnteredAndRemovedOnThisHost) {
+  const std::string name = Name("test") + "/inner";
   auto plan = PlanHostCgroups(name);
   ASSERT_TRUE(plan) << plan.error().message();
   ASSERT_FALSE(plan->leaves.empty());
   EXPECT_EQ(plan->missing.size(), 2 * plan->leaves.size());
-  const auto leaves = MakeHostCgroups(*plan);
-  EXPECT_EQ(leaves, plan->leaves);
+  const auto leaves = Make(name);
+  ASSERT_TRUE(leaves) << leaves.error().message();
+  EXPECT_EQ(*leaves, plan->leaves);
 
   Command command;
   command.argv = {"sleep", "1000"};
   auto child = Spawn(command);
   ASSERT_TRUE(child);
-  EnterCgroups(leaves, child->pid());
+  EXPECT_EQ(CountProcesses({plan->missing.front()}), 0U);
+  ASSERT_TRUE(EnterCgroups(*leaves, child->pid()));
+  EXPECT_EQ(CountProcesses({plan->missing.front()}), 1U) << "also in those below";
   auto now = CgroupsOf(child->pid());
   ASSERT_TRUE(now);
-  EXPECT_EQ(*now, leaves);
+  EXPECT_EQ(*now, *leaves);
 
   // With a process inside, nothing goes.
-  EXPECT_TRUE(std::filesystem::exists(leaves.front()));
+  EXPECT_TRUE(std::filesystem::exists(leaves->front()));
   child->End();
   RemoveCgroups(plan->missing);
   for (const std::string& directory : plan->missing) EXPECT_FALSE(std::filesystem::exists(directory)) << directory;
   RemoveCgroups(plan->missing);  // what has gone is no error
 }
 
-TEST(Cgroups, OnesOfStrangersStay) {
-  const std::string name = fmt::format("/kata-test-strangers-{}", getpid());
+TEST_F(Cgroups, OnesOfStrangersStay) {
+  const std::string name = Name("strangers");
   auto plan = PlanHostCgroups(name);
   ASSERT_TRUE(plan);
-  const auto leaves = MakeHostCgroups(*plan);
-  ASSERT_FALSE(leaves.empty());
-  const std::string stranger = leaves.front() + "/stranger";
+  const auto leaves = Make(name);
+  ASSERT_TRUE(leaves);
+  ASSERT_FALSE(leaves->empty());
+  const std::string stranger = leaves->front() + "/stranger";
   ASSERT_TRUE(std::filesystem::create_directory(stranger));
   RemoveCgroups(plan->missing);
   EXPECT_TRUE(std::filesystem::exists(stranger));
   ASSERT_EQ(rmdir(stranger.c_str()), 0);
   RemoveCgroups(plan->missing);
-  EXPECT_FALSE(std::filesystem::exists(leaves.front()));
+  EXPECT_FALSE(std::filesystem::exists(leaves->front()));
 }
 
-TEST(Cgroups, AHostWithoutWritableOnesIsNoError) {
-  const std::vector<Hierarchy> hierarchies = {{.mount_point = "/proc", .root = "/", .controllers = {"cpu"}}};
-  const CgroupPlan plan{.leaves = {"/proc/kata-test"}, .missing = {"/proc/kata-test"}};
-  EXPECT_THAT(MakeCgroups(plan, hierarchies), IsEmpty());
+TEST_F(Cgroups, WhereNoneMayBeMadeIsNoError) {
+  const std::string mountinfo = "1 0 0:1 / /sys/firmware rw - cgroup cgroup rw,cpu\n";
+  const CgroupPlan plan{.leaves = {"/sys/firmware/kata-test"}, .missing = {"/sys/firmware/kata-test"}};
+  const auto made = MakeCgroups(plan, ParseHierarchies(mountinfo));
+  ASSERT_TRUE(made) << made.error().message();
+  EXPECT_THAT(*made, IsEmpty());
+}
+
+TEST_F(Cgroups, WhatElseFailsIsAnError) {
+  const std::string mountinfo = "1 0 0:1 / /proc/self rw - cgroup cgroup rw,cpu\n";
+  const CgroupPlan plan{.leaves = {"/proc/self/no/x"}, .missing = {"/proc/self/no", "/proc/self/no/x"}};
+  const auto made = MakeCgroups(plan, ParseHierarchies(mountinfo));
+  ASSERT_FALSE(made);
+  EXPECT_THAT(made.error().message(), HasSubstr("unable to apply cgroup configuration"));
+
+  const auto entered = EnterCgroups({"/proc/self/no"}, getpid());
+  ASSERT_FALSE(entered);
+  EXPECT_THAT(entered.error().message(), HasSubstr("unable to apply cgroup configuration"));
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "sandbox/host/cgroup.h"
+#include "sandbox/host/freezer.h"
 
 namespace kata::sandbox {
 namespace {
@@ -54,27 +55,36 @@ Result<CgroupStay> PlanCgroupStay(const std::string& path, const std::string& id
   CgroupStay stay{.process = path};
   CgroupPlan plan = TRY(PlanHostCgroups(path));
   stay.made = std::move(plan.missing);
+  stay.own = stay.leaves = std::move(plan.leaves);
   if (sandbox_cgroup_only) return stay;
-  stay.vcpu_directories = std::move(plan.leaves);
+  stay.vcpu_directories = stay.own;
   stay.vcpus = std::exchange(stay.process, fmt::format("{}/{}", kOverhead, id));
-  for (std::string& directory : OverheadDirectories(TRY(PlanHostCgroups(stay.process)))) {
-    stay.made.push_back(std::move(directory));
-  }
+  const CgroupPlan overhead = TRY(PlanHostCgroups(stay.process));
+  stay.leaves.insert(stay.leaves.end(), overhead.leaves.begin(), overhead.leaves.end());
+  for (std::string& directory : OverheadDirectories(overhead)) stay.made.push_back(std::move(directory));
   return stay;
 }
 
-std::vector<std::string> MakeCgroupsOf(const std::string& path) {
-  // Twice: another sandbox may just be taking away a parent that was there.
-  for (const bool again : {true, false}) {
-    auto plan = PlanHostCgroups(path);
-    if (!plan) {
-      log::Warn("the sandbox has no cgroup of its own on the host: {}", plan.error().message());
-      break;
-    }
-    std::vector<std::string> leaves = MakeHostCgroups(*plan);
-    if (leaves.size() == plan->leaves.size() || !again) return leaves;
+Result<> CheckCgroupStay(const CgroupStay& stay) {
+  for (const std::string& leaf : stay.leaves) {
+    const std::string frozen = FrozenAt(leaf);
+    if (frozen.empty()) continue;
+    const std::string where = frozen == leaf ? "" : fmt::format(": {} is", frozen);
+    return Fail(Code::kFailedPrecondition, "container's cgroup unexpectedly frozen{}", where);
   }
+  const size_t processes = CountProcesses(stay.own);
+  if (processes > 0) log::Warn("container's cgroup is not empty: {} process(es) found", processes);
   return {};
+}
+
+Result<std::vector<std::string>> MakeCgroupsOf(const std::string& path) {
+  // Again where another sandbox was just taking away a parent that was there.
+  constexpr int kTries = 3;
+  for (int tries = kTries;; --tries) {
+    const CgroupPlan plan = TRY(PlanHostCgroups(path));
+    auto leaves = MakeCgroups(plan, ParseHierarchies(TRY(ReadFile("/proc/self/mountinfo"))));
+    if (leaves || leaves.error().sys() != ENOENT || tries == 1) return leaves;
+  }
 }
 
 void PlaceVcpus(const std::vector<std::string>& leaves, const std::vector<pid_t>& vmm) {
@@ -85,7 +95,7 @@ void PlaceVcpus(const std::vector<std::string>& leaves, const std::vector<pid_t>
       const std::string tasks = leaf + "/tasks";
       if (access(leaf.c_str(), F_OK) != 0) continue;  // it could not be made, as a warning has said
       if (access(tasks.c_str(), F_OK) != 0) {
-        EnterCgroups({leaf}, pid);
+        if (auto moved = EnterCgroups({leaf}, pid); !moved) log::Warn("the VMM stays: {}", moved.error().message());
         continue;
       }
       for (const std::string& thread : threads) {
@@ -95,18 +105,17 @@ void PlaceVcpus(const std::vector<std::string>& leaves, const std::vector<pid_t>
   }
 }
 
-CgroupVisit CgroupVisit::Enter(CgroupStay stay) {
-  CgroupVisit visit;
-  visit.made_ = std::move(stay.made);
-  if (auto home = CgroupsOf(getpid())) visit.home_ = *std::move(home);
-  EnterCgroups(MakeCgroupsOf(stay.process), getpid());
-  if (!stay.vcpus.empty()) MakeCgroupsOf(stay.vcpus);
-  return visit;
+Result<> CgroupVisit::Enter(CgroupStay stay) {
+  made_ = std::move(stay.made);
+  home_ = TRY(CgroupsOf(getpid()));
+  TRY(EnterCgroups(TRY(MakeCgroupsOf(stay.process)), getpid()));
+  if (!stay.vcpus.empty()) TRY(MakeCgroupsOf(stay.vcpus));
+  return {};
 }
 
 void CgroupVisit::End() {
   if (made_.empty()) return;
-  EnterCgroups(home_, getpid());
+  if (auto left = EnterCgroups(home_, getpid()); !left) log::Warn("{}", left.error().message());
   RemoveCgroups(std::exchange(made_, {}));
 }
 

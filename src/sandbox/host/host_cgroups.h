@@ -23,14 +23,20 @@ struct CgroupStay {
   std::string vcpus;                          // path of those for the vCPUs alone; empty: they stay with the rest
   std::vector<std::string> vcpu_directories;  // the same, for PlaceVcpus
   std::vector<std::string> made;              // directories to remove at the end, parents first
+  std::vector<std::string> own;               // the sandbox's cgroup in each hierarchy
+  std::vector<std::string> leaves;            // all that are entered: own, and where the overhead is
 };
 
 // What the key sandbox_cgroup_only means for a sandbox whose cgroup has this path (SandboxCgroupPath, or the
 // container's). Looks only. Errors: those of reading /proc.
 Result<CgroupStay> PlanCgroupStay(const std::string& path, const std::string& id, bool sandbox_cgroup_only);
 
-// Makes the cgroups of a path and returns their directories. What cannot be made is a warning.
-std::vector<std::string> MakeCgroupsOf(const std::string& path);
+// Whether processes can run there. kFailedPrecondition where a cgroup is frozen: whoever entered it would stand still.
+// One that already has processes is a warning. Both in runc's words.
+Result<> CheckCgroupStay(const CgroupStay& stay);
+
+// Makes the cgroups of a path and returns their directories. Where none may be made it is a warning.
+Result<std::vector<std::string>> MakeCgroupsOf(const std::string& path);
 
 // Moves the vCPUs of a VMM into cgroups: its threads, where a hierarchy can (version 1), else the whole VMM.
 void PlaceVcpus(const std::vector<std::string>& leaves, const std::vector<pid_t>& vmm);
@@ -39,8 +45,8 @@ void PlaceVcpus(const std::vector<std::string>& leaves, const std::vector<pid_t>
 class CgroupVisit {
  public:
   CgroupVisit() = default;
-  // Makes the cgroups and enters them; what fails is a warning.
-  static CgroupVisit Enter(CgroupStay stay);
+  // Makes the cgroups and enters them. What was made before an error is removed by End.
+  Result<> Enter(CgroupStay stay);
 
   // Goes back to where it came from, and removes what was made. Everything else must have left.
   void End();

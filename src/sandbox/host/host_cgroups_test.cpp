@@ -54,7 +54,9 @@ TEST(CgroupVisit, LeavesNothing) {
   auto stay = PlanCgroupStay("/" + id, id, false);
   ASSERT_TRUE(stay);
   const auto made = stay->made;
-  CgroupVisit visit = CgroupVisit::Enter(*std::move(stay));
+  CgroupVisit visit;
+  const auto entered = visit.Enter(*std::move(stay));
+  ASSERT_TRUE(entered) << entered.error().message();
   EXPECT_THAT(*CgroupsOf(getpid()), Contains(EndsWith("/kata_overhead/" + id)));
   visit.End();
   EXPECT_EQ(*CgroupsOf(getpid()), *before);

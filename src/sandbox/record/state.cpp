@@ -61,6 +61,13 @@ Result<> StoreState(int directory, const State& state) {
   return Context(WriteFileAtomic(directory, kStateFile, json, 0600), "cannot write {}", kStateFile);
 }
 
+std::vector<ProcessRef> ProcessesOf(const State& state) {
+  std::vector<ProcessRef> processes = {state.sandbox};
+  processes.insert(processes.end(), state.helpers.begin(), state.helpers.end());
+  processes.push_back(state.standin);
+  return processes;
+}
+
 Status CurrentStatus(const State& state) {
   if (state.status == Status::kStopped || IsAlive(state.sandbox)) return state.status;
   return Status::kStopped;

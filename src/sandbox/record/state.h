@@ -63,6 +63,9 @@ Result<State> ParseState(std::string_view json);
 Result<State> LoadState(int directory);
 Result<> StoreState(int directory, const State& state);
 
+// Its processes on the host: sandbox process, VMM, virtiofsd and stand-in.
+std::vector<ProcessRef> ProcessesOf(const State& state);
+
 // The status that is true now: a record whose sandbox process has gone is stopped, whatever it says. Such a container
 // ended with 137, like one that was killed.
 Status CurrentStatus(const State& state);
