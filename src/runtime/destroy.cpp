@@ -13,6 +13,7 @@
 #include "runtime/recover.h"
 #include "runtime/task.h"
 #include "sandbox/host/cgroup.h"
+#include "sandbox/host/freezer.h"
 #include "sandbox/host/hooks.h"
 #include "sandbox/network/attach.h"
 
@@ -25,7 +26,8 @@ using std::chrono::milliseconds;
 constexpr milliseconds kShutdownTime{1000};
 constexpr milliseconds kEndTime{1000};
 
-void EndSandbox(const Record& record) {
+// All are told before the first error: one that is stuck must not keep the others.
+Result<> EndSandbox(const Record& record) {
   milliseconds patience{0};
   if (IsAlive(record.state.sandbox)) {
     if (auto task = Task::Connect(record.directory.get())) {
@@ -40,11 +42,14 @@ void EndSandbox(const Record& record) {
       }
     }
   }
-  EndProcess(record.state.sandbox, patience);
+  bool gone = EndProcess(record.state.sandbox, patience);
   // They got a signal when their parent died, but a delete must not return before they are gone.
-  for (const ProcessRef& helper : record.state.helpers) EndProcess(helper, patience);
+  for (const ProcessRef& helper : record.state.helpers) gone = EndProcess(helper, patience) && gone;
   // It learns of the end through its connection and still passes the status on.
-  EndProcess(record.state.standin, kEndTime);
+  gone = EndProcess(record.state.standin, kEndTime) && gone;
+  if (gone) return {};
+  return Fail(Code::kDeadlineExceeded, "container still running: a process of {} does not end; nothing was removed",
+              record.id);
 }
 
 // Of several deletes one gets the lock; the others find that the directory under the name is gone, or another.
@@ -74,7 +79,9 @@ Result<> Destroy(const std::string& root, Record record) {
                 "{} is a sandbox of containerd's, whose shim serves {}: it goes when containerd deletes it", record.id,
                 record.state.socket);
   }
-  EndSandbox(record);
+  // Somebody may have frozen a cgroup of the container's: nothing in it would hear, and with version 1 none would die.
+  sandbox::Unfreeze(record.state);
+  TRY(EndSandbox(record));
   // What the sandbox process would have taken back itself, had it not been killed.
   sandbox::network::RemoveLeftoversAt(record.state.network, record.id);
   // No copy: the maker died before there was anything to stop.

@@ -70,6 +70,7 @@ Result<int> Ps(const Globals& globals, const PsOptions& options) {
   const Record record = TRY(FindContainer(globals.root, options.id));
   containerd::task::v2::PidsResponse pids;
   if (record.status() != sandbox::Status::kStopped) {
+    TRY(CheckHears(record));
     Task task = TRY(Task::Connect(record.directory.get()));
     containerd::task::v2::PidsRequest request;
     request.set_id(options.id);

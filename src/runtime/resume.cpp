@@ -4,12 +4,20 @@
 #include "runtime/store.h"
 #include "runtime/task.h"
 #include "runtime/verbs.h"
+#include "sandbox/host/cgroup.h"
+#include "sandbox/host/freezer.h"
 
 namespace kata::runtime {
 
 Result<int> Resume(const Globals& globals, const ResumeOptions& options) {
   const Record record = TRY(FindContainer(globals.root, options.id));
   if (record.status() != sandbox::Status::kPaused) return Fail(Code::kFailedPrecondition, "container not paused");
+  if (record.frozen()) {
+    sandbox::Thaw(sandbox::LeavesOf(record.state.cgroup_paths));
+    TRY(CheckHears(record));
+    // What the guest has paused goes on as well; else that was all.
+    if (record.status() != sandbox::Status::kPaused) return 0;
+  }
   Task task = TRY(Task::Connect(record.directory.get()));
   containerd::task::v2::ResumeRequest request;
   request.set_id(options.id);

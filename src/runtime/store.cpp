@@ -8,8 +8,29 @@
 #include "base/log.h"
 #include "oci/parse.h"
 #include "runtime/recover.h"
+#include "sandbox/host/freezer.h"
 
 namespace kata::runtime {
+
+sandbox::Status Record::status() const {
+  const sandbox::Status status = sandbox::CurrentStatus(state);
+  const bool goes_on = status == sandbox::Status::kCreated || status == sandbox::Status::kRunning;
+  return goes_on && frozen() ? sandbox::Status::kPaused : status;
+}
+
+bool Record::frozen() const {
+  const auto is_frozen = [](const ProcessRef& process) {
+    return IsAlive(process) && !sandbox::FrozenAround(process.pid).empty();
+  };
+  // The others are where the sandbox process is.
+  return is_frozen(state.sandbox) || is_frozen(state.standin);
+}
+
+Result<> CheckHears(const Record& record) {
+  if (!record.frozen()) return {};
+  return Fail(Code::kFailedPrecondition, "the cgroup of container {} is frozen on the host", record.id);
+}
+
 Result<Record> FindContainer(const std::string& root, const std::string& id) {
   Record record;
   record.id = id;

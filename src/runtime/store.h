@@ -21,9 +21,15 @@ struct Record {
   UniqueFd directory;
   sandbox::State state;
 
-  // What is true now (sandbox/state.h, CurrentStatus).
-  sandbox::Status status() const { return sandbox::CurrentStatus(state); }
+  // What is true now (CurrentStatus in sandbox/record/state.h). One whose cgroup on the host somebody has frozen is
+  // paused, as with runc.
+  sandbox::Status status() const;
+  // Whether its processes on the host stand still in a frozen cgroup: they hear no call.
+  bool frozen() const;
 };
+
+// kFailedPrecondition for one that is frozen() now: a call would wait for whoever thaws it.
+Result<> CheckHears(const Record& record);
 
 using sandbox::ClaimDirectory;
 using sandbox::OpenDirectory;

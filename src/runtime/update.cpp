@@ -84,6 +84,7 @@ Result<int> Update(const Globals& globals, const UpdateOptions& options) {
   TRY(oci::ValidateResources(TRY(oci::ParseResources(json, &warnings))));
   for (const std::string& warning : warnings) log::Warn("{}", warning);
   if (record.status() == sandbox::Status::kStopped) return Fail(Code::kFailedPrecondition, "container not running");
+  TRY(CheckHears(record));
   Task task = TRY(Task::Connect(record.directory.get()));
   containerd::task::v2::UpdateTaskRequest request;
   request.set_id(options.id);

@@ -21,6 +21,7 @@
 #include "rpc/server.h"
 #include "sandbox/container_process.h"
 #include "sandbox/host/cgroup.h"
+#include "sandbox/host/freezer.h"
 #include "sandbox/host/hooks.h"
 #include "sandbox/network/attach.h"
 #include "sandbox/record/directory.h"
@@ -108,6 +109,8 @@ Result<> Delete(const Arguments& arguments) {
   if (auto directory = sandbox::OpenDirectory(sandbox::kDefaultRoot, arguments.id)) {
     auto state = sandbox::LoadState(directory->get());
     const std::string socket = SocketOf(arguments, state);
+    // A shim in a frozen cgroup hears nothing, and with version 1 it does not even die.
+    if (state) sandbox::Unfreeze(*state);
     const bool heard = AskToEnd(socket, arguments.id);
     // Again: the shim may have started helpers since.
     if (auto now = sandbox::LoadState(directory->get())) state = std::move(now);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the processes of a sandbox are among the host's cgroups, and that nothing of it stays."""
+"""Where the processes of a sandbox are among the host's cgroups, what else may be there, and that nothing of it stays."""
 import glob
 import json
 import os
@@ -136,6 +136,149 @@ class RuntimeTest(harness.Case, StayMixin):
         c = self.started()
         os.kill(c.record()["sandbox"]["pid"], signal.SIGKILL)
         self.assert_run(c.delete("--force"))
+        self.assert_nothing_left()
+
+
+class Freezer:
+    """Freezes and thaws a cgroup of one hierarchy; on this host there may be one of each version."""
+
+    def __init__(self, hierarchy, file, freeze, thaw):
+        self.hierarchy, self.file, self.words = hierarchy, file, {True: freeze, False: thaw}
+
+    def directory(self, path):
+        return self.hierarchy / path.lstrip("/")
+
+    def set(self, path, frozen):
+        (self.directory(path) / self.file).write_text(self.words[frozen])
+
+
+def freezers():
+    """Of the hierarchies of this host: only below their roots do the files tell."""
+    found = []
+    for hierarchy in (procs.parent for procs in HIERARCHIES):
+        probe = hierarchy / f"{leaks.TAG}probe"
+        probe.mkdir()
+        if (probe / "freezer.state").exists():
+            found.append(Freezer(hierarchy, "freezer.state", "FROZEN", "THAWED"))
+        elif (probe / "cgroup.freeze").exists():
+            found.append(Freezer(hierarchy, "cgroup.freeze", "1", "0"))
+        probe.rmdir()
+    return found
+
+
+@harness.kata_only
+class FrozenTest(harness.Case):
+    """With version 1 nothing in a frozen cgroup dies of SIGKILL, and whoever enters one stands still."""
+
+    def setUp(self):
+        super().setUp()
+        self.freezers = freezers()
+        self.assertTrue(self.freezers)
+        self.parent = f"/{leaks.TAG}parent"
+
+    def below(self, *command):
+        c = self.container(*(command or ("/bin/sleep", "1000")))
+        c.linux["cgroupsPath"] = f"{self.parent}/{c.id}"
+        return c
+
+    def test_before_the_start(self):
+        for freezer in self.freezers:
+            c = self.below("/bin/true")
+            own = c.linux["cgroupsPath"]
+            for frozen, words in ((own, "container's cgroup unexpectedly frozen\"\n"), (self.parent, "frozen: .*parent is")):
+                with self.subTest(hierarchy=freezer.hierarchy, frozen=frozen):
+                    freezer.directory(frozen).mkdir(parents=True)
+                    freezer.set(frozen, True)
+                    try:
+                        self.assert_run(c.run(), 1, err=words)
+                    finally:
+                        freezer.set(frozen, False)
+                        for path in dict.fromkeys((frozen, self.parent)):
+                            freezer.directory(path).rmdir()
+                    self.assert_nothing_left()
+
+    def test_a_container_that_is_frozen(self):
+        for freezer in self.freezers:
+            with self.subTest(hierarchy=freezer.hierarchy):
+                c = self.started()
+                other = self.world.popen("exec", c.id, "/bin/sleep", "1000")
+                harness.wait_for(lambda: "/bin/sleep 1000" in c.processes()[1:], "the exec runs")
+                standin = c.state()["pid"]
+                freezer.set(c.id, True)
+                self.assertEqual(c.status(), "paused", "as with runc")
+                self.assert_run(c.exec("/bin/true"), 255, err="cannot exec in a paused container")
+                self.assert_run(c.exec("/bin/true", flags=("--ignore-paused",)), 255, err="frozen on the host")
+                self.assert_run(self.world.runtime("ps", c.id), 1, err="frozen on the host")
+                self.assert_run(c.delete(), 1, err="not stopped: paused")
+                self.assert_run(c.kill("CONT"), 0)
+                self.assertTrue(harness.alive(standin))
+                self.assert_run(c.delete("--force"))
+                self.assertEqual(other.wait(harness.TIMEOUT), 137)
+                self.assert_nothing_left(c)
+
+    def test_what_is_frozen_above_it_stays(self):
+        for freezer in self.freezers:
+            with self.subTest(hierarchy=freezer.hierarchy):
+                self.world.configure("[runtime]\nsandbox_cgroup_only = false\n")
+                freezer.directory(self.parent).mkdir()
+                c = self.start(self.below())
+                freezer.set(self.parent, True)
+                self.assertEqual(c.status(), "paused")
+                self.assert_run(self.world.runtime("resume", c.id), 1, err="frozen on the host")
+                self.assert_run(c.delete("--force"))
+                self.assertIn((freezer.directory(self.parent) / freezer.file).read_text().strip(), ("FROZEN", "1"))
+                freezer.set(self.parent, False)
+                freezer.directory(self.parent).rmdir()
+                self.assert_nothing_left(c)
+
+    def test_resume_and_kill_thaw(self):
+        for freezer in self.freezers:
+            with self.subTest(hierarchy=freezer.hierarchy):
+                c = self.sh("trap 'exit 5' TERM; while :; do sleep 0.1; done")
+                self.start(c)
+                freezer.set(c.id, True)
+                self.assert_run(self.world.runtime("resume", c.id))
+                self.assertEqual(c.status(), "running")
+                freezer.set(c.id, True)
+                self.assert_run(c.kill("KILL"))
+                c.wait_for("stopped")
+                self.assert_run(c.delete())
+                self.assert_nothing_left(c)
+
+
+@harness.kata_only
+class OthersTest(harness.Case):
+    def test_a_parent_whose_cpuset_is_empty(self):
+        """As version 1 makes them: nobody can enter it, nor what is below it."""
+        parent = f"/{leaks.TAG}parent"
+        hierarchies = [procs.parent for procs in HIERARCHIES if (procs.parent / "cpuset.sched_load_balance").exists()]
+        for hierarchy in hierarchies:
+            (hierarchy / parent.lstrip("/")).mkdir()
+            self.assertEqual((hierarchy / parent.lstrip("/") / "cpuset.cpus").read_text().strip(), "")
+        c = self.sh("echo hello")
+        c.linux["cgroupsPath"] = f"{parent}/deep/{c.id}"
+        self.assert_run(c.run(), 0, "hello\n")
+        for hierarchy in hierarchies:
+            for name in ("cpuset.cpus", "cpuset.mems"):
+                own = (hierarchy / parent.lstrip("/") / name).read_text()
+                self.assertEqual(own, (hierarchy / name).read_text())
+            (hierarchy / parent.lstrip("/")).rmdir()
+        self.assert_nothing_left()
+
+    def test_a_cgroup_that_is_not_empty(self):
+        words = r"level=warning msg=\"container's cgroup is not empty: \d+ process\(es\) found"
+        first = self.started()
+        second = self.sh("echo hello")
+        second.linux["cgroupsPath"] = f"/{first.id}"
+        self.assert_run(second.run(), 0, "hello\n", err=words)
+        log = self.world.tmp / "log"
+        third = self.sh("true")
+        third.linux["cgroupsPath"] = f"/{first.id}"
+        third.write()
+        result = self.world.runtime("--log", log, "run", "--bundle", third.bundle, third.id)
+        self.assert_run(result, 0)
+        self.assertRegex(log.read_text(), words)
+        self.assert_run(first.delete("--force"))
         self.assert_nothing_left()
 
 
