@@ -5,10 +5,11 @@ import json
 import os
 import pathlib
 import signal
+import subprocess
 
 import harness
 import leaks
-from containerd import ContainerdCase
+from containerd import SHIM, ContainerdCase
 from cri import CriCase
 
 CGROUPS = pathlib.Path("/sys/fs/cgroup")
@@ -64,6 +65,33 @@ class StayMixin:
                 self.assertIn(qemu, set(map(int, (below / "cgroup.procs").read_text().split())))
 
 
+class Freezer:
+    """Freezes and thaws a cgroup of one hierarchy; on this host there may be one of each version."""
+
+    def __init__(self, hierarchy, file, freeze, thaw):
+        self.hierarchy, self.file, self.words = hierarchy, file, {True: freeze, False: thaw}
+
+    def directory(self, path):
+        return self.hierarchy / path.lstrip("/")
+
+    def set(self, path, frozen):
+        (self.directory(path) / self.file).write_text(self.words[frozen])
+
+
+def freezers():
+    """Of the hierarchies of this host: only below their roots do the files tell."""
+    found = []
+    for hierarchy in (procs.parent for procs in HIERARCHIES):
+        probe = hierarchy / f"{leaks.TAG}probe"
+        probe.mkdir()
+        if (probe / "freezer.state").exists():
+            found.append(Freezer(hierarchy, "freezer.state", "FROZEN", "THAWED"))
+        elif (probe / "cgroup.freeze").exists():
+            found.append(Freezer(hierarchy, "cgroup.freeze", "1", "0"))
+        probe.rmdir()
+    return found
+
+
 class ShimTest(ContainerdCase, StayMixin):
     def test_everything_is_in_the_sandboxs(self):
         name = self.sleeping()
@@ -96,6 +124,39 @@ class ShimTest(ContainerdCase, StayMixin):
         before = there()
         self.assertNotEqual(self.run_container("/no/such/command").status, 0)
         harness.wait_for(lambda: there() == before, "nothing stays")
+
+
+    def test_a_cgroup_that_is_frozen_before(self):
+        parent = f"/{leaks.TAG}parent"
+        for freezer in freezers():
+            with self.subTest(hierarchy=freezer.hierarchy):
+                freezer.directory(parent).mkdir()
+                freezer.set(parent, True)
+                try:
+                    failed = self.run_container("true", flags=("--cgroup", f"{parent}/c"))
+                finally:
+                    freezer.set(parent, False)
+                self.assertNotEqual(failed.status, 0)
+                self.assertRegex(failed.err, "container's cgroup unexpectedly frozen")
+                self.assertEqual([path for path in freezer.directory(parent).iterdir() if path.is_dir()], [])
+                freezer.directory(parent).rmdir()
+
+    def test_a_shim_that_is_frozen(self):
+        """The action `delete` ends it, also with version 1, whose frozen processes do not die."""
+        for freezer in freezers():
+            with self.subTest(hierarchy=freezer.hierarchy):
+                name = self.sleeping()
+                shim = self.state(name)["sandbox"]["pid"]
+                bundle = self.containerd.tmp / "state/io.containerd.runtime.v2.task/default" / name
+                freezer.set(f"/default/kata_{name}", True)
+                arguments = ["-namespace", "default", "-address", self.containerd.tmp / "c.sock", "-id", name]
+                done = subprocess.run(
+                    [SHIM, *arguments, "-bundle", bundle, "delete"], cwd=bundle, capture_output=True, timeout=harness.TIMEOUT
+                )
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertFalse(harness.alive(shim))
+                self.ctr("task", "rm", "--force", name)
+                harness.wait_for(lambda: not directories(f"/default/kata_{name}"), "the cgroups are gone")
 
 
 class PodTest(CriCase, StayMixin):
@@ -137,33 +198,6 @@ class RuntimeTest(harness.Case, StayMixin):
         os.kill(c.record()["sandbox"]["pid"], signal.SIGKILL)
         self.assert_run(c.delete("--force"))
         self.assert_nothing_left()
-
-
-class Freezer:
-    """Freezes and thaws a cgroup of one hierarchy; on this host there may be one of each version."""
-
-    def __init__(self, hierarchy, file, freeze, thaw):
-        self.hierarchy, self.file, self.words = hierarchy, file, {True: freeze, False: thaw}
-
-    def directory(self, path):
-        return self.hierarchy / path.lstrip("/")
-
-    def set(self, path, frozen):
-        (self.directory(path) / self.file).write_text(self.words[frozen])
-
-
-def freezers():
-    """Of the hierarchies of this host: only below their roots do the files tell."""
-    found = []
-    for hierarchy in (procs.parent for procs in HIERARCHIES):
-        probe = hierarchy / f"{leaks.TAG}probe"
-        probe.mkdir()
-        if (probe / "freezer.state").exists():
-            found.append(Freezer(hierarchy, "freezer.state", "FROZEN", "THAWED"))
-        elif (probe / "cgroup.freeze").exists():
-            found.append(Freezer(hierarchy, "cgroup.freeze", "1", "0"))
-        probe.rmdir()
-    return found
 
 
 @harness.kata_only

@@ -186,6 +186,49 @@ class RootTest(Case):
         self.assertEqual((lower / "lower").read_text(), "lower\n")
 
     @harness.kata_only
+    def test_what_is_shared_can_be_unmounted_on_the_host(self):
+        """The container has a clone of the directory, and keeps the file system, but not the host's mount."""
+        for options, look in ((["rbind"], False), (["rbind", "rprivate"], True)):
+            with self.subTest(options):
+                self.volume = self.world.tmp / f"volume{len(options)}"
+                c = self.in_a_subdirectory(*options)
+                if look:
+                    self.assert_run(c.exec_sh("cat /data/file /data/inner/file"), 0, "volume\ninner\n")
+                subprocess.run(["umount", "-R", self.volume], check=True)
+                self.assertEqual(list(self.volume.iterdir()), [])
+                self.assert_run(c.exec_sh("cat /data/file"), 0, "volume\n")
+                self.assert_run(c.delete("--force"))
+                self.assert_nothing_left(c)
+
+    @harness.kata_only
+    def test_a_mount_below_that_was_looked_at_can_be_detached(self):
+        """virtiofsd holds what the guest remembers, so that the host's umount finds it busy unless it is lazy."""
+        self.volume = self.world.tmp / "volume"
+        c = self.in_a_subdirectory("rbind")
+        self.assert_run(c.exec_sh("cat /data/inner/file"), 0, "inner\n")
+        subprocess.run(["umount", "-R", "-l", self.volume], check=True)
+        self.assertEqual(list(self.volume.iterdir()), [])
+        self.assert_run(c.exec_sh("cat /data/file"), 0, "volume\n")
+        harness.wait_for(lambda: c.exec_sh("ls /data/inner").out == "", "it goes from the container, as with runc")
+        self.assert_run(c.delete("--force"))
+        self.assert_nothing_left(c)
+
+    def in_a_subdirectory(self, *options):
+        """A container with a subdirectory of self.volume at /data, and a mount below that."""
+        inner = self.volume / "sub/inner"
+        self.volume.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "kata-test", self.volume], check=True)
+        self.addCleanup(subprocess.run, ["umount", "-q", "-R", "-l", self.volume], stderr=subprocess.DEVNULL)
+        subprocess.run(["mount", "--make-shared", self.volume], check=True)
+        inner.mkdir(parents=True)
+        subprocess.run(["mount", "-t", "tmpfs", "kata-test", inner], check=True)
+        (inner / "file").write_text("inner\n")
+        (self.volume / "sub/file").write_text("volume\n")
+        c = self.container("/bin/sleep", "1000")
+        c.mount(self.volume / "sub", "/data", *options)
+        return self.start(c)
+
+    @harness.kata_only
     def test_more_files_than_virtiofsd_may_have_open(self):
         """It has each open that the guest's cache knows of, of all volumes, and a host may allow it few."""
         volumes = [self.world.tmp / "one", self.world.tmp / "two"]
