@@ -89,6 +89,7 @@ class Creation {
     TRY(WriteRecord());
     TRY(MakeCgroups());
     network_ = TRY(sandbox::network::NamespaceOf(bundle_.spec));
+               sandbox::kSandboxLog);
     sandbox::LaunchedSandbox sandbox = TRY(LaunchSandbox());
     sandbox_ = std::move(sandbox.process);
     TRY(sandbox.AwaitReady(kReadyTime));
@@ -170,7 +171,14 @@ class Creation {
                                  .interrupts = &interrupts_};
     TRY(sandbox::RunHooks("prestart", hooks.prestart(), context));
     TRY(sandbox::RunHooks("createRuntime", hooks.createruntime(), context));
+    // These belong to the container: its network, its root, its variables.
+    if (hooks.createcontainer().empty()) return {};
+    const UniqueFd rootfs = TRY(Open(bundle_.rootfs, O_PATH | O_DIRECTORY));
+    const auto& variables = bundle_.spec.process().env();
+    const std::vector<std::string> environment(variables.begin(), variables.end());
     context.network_namespace = NetworkFd();
+    context.working_directory = rootfs.get();
+    context.environment = &environment;
     return sandbox::RunHooks("createContainer", hooks.createcontainer(), context);
   }
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The six kinds of hooks: when each runs, what it is told, and what happens when one fails."""
 import json
+import pathlib
+import re
 
 import harness
 from harness import Case
@@ -92,6 +94,38 @@ class HooksTest(Case):
         lines = out.read_text().splitlines()
         self.assertTrue(lines[0].endswith(" one two words"), lines)
         self.assertEqual(lines[1:], ["KEY=value", "PATH=/bin:/usr/bin", "second"])
+
+    def test_where_and_with_what_environment(self):
+        """Of createContainer the root and the container's variables, of the others the bundle and the runtime's; of
+        startContainer all that the container's process has, its filter too. An empty environment is one."""
+        directory = self.world.tmp / "seen"
+        directory.mkdir()
+        self.world.environment["KATA_HOOKS"] = "of the runtime"
+        c = self.container("/bin/true")
+        c.mount(directory, "/seen", "bind")
+        c.process.update(cwd="/tmp", user={"uid": 0, "gid": 0})
+        c.process["env"].append("KATA_HOOKS=of the container")
+        c.linux["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["acct"], "action": "SCMP_ACT_ERRNO"}]}
+        hooks = {}
+        for kind in KINDS:
+            where = "/seen" if kind == "startContainer" else directory
+            script = f"exec >>{where}/{kind}; pwd; echo $KATA_HOOKS; grep Seccomp: /proc/self/status; echo $HOME"
+            hook = {"path": "/bin/sh", "args": ["sh", "-c", script]}
+            hooks[kind] = [hook, {**hook, "env": []}]
+        c.spec["hooks"] = hooks
+        self.assert_run(c.run())
+        status = pathlib.Path("/proc/self/status").read_text()
+        filtered = int(re.search(r"^Seccomp:\s*(\d)", status, re.MULTILINE)[1])
+        bundle, own = str(c.bundle), ("of the runtime", filtered)
+        expected = {kind: (bundle, *own) for kind in KINDS}
+        expected["createContainer"] = (str(c.rootfs), "of the container", filtered)
+        expected["startContainer"] = ("/tmp", "of the container", 2)
+        for kind, (place, variable, seccomp) in expected.items():
+            lines = (directory / kind).read_text().splitlines()
+            self.assertEqual(lines[:3], [place, variable, f"Seccomp:\t{seccomp}"], kind)
+            self.assertEqual(lines[4:], [place, "", f"Seccomp:\t{seccomp}", ""], kind)
+            if kind in ("createContainer", "startContainer"):
+                self.assertEqual(lines[3], "/root" if kind == "startContainer" else "", kind)
 
     def failing(self, kind, **more):
         c = self.container("/bin/sleep", "1000")

@@ -73,8 +73,11 @@ Result<RunningHook> RunningHook::Start(const grpc::Hook& hook, const HookContext
   command.path = hook.path();
   command.argv.assign(hook.args().begin(), hook.args().end());
   if (command.argv.empty()) command.argv = {hook.path()};
-  // Exactly what the bundle says: the environment of an engine is not for hooks.
-  command.env.emplace(hook.env().begin(), hook.env().end());
+  if (!hook.inheritsenv()) {
+    command.env.emplace(hook.env().begin(), hook.env().end());
+  } else if (context.environment != nullptr) {
+    command.env = *context.environment;
+  }
   command.stdin_fd = input.get();
   command.stdout_fd = running.output_.get();
   command.stderr_fd = running.errors_.get();

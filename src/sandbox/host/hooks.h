@@ -6,6 +6,7 @@
 #include <google/protobuf/repeated_ptr_field.h>
 
 #include <string>
+#include <vector>
 
 #include "base/child.h"
 #include "base/interrupts.h"
@@ -20,8 +21,10 @@ using HookList = google::protobuf::RepeatedPtrField<grpc::Hook>;
 // Where and with what hooks run.
 struct HookContext {
   std::string state;           // the container's state, JSON, on their standard input
-  int working_directory = -1;  // the bundle
+  int working_directory = -1;  // the bundle; of createContainer hooks the rootfs
   int network_namespace = -1;  // joined by hooks that belong into the container's namespaces; -1: the host's
+  // For hooks of which the bundle names no environment; null: this process's, as with runc.
+  const std::vector<std::string>* environment = nullptr;
   const Interrupts* interrupts = nullptr;  // end a hook that runs; may be null
 };
 

@@ -66,6 +66,23 @@ TEST_F(Hooks, GetStateEnvironmentAndDirectory) {
   EXPECT_EQ(Read("pwd"), directory_ + "\n");
 }
 
+// runc's: a hook for which the bundle names no environment has the runtime's, or the container's.
+TEST_F(Hooks, WithoutAnEnvironmentInheritOne) {
+  ASSERT_EQ(setenv("KATA_HOOKS_TEST", "inherited", 1), 0);
+  Add("/usr/bin/env > $1/env");
+  hooks_[0].set_inheritsenv(true);
+  ASSERT_TRUE(RunHooks("prestart", hooks_, context_));
+  EXPECT_THAT(Read("env"), HasSubstr("KATA_HOOKS_TEST=inherited\n"));
+  const std::vector<std::string> containers = {"OF=container"};
+  context_.environment = &containers;
+  ASSERT_TRUE(RunHooks("createContainer", hooks_, context_));
+  EXPECT_THAT(Read("env"), HasSubstr("OF=container\n"));
+  EXPECT_THAT(Read("env"), Not(HasSubstr("KATA_HOOKS_TEST")));
+  hooks_[0].set_inheritsenv(false);
+  ASSERT_TRUE(RunHooks("createContainer", hooks_, context_));
+  EXPECT_THAT(Read("env"), Not(HasSubstr("OF=container"))) << "an empty one is one";
+}
+
 TEST_F(Hooks, RunInOrder) {
   Add("echo one >> $1/order");
   Add("echo two >> $1/order");

@@ -55,6 +55,8 @@ void HostHooks::Note(const std::string& id, const oci::Bundle& bundle) {
   of.state.id = id;
   of.state.oci_version = bundle.oci_version;
   of.state.bundle = bundle.path;
+  of.state.rootfs = bundle.rootfs;
+  of.environment.assign(bundle.spec.process().env().begin(), bundle.spec.process().env().end());
   of.state.annotations = bundle.annotations;
 }
 
@@ -71,10 +73,12 @@ asio::awaitable<Result<>> HostHooks::Created(std::string id) {
   const std::string path = fmt::format("/proc/{}/ns/net", pids.front());
   CO_TRY_ASSIGN(const UniqueFd network, sandbox_->mounts().OnHost([&path] { return Open(path, O_RDONLY); }));
   const std::string state = HookState(of.state, Status::kCreating);
-  const std::string directory = of.state.bundle;
-  CO_TRY(co_await Run("prestart", of.hooks.prestart(), state, directory, -1));
-  CO_TRY(co_await Run("createRuntime", of.hooks.createruntime(), state, directory, -1));
-  co_return co_await Run("createContainer", of.hooks.createcontainer(), state, directory, network.get());
+  const Place hosts{.state = state, .directory = of.state.bundle};
+  CO_TRY(co_await Run("prestart", of.hooks.prestart(), hosts));
+  CO_TRY(co_await Run("createRuntime", of.hooks.createruntime(), hosts));
+  const Place containers{
+      .state = state, .directory = of.state.rootfs, .network_namespace = network.get(), .environment = of.environment};
+  co_return co_await Run("createContainer", of.hooks.createcontainer(), containers);
 }
 
 asio::awaitable<Result<>> HostHooks::Started(std::string id) {
@@ -82,7 +86,7 @@ asio::awaitable<Result<>> HostHooks::Started(std::string id) {
   if (found == containers_.end()) co_return Result<>();
   const Of of = found->second;
   const std::string state = HookState(of.state, Status::kRunning);
-  co_return co_await Run("poststart", of.hooks.poststart(), state, of.state.bundle, -1);
+  co_return co_await Run("poststart", of.hooks.poststart(), Place{.state = state, .directory = of.state.bundle});
 }
 
 asio::awaitable<void> HostHooks::Stopped(std::string id) {
@@ -93,20 +97,20 @@ asio::awaitable<void> HostHooks::Stopped(std::string id) {
   for (const grpc::Hook& hook : of.hooks.poststop()) {
     HookList one;
     *one.Add() = hook;
-    auto run = co_await Run("poststop", one, state, of.state.bundle, -1);
+    auto run = co_await Run("poststop", one, Place{.state = state, .directory = of.state.bundle});
     if (!run) log::Warn("{}", run.error().message());
   }
 }
 
-asio::awaitable<Result<>> HostHooks::Run(const char* kind, HookList hooks, std::string state, std::string bundle,
-                                         int network_namespace) {
+asio::awaitable<Result<>> HostHooks::Run(const char* kind, HookList hooks, Place place) {
   const MountNamespaces& mounts = sandbox_->mounts();
   for (int i = 0; i < hooks.size(); ++i) {
     auto started = mounts.OnHost([&]() -> Result<RunningHook> {
-      const auto directory = Open(bundle, O_PATH | O_DIRECTORY);
-      return RunningHook::Start(hooks[i], {.state = state,
+      const auto directory = Open(place.directory, O_PATH | O_DIRECTORY);
+      return RunningHook::Start(hooks[i], {.state = place.state,
                                            .working_directory = directory ? directory->get() : -1,
-                                           .network_namespace = network_namespace});
+                                           .network_namespace = place.network_namespace,
+                                           .environment = place.environment ? &*place.environment : nullptr});
     });
     CO_TRY_ASSIGN(RunningHook hook, Context(std::move(started), "error running {} hook #{}", kind, i));
     auto ended = co_await AwaitHook(sandbox_->executor(), hook, hooks[i].timeout());

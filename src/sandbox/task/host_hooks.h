@@ -6,7 +6,9 @@
 #include <boost/asio/awaitable.hpp>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "oci/bundle.h"
@@ -34,9 +36,16 @@ class HostHooks {
   struct Of {
     grpc::Hooks hooks;
     State state;
+    std::vector<std::string> environment;  // the container's
   };
-  asio::awaitable<Result<>> Run(const char* kind, HookList hooks, std::string state, std::string bundle,
-                                int network_namespace);
+  // Where the hooks of one kind run.
+  struct Place {
+    std::string state;
+    std::string directory;
+    int network_namespace = -1;
+    std::optional<std::vector<std::string>> environment = {};  // of hooks that name none; unset: this process's
+  };
+  asio::awaitable<Result<>> Run(const char* kind, HookList hooks, Place place);
 
   std::shared_ptr<Sandbox> sandbox_;
   std::map<std::string, Of> containers_;  // those that have hooks
