@@ -96,7 +96,10 @@ Result<grpc::GetDiagnosticDataResponse> GetDiagnosticData(Pod& pod, const grpc::
   }
   const auto entry = TRY(pod.Find(request.container_id()));
   grpc::GetDiagnosticDataResponse reply;
-  reply.set_data(ListProcesses(TRY(entry->container->Pids())));
+  // As a path and not the process's own view of it, which it could have changed.
+  const auto rootfs =
+      TRY(pod.root().OpenExisting(pod.root().path() + "/" + entry->id + "/rootfs", O_PATH | O_DIRECTORY));
+  reply.set_data(ListProcesses(TRY(entry->container->Pids()), UserNames(rootfs.get())));
   return reply;
 }
 

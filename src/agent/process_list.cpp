@@ -3,7 +3,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
+#include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,6 +26,7 @@ constexpr size_t kMaxBytes = contract::kMaxListBytes / 2;
 // proc(5), /proc/PID/stat: the fields after the command's name, which is in parentheses and may hold any byte.
 struct Stat {
   std::string name;
+  std::string rest;
   uint64_t ppid = 0;
   uint64_t tty = 0;
   uint64_t ticks = 0;  // in user and kernel mode
@@ -38,7 +39,8 @@ std::optional<Stat> ParseStat(const std::string& text) {
   if (open == std::string::npos || close == std::string::npos || close < open) return std::nullopt;
   Stat stat;
   stat.name = text.substr(open + 1, close - open - 1);
-  std::string_view rest = std::string_view(text).substr(close + 1);
+  std::string_view rest = std::string_view(text).substr(std::min(close + 2, text.size()));
+  stat.rest = rest.substr(0, rest.find('\n'));
   // 3 is the state, 4 the parent, 7 the terminal, 14 and 15 the times, 22 the start.
   for (int field = 3; field <= 22; ++field) {
     rest.remove_prefix(std::min(rest.find_first_not_of(' '), rest.size()));
@@ -103,13 +105,44 @@ std::string Terminal(uint64_t device) {
   return device == 0 ? "?" : "tty";
 }
 
-bool AppendProcess(std::string& out, pid_t pid) {
+// Real and effective number of "Uid:" or "Gid:" in /proc/PID/status.
+struct Ids {
+  uint32_t real = 0;
+  uint32_t effective = 0;
+};
+
+Ids ParseIds(std::string_view status, std::string_view key) {
+  Ids ids;
+  const size_t at = status.find(key);
+  if (at == std::string_view::npos) return ids;
+  std::string_view rest = status.substr(at + key.size());
+  for (uint32_t* id : {&ids.real, &ids.effective}) {
+    rest.remove_prefix(std::min(rest.find_first_not_of(" \t"), rest.size()));
+    const auto parsed = std::from_chars(rest.data(), rest.data() + rest.size(), *id);
+    rest.remove_prefix(static_cast<size_t>(parsed.ptr - rest.data()));
+  }
+  return ids;
+}
+
+void AppendName(std::string& out, const char* key, const std::string& name) {
+  out += fmt::format(R"(,"{}":)", key);
+  AppendJson(out, name);
+}
+
+uint64_t GuestMemory() {
+  struct sysinfo info {};
+  return ::sysinfo(&info) == 0 ? uint64_t{info.totalram} * info.mem_unit : 0;
+}
+
+bool AppendProcess(std::string& out, pid_t pid, const UserNames& names) {
   const std::string directory = fmt::format("/proc/{}", pid);
-  struct stat owner {};
   const auto text = ReadFile(directory + "/stat", 4096);
-  if (!text || ::stat(directory.c_str(), &owner) < 0) return false;
+  const auto status = ReadFile(directory + "/status", 16384);
+  if (!text || !status) return false;
   const auto stat = ParseStat(*text);
   if (!stat) return false;
+  const Ids user = ParseIds(*status, "\nUid:");
+  const Ids group = ParseIds(*status, "\nGid:");
 
   const auto tick = static_cast<uint64_t>(std::max(1L, ::sysconf(_SC_CLK_TCK)));
   timespec boot{};
@@ -122,23 +155,31 @@ bool AppendProcess(std::string& out, pid_t pid) {
   const uint64_t seconds = stat->ticks / tick;
   out += fmt::format(
       R"({{"pid":{},"ppid":{},"uid":{},"c":{},"stime":"{:02}:{:02}","tty":"{}","time":"{:02}:{:02}:{:02}","cmd":)", pid,
-      stat->ppid, owner.st_uid, age > 0 ? std::min<uint64_t>(99, seconds * 100 / age) : 0, started / 3600,
+      stat->ppid, user.effective, age > 0 ? std::min<uint64_t>(99, seconds * 100 / age) : 0, started / 3600,
       started / 60 % 60, Terminal(stat->tty), seconds / 3600, seconds / 60 % 60, seconds % 60);
   AppendJson(out, Command(directory, *stat));
+  out += fmt::format(R"(,"gid":{},"ruid":{},"rgid":{},"now":{},"up":{},"memory":{},"stat":)", group.effective,
+                     user.real, group.real, now.tv_sec, boot.tv_sec, GuestMemory());
+  AppendJson(out, stat->rest);
+  AppendName(out, "comm", stat->name);
+  AppendName(out, "user", names.User(user.effective));
+  AppendName(out, "group", names.Group(group.effective));
+  AppendName(out, "ruser", names.User(user.real));
+  AppendName(out, "rgroup", names.Group(group.real));
   out += '}';
   return true;
 }
 
 }  // namespace
 
-std::string ListProcesses(const std::vector<pid_t>& pids) {
+std::string ListProcesses(const std::vector<pid_t>& pids, const UserNames& names) {
   std::string out = "[";
   size_t listed = 0;
   for (const pid_t pid : pids) {
     if (listed == contract::kMaxListedProcesses || out.size() > kMaxBytes) break;
     const size_t before = out.size();
     if (listed > 0) out += ',';
-    if (AppendProcess(out, pid)) {
+    if (AppendProcess(out, pid, names)) {
       ++listed;
     } else {
       out.resize(before);

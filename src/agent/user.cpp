@@ -41,15 +41,38 @@ struct Line {
   std::optional<uint32_t> group;
 };
 
+// The first fields of the next line of a database, which loses it.
+std::array<std::string_view, 4> TakeLine(std::string_view* database) {
+  std::string_view line = database->substr(0, database->find('\n'));
+  database->remove_prefix(std::min(line.size() + 1, database->size()));
+  std::array<std::string_view, 4> fields;
+  for (std::string_view& field : fields) {
+    field = line.substr(0, line.find(':'));
+    line.remove_prefix(std::min(field.size() + 1, line.size()));
+  }
+  return fields;
+}
+
+// The first name of each number counts.
+std::map<uint32_t, std::string> NamesByNumber(int rootfs, std::string_view path) {
+  std::map<uint32_t, std::string> names;
+  const auto text = ReadDatabase(rootfs, path);
+  std::string_view database = text ? std::string_view(*text) : std::string_view();
+  while (!database.empty()) {
+    const auto fields = TakeLine(&database);
+    if (const auto id = ParseId(fields[2])) names.emplace(*id, fields[0]);
+  }
+  return names;
+}
+
+std::string NameOf(const std::map<uint32_t, std::string>& names, uint32_t number) {
+  const auto found = names.find(number);
+  return found != names.end() ? found->second : "";
+}
+
 std::optional<Line> FindName(std::string_view database, std::string_view name) {
   while (!database.empty()) {
-    std::string_view line = database.substr(0, database.find('\n'));
-    database.remove_prefix(std::min(line.size() + 1, database.size()));
-    std::array<std::string_view, 4> fields;
-    for (std::string_view& field : fields) {
-      field = line.substr(0, line.find(':'));
-      line.remove_prefix(std::min(field.size() + 1, line.size()));
-    }
+    const auto fields = TakeLine(&database);
     if (fields[0] != name) continue;
     const auto id = ParseId(fields[2]);
     if (!id) continue;
@@ -66,6 +89,12 @@ Result<uint32_t> ResolveGroup(int rootfs, const std::string& name) {
 }
 
 }  // namespace
+
+UserNames::UserNames(int rootfs)
+    : users_(NamesByNumber(rootfs, "etc/passwd")), groups_(NamesByNumber(rootfs, "etc/group")) {}
+
+std::string UserNames::User(uint32_t uid) const { return NameOf(users_, uid); }
+std::string UserNames::Group(uint32_t gid) const { return NameOf(groups_, gid); }
 
 Result<> ResolveUser(int rootfs, const grpc::StringUser& names, grpc::User& user) {
   if (names.additionalgids_size() > kMaxNames) return Fail(Code::kInvalidArgument, "too many additional groups");

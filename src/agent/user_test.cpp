@@ -55,6 +55,19 @@ TEST_F(UserTest, NamesAndNumbers) {
   EXPECT_EQ(user->additionalgids(1), 123U);
 }
 
+TEST_F(UserTest, NamesOfNumbers) {
+  Put("passwd", "root:x:0:0:root:/root:/bin/sh\nbroken\nweb:x:1001:1002:::\nalias:x:1001:5:::\nlast:x:7:8::/:");
+  const UserNames names(rootfs_.get());
+  EXPECT_EQ(names.User(0), "root");
+  EXPECT_EQ(names.User(1001), "web") << "the first counts, as with getpwuid";
+  EXPECT_EQ(names.User(7), "last");
+  EXPECT_EQ(names.User(1), "");
+  EXPECT_EQ(names.Group(50), "staff");
+  ASSERT_EQ(mkfifo((path() + "/etc/fifo").c_str(), 0600), 0);
+  ASSERT_EQ(rename((path() + "/etc/fifo").c_str(), (path() + "/etc/passwd").c_str()), 0);
+  EXPECT_EQ(UserNames(rootfs_.get()).User(0), "") << "no regular file";
+}
+
 TEST_F(UserTest, WhoIsMissingIsNamed) {
   for (const char* name : {"nobody-here", "broken", "noid", "huge", "we", "4294967295", "-1", "0x10"}) {
     const auto user = Resolve(name);

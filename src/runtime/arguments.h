@@ -80,6 +80,7 @@ struct ListOptions {
 struct PsOptions {
   std::string id;
   bool json = false;
+  std::vector<std::string> words;  // options of ps(1)
 };
 
 struct PauseOptions {

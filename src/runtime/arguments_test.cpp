@@ -158,6 +158,7 @@ TEST(Arguments, PsTakesOptionsOfPs) {
   const auto options = Parse<PsOptions>({"ps", "-f", "json", "c1", "-ef"});
   EXPECT_EQ(options.id, "c1");
   EXPECT_TRUE(options.json);
+  EXPECT_THAT(options.words, ElementsAre("-ef"));
 }
 
 TEST(Arguments, List) {

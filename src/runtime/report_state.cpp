@@ -73,13 +73,4 @@ std::string ListTable(const std::vector<Record>& records) {
   return table;
 }
 
-std::string ProcessTable(const std::vector<ProcessRow>& rows) {
-  std::string table = "UID          PID    PPID  C STIME TTY          TIME CMD\n";
-  for (const ProcessRow& row : rows) {
-    table += fmt::format("{:<8} {:>7} {:>7} {:>2} {:>5} {:<8} {:>8} {}\n", row.user, row.pid, row.parent,
-                         row.cpu_percent, row.start, row.terminal, row.time, row.command);
-  }
-  return table;
-}
-
 }  // namespace kata::runtime

@@ -79,18 +79,5 @@ TEST(ReportState, ListAsTable) {
             "c1          4711        running     /b          2026-01-02T03:04:05.000000006Z   root\n");
 }
 
-TEST(ReportState, ProcessTable) {
-  EXPECT_EQ(ProcessTable({{.user = "0",
-                           .pid = 12,
-                           .parent = 1,
-                           .cpu_percent = 3,
-                           .start = "10:00",
-                           .terminal = "?",
-                           .time = "00:00:01",
-                           .command = "sleep 9"}}),
-            "UID          PID    PPID  C STIME TTY          TIME CMD\n"
-            "0             12       1  3 10:00 ?        00:00:01 sleep 9\n");
-}
-
 }  // namespace
 }  // namespace kata::runtime

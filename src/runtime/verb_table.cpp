@@ -119,7 +119,7 @@ Finished FinishList(Parsed& parsed, const Arguments&) {
 Finished FinishPs(Parsed& parsed, const Arguments& arguments) {
   const auto json = IsJson(parsed.format);
   if (!json) return tl::unexpected(json.error());
-  return PsOptions{.id = arguments[0], .json = *json};
+  return PsOptions{.id = arguments[0], .json = *json, .words = {arguments.begin() + 1, arguments.end()}};
 }
 
 Finished FinishUpdate(Parsed& parsed, const Arguments& arguments) {
@@ -157,7 +157,7 @@ const std::vector<Verb>& Verbs() {
          verb.add_flag("-q,--quiet", parsed.list.quiet, "only their ids");
        },
        FinishList},
-      {"ps", "list the processes in a container; options of ps are accepted and have no effect",
+      {"ps", "list the processes in a container, in the columns that ps(1)'s options choose (-ef)",
        "CONTAINER [PS-OPTION...]", 1, SIZE_MAX, true,
        [](CLI::App& verb, Parsed& parsed) { verb.add_option("-f,--format", parsed.format, "table or json"); },
        FinishPs},

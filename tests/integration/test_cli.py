@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the verbs print: shapes that engines and people know from runc."""
 import json
+import pwd
 import subprocess
 
 import harness
@@ -125,6 +126,37 @@ class StateTest(SharedCase):
         self.assertEqual(len(table), 2)
         if harness.IS_KATA:  # what runs is in the guest
             self.assertRegex(table[1], r"/bin/sleep 100000$")
+
+    @harness.kata_only
+    def test_ps_shows_names_and_the_columns_that_are_asked_for(self):
+        """Names of the container's users, then of the host's, as ps(1) does on the host; its options choose columns."""
+        (self.shared.rootfs / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\nweb:x:7777:7777::/:/bin/sh\n")
+        host = next(user for user in pwd.getpwall() if user.pw_uid not in (0, 7777))
+        children = []
+        for uid in (7777, host.pw_uid, 4242424):
+            child = self.shared_world.popen("exec", "--user", str(uid), self.shared.id, "/bin/sh", "-c", "echo; exec sleep 8888",
+                                            stdout=subprocess.PIPE)  # fmt: skip
+            self.assertEqual(child.stdout.readline(), b"\n")
+            children.append(child)
+        ps = lambda *words: self.assert_run(self.shared_world.runtime("ps", self.shared.id, *words)).out.splitlines()
+        users = {line.split()[0] for line in ps("-ef")[1:]}
+        self.assertEqual(users, {"root", "web", host.pw_name, "4242424"})
+        self.assertEqual(ps(), ps("-ef"))
+        table = ps("-eo", "pid,user,uid,stat,args")
+        self.assertEqual(table[0].split(), ["PID", "USER", "UID", "STAT", "COMMAND"])
+        web = next(line.split() for line in table if " web " in line)
+        self.assertEqual((web[1:3], web[3][0]), (["web", "7777"], "S"))
+        self.assertRegex(ps("aux")[0], r"^USER +PID +%CPU +%MEM +VSZ +RSS +TTY +STAT +START +TIME COMMAND$")
+        self.assertRegex(ps("-el")[0], r"^F S +UID +PID +PPID +C +PRI +NI ADDR +SZ WCHAN +TTY +TIME CMD$")
+        self.assertEqual(ps("-o", "comm=", "-p", web[0]), ["sleep"])
+        rss = [int(line) for line in ps("-o", "rss=", "--sort", "-rss")]
+        self.assertTrue(rss[-1] > 0 and rss == sorted(rss, reverse=True), rss)
+        for words, message in ((("-o", "frob"), "unknown user-defined format specifier.*frob"), (("-T",), "-T")):
+            self.assert_run(self.shared_world.runtime("ps", self.shared.id, *words), 1, err=message)
+        for child in children:
+            child.terminate()
+            self.assertEqual(child.wait(harness.TIMEOUT), 143, "the signal was passed on")
+            child.stdout.close()
 
     def test_pause_and_resume(self):
         self.assert_run(self.shared_world.runtime("resume", self.shared.id), 1, err="container not paused")
