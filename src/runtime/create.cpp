@@ -2,6 +2,7 @@
 #include "runtime/create.h"
 
 #include <fcntl.h>
+#include <fmt/ranges.h>
 #include <poll.h>
 
 #include <algorithm>
@@ -62,6 +63,7 @@ class Creation {
   Result<Created> Run() {
     bundle_ = TRY(oci::LoadBundle(options_.bundle));
     for (const std::string& warning : bundle_.warnings) log::Warn("{}", warning);
+    log::Debug("the bundle is {}, the root file system {}", bundle_.path, bundle_.rootfs);
     TRY(CheckTerminal(bundle_.spec, options_, detached_));
     TRY(CheckPidFile(options_.pid_file));
     const config::LoadOptions load = config::OptionsOfProcess(globals_.config_path);
@@ -75,7 +77,9 @@ class Creation {
     if (!stay) log::Warn("the container has no cgroup of its own on the host: {}", stay.error().message());
     if (stay) stay_ = *std::move(stay);
     TRY(sandbox::CheckCgroupStay(stay_));
+    log::Debug("cgroups on the host: {}", fmt::join(stay_.made, ", "));
     directory_ = TRY(ClaimDirectory(globals_.root, options_.id));
+    log::Debug("the container's directory is {}/{}", globals_.root, options_.id);
 
     auto made = Make();
     if (made) return made;
@@ -89,10 +93,12 @@ class Creation {
     TRY(WriteRecord());
     TRY(MakeCgroups());
     network_ = TRY(sandbox::network::NamespaceOf(bundle_.spec));
+    log::Debug("starting the sandbox process, which logs to {}/{}/{}", globals_.root, options_.id,
                sandbox::kSandboxLog);
     sandbox::LaunchedSandbox sandbox = TRY(LaunchSandbox());
     sandbox_ = std::move(sandbox.process);
     TRY(sandbox.AwaitReady(kReadyTime));
+    log::Debug("the sandbox process {} is ready", sandbox_.pid());
     TRY(LaunchStandin());
     TRY(RunCreateHooks());
     TRY(CallCreate());
@@ -100,6 +106,7 @@ class Creation {
     TRY(ShowContainer(standin_.pid(), bundle_));
     if (pty_) TRY(SendToConsoleSocket(options_.console_socket, *pty_));
     TRY(WritePidFile(options_.pid_file, standin_.pid()));
+    if (!options_.pid_file.empty()) log::Debug("the pid is in {}", options_.pid_file);
     Record record{.id = options_.id, .directory = std::move(directory_), .state = {}};
     record.state = TRY(sandbox::LoadState(record.directory.get()));
     sandbox_.Disown();
@@ -159,6 +166,7 @@ class Creation {
                                  .own_mounts = true},
                                 directory_.get()));
     state_.standin.pid = standin_.pid();
+    log::Debug("process {} stands for the container", standin_.pid());
     return {};
   }
 
@@ -208,6 +216,7 @@ class Creation {
   }
 
   void CleanUp() {
+    log::Debug("taking back what was made");
     sandbox_.End();
     standin_.End();
     auto record = FindContainer(globals_.root, options_.id);

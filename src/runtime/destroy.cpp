@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/destroy.h"
 
+#include <fmt/ranges.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
@@ -29,6 +30,7 @@ constexpr milliseconds kEndTime{1000};
 // All are told before the first error: one that is stuck must not keep the others.
 Result<> EndSandbox(const Record& record) {
   milliseconds patience{0};
+  log::Debug("ending the sandbox process {}", record.state.sandbox.pid);
   if (IsAlive(record.state.sandbox)) {
     if (auto task = Task::Connect(record.directory.get())) {
       containerd::task::v2::ShutdownRequest request;
@@ -82,12 +84,14 @@ Result<> Destroy(const std::string& root, Record record) {
   // Somebody may have frozen a cgroup of the container's: nothing in it would hear, and with version 1 none would die.
   sandbox::Unfreeze(record.state);
   TRY(EndSandbox(record));
+  log::Debug("all processes of {} have ended", record.id);
   // What the sandbox process would have taken back itself, had it not been killed.
   sandbox::network::RemoveLeftoversAt(record.state.network, record.id);
   // No copy: the maker died before there was anything to stop.
   const auto text = ReadSpecCopy(record.directory.get());
   const auto spec = text ? oci::ParseSpec(*text) : tl::unexpected<Error>(text.error());
   if (spec) sandbox::RunPoststop(record.state, *spec);
+  log::Debug("removing its cgroups ({}) and its directory", fmt::join(record.state.cgroup_paths, ", "));
   sandbox::RemoveCgroups(record.state.cgroup_paths);
   return Context(RemoveDirectory(root, record.id), "cannot remove the container's directory");
 }

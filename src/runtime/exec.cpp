@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "protocol/shim.pb.h"
+#include "runtime/await_resume.h"
 #include "runtime/create.h"
 #include "runtime/exec_process.h"
 #include "runtime/foreground.h"
@@ -23,14 +24,14 @@
 namespace kata::runtime {
 namespace {
 
-Result<> CheckStatus(sandbox::Status status, bool ignore_paused) {
+Result<> CheckStatus(sandbox::Status status) {
   if (status == sandbox::Status::kStopped) {
     return Fail(Code::kFailedPrecondition, "cannot exec in a stopped container");
   }
   if (status == sandbox::Status::kCreating) {
     return Fail(Code::kFailedPrecondition, "cannot exec in a container that is still being created");
   }
-  if (status == sandbox::Status::kPaused && !ignore_paused) {
+  if (status == sandbox::Status::kPaused) {
     return Fail(Code::kFailedPrecondition, "cannot exec in a paused container (use --ignore-paused to override)");
   }
   return {};
@@ -72,6 +73,7 @@ class Execution {
     id_ = TRY(NewExecId());
     const config::LoadOptions options = config::OptionsOfProcess(globals.config_path);
     Child standin = TRY(LaunchStandin(TRY(config::Load(options)).config.runtime.standin_path));
+    log::Debug("process {} stands for {}", standin.pid(), id_);
     Child mover = TRY(MoveToCgroups(standin.pid()));
     Task task = TRY(Task::Connect(record_.directory.get()));
     TRY(CallExec(task, standin.pid()));
@@ -86,6 +88,7 @@ class Execution {
     if (mover.running()) TRY(mover.Wait());
     if (pty_) TRY(SendToConsoleSocket(options_.console_socket, *pty_));
     TRY(WritePidFile(options_.pid_file, standin.pid()));
+    log::Debug("{} runs{}", id_, options_.detach ? " and is left alone" : "");
     if (options_.detach) {
       standin.Disown();
       return 0;
@@ -161,8 +164,9 @@ class Execution {
 Result<int> Exec(const Globals& globals, const ExecOptions& options) {
   const auto execute = [&]() -> Result<int> {
     const Interrupts interrupts = TRY(Interrupts::Ending());
-    const Record record = TRY(FindContainer(globals.root, options.id));
-    TRY(CheckStatus(record.status(), options.ignore_paused));
+    Record record = TRY(FindContainer(globals.root, options.id));
+    if (options.ignore_paused) TRY(AwaitResume(record, interrupts));
+    TRY(CheckStatus(record.status()));
     TRY(CheckHears(record));
     return Execution(options, record, interrupts).Run(globals);
   };

@@ -3,6 +3,7 @@
 // the same program behind a hidden verb.
 #include <fcntl.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include "base/files.h"
 #include "base/log.h"
@@ -70,8 +71,13 @@ int Main(const std::vector<std::string>& arguments) {
     Report(globals, invocation.error().message);
     return invocation.error().exit_status;
   }
+  // The command line itself may hold what is not for a log, in an option such as --env.
+  log::Debug("kata-runtime {} begins, process {}", invocation->verb, getpid());
   auto status = std::visit(Dispatch{globals}, invocation->options);
-  if (status) return *status;
+  if (status) {
+    log::Debug("kata-runtime {} ends with status {}", invocation->verb, *status);
+    return *status;
+  }
   Report(globals, status.error().message());
   return std::holds_alternative<ExecOptions>(invocation->options) ? kExecFailed : 1;
 }

@@ -43,6 +43,7 @@ Result<Record> FindContainer(const std::string& root, const std::string& id) {
                 state.error().message(), root, id);
   }
   record.state = TRY(Context(std::move(state), "cannot read the state of {}", id));
+  log::Debug("{} is {}", id, sandbox::StatusName(record.status()));
   return record;
 }
 

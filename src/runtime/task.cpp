@@ -10,6 +10,7 @@
 #include <exception>
 #include <optional>
 
+#include "base/log.h"
 #include "rpc/client.h"
 #include "sandbox/task/task_client.h"
 
@@ -28,6 +29,7 @@ Task& Task::operator=(Task&& other) noexcept = default;
 Task::~Task() = default;
 
 Result<Task> Task::Connect(int directory) {
+  log::Debug("connecting to the sandbox process");
   auto impl = std::make_unique<Impl>();
   impl->client = TRY(sandbox::ConnectTask(impl->context.get_executor(), directory));
   return Task(std::move(impl));
@@ -35,6 +37,8 @@ Result<Task> Task::Connect(int directory) {
 
 Result<std::string> Task::CallRaw(const std::string& method, const google::protobuf::MessageLite& request,
                                   std::chrono::milliseconds timeout, const Interrupts* interrupts) {
+  log::Debug("asking the sandbox process: {}", method);
+  const auto begun = std::chrono::steady_clock::now();
   std::optional<Result<std::string>> answer;
   asio::co_spawn(impl_->context,
                  impl_->client->CallRaw(sandbox::kTaskService, method, request.SerializeAsString(), timeout),
@@ -59,6 +63,8 @@ Result<std::string> Task::CallRaw(const std::string& method, const google::proto
   }
   signals.close();
   impl_->context.poll();  // the wait's handler, which points here, runs now
+  const auto took = std::chrono::ceil<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun).count();
+  log::Debug("answer to {} after {} ms: {}", method, took, *answer ? "done" : answer->error().message());
   return *std::move(answer);
 }
 

@@ -36,7 +36,7 @@ void DeclareExec(CLI::App& verb, Parsed& parsed) {
   verb.add_option("-c,--cap", options.capabilities, "add a capability; once for each");
   verb.add_option("--preserve-fds", parsed.preserve_fds, "descriptors to pass on; only 0 is possible");
   verb.add_option("--cgroup", parsed.ignored_text, "accepted; the process runs in the container's cgroup");
-  verb.add_flag("--ignore-paused", options.ignore_paused, "also in a paused container");
+  verb.add_flag("--ignore-paused", options.ignore_paused, "in a paused container: wait until it is resumed");
 }
 
 void DeclareUpdate(CLI::App& verb, Parsed& parsed) {

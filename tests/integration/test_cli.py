@@ -95,6 +95,40 @@ class TextTest(Case):
         self.assertIn(json.loads(self.world.runtime("list", "--format", "json").out), (None, []))
 
 
+class LogTest(Case):
+    def test_debug(self):
+        """--debug: each step is in the log, in its format, and no line of it anywhere else."""
+        for log_format in ("text", "json"):
+            log = self.world.tmp / f"log-{log_format}"
+            c = self.container("/bin/sh", "-c", "echo out; exit 4")
+            c.write()
+            flags = ("--debug", "--log", log, "--log-format", log_format)
+            result = self.assert_run(self.world.runtime(*flags, "run", "--bundle", c.bundle, c.id), 4, "out\n")
+            self.assertEqual(result.err, "")
+            lines = log.read_text().splitlines()
+            if log_format == "json":
+                entries = [json.loads(line) for line in lines]
+                self.assertLessEqual({"level", "msg", "time"}, set(entries[0]))
+                levels, text = [entry["level"] for entry in entries], "\n".join(entry["msg"] for entry in entries)
+            else:
+                for line in lines:
+                    self.assertRegex(line, r'^time="\d{4}-\d\d-\d\dT.*" level=\w+ msg=".*"')
+                levels, text = [line.split(" level=")[1].split()[0] for line in lines], "\n".join(lines)
+            self.assertIn("debug", levels)
+            self.assertLessEqual(set(levels), {"debug", "warning"}, "warnings are of the host")
+            if harness.IS_KATA:
+                for step in ("run begins", "the bundle is", "cgroups on the host", "sandbox process [0-9]+ is ready",
+                             "stands for the container", "asking the sandbox process: Create", "answer to Create after",
+                             "answer to Start after", "ending the sandbox process", "removing its cgroups",
+                             "ends with status 4"):  # fmt: skip
+                    self.assertRegex(text, step)
+
+    def test_without_debug(self):
+        log = self.world.tmp / "log"
+        self.assert_run(self.world.runtime("--log", log, "list"))
+        self.assertEqual(log.read_text() if log.exists() else "", "")
+
+
 class StateTest(SharedCase):
     @classmethod
     def prepare(cls, c):

@@ -64,6 +64,17 @@ class FlagsTest(SharedCase):
         result = self.shared.exec_sh("id -G", flags=("--user", "1000:1000", "--additional-gids", "2000", "--additional-gids", "2001"))
         self.assert_run(result, 0, "1000 2000 2001\n")
 
+    def test_a_group_that_is_listed_twice_is_one(self):
+        flags = ("--additional-gids", "2000", "--additional-gids", "2000")
+        self.assert_run(self.shared.exec_sh("id -G", flags=("--user", "7:7", *flags)), 0, "7 2000\n")
+
+    def test_a_directory_that_the_user_may_not_search(self):
+        """It is entered once, and as root."""
+        closed = self.shared.rootfs / "closed"
+        closed.mkdir(0o700, exist_ok=True)
+        result = self.shared.exec_sh("readlink /proc/self/cwd; ls .", flags=("--user", "1000:1000", "--cwd", "/closed"))
+        self.assert_run(result, 1, "/closed\n", "(?i)permission denied")
+
     def test_cap(self):
         script = "grep -E '^Cap(Bnd|Eff)' /proc/self/status"
         before = dict(line.split() for line in self.shared.exec_sh(script).out.splitlines())
@@ -147,6 +158,30 @@ class WhereItCannotTest(Case):
         c.wait_for("stopped")
         self.assert_run(c.exec("/bin/true"), 255, err="cannot exec in a stopped container")
         self.assert_run(c.delete())
+
+    def test_ignore_paused(self):
+        """As with runc, it begins when the container is resumed; it ends with an error when that never comes."""
+        c = self.started()
+        self.assert_run(self.world.runtime("pause", c.id))
+        self.assert_run(c.exec("/bin/true"), 255, err="cannot exec in a paused container")
+        log = self.world.tmp / "log"
+        waits = self.world.popen("--debug", "--log", log, "exec", "--ignore-paused", c.id, "/bin/echo", "ok", stdout=subprocess.PIPE)
+        if harness.IS_KATA:
+            harness.wait_for(lambda: log.exists() and "waiting until it is resumed" in log.read_text(), "it waits")
+        self.assertIsNone(waits.poll())
+        self.assert_run(self.world.runtime("resume", c.id))
+        self.assertEqual(waits.communicate(timeout=harness.TIMEOUT)[0], b"ok\n")
+        self.assertEqual(waits.returncode, 0)
+        self.assert_run(c.exec("/bin/echo", "not paused", flags=("--ignore-paused",)), 0, "not paused\n")
+        if not harness.IS_KATA:
+            return
+        self.assert_run(self.world.runtime("pause", c.id))
+        log.unlink()
+        waits = self.world.popen("--debug", "--log", log, "exec", "--ignore-paused", c.id, "/bin/true", stderr=subprocess.PIPE)
+        harness.wait_for(lambda: log.exists() and "waiting until it is resumed" in log.read_text(), "it waits")
+        self.assert_run(c.delete("--force"))
+        _, err = waits.communicate(timeout=harness.TIMEOUT)
+        self.assertEqual(waits.returncode, 255, err)
 
     def test_execs_end_with_the_container(self):
         c = self.started()

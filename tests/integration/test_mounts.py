@@ -252,5 +252,20 @@ class RootTest(Case):
         self.assert_run(c.run(), 0, "a-host\na-host\n")
 
 
+class ReadOnlyTest(Case):
+    def test_dev_and_tmpfs_with_what_is_to_be_made_in_them(self):
+        """They become read-only when that is done: mount points, devices, the working directory."""
+        c = self.sh("pwd; test -c /dev/null && ls -d /dev/pts/ptmx /dev/fuse /tmpfs/in/side; touch /dev/x /tmpfs/x; touch /tmpfs/in/side/x && echo rw")
+        for mount in c.spec["mounts"]:
+            if mount["destination"] == "/dev":
+                mount["options"].append("ro")
+        c.mount("tmpfs", "/tmpfs", "ro", type="tmpfs")
+        c.mount("tmpfs", "/tmpfs/in/side", type="tmpfs")
+        c.linux["devices"] = [{"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229}]
+        c.process["cwd"] = "/tmpfs/work"
+        result = self.assert_run(c.run(), 0, "/tmpfs/work\n/dev/fuse\n/dev/pts/ptmx\n/tmpfs/in/side\nrw\n")
+        self.assertEqual(result.err.count("Read-only file system"), 2, result)
+
+
 if __name__ == "__main__":
     harness.main()

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What holds a process in its container, and the host's processes of a sandbox in theirs."""
+import errno
+import json
 import os
 import pathlib
 import re
 import stat
+import struct
 import subprocess
 import sys
 
@@ -34,6 +37,54 @@ for family, address in ends + [(socket.AF_UNIX, path) for path in sys.argv[2:]]:
         except OSError:
             pass
 """
+
+
+def program_that_calls(number):
+    """A whole x86_64 executable: it makes this system call, and its status is the errno, or 0."""
+    code = (b"\xb8" + struct.pack("<I", number) + b"\x0f\x05"  # mov eax, NUMBER; syscall
+            + b"\xf7\xd8\x89\xc7"  # neg eax; mov edi, eax
+            + b"\xb8" + struct.pack("<I", 231) + b"\x0f\x05")  # exit_group  # fmt: skip
+    base, headers = 0x400000, 64 + 56
+    size = headers + len(code)
+    elf = b"\x7fELF\x02\x01\x01" + bytes(9)
+    elf += struct.pack("<HHIQQQIHHHHHH", 2, 62, 1, base + headers, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+    return elf + struct.pack("<IIQQQQQQ", 1, 5, 0, base, base, size, size, 0x1000) + code
+
+
+class SeccompTest(Case):
+    def profile(self, c, allowed):
+        c.linux["seccomp"] = {
+            "defaultAction": "SCMP_ACT_ERRNO",
+            "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"],
+            "syscalls": [{"names": allowed, "action": "SCMP_ACT_ALLOW"}],
+        }
+
+    def test_a_call_that_is_newer_than_the_profile(self):
+        """It does not exist, as on an older kernel; one that the profile knows and refuses is not permitted."""
+        rules = json.loads(pathlib.Path("/usr/share/containers/seccomp.json").read_text())["syscalls"]
+        names = [name for rule in rules if rule["action"] == "SCMP_ACT_ALLOW" and not rule["args"] for name in rule["names"]]
+        for no_new_privileges in (True, False):
+            c = self.container("/bin/sleep", "1000")
+            for number, name in ((5000, "new"), (321, "bpf"), (39, "getpid")):
+                (c.rootfs / name).write_bytes(program_that_calls(number))
+                (c.rootfs / name).chmod(0o755)
+            self.profile(c, [name for name in names if name not in ("bpf", "getpid")])
+            c.process["noNewPrivileges"] = no_new_privileges
+            self.start(c)
+            statuses = [c.exec(f"/{name}").status for name in ("new", "bpf", "getpid")]
+            self.assertEqual(statuses, [errno.ENOSYS, errno.EPERM, errno.EPERM])
+            self.assert_run(c.delete("--force"))
+
+    @harness.kata_only
+    def test_only_what_the_program_needs(self):
+        """runc itself needs more after it has loaded the filter; here that is the last thing before the command."""
+        for no_new_privileges in (True, False):
+            c = self.container("/program")
+            (c.rootfs / "program").write_bytes(program_that_calls(79))  # getcwd
+            (c.rootfs / "program").chmod(0o755)
+            self.profile(c, ["execve", "exit_group"])
+            c.process.update(noNewPrivileges=no_new_privileges, user={"uid": 1000, "gid": 1000})
+            self.assert_run(c.run(), errno.EPERM)
 
 
 class ProcessTest(SharedCase):

@@ -84,11 +84,13 @@ Result<RunningHook> RunningHook::Start(const grpc::Hook& hook, const HookContext
   command.working_directory = context.working_directory;
   if (context.network_namespace >= 0) command.join_namespaces = {context.network_namespace};
   running.child_ = TRY(Spawn(command));
+  log::Debug("the hook {} runs as process {}", hook.path(), running.pid());
   return running;
 }
 
 Result<> RunningHook::Conclude() {
   const ExitStatus end = TRY(child_.Wait());
+  log::Debug("the hook {}", end.Describe());
   if (end.Shell() == 0) return {};
   const std::string how =
       end.signal != 0 ? fmt::format("signal: {}", end.signal) : fmt::format("exit status {}", end.code);
