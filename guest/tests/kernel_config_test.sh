@@ -82,6 +82,6 @@ says "a fragment that does not exist" "fragment cannot be read: $work/none"
 if "$build" --output "$work/out" --source "$work/none" >"$work/said" 2>&1; then
     failures=$((failures + 1))
 fi
-says "a kernel source that is missing" 'missing here: linux-source-6.1'
+says "a kernel source that is missing" 'apt-get install linux-source-6.1'
 
 exit $((failures > 0))
