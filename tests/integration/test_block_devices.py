@@ -104,10 +104,18 @@ class DeviceNodeTest(DiskCase):
         self.device(third, "/dev/mine", loop)
         self.assert_run(third.run(), 0, "mine\n")
 
+    def test_a_node_of_a_device_that_nobody_has(self):
+        """A block device that the host has not is a node that cannot be opened, whatever the guest has there."""
+        c = self.sh("stat -c '%t:%T %u:%g' /dev/none; head -c 1 /dev/none")
+        c.linux["devices"] = [{"path": "/dev/none", "type": "b", "major": 7, "minor": 250, "uid": 10, "gid": 11}]
+        self.assert_run(c.run(), 1, "7:fa 10:11\n", err="not permitted")
+
     @harness.kata_only
     def test_devices_that_cannot_be_given(self):
         c = self.sh("true")
         c.linux["devices"] = [{"path": "/dev/loop-none", "type": "b", "major": 7, "minor": 250}]
+        rule = {"allow": True, "type": "b", "major": 7, "minor": 250, "access": "r"}
+        c.linux.setdefault("resources", {}).setdefault("devices", []).append(rule)
         self.assert_run(c.run(), 1, err=r"linux.devices\[0\] \(/dev/loop-none\): the host has no block device 7:250")
         c = self.sh("true")
         c.linux["devices"] = [{"path": "/dev/dri/card0", "type": "c", "major": 226, "minor": 0}]

@@ -46,6 +46,8 @@ class ContainerDisks {
   // Adds a device to the request. linux.devices has it with the host's numbers, and so have the rules: the agent
   // replaces them. Returns the source for a mount that binds the guest's node. Errors as AddMount's.
   Result<std::string> AddNode(DiskNode node, grpc::CreateContainerRequest& request);
+  // Disks::HostHas.
+  Result<bool> HostHas(DeviceNumber number) const { return disks_->HostHas(number); }
   // The devices on the host of what AddNode has added.
   const std::vector<DeviceNumber>& nodes() const { return nodes_; }
 

@@ -13,10 +13,11 @@
 namespace kata::sandbox {
 namespace {
 
+std::string SysfsPath(DeviceNumber number) { return fmt::format("/sys/dev/block/{}:{}", number.major, number.minor); }
+
 // "MAJOR=8\nMINOR=0\nDEVNAME=sda\n..."
 Result<std::string> NameOf(DeviceNumber number) {
-  const std::string file = fmt::format("/sys/dev/block/{}:{}/uevent", number.major, number.minor);
-  auto text = ReadFile(file, 4096);
+  auto text = ReadFile(SysfsPath(number) + "/uevent", 4096);
   constexpr std::string_view kName = "\nDEVNAME=";
   const size_t at = text ? text->find(kName) : std::string::npos;
   if (at == std::string::npos) {
@@ -99,6 +100,15 @@ Result<ClaimedDisk> Disks::Claim(DeviceNumber number, bool read_only) {
     return Fail(Code::kNotFound, "{} is not the block device {}:{}", path, number.major, number.minor);
   }
   return ClaimOpened(std::move(pin), path, read_only);
+}
+
+Result<bool> Disks::HostHas(DeviceNumber number) const {
+  return spaces_.OnHost([&]() -> Result<bool> {
+    struct stat status {};
+    if (stat(SysfsPath(number).c_str(), &status) == 0) return true;
+    if (errno == ENOENT) return false;
+    return FailErrno("cannot look for the block device {}:{}", number.major, number.minor);
+  });
 }
 
 Result<ClaimedDisk> Disks::ClaimOpened(UniqueFd pin, const std::string& path, bool read_only) {

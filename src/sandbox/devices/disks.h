@@ -52,6 +52,8 @@ class Disks : public std::enable_shared_from_this<Disks> {
   Result<ClaimedDisk> Claim(const std::string& path, bool read_only);
   // The same for the block device of the host with these numbers. kNotFound: /dev has none.
   Result<ClaimedDisk> Claim(DeviceNumber number, bool read_only);
+  // Whether the host has a block device with these numbers.
+  Result<bool> HostHas(DeviceNumber number) const;
 
   // Plugs a claimed disk, unless it is there already; where the guest finds it. kFailedPrecondition: the host itself,
   // or another VM, uses it; else Hypervisor::AddBlockDevice's.

@@ -124,18 +124,17 @@ Result<> TranslateDevices(ContainerDisks& disks, grpc::CreateContainerRequest& r
   for (int i = 0; i < section.devices_size(); ++i) {
     grpc::LinuxDevice& device = *section.mutable_devices(i);
     const DeviceNumber number = NumberOf(device);
-    const bool named =
-        !privileged || std::any_of(rules.begin(), rules.end(), [&](const auto& rule) { return Names(rule, device); });
+    const bool named = std::any_of(rules.begin(), rules.end(), [&](const auto& rule) { return Names(rule, device); });
     const bool block = device.type() == "b";
-    if (!named && (block || (device.type() != "p" && !IsCharDeviceOfGuests(number)))) {
+    if (privileged && !named && (block || (device.type() != "p" && !IsCharDeviceOfGuests(number)))) {
       left_out.push_back(device.path());
       continue;
     }
-    if (block) {
+    if (block && (named || TRY(disks.HostHas(number)))) {
       DiskNode node{.field = fmt::format("linux.devices[{}]", i), .path = device.path(), .number = number};
       node.read_only = !MayWrite(resources, number);
       TRY(disks.AddNode(std::move(node), request));
-    } else if (device.type() != "p" && !IsCharDeviceOfGuests(number)) {
+    } else if (!block && device.type() != "p" && !IsCharDeviceOfGuests(number)) {
       return Fail(Code::kInvalidArgument,
                   "linux.devices[{}] ({}): the character device {}:{} is the host's, and a virtual machine has no such "
                   "device; leave it out (of privileged containers, containerd does so with "

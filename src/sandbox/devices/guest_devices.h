@@ -21,7 +21,9 @@ bool MayWrite(const grpc::LinuxResources& resources, DeviceNumber number);
 
 // Of linux.devices, block devices become disks and what the guest has itself stays. A device that the guest cannot have
 // is kInvalidArgument, unless the rules allow everything and do not name it, as for a privileged container, which has
-// all devices of the host in its list: those are left out, with one warning, and so are the host's disks.
+// all devices of the host in its list: those are left out, with one warning, and so are the host's disks. A block
+// device that the host has not, and that no rule names, becomes a node that cannot be opened, as with runc: whatever
+// the guest has behind its numbers, TranslateRules leaves no rule for it.
 Result<> TranslateDevices(ContainerDisks& disks, grpc::CreateContainerRequest& request);
 
 // Takes the rules and limits for other devices of the host than these away, since behind their numbers may be something

@@ -87,6 +87,18 @@ TEST_F(GuestDevicesTest, WhatARuleNamesIsMeantAlsoThen) {
   EXPECT_FALSE(TranslateDevices(disks_, request_));
 }
 
+TEST_F(GuestDevicesTest, ABlockDeviceThatNeitherTheHostNorARuleKnowsIsANode) {
+  Rule(false, "a", -1, -1);
+  Rule(true, "b", 8, -1);
+  Device("/dev/none", "b", 8, 4095);
+  const auto translated = TranslateDevices(disks_, request_);
+  ASSERT_TRUE(translated) << translated.error().message();
+  EXPECT_EQ(Paths(), "/dev/none ");
+  EXPECT_TRUE(disks_.empty());
+  TranslateRules(disks_.nodes(), resources());
+  EXPECT_EQ(Rules(), "-a-1:-1 ");
+}
+
 TEST_F(GuestDevicesTest, TheLastRuleSaysWhoMayWrite) {
   EXPECT_FALSE(MayWrite(resources(), {8, 16}));
   Rule(true, "a", -1, -1);
