@@ -177,7 +177,6 @@ TEST(ParseSpec, RefusesWhatItCannotHonour) {
       {"/linux/memoryPolicy", {{"mode", "MPOL_BIND"}}},
       {"/linux/resources/rdma", {{"mlx5", {{"hcaHandles", 1}}}}},
       {"/linux/resources/cpu", {{"realtimeRuntime", 100}}},
-      {"/linux/seccomp", {{"defaultAction", "SCMP_ACT_ALLOW"}, {"listenerPath", "/run/x"}}},
       {"/mounts/0/uidMappings", {{{"containerID", 0}, {"hostID", 0}, {"size", 1}}}},
       {"/vm", {{"kernel", {{"path", "/k"}}}}},
   };
@@ -191,6 +190,8 @@ TEST(ParseSpec, RefusesWhatItCannotHonour) {
   // Empty values ask for nothing.
   EXPECT_EQ(ErrorWith("/linux/intelRdt", json::object()), "");
   EXPECT_EQ(ErrorWith("/linux/resources/cpu", {{"realtimeRuntime", 0}}), "");
+  // Nor does a listener for a profile that asks it nothing.
+  EXPECT_EQ(ErrorWith("/linux/seccomp", {{"defaultAction", "SCMP_ACT_ALLOW"}, {"listenerPath", "/run/x"}}), "");
 }
 
 TEST(ParseSpec, WarnsOfWhatTheHostDecides) {
