@@ -66,8 +66,9 @@ Result<UniqueFd> MountPoint(const grpc::Mount& mount, bool is_file, int root) {
     // (CVE-2019-19921, CVE-2023-27561).
     std::string_view path = destination;
     while (path.starts_with('/')) path.remove_prefix(1);
-    target =
-        TRY(Context(OpenBeneath(root, path, O_PATH | O_DIRECTORY), "{} must be an ordinary directory", mount.type()));
+    // Engines' tests know runc's words.
+    target = TRY(Context(OpenBeneath(root, path, O_PATH | O_DIRECTORY), "{} must be mounted on ordinary directory",
+                         mount.type()));
   } else if (IsOnFilesystem(target.get(), PROC_SUPER_MAGIC)) {
     const std::string path = TRY(PathInRoot(target.get()));
     if (!MayCoverProc(path)) return Fail(Code::kInvalidArgument, "{} is inside /proc", path);
