@@ -5,7 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
 
+#include "agent/stream.h"
 #include "base/files.h"
 #include "rpc/payload.h"
 
@@ -18,5 +20,7 @@ inline std::string Text(rpc::Payload data) {
   EXPECT_EQ(rest ? rest->size() : 0, data.tail.size);
   return rest ? data.bytes + *rest : data.bytes;
 }
+
+inline std::string Text(OutputStream::Piece piece) { return Text(std::move(piece.data)); }
 
 }  // namespace kata::agent

@@ -110,20 +110,25 @@ asio::awaitable<int> Process::Wait() {
   co_return *status_;
 }
 
-asio::awaitable<Result<rpc::Payload>> Process::ReadFrom(std::shared_ptr<OutputStream> stream, size_t length) {
-  if (!stream) co_return rpc::Payload();
-  co_return co_await stream->Read(length);
+asio::awaitable<Result<OutputStream::Piece>> Process::ReadFrom(std::shared_ptr<OutputStream> stream, size_t length,
+                                                               bool past_exit) {
+  if (!stream) co_return OutputStream::Piece();
+  co_return co_await stream->Read(length, past_exit);
 }
 
-asio::awaitable<Result<rpc::Payload>> Process::ReadStdout(size_t length) {
+asio::awaitable<Result<OutputStream::Piece>> Process::ReadStdout(size_t length, bool past_exit) {
   // A terminal whose reader has gone is hung up, and that needs both descriptors closed.
   if (length == 0 && !stderr_ && stdin_) stdin_->OnExit();
-  return ReadFrom(stdout_, length);
+  return ReadFrom(stdout_, length, past_exit);
 }
 
-asio::awaitable<Result<rpc::Payload>> Process::ReadStderr(size_t length) { return ReadFrom(stderr_, length); }
+asio::awaitable<Result<OutputStream::Piece>> Process::ReadStderr(size_t length, bool past_exit) {
+  return ReadFrom(stderr_, length, past_exit);
+}
 
 asio::awaitable<Result<>> Process::WriteStdin(std::string data) { return stdin_->Write(std::move(data)); }
+
+asio::awaitable<Result<>> Process::AwaitStdinClosed() { return stdin_->AwaitClosed(); }
 
 void Process::CloseStdin() { stdin_->Close(); }
 

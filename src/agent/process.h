@@ -44,9 +44,10 @@ class Process : public std::enable_shared_from_this<Process> {
   Result<> Signal(int signal);
   // The exit code, or 128 + signal; waits for it. Any number of callers.
   asio::awaitable<int> Wait();
-  asio::awaitable<Result<rpc::Payload>> ReadStdout(size_t length);
-  asio::awaitable<Result<rpc::Payload>> ReadStderr(size_t length);
+  asio::awaitable<Result<OutputStream::Piece>> ReadStdout(size_t length, bool past_exit = false);
+  asio::awaitable<Result<OutputStream::Piece>> ReadStderr(size_t length, bool past_exit = false);
   asio::awaitable<Result<>> WriteStdin(std::string data);
+  asio::awaitable<Result<>> AwaitStdinClosed();
   void CloseStdin();
   Result<> Resize(uint32_t rows, uint32_t columns);
   // Its status was answered and its output is at the end: nothing is left to ask.
@@ -57,7 +58,8 @@ class Process : public std::enable_shared_from_this<Process> {
  private:
   Process(const asio::any_io_executor& executor, pid_t pid, UniqueFd pidfd);
   static asio::awaitable<void> Watch(std::shared_ptr<Process> self);
-  static asio::awaitable<Result<rpc::Payload>> ReadFrom(std::shared_ptr<OutputStream> stream, size_t length);
+  static asio::awaitable<Result<OutputStream::Piece>> ReadFrom(std::shared_ptr<OutputStream> stream, size_t length,
+                                                               bool past_exit);
 
   pid_t pid_;
   UniqueFd pidfd_;

@@ -49,9 +49,16 @@ asio::awaitable<Result<rpc::Payload>> ReadOutput(Pod& pod, std::string payload, 
   grpc::ReadStreamRequest request;
   CO_TRY(Parse(request, payload));
   CO_TRY_ASSIGN(auto process, pod.FindProcess(request.container_id(), request.exec_id()));
-  auto read = is_stderr ? process->ReadStderr(request.len()) : process->ReadStdout(request.len());
-  CO_TRY_ASSIGN(rpc::Payload data, co_await std::move(read));
+  auto read = is_stderr ? process->ReadStderr(request.len(), request.past_exit())
+                        : process->ReadStdout(request.len(), request.past_exit());
+  CO_TRY_ASSIGN(OutputStream::Piece piece, co_await std::move(read));
   ForgetWhenDone(pod, request.container_id(), request.exec_id(), *process);
+  if (piece.held) {
+    grpc::ReadStreamResponse reply;
+    reply.set_held(true);
+    co_return rpc::Payload(reply.SerializeAsString());
+  }
+  rpc::Payload data = std::move(piece.data);
   if (data.size() > 0) data.bytes.insert(0, rpc::BytesField(grpc::ReadStreamResponse::kDataFieldNumber, data.size()));
   co_return data;
 }
@@ -59,6 +66,12 @@ asio::awaitable<Result<rpc::Payload>> ReadOutput(Pod& pod, std::string payload, 
 void AddReading(rpc::MethodTable& table, Pod& pod, const char* name, bool is_stderr) {
   table.Add(contract::kAgentService, name,
             [&pod, is_stderr](std::string payload) { return ReadOutput(pod, std::move(payload), is_stderr); });
+}
+
+asio::awaitable<Result<Empty>> AwaitStdinClosed(Pod& pod, grpc::AwaitStdinClosedRequest request) {
+  CO_TRY_ASSIGN(auto process, pod.FindProcess(request.container_id(), request.exec_id()));
+  CO_TRY(co_await process->AwaitStdinClosed());
+  co_return Empty();
 }
 
 Result<Empty> CloseStdin(Pod& pod, const grpc::CloseStdinRequest& request) {
@@ -80,6 +93,7 @@ void AddProcessMethods(rpc::MethodTable& table, Pod& pod) {
   Add(table, pod, "WriteStdin", WriteStdin);
   AddReading(table, pod, "ReadStdout", false);
   AddReading(table, pod, "ReadStderr", true);
+  Add(table, pod, "AwaitStdinClosed", AwaitStdinClosed);
   Add(table, pod, "CloseStdin", CloseStdin);
   Add(table, pod, "TtyWinResize", TtyWinResize);
 }

@@ -30,6 +30,40 @@ TEST_F(ServiceTest, ExecTakesStdinAndIsForgotten) {
   ASSERT_TRUE(Exec(id, "e1", "true")) << "and its id is free";
 }
 
+TEST_F(ServiceTest, ABackgroundProcessHasTheStreamsOfItsExec) {
+  const std::string id = Id("late");
+  Begin(id, "exec sleep 1000");
+  // It goes on when the end of the exec has been told.
+  ASSERT_TRUE(Exec(id, "e1", "(exec 2>&-; until test -e /go; do sleep 0.1; done; echo late) & exit 4"));
+  EXPECT_EQ(Wait(id, "e1"), 4);
+  auto read = On<grpc::ReadStreamRequest>(id, "e1");
+  read.set_len(UINT32_MAX);
+  read.set_past_exit(true);
+  auto reply = Call<grpc::ReadStreamResponse>("ReadStdout", read);
+  ASSERT_TRUE(reply);
+  EXPECT_TRUE(reply->held());
+  ASSERT_TRUE(Exec(id, "e2", "touch /go"));
+  reply = Call<grpc::ReadStreamResponse>("ReadStdout", read);
+  ASSERT_TRUE(reply);
+  EXPECT_EQ(reply->data(), "late\n");
+  reply = Call<grpc::ReadStreamResponse>("ReadStdout", read);
+  ASSERT_TRUE(reply);
+  EXPECT_EQ(reply->data(), "");
+  EXPECT_FALSE(reply->held());
+  EXPECT_EQ(Read(id, "e1", "ReadStderr"), "");
+  auto again = Call<grpc::WaitProcessResponse>("WaitProcess", On<grpc::WaitProcessRequest>(id, "e1"));
+  EXPECT_EQ(again.error().code(), Code::kNotFound) << "nothing of it is left";
+}
+
+TEST_F(ServiceTest, AStdinThatTheProcessHasClosed) {
+  const std::string id = Id("in");
+  Begin(id, "exec sleep 1000");
+  ASSERT_TRUE(Exec(id, "e1", "exec <&-; exec sleep 1000"));
+  EXPECT_TRUE(Call<Empty>("AwaitStdinClosed", On<grpc::AwaitStdinClosedRequest>(id, "e1")));
+  ASSERT_TRUE(Signal(id, "e1", SIGKILL));
+  EXPECT_EQ(Wait(id, "e1"), 137);
+}
+
 TEST_F(ServiceTest, TwoHundredExecsWithoutStdin) {
   const std::string id = Id("many");
   Begin(id, "exec sleep 1000");

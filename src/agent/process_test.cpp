@@ -45,7 +45,7 @@ class ProcessTest : public EventLoopTest {
     for (;;) {
       auto data = Run(process.ReadStdout(UINT32_MAX));
       EXPECT_TRUE(data);
-      if (!data || data->size() == 0) return all;
+      if (!data || data->data.size() == 0) return all;
       all += Text(*std::move(data));
     }
   }
@@ -135,8 +135,8 @@ TEST_F(ProcessTest, AWriterIsSentHomeWhenTheProcessEnds) {
 
 TEST_F(ProcessTest, NoReaderMeansSigpipe) {
   auto process = StartShell("exec yes");
-  EXPECT_GT(Run(process->ReadStdout(10))->size(), 0U);
-  EXPECT_EQ(Run(process->ReadStdout(0))->size(), 0U);
+  EXPECT_GT(Run(process->ReadStdout(10))->data.size(), 0U);
+  EXPECT_EQ(Run(process->ReadStdout(0))->data.size(), 0U);
   EXPECT_EQ(Run(process->Wait()), 128 + SIGPIPE);
 }
 

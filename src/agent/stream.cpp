@@ -2,6 +2,7 @@
 #include "agent/stream.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -81,18 +82,23 @@ OutputStream::Outcome OutputStream::ReadNow(size_t length, rpc::Payload& data) {
   return errno == EIO ? Outcome::kHangup : Outcome::kEnd;
 }
 
-asio::awaitable<Result<rpc::Payload>> OutputStream::Read(size_t length) {
+asio::awaitable<Result<OutputStream::Piece>> OutputStream::Read(size_t length, bool past_exit) {
   auto self = shared_from_this();
   if (length == 0) Close();
   length = std::min(length, kMaxRead);
-  rpc::Payload data;
+  Piece piece;
   while (!finished_) {
+    // Before the stream is looked at: what the process had written is there by then.
     const bool exited = exited_;
-    const Outcome outcome = ReadNow(length, data);
-    if (outcome == Outcome::kData) co_return data;
+    const Outcome outcome = ReadNow(length, piece.data);
+    if (outcome == Outcome::kData) co_return piece;
     if (outcome == Outcome::kEnd || (outcome == Outcome::kHangup && exited)) {
       Close();
-    } else if (exited) {
+    } else if (exited && past_exit && is_pipe_ && !told_held_) {
+      told_held_ = true;
+      piece.held = true;
+      co_return piece;
+    } else if (exited && !(past_exit && is_pipe_)) {
       finished_ = true;
       asio::co_spawn(stream_.get_executor(), Drain(self), asio::detached);
     } else if (outcome == Outcome::kHangup) {
@@ -102,7 +108,7 @@ asio::awaitable<Result<rpc::Payload>> OutputStream::Read(size_t length) {
       co_await stream_.async_wait(asio::posix::stream_descriptor::wait_read, kAwait);
     }
   }
-  co_return rpc::Payload();
+  co_return piece;
 }
 
 // The other side of a terminal was closed by everyone, while the process runs: it may open it again (as getty does),
@@ -175,6 +181,20 @@ asio::awaitable<Result<>> InputStream::Write(std::string data) {
   --writers_;
   CloseWhenIdle();
   co_return result;
+}
+
+asio::awaitable<Result<>> InputStream::AwaitClosed() {
+  auto self = shared_from_this();
+  if (terminal_) co_return Fail(Code::kFailedPrecondition, "a terminal's input has no end");
+  while (stream_.is_open()) {
+    pollfd state{.fd = stream_.native_handle(), .events = 0, .revents = 0};
+    if (::poll(&state, 1, 0) == 1 && (state.revents & POLLERR) != 0) break;
+    co_await stream_.async_wait(asio::posix::stream_descriptor::wait_error, kAwait);
+  }
+  // What is being written finds out by itself.
+  closing_ = true;
+  CloseWhenIdle();
+  co_return Result<>();
 }
 
 void InputStream::Close() {

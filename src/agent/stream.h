@@ -29,11 +29,21 @@ class OutputStream : public std::enable_shared_from_this<OutputStream> {
  public:
   static Result<std::shared_ptr<OutputStream>> Create(const asio::any_io_executor& executor, UniqueFd fd);
 
-  // Waits for data and answers at most min(length, kMaxRead) bytes of it, much of it in a pipe; nothing: the end. It is
-  // the end when the stream is, or when the process has exited and the stream is empty; what others still write after
-  // that is read and dropped, so that a daemon that an exec left behind does not die of SIGPIPE. length 0 says that the
-  // reader has gone: the agent's end is closed, and the process gets SIGPIPE.
-  asio::awaitable<Result<rpc::Payload>> Read(size_t length);
+  // What a read answers. No data is the end, unless others hold the stream.
+  struct Piece {
+    rpc::Payload data;
+    bool held = false;
+  };
+
+  // Waits for data and answers at most min(length, kMaxRead) bytes of it, much of it in a pipe. length 0 says that the
+  // reader has gone: the agent's end is closed, and whoever still writes gets SIGPIPE.
+  //
+  // past_exit: it is the end when nobody has the stream open any more. When the process has exited and what it had
+  // written has been read, but others hold the stream, `held` says so, once. Of a terminal nothing is left then: the
+  // kernel hangs it up with the leader of its session.
+  // Otherwise it is the end also when the process has exited and the stream is empty; what others write after that is
+  // read and dropped.
+  asio::awaitable<Result<Piece>> Read(size_t length, bool past_exit = false);
   // The process has exited.
   void OnExit();
   // Closes at once.
@@ -54,6 +64,7 @@ class OutputStream : public std::enable_shared_from_this<OutputStream> {
   bool is_pipe_;
   bool exited_ = false;
   bool finished_ = false;
+  bool told_held_ = false;
 };
 
 // stdin, or the master of a terminal.
@@ -67,6 +78,9 @@ class InputStream : public std::enable_shared_from_this<InputStream> {
   // The process reads the end after what is being written. A terminal has no end to read: nothing happens, as with
   // runc.
   void Close();
+  // Returns when nobody has the reading end any more, or the process has exited; then this end is closed.
+  // kFailedPrecondition for a terminal.
+  asio::awaitable<Result<>> AwaitClosed();
   // The process has exited: writers that wait are sent home.
   void OnExit();
   // TIOCSWINSZ, for a terminal.

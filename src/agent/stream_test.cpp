@@ -90,7 +90,7 @@ TEST_F(StreamTest, WhatHasBeenReadCannotBeTakenAnyMore) {
 TEST_F(StreamTest, WaitsForDataAndForTheEnd) {
   auto pipe = MakePipeEnds();
   auto stream = Output(std::move(pipe.read));
-  std::optional<Result<rpc::Payload>> data;
+  std::optional<Result<OutputStream::Piece>> data;
   Start(stream->Read(100), data);
   RunReady();
   EXPECT_FALSE(data);
@@ -123,7 +123,7 @@ TEST_F(StreamTest, AnExitedProcessEndsTheStreamOnceItIsEmpty) {
 TEST_F(StreamTest, ExitWakesAReaderThatWaits) {
   auto pipe = MakePipeEnds();
   auto stream = Output(std::move(pipe.read));
-  std::optional<Result<rpc::Payload>> data;
+  std::optional<Result<OutputStream::Piece>> data;
   Start(stream->Read(100), data);
   RunReady();
   EXPECT_FALSE(data);
@@ -153,10 +153,53 @@ TEST_F(StreamTest, ADaemonThatWritesAfterTheEndIsDrained) {
   RunReady();
 }
 
+TEST_F(StreamTest, WhatOthersWriteAfterTheExitArrivesWhereItIsWanted) {
+  auto pipe = MakePipeEnds();
+  auto stream = Output(std::move(pipe.read));
+  ASSERT_TRUE(WriteAll(pipe.write.get(), "last words"));
+  stream->OnExit();
+  auto piece = Run(stream->Read(kMaxRead, true));
+  ASSERT_TRUE(piece);
+  EXPECT_FALSE(piece->held) << "first what the process itself has written";
+  EXPECT_EQ(Text(*std::move(piece)), "last words");
+  piece = Run(stream->Read(kMaxRead, true));
+  ASSERT_TRUE(piece);
+  EXPECT_TRUE(piece->held);
+  EXPECT_EQ(piece->data.size(), 0U);
+  EXPECT_FALSE(stream->finished());
+  // Said once: from then on there is data, or the end.
+  std::optional<Result<OutputStream::Piece>> late;
+  Start(stream->Read(kMaxRead, true), late);
+  RunReady();
+  EXPECT_FALSE(late);
+  ASSERT_TRUE(WriteAll(pipe.write.get(), "late"));
+  RunUntil([&] { return late.has_value(); });
+  EXPECT_EQ(Text(**std::move(late)), "late");
+  pipe.write.Reset();
+  piece = Run(stream->Read(kMaxRead, true));
+  ASSERT_TRUE(piece);
+  EXPECT_FALSE(piece->held);
+  EXPECT_EQ(piece->data.size(), 0U);
+  EXPECT_TRUE(stream->finished());
+}
+
+TEST_F(StreamTest, TheExitIsSaidToAReaderThatWaits) {
+  auto pipe = MakePipeEnds();
+  auto stream = Output(std::move(pipe.read));
+  std::optional<Result<OutputStream::Piece>> piece;
+  Start(stream->Read(100, true), piece);
+  RunReady();
+  EXPECT_FALSE(piece);
+  stream->OnExit();
+  RunUntil([&] { return piece.has_value(); });
+  ASSERT_TRUE(*piece);
+  EXPECT_TRUE((*piece)->held);
+}
+
 TEST_F(StreamTest, LengthZeroClosesSoThatTheWriterGetsSigpipe) {
   auto pipe = MakePipeEnds();
   auto stream = Output(std::move(pipe.read));
-  std::optional<Result<rpc::Payload>> waiting;
+  std::optional<Result<OutputStream::Piece>> waiting;
   Start(stream->Read(100), waiting);
   RunReady();
   EXPECT_EQ(Read(*stream, 0), "");
@@ -222,6 +265,42 @@ TEST_F(StreamTest, AClosedStdinIsAnError) {
   EXPECT_EQ(Run(stream->Write("x")).error().code(), Code::kFailedPrecondition);
 }
 
+TEST_F(StreamTest, TheEndOfTheReaderOfStdinIsNoticed) {
+  auto pipe = MakePipeEnds();
+  auto stream = Input(std::move(pipe.write));
+  std::optional<Result<>> closed;
+  Start(stream->AwaitClosed(), closed);
+  ASSERT_TRUE(Run(stream->Write("x")));
+  char got = 0;
+  ASSERT_EQ(read(pipe.read.get(), &got, 1), 1);
+  RunReady();
+  EXPECT_FALSE(closed) << "it is read, and written to";
+  pipe.read.Reset();
+  RunUntil([&] { return closed.has_value(); });
+  EXPECT_TRUE(*closed);
+  EXPECT_EQ(Run(stream->Write("y")).error().code(), Code::kFailedPrecondition);
+  EXPECT_TRUE(Run(stream->AwaitClosed())) << "and later it is known at once";
+}
+
+TEST_F(StreamTest, AReaderOfStdinThatHasGoneAlready) {
+  auto pipe = MakePipeEnds();
+  auto stream = Input(std::move(pipe.write));
+  pipe.read.Reset();
+  EXPECT_TRUE(Run(stream->AwaitClosed()));
+}
+
+TEST_F(StreamTest, AnExitEndsTheWaitForTheReaderOfStdin) {
+  auto pipe = MakePipeEnds();
+  auto stream = Input(std::move(pipe.write));
+  std::optional<Result<>> closed;
+  Start(stream->AwaitClosed(), closed);
+  RunReady();
+  EXPECT_FALSE(closed);
+  stream->OnExit();
+  RunUntil([&] { return closed.has_value(); });
+  EXPECT_TRUE(*closed);
+}
+
 class TerminalTest : public StreamTest {
  protected:
   TerminalTest() {
@@ -252,6 +331,7 @@ TEST_F(TerminalTest, EchoesResizesAndEnds) {
   ASSERT_TRUE(Run(in_->Write("more\n"))) << "a terminal's stdin is not closed";
   EXPECT_EQ(Read(*out_), "more\r\n");
   ASSERT_TRUE(WriteAll(slave_.get(), "bye\n"));
+  EXPECT_EQ(Run(in_->AwaitClosed()).error().code(), Code::kFailedPrecondition);
   slave_.Reset();
   EXPECT_EQ(Read(*out_), "bye\r\n");
   out_->OnExit();
@@ -261,7 +341,7 @@ TEST_F(TerminalTest, EchoesResizesAndEnds) {
 
 TEST_F(TerminalTest, MayBeOpenedAgainByARunningProcess) {
   slave_.Reset();
-  std::optional<Result<rpc::Payload>> data;
+  std::optional<Result<OutputStream::Piece>> data;
   Start(out_->Read(100), data);
   RunReady();
   EXPECT_FALSE(data) << "hung up, but the process runs";
