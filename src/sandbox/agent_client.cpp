@@ -218,11 +218,12 @@ asio::awaitable<Result<grpc::ReadStreamResponse>> AgentClient::ReadStream(AgentP
                                                                           size_t length) {
   auto request = For<grpc::ReadStreamRequest>(std::move(process));
   request.set_len(static_cast<uint32_t>(length));
+  request.set_past_exit(true);
   return Call<grpc::ReadStreamResponse>(kAgentService, stream == OutputStream::kStdout ? "ReadStdout" : "ReadStderr",
                                         std::move(request), rpc::kNoTimeout, kStreamReply);
 }
 
-asio::awaitable<Result<std::string>> AgentClient::ReadOutput(AgentProcess process, OutputStream stream) {
+asio::awaitable<Result<OutputPiece>> AgentClient::ReadOutput(AgentProcess process, OutputStream stream) {
   auto self = shared_from_this();
   CO_TRY_ASSIGN(auto reply, co_await ReadStream(std::move(process), stream, kStreamChunk));
   if (reply.data().size() > kStreamChunk) {
@@ -230,13 +231,17 @@ asio::awaitable<Result<std::string>> AgentClient::ReadOutput(AgentProcess proces
         fmt::format("the agent sent {} bytes of output where {} were asked for", reply.data().size(), kStreamChunk));
     co_return Fail(Code::kInternal, "more output than was asked for");
   }
-  co_return std::move(*reply.mutable_data());
+  co_return OutputPiece{.data = std::move(*reply.mutable_data()), .held = reply.held()};
 }
 
 asio::awaitable<Result<>> AgentClient::CloseOutput(AgentProcess process, OutputStream stream) {
   auto self = shared_from_this();
   CO_TRY(co_await ReadStream(std::move(process), stream, 0));
   co_return Result<>();
+}
+
+asio::awaitable<Result<>> AgentClient::AwaitStdinClosed(AgentProcess process) {
+  return Do("AwaitStdinClosed", For<grpc::AwaitStdinClosedRequest>(std::move(process)), rpc::kNoTimeout);
 }
 
 asio::awaitable<Result<size_t>> AgentClient::WriteStdin(AgentProcess process, std::string data) {

@@ -31,6 +31,12 @@ struct AgentProcess {
 
 enum class OutputStream { kStdout, kStderr };
 
+// What a read of an output gave. No data is its end, unless it is held.
+struct OutputPiece {
+  std::string data;
+  bool held = false;  // the process has ended, what it had written has been read, and others have the stream open
+};
+
 // One connection to an agent that is not trusted: each reply has a limit of size, which is small but for output and
 // lists, and the text of an error is cut and made printable (ForeignText).
 class AgentClient : public std::enable_shared_from_this<AgentClient> {
@@ -84,10 +90,12 @@ class AgentClient : public std::enable_shared_from_this<AgentClient> {
   // The id of the next container that loses a process for want of memory.
   asio::awaitable<Result<std::string>> GetOomEvent();
   asio::awaitable<Result<int>> WaitProcess(AgentProcess process);
-  // At most kStreamChunk bytes; empty at the end of the stream.
-  asio::awaitable<Result<std::string>> ReadOutput(AgentProcess process, OutputStream stream);
+  // At most kStreamChunk bytes, also of what others write after the process's end.
+  asio::awaitable<Result<OutputPiece>> ReadOutput(AgentProcess process, OutputStream stream);
   // Tells the agent that nobody reads the stream any more.
   asio::awaitable<Result<>> CloseOutput(AgentProcess process, OutputStream stream);
+  // Returns when nobody in the guest has the reading end of the process's stdin any more.
+  asio::awaitable<Result<>> AwaitStdinClosed(AgentProcess process);
   // How much of data was taken: at least one byte.
   asio::awaitable<Result<size_t>> WriteStdin(AgentProcess process, std::string data);
 

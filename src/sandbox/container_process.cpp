@@ -18,7 +18,7 @@ namespace {
 
 constexpr size_t kMaxPendingSignals = 64;
 // What a killed process had still to say is waited for less long.
-constexpr std::chrono::milliseconds kStalledReaderOfKilled{1000};
+constexpr std::chrono::milliseconds kLastOutputTimeOfKilled{1000};
 
 asio::awaitable<void> PassOnSignal(std::shared_ptr<AgentClient> agent, AgentProcess process, int signal) {
   auto sent = co_await agent->SignalProcess(process, static_cast<uint32_t>(signal));
@@ -94,9 +94,13 @@ asio::awaitable<void> ContainerProcess::WaitForEnd(std::shared_ptr<ContainerProc
     self->agent_->ReportFault("the agent cannot tell how a process ended: " + status.error().message());
     co_return;
   }
+  if (self->status_ == Status::kStopped) co_return;
+  self->KeepExit(*status);
   self->exited_.Happen();
-  co_await self->setup_.stdio->Drain(self->killed_ ? kStalledReaderOfKilled : kStalledReader);
-  self->End(*status);
+  self->setup_.stdio->EndInput();
+  co_await self->setup_.stdio->Drain(self->killed_ ? kLastOutputTimeOfKilled : kLastOutputTime);
+  // What others in the container still write goes on.
+  self->Conclude();
 }
 
 void ContainerProcess::ExpectEnd() {
@@ -112,17 +116,27 @@ asio::awaitable<void> ContainerProcess::WatchKill(std::shared_ptr<ContainerProce
                                         self->agent_process().exec, time.count() / 1000));
 }
 
-void ContainerProcess::End(int status) {
-  if (status_ == Status::kStopped) return;
-  status_ = Status::kStopped;
+void ContainerProcess::KeepExit(int status) {
+  if (std::exchange(has_exit_status_, true)) return;
   exit_status_ = status;
   clock_gettime(CLOCK_REALTIME, &exited_at_);
+}
+
+void ContainerProcess::End(int status) {
+  if (status_ == Status::kStopped) return;
+  KeepExit(status);
   setup_.stdio->Stop();
+  Conclude();
+}
+
+void ContainerProcess::Conclude() {
+  if (status_ == Status::kStopped) return;
+  status_ = Status::kStopped;
   exited_.Happen();
   boost::system::error_code ignored;
   foreground_.close(ignored);
   if (setup_.on_end) setup_.on_end(*this);
-  if (setup_.standin) setup_.standin->SendExit(status);
+  if (setup_.standin) setup_.standin->SendExit(exit_status_);
   ended_.Happen();
 }
 

@@ -21,7 +21,7 @@
 
 namespace kata::sandbox {
 
-// The status that a process gets whose VM is gone, as if SIGKILL had ended it.
+// The status of a process whose VM has gone before it told one, as if SIGKILL had ended it.
 inline constexpr int kKilledStatus = 137;
 
 class ContainerProcess : public std::enable_shared_from_this<ContainerProcess> {
@@ -46,7 +46,7 @@ class ContainerProcess : public std::enable_shared_from_this<ContainerProcess> {
     // One that has not ended so long after SIGKILL has a VM that hangs, which is failed then. Empty: nobody looks.
     std::function<std::chrono::milliseconds()> kill_timeout;
     UniqueFd foreground;  // pidfd of the one that passes the terminal on; its end hangs up. Not valid: nobody does
-    // Called once, when the process has ended and its output is written, before anybody else learns of it.
+    // Called once, when the process has ended and what it had written has arrived, before anybody else learns of it.
     std::function<void(ContainerProcess&)> on_end;
   };
 
@@ -60,6 +60,8 @@ class ContainerProcess : public std::enable_shared_from_this<ContainerProcess> {
   bool has_standin() const { return setup_.standin != nullptr; }
   AgentProcess agent_process() const;
   Status status() const { return status_; }
+  // The guest has told its exit status, or nothing more can be known of it.
+  bool knows_exit() const { return has_exit_status_; }
   int exit_status() const { return exit_status_; }
   int64_t exited_at_seconds() const { return exited_at_.tv_sec; }
   int32_t exited_at_nanoseconds() const { return static_cast<int32_t>(exited_at_.tv_nsec); }
@@ -83,12 +85,16 @@ class ContainerProcess : public std::enable_shared_from_this<ContainerProcess> {
   Stdio& stdio() { return *setup_.stdio; }
   // SIGKILL is on its way to it: no hung guest, virtiofsd or reader of its output may keep it for long.
   void ExpectEnd();
-  // Ends it with this status now, whatever the guest thinks. Nothing when it has ended.
+  bool expects_end() const { return killed_; }
+  // Ends it now, whatever the guest thinks: with the status that the guest has told, otherwise with this one. Nothing
+  // when it has ended.
   void End(int status);
 
  private:
   ContainerProcess(const asio::any_io_executor& executor, Setup setup)
       : executor_(executor), setup_(std::move(setup)), foreground_(executor), exited_(executor), ended_(executor) {}
+  void KeepExit(int status);
+  void Conclude();
   static asio::awaitable<void> WaitForEnd(std::shared_ptr<ContainerProcess> self);
   static asio::awaitable<void> WatchKill(std::shared_ptr<ContainerProcess> self);
   static asio::awaitable<void> WatchForeground(std::shared_ptr<ContainerProcess> self);
@@ -104,6 +110,7 @@ class ContainerProcess : public std::enable_shared_from_this<ContainerProcess> {
   bool begun_ = false;
   bool killed_ = false;
   Status status_ = Status::kCreated;
+  bool has_exit_status_ = false;  // kept from the moment the guest tells it, whatever happens to the VM later
   int exit_status_ = 0;
   timespec exited_at_{};
   Event exited_;  // the guest has told the status

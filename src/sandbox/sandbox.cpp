@@ -18,6 +18,8 @@ namespace {
 
 // How long the end of a sandbox waits for the statuses of execs that must have ended.
 constexpr std::chrono::milliseconds kExecEndDelay{1000};
+// How long it waits for those who read slowly what the container wrote last, after its exit has been told.
+constexpr std::chrono::milliseconds kSlowReaderTime{5000};
 // Of one container. The agent itself gives up after 30 s.
 constexpr std::chrono::milliseconds kRemoveTime{35000};
 
@@ -199,6 +201,10 @@ asio::awaitable<void> Sandbox::Unshare(std::shared_ptr<Container> container) {
 asio::awaitable<void> Sandbox::RemoveContainer(std::shared_ptr<Container> container) {
   auto self = shared_from_this();
   containers_.erase(container->id);
+  // Nobody reads what a process that has outlived the container's own might still say.
+  container->late_outputs.Stop();
+  if (container->init) container->init->stdio().Stop();
+  for (const auto& [id, exec] : container->execs) exec->stdio().Stop();
   // With the last one the whole VM goes, which is quicker.
   if (!ending()) {
     const bool has_disks = container->disks && !container->disks->empty();
@@ -235,6 +241,7 @@ Result<> Sandbox::Store() {
 void Sandbox::OnEnd(ContainerProcess& process) {
   auto found = containers_.find(process.container());
   if (found == containers_.end()) return;
+  found->second->late_outputs.Add(process.stdio().shared_from_this());
   if (process.container() == parts_.state.id) {
     parts_.state.status = Status::kStopped;
     parts_.state.exit_status = process.exit_status();
@@ -269,6 +276,8 @@ asio::awaitable<void> Sandbox::EndIfAllEnded(std::shared_ptr<Sandbox> self, std:
     auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
     co_await exec->ended().WaitFor(std::max(left, std::chrono::milliseconds(0)));
   }
+  const bool killed = !container->init || container->init->expects_end();
+  if (!killed) co_await container->late_outputs.AwaitEnd(kSlowReaderTime);
   if (self->EndsWithContainers()) self->RequestEnd(false);
   // The pid by which a manager knows the container is the VMM's: it has gone when the manager is told of the end.
   if (self->ending()) co_await self->vm_gone_.Wait();

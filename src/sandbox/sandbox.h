@@ -20,6 +20,7 @@
 #include "sandbox/host/mount_namespace.h"
 #include "sandbox/record/state.h"
 #include "sandbox/size/growth.h"
+#include "sandbox/stdio/late_outputs.h"
 #include "sandbox/vm.h"
 
 namespace kata::sandbox {
@@ -38,6 +39,7 @@ struct Container {
   SharedNames shared;
   std::shared_ptr<ContainerDisks> disks;  // null while it is being created
   Event settled;                          // its process has ended, and with the last one the VM
+  LateOutputs late_outputs;
 
   Status status() const;
 };

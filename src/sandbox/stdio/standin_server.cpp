@@ -68,11 +68,13 @@ std::optional<Received> ReceiveNow(int connection) {
 
 }  // namespace
 
-Standin::Standin(const asio::any_io_executor& executor, UniqueFd connection, HelloPacket hello, StdioFds stdio)
+Standin::Standin(const asio::any_io_executor& executor, UniqueFd connection, HelloPacket hello, StdioFds stdio,
+                 UniqueFd until_end)
     : executor_(executor),
       connection_(executor, connection.Release()),
       hello_(std::move(hello)),
-      stdio_(std::move(stdio)) {}
+      stdio_(std::move(stdio)),
+      until_end_(std::move(until_end)) {}
 
 void Standin::Attach(Handlers handlers) {
   handlers_ = std::move(handlers);
@@ -155,12 +157,15 @@ asio::awaitable<Result<std::pair<pid_t, Event>>> StandinServer::Register(std::sh
   if (!received || received->text.empty()) co_return Fail(Code::kUnavailable, "it went without a hello");
   CO_TRY_ASSIGN(Packet packet, ParsePacket(received->text));
   const auto* hello = std::get_if<HelloPacket>(&packet);
-  if (hello == nullptr || received->fds.size() != 3) co_return Fail(Code::kInvalidArgument, "its hello is wrong");
+  const size_t count = received->fds.size();
+  if (hello == nullptr || count < 3 || count > 4) co_return Fail(Code::kInvalidArgument, "its hello is wrong");
   pid_t pid = hello->standin;
   if (self->waiting_.contains(pid)) co_return Fail(Code::kAlreadyExists, "it says hello as {} for a second time", pid);
 
   StdioFds stdio = {std::move(received->fds[0]), std::move(received->fds[1]), std::move(received->fds[2])};
-  auto standin = std::make_shared<Standin>(self->executor_, std::move(connection), *hello, std::move(stdio));
+  UniqueFd until_end = count == 4 ? std::move(received->fds[3]) : UniqueFd();
+  auto standin =
+      std::make_shared<Standin>(self->executor_, std::move(connection), *hello, std::move(stdio), std::move(until_end));
   Event claimed(self->executor_);
   self->waiting_.emplace(pid, Waiting{std::move(standin), claimed});
   std::exchange(self->arrived_, Event(self->executor_)).Happen();

@@ -31,12 +31,15 @@ class Standin : public std::enable_shared_from_this<Standin> {
     std::function<void()> on_gone;  // it was killed, or broke the connection
   };
 
-  Standin(const asio::any_io_executor& executor, UniqueFd connection, HelloPacket hello, StdioFds stdio);
+  Standin(const asio::any_io_executor& executor, UniqueFd connection, HelloPacket hello, StdioFds stdio,
+          UniqueFd until_end);
 
   pid_t pid() const { return hello_.standin; }
   const HelloPacket& hello() const { return hello_; }
   // The descriptors of its hello, once.
   StdioFds TakeStdio() { return std::move(stdio_); }
+  // The fourth, which its caller wants to be held until the outputs have ended. Not valid: there was none.
+  UniqueFd TakeUntilEnd() { return std::move(until_end_); }
   // Begins to pass on what it says.
   void Attach(Handlers handlers);
   // Tells it to exit with this status, and lets it go.
@@ -50,6 +53,7 @@ class Standin : public std::enable_shared_from_this<Standin> {
   asio::posix::stream_descriptor connection_;
   HelloPacket hello_;
   StdioFds stdio_;
+  UniqueFd until_end_;
   Handlers handlers_;
 };
 

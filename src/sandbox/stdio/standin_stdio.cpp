@@ -42,6 +42,7 @@ std::optional<StdioName> ParseStdioName(std::string_view text) {
 asio::awaitable<Result<AttachedStdio>> StandinStdioSource::Attach(StdioRequest request) {
   AttachedStdio attached;
   StdioFds fds;
+  StdioTraits traits;
   if (!request.in.empty() || !request.out.empty() || !request.err.empty()) {
     auto name = ParseStdioName(request.in);
     if (!name || request.out != request.in || request.err != request.in) {
@@ -54,8 +55,9 @@ asio::awaitable<Result<AttachedStdio>> StandinStdioSource::Attach(StdioRequest r
     CO_TRY_ASSIGN(attached.standin,
                   co_await standins_->Claim(pid, std::move(request.container), std::move(request.exec), kHelloTimeout));
     fds = attached.standin->TakeStdio();
+    traits.until_end = attached.standin->TakeUntilEnd();
   }
-  CO_TRY_ASSIGN(attached.stdio, Stdio::Create(executor_, std::move(fds), request.terminal));
+  CO_TRY_ASSIGN(attached.stdio, Stdio::Create(executor_, std::move(fds), request.terminal, std::move(traits)));
   co_return std::move(attached);
 }
 

@@ -93,6 +93,18 @@ TEST_F(StandinServerTest, StdioComesThroughAndPacketsAreHeard) {
   RunUntil([&] { return gone; });
 }
 
+TEST_F(StandinServerTest, AFourthDescriptorIsHeldUntilTheOutputsEnd) {
+  auto connection = Connect();
+  auto pipe = testing::Pipe();
+  SayHello(connection.get(), "H 42 c1", {0, 1, 2, pipe.second.get()});
+  pipe.second.Reset();
+  auto standin = Claim(42, "c1", "");
+  ASSERT_TRUE(standin);
+  UniqueFd held = (*standin)->TakeUntilEnd();
+  EXPECT_TRUE(WriteAll(held.get(), "x"));
+  EXPECT_EQ(testing::ReadAvailable(pipe.first.get()), "x");
+}
+
 TEST_F(StandinServerTest, TheExitIsTold) {
   auto connection = Connect();
   SayHello(connection.get(), "H 42 c1 e1", {0, 1, 2});
@@ -147,7 +159,7 @@ TEST_F(StandinServerTest, BrokenHellosAreClosedAndTheNextIsServed) {
   };
   send_broken("H 7 c", {});
   send_broken("H 7 c", {0, 1});
-  send_broken("H 7 c", {0, 1, 2, 0});
+  send_broken("H 7 c", {0, 1, 2, 0, 1});
   send_broken("S 9", {0, 1, 2});
   send_broken(std::string(4000, 'H'), {0, 1, 2});
   send_broken("H 7 c", std::vector<int>(40, 0));

@@ -18,6 +18,9 @@ namespace kata::sandbox {
 namespace {
 
 constexpr size_t kInputChunk = 64U << 10U;
+// More than the pipes of a process hold, and what is under way, as long as nobody has made a pipe larger than the
+// kernel lets an ordinary user.
+constexpr size_t kLastOutputBytes = 4U << 20U;
 
 // When those are let in who open a FIFO after its writer has gone: soon, then ever less often.
 constexpr std::chrono::milliseconds kFirstLateReader{10};
@@ -25,12 +28,15 @@ constexpr std::chrono::milliseconds kLastLateReader{60000};
 
 const char* Name(OutputStream stream) { return stream == OutputStream::kStdout ? "stdout" : "stderr"; }
 
+size_t Index(OutputStream stream) { return stream == OutputStream::kStdout ? 0 : 1; }
+
 }  // namespace
 
 Result<std::shared_ptr<Stdio>> Stdio::Create(const asio::any_io_executor& executor, StdioFds fds, bool terminal,
                                              StdioTraits traits) {
   std::shared_ptr<Stdio> stdio(new Stdio(executor, terminal));
   stdio->keepers_ = std::move(traits.keepers);
+  stdio->until_end_ = std::move(traits.until_end);
   const auto open = traits.own ? ForeignFd::OpenOwn : ForeignFd::Open;
   if (fds[0]) stdio->stdin_ = TRY(open(executor, std::move(fds[0]), ForeignFd::Direction::kRead));
   if (fds[1]) stdio->stdout_ = TRY(open(executor, std::move(fds[1]), ForeignFd::Direction::kWrite));
@@ -41,13 +47,13 @@ Result<std::shared_ptr<Stdio>> Stdio::Create(const asio::any_io_executor& execut
 void Stdio::Start(std::shared_ptr<AgentClient> agent, AgentProcess process) {
   agent_ = std::move(agent);
   process_ = std::move(process);
-  outputs_ = terminal_ ? 1 : 2;
+  outputs_ = unsettled_ = terminal_ ? 1 : 2;
   asio::co_spawn(executor_, PumpOutput(shared_from_this(), OutputStream::kStdout), asio::detached);
   if (!terminal_) {
     asio::co_spawn(executor_, PumpOutput(shared_from_this(), OutputStream::kStderr), asio::detached);
   }
   asio::co_spawn(executor_, PumpInput(shared_from_this()), asio::detached);
-  if (hung_up_) asio::co_spawn(executor_, CloseTerminal(shared_from_this()), asio::detached);
+  if (hung_up_) asio::co_spawn(executor_, CloseOutput(agent_, process_, OutputStream::kStdout), asio::detached);
 }
 
 asio::awaitable<void> Stdio::PumpOutput(std::shared_ptr<Stdio> self, OutputStream stream) {
@@ -58,8 +64,11 @@ asio::awaitable<void> Stdio::PumpOutput(std::shared_ptr<Stdio> self, OutputStrea
   if (!copied && !self->stopped_) {
     log::Debug("{} of {} ends early: {}", Name(stream), self->process_.exec, copied.error().message());
   }
+  self->pulled_[Index(stream)].reset();
+  self->Settle(stream);
   if (--self->outputs_ > 0) co_return;
-  self->output_ended_.Happen();
+  self->until_end_.Reset();
+  self->ended_.Happen();
   if (!self->keepers_.empty()) asio::co_spawn(self->executor_, LetLateReadersIn(self->executor_, self), asio::detached);
 }
 
@@ -78,35 +87,53 @@ asio::awaitable<void> Stdio::LetLateReadersIn(asio::any_io_executor executor, st
 struct Stdio::Chunk {
   explicit Chunk(const asio::any_io_executor& executor) : arrived(executor) {}
   Event arrived;
-  Result<std::string> data;
+  Result<OutputPiece> piece;
 };
 
 std::shared_ptr<Stdio::Chunk> Stdio::Pull(OutputStream stream) {
   auto chunk = std::make_shared<Chunk>(executor_);
   asio::co_spawn(executor_, agent_->ReadOutput(process_, stream),
-                 [chunk](std::exception_ptr, Result<std::string> data) {
-                   chunk->data = std::move(data);
+                 [chunk](std::exception_ptr, Result<OutputPiece> piece) {
+                   chunk->piece = std::move(piece);
                    chunk->arrived.Happen();
                  });
+  pulled_[Index(stream)] = chunk;
   return chunk;
+}
+
+void Stdio::Settle(OutputStream stream) {
+  if (std::exchange(is_settled_[Index(stream)], true)) return;
+  if (--unsettled_ == 0) settled_.Happen();
+}
+
+void Stdio::CountOutput(size_t size) {
+  if (draining_ && (drained_ += size) > kLastOutputBytes) settled_.Happen();
 }
 
 asio::awaitable<Result<>> Stdio::CopyOutput(std::shared_ptr<Stdio> self, OutputStream stream,
                                             std::shared_ptr<ForeignFd> sink) {
-  ForeignFd::Progress progress = [self](size_t count) { self->progress_ += count; };
+  ForeignFd::Progress count = [self](size_t written) { self->CountOutput(written); };
+  if (self->stopped_) co_return Result<>();
+  bool held = false;
   auto next = self->Pull(stream);
-  while (!self->stopped_) {
+  while (true) {
     co_await next->arrived.Wait();
-    CO_TRY_ASSIGN(std::string data, std::move(next->data));
-    if (data.empty()) break;
+    if (self->stopped_) break;
+    CO_TRY_ASSIGN(OutputPiece piece, std::move(next->piece));
+    const size_t size = piece.data.size();
+    // To be held is said once; an agent that says it again and again has nothing to say.
+    if (size == 0 && (!piece.held || std::exchange(held, true))) break;
     // The guest gets the next one ready while this one is written.
     next = self->Pull(stream);
-    self->progress_ += data.size();
-    if (!sink) continue;
-    auto written = co_await sink->Write(std::move(data), progress);
+    if (size == 0) self->Settle(stream);
+    if (size == 0 || !sink) {
+      self->CountOutput(size);
+      continue;
+    }
+    auto written = co_await sink->Write(std::move(piece.data), count);
     if (!written && !self->stopped_) {
       // The container learns of it as on a host: SIGPIPE at its next write.
-      (void)co_await self->agent_->CloseOutput(self->process_, stream);
+      asio::co_spawn(self->executor_, CloseOutput(self->agent_, self->process_, stream), asio::detached);
     }
     CO_TRY(written);
   }
@@ -115,25 +142,39 @@ asio::awaitable<Result<>> Stdio::CopyOutput(std::shared_ptr<Stdio> self, OutputS
 
 asio::awaitable<void> Stdio::PumpInput(std::shared_ptr<Stdio> self) {
   if (self->stdin_) {
+    if (!self->terminal_) {
+      asio::co_spawn(self->executor_, WatchReader(self->agent_, self->process_, self), asio::detached);
+    }
     auto copied = co_await CopyInput(self);
-    if (!copied) log::Debug("stdin of {} ends early: {}", self->process_.exec, copied.error().message());
+    if (!copied && !self->input_ended_) {
+      log::Debug("stdin of {} ends early: {}", self->process_.exec, copied.error().message());
+    }
   }
-  if (self->stopped_) co_return;
+  if (self->stopped_ || self->input_ended_) co_return;
   if (self->terminal_) {
     // A terminal has no end of stdin that could be closed without hanging up. A process that prints nothing would never
     // notice that its reader has gone.
     if (self->stdin_ && self->stdin_->HungUp()) self->HangUp();
     co_return;
   }
+  // Writers see that nobody reads any more.
+  self->stdin_.reset();
   // That the process may be gone by now, and the agent know nothing of it, is fine.
   (void)co_await self->agent_->CloseStdin(self->process_);
 }
 
+asio::awaitable<void> Stdio::WatchReader(std::shared_ptr<AgentClient> agent, AgentProcess process,
+                                         std::weak_ptr<Stdio> weak) {
+  // An error: the process has gone, or the agent does not know the call.
+  if (!co_await agent->AwaitStdinClosed(std::move(process))) co_return;
+  if (auto self = weak.lock()) self->EndInput();
+}
+
 asio::awaitable<Result<>> Stdio::CopyInput(std::shared_ptr<Stdio> self) {
-  while (!self->stopped_) {
+  while (self->stdin_) {
     CO_TRY_ASSIGN(std::string data, co_await self->stdin_->Read(kInputChunk));
     if (data.empty()) break;
-    while (!data.empty() && !self->stopped_) {
+    while (!data.empty() && self->stdin_) {
       CO_TRY_ASSIGN(size_t taken, co_await self->agent_->WriteStdin(self->process_, data));
       data.erase(0, taken);
     }
@@ -141,39 +182,58 @@ asio::awaitable<Result<>> Stdio::CopyInput(std::shared_ptr<Stdio> self) {
   co_return Result<>();
 }
 
-asio::awaitable<void> Stdio::Drain(std::chrono::milliseconds stalled) {
+asio::awaitable<void> Stdio::Drain(std::chrono::milliseconds time) {
   auto self = shared_from_this();
-  while (!output_ended_.happened()) {
-    size_t before = progress_;
-    co_await output_ended_.WaitFor(stalled);
-    if (!output_ended_.happened() && progress_ == before) {
-      log::Warn("the output of {} is not being read: what is left of it is dropped", process_.exec);
-      co_return;
-    }
+  draining_ = true;
+  co_await settled_.WaitFor(time);
+  if (!settled_.happened()) {
+    log::Warn("the last output of {} has not been read after {} ms: its exit does not wait for it", process_.exec,
+              time.count());
   }
 }
 
+void Stdio::EndInput() {
+  input_ended_ = true;
+  if (!stdin_) return;
+  stdin_->Cancel();
+  stdin_.reset();
+}
+
 void Stdio::Stop() {
-  stopped_ = true;
-  for (const auto& foreign : {stdin_, stdout_, stderr_}) {
+  if (std::exchange(stopped_, true)) return;
+  EndInput();
+  for (const auto& foreign : {stdout_, stderr_}) {
     if (foreign) foreign->Cancel();
   }
-  if (agent_) return;
+  if (agent_) {
+    for (const OutputStream stream : {OutputStream::kStdout, OutputStream::kStderr}) {
+      const auto& chunk = pulled_[Index(stream)];
+      const bool has_ended = !chunk && is_settled_[Index(stream)];
+      if (has_ended || (terminal_ && stream == OutputStream::kStderr)) continue;
+      // The pump ends without the agent's answer.
+      if (chunk) chunk->arrived.Happen();
+      asio::co_spawn(executor_, CloseOutput(agent_, process_, stream), asio::detached);
+    }
+    return;
+  }
   // It never ran: whoever waits at the other ends is told so.
-  stdin_.reset();
   stdout_.reset();
   stderr_.reset();
   keepers_.clear();
+  until_end_.Reset();
+  settled_.Happen();
+  ended_.Happen();
 }
 
 void Stdio::HangUp() {
   if (!terminal_ || stopped_ || std::exchange(hung_up_, true)) return;
-  if (agent_) asio::co_spawn(executor_, CloseTerminal(shared_from_this()), asio::detached);
+  // The agent's side of it is the master: with that closed, the kernel does the rest.
+  if (agent_) asio::co_spawn(executor_, CloseOutput(agent_, process_, OutputStream::kStdout), asio::detached);
 }
 
-asio::awaitable<void> Stdio::CloseTerminal(std::shared_ptr<Stdio> self) {
-  // The agent's side of it is the master: with that closed, the kernel does the rest.
-  (void)co_await self->agent_->CloseOutput(self->process_, OutputStream::kStdout);
+asio::awaitable<void> Stdio::CloseOutput(std::shared_ptr<AgentClient> agent, AgentProcess process,
+                                         OutputStream stream) {
+  (void)co_await agent->CloseOutput(std::move(process), stream);
 }
 
 void Stdio::CloseStdin() {

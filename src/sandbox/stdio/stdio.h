@@ -24,14 +24,19 @@ using StdioFds = std::array<UniqueFd, 3>;
 struct StdioTraits {
   bool own = false;               // they are this process's alone, and non-blocking
   std::vector<UniqueFd> keepers;  // held as long as the process is known: what is unread in a FIFO lives with them
+  UniqueFd until_end;             // held until the outputs have ended, for whoever has the other end of it
 };
 
-// A reader that takes nothing for this long after the process's end does not hold its exit back any longer.
-inline constexpr std::chrono::milliseconds kStalledReader{5000};
+// What a process wrote last holds its exit back no longer than this in all, whatever the agent and the reader do.
+inline constexpr std::chrono::milliseconds kLastOutputTime{5000};
 
 // Pulls output a chunk ahead of what is being written, and pushes input a chunk at a time: memory is bounded, and a
 // slow reader blocks its own stream only. With a terminal there is no stderr; when the caller's terminal is hung up, so
 // is the guest's.
+//
+// An output is passed on for as long as anybody in the guest has it open, also after the process's end, and its
+// descriptor is closed with it. So is stdin's when nobody in the guest can read it any more. stdin ends with the
+// process.
 class Stdio : public std::enable_shared_from_this<Stdio> {
  public:
   static Result<std::shared_ptr<Stdio>> Create(const asio::any_io_executor& executor, StdioFds fds, bool terminal,
@@ -39,9 +44,15 @@ class Stdio : public std::enable_shared_from_this<Stdio> {
 
   // Begins to pump; the process exists. Once.
   void Start(std::shared_ptr<AgentClient> agent, AgentProcess process);
-  // After the process's end: returns when all output is written, or when nothing moved for `stalled`, then Stop is due.
-  asio::awaitable<void> Drain(std::chrono::milliseconds stalled);
-  // Gives the pumps up, with what they hold.
+  // After the process's end: returns when all that it had written has arrived, or after this time, or after more bytes
+  // than a process can leave behind. What is left of the outputs goes on.
+  asio::awaitable<void> Drain(std::chrono::milliseconds time);
+  // Nothing more is passed to stdin.
+  void EndInput();
+  // Happens when all outputs have ended.
+  const Event& ended() const { return ended_; }
+  // Gives everything up: the descriptors are closed soon, whatever the agent does, and who still writes in the guest
+  // gets SIGPIPE.
   void Stop();
   // Hangs the guest's terminal up, now or when the process exists: its session gets SIGHUP, reads get the end. Nothing
   // without a terminal.
@@ -51,30 +62,43 @@ class Stdio : public std::enable_shared_from_this<Stdio> {
 
  private:
   Stdio(const asio::any_io_executor& executor, bool terminal)
-      : executor_(executor), terminal_(terminal), output_ended_(executor) {}
+      : executor_(executor), terminal_(terminal), settled_(executor), ended_(executor) {}
   static asio::awaitable<void> PumpOutput(std::shared_ptr<Stdio> self, OutputStream stream);
   struct Chunk;
   std::shared_ptr<Chunk> Pull(OutputStream stream);
+  // All that the process itself had written to it has arrived.
+  void Settle(OutputStream stream);
+  void CountOutput(size_t size);
   static asio::awaitable<Result<>> CopyOutput(std::shared_ptr<Stdio> self, OutputStream stream,
                                               std::shared_ptr<ForeignFd> sink);
   // Who opens a FIFO for reading when its last writer has closed it waits for another one. A writer comes and goes, so
   // that such a reader finds what is left in it, and its end.
   static asio::awaitable<void> LetLateReadersIn(asio::any_io_executor executor, std::weak_ptr<Stdio> weak);
+  static asio::awaitable<void> CloseOutput(std::shared_ptr<AgentClient> agent, AgentProcess process,
+                                           OutputStream stream);
   static asio::awaitable<void> PumpInput(std::shared_ptr<Stdio> self);
+  static asio::awaitable<void> WatchReader(std::shared_ptr<AgentClient> agent, AgentProcess process,
+                                           std::weak_ptr<Stdio> weak);
   static asio::awaitable<Result<>> CopyInput(std::shared_ptr<Stdio> self);
-  static asio::awaitable<void> CloseTerminal(std::shared_ptr<Stdio> self);
 
   asio::any_io_executor executor_;
   bool terminal_;
-  std::shared_ptr<ForeignFd> stdin_;   // null: none, the container reads the end at once
+  std::shared_ptr<ForeignFd> stdin_;   // null: none, the container reads the end at once, or has read it
   std::shared_ptr<ForeignFd> stdout_;  // null: what comes is dropped, or all has come
   std::shared_ptr<ForeignFd> stderr_;
   std::vector<UniqueFd> keepers_;
+  UniqueFd until_end_;
   std::shared_ptr<AgentClient> agent_;
   AgentProcess process_;
-  size_t progress_ = 0;  // bytes of output, ever
-  int outputs_ = 0;      // pumps that still run
-  Event output_ended_;
+  std::array<std::shared_ptr<Chunk>, 2> pulled_;  // that each output waits for
+  std::array<bool, 2> is_settled_{};
+  int unsettled_ = 0;
+  int outputs_ = 0;  // pumps that still run
+  bool draining_ = false;
+  size_t drained_ = 0;  // bytes of output since Drain
+  Event settled_;
+  Event ended_;
+  bool input_ended_ = false;
   bool stopped_ = false;
   bool hung_up_ = false;
 };

@@ -8,6 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
 #include "base/child.h"
 #include "base/files.h"
 #include "sandbox/testing/fake_agent.h"
@@ -19,6 +22,15 @@ namespace {
 using testing::FakeAgent;
 using testing::Pipe;
 using testing::ReadAvailable;
+
+bool HasEnded(int reading_end) {
+  pollfd state{.fd = reading_end, .events = POLLIN, .revents = 0};
+  return poll(&state, 1, 0) == 1 && (state.revents & POLLHUP) != 0;
+}
+bool IsUnread(int writing_end) {
+  pollfd state{.fd = writing_end, .events = 0, .revents = 0};
+  return poll(&state, 1, 0) == 1 && (state.revents & POLLERR) != 0;
+}
 
 const AgentProcess kProcess{.container = "c", .exec = "e"};
 
@@ -103,6 +115,63 @@ TEST_F(StdioTest, WhenTheReaderGoesTheAgentIsTold) {
   EXPECT_EQ(process().out.size(), 1U);  // no more than one piece ahead was asked for
 }
 
+TEST_F(StdioTest, WhatOthersWriteAfterTheExitArrives) {
+  auto out = Pipe();
+  auto stdio = Make({UniqueFd(), std::move(out.second), UniqueFd()});
+  process().out = {"early "};
+  process().ended = process().held = true;
+  Start(stdio);
+  Await(stdio->Drain(std::chrono::hours(1)));  // it fails by hanging
+  EXPECT_EQ(ReadAvailable(out.first.get()), "early ");
+  EXPECT_FALSE(stdio->ended().happened());
+  fake_.Write("c", "e", "late");
+  std::string got;
+  RunUntil([&] { return (got += ReadAvailable(out.first.get())) == "late"; });
+  process().held = false;
+  fake_.Change();
+  RunUntil([&] { return stdio->ended().happened(); });
+  EXPECT_TRUE(HasEnded(out.first.get()));
+}
+
+TEST_F(StdioTest, AStreamThatTheGuestClosesIsClosedWhileTheProcessLives) {
+  auto out = Pipe();
+  auto err = Pipe();
+  auto stdio = Make({UniqueFd(), std::move(out.second), std::move(err.second)});
+  process().out_closed = true;
+  Start(stdio);
+  RunUntil([&] { return HasEnded(out.first.get()); });
+  EXPECT_FALSE(HasEnded(err.first.get()));
+  EXPECT_FALSE(stdio->ended().happened());
+}
+
+TEST_F(StdioTest, WhoeverWaitsForTheEndOfTheOutputsIsTold) {
+  auto end = Pipe();
+  StdioTraits traits;
+  traits.until_end = std::move(end.second);
+  auto stdio = *Stdio::Create(io_.get_executor(), {}, false, std::move(traits));
+  process().ended = process().held = true;
+  Start(stdio);
+  Await(stdio->Drain(testing::kHang));
+  EXPECT_FALSE(HasEnded(end.first.get()));
+  process().held = false;
+  fake_.Change();
+  RunUntil([&] { return HasEnded(end.first.get()); });
+}
+
+TEST_F(StdioTest, StopClosesAllAlthoughTheAgentIsSilent) {
+  auto in = Pipe();
+  auto out = Pipe();
+  auto stdio = Make({std::move(in.first), std::move(out.second), UniqueFd()});
+  Start(stdio);
+  io_.poll();
+  stdio->Stop();
+  RunUntil([&] { return stdio->ended().happened(); });
+  EXPECT_TRUE(HasEnded(out.first.get()));
+  EXPECT_TRUE(IsUnread(in.second.get()));
+  // Who still writes in the guest shall not wait for ever.
+  RunUntil([&] { return process().out_closed_by_host; });
+}
+
 TEST_F(StdioTest, AReaderThatStandsStillDoesNotHoldTheEndBack) {
   auto out = Pipe();
   auto stdio = Make({UniqueFd(), std::move(out.second), UniqueFd()});
@@ -138,6 +207,25 @@ TEST_F(StdioTest, StdinArrivesAndItsEndToo) {
   EXPECT_FALSE(process().stdin_closed);
   in.second.Reset();
   RunUntil([&] { return process().stdin_closed; });
+}
+
+TEST_F(StdioTest, AStdinThatNobodyReadsIsClosed) {
+  auto in = Pipe();
+  auto stdio = Make({std::move(in.first), UniqueFd(), UniqueFd()});
+  Start(stdio);
+  io_.poll();
+  EXPECT_FALSE(IsUnread(in.second.get()));
+  process().stdin_unread = true;
+  fake_.Change();
+  RunUntil([&] { return IsUnread(in.second.get()); });
+}
+
+TEST_F(StdioTest, StdinIsClosedWhenItHasEnded) {
+  auto in = Pipe();
+  auto stdio = Make({std::move(in.first), UniqueFd(), UniqueFd()});
+  Start(stdio);
+  stdio->EndInput();
+  RunUntil([&] { return IsUnread(in.second.get()); });
 }
 
 TEST_F(StdioTest, NullAsStdinEndsAtOnce) {
@@ -235,6 +323,51 @@ TEST_F(StdioTest, MoreOutputThanWasAskedForIsAFault) {
   Start(stdio);
   RunUntil([&] { return !fault_.empty(); });
   EXPECT_EQ(ReadAvailable(out.first.get()), "");
+}
+
+TEST_F(StdioTest, ATrickleDoesNotHoldTheExitBack) {
+  fake_.Replace<grpc::ReadStreamRequest, grpc::ReadStreamResponse>(
+      "ReadStdout", [this](grpc::ReadStreamRequest) -> asio::awaitable<Result<grpc::ReadStreamResponse>> {
+        asio::steady_timer timer(io_, std::chrono::milliseconds(10));
+        co_await timer.async_wait(asio::use_awaitable);
+        grpc::ReadStreamResponse reply;
+        reply.set_data("x");
+        co_return reply;
+      });
+  auto out = Pipe();
+  auto stdio = Make({UniqueFd(), std::move(out.second), UniqueFd()});
+  process().ended = true;
+  Start(stdio);
+  Await(stdio->Drain(std::chrono::milliseconds(100)));  // it fails by hanging
+  stdio->Stop();
+}
+
+TEST_F(StdioTest, AFloodDoesNotHoldTheExitBack) {
+  fake_.Replace<grpc::ReadStreamRequest, grpc::ReadStreamResponse>(
+      "ReadStdout", [](grpc::ReadStreamRequest request) -> asio::awaitable<Result<grpc::ReadStreamResponse>> {
+        grpc::ReadStreamResponse reply;
+        reply.set_data(std::string(request.len(), 'x'));
+        co_return reply;
+      });
+  auto stdio = Make({});
+  process().ended = true;
+  Start(stdio);
+  Await(stdio->Drain(std::chrono::hours(1)));  // it fails by hanging
+  EXPECT_FALSE(stdio->ended().happened());
+  stdio->Stop();
+}
+
+TEST_F(StdioTest, AnOutputThatIsHeldAgainAndAgainHasEnded) {
+  fake_.Replace<grpc::ReadStreamRequest, grpc::ReadStreamResponse>(
+      "ReadStdout", [](grpc::ReadStreamRequest) -> asio::awaitable<Result<grpc::ReadStreamResponse>> {
+        grpc::ReadStreamResponse reply;
+        reply.set_held(true);
+        co_return reply;
+      });
+  auto stdio = Make({});
+  process().ended = true;
+  Start(stdio);
+  RunUntil([&] { return stdio->ended().happened(); });  // it fails by hanging
 }
 
 TEST_F(StdioTest, MoreStdinTakenThanOfferedIsAFault) {

@@ -70,6 +70,38 @@ TEST_F(FaultTest, TheVmmDies) {
   ExpectFailure(standin, "QEMU was killed by signal 9; console: bye");
 }
 
+TEST_F(FaultTest, AStatusThatIsKnownStays) {
+  FakeStandin standin = Running();
+  FakeStandin second = NewStandin("e1");
+  ASSERT_TRUE(Exec("e1", &second));
+  ASSERT_TRUE(Start("e1"));
+  const auto container = sandbox_->containers().at("c1");
+  const auto exec = container->execs.at("e1");
+  // Their outputs never come to an end, and so the statuses are not told yet.
+  for (const char* id : {"c1", "e1"}) agent_.process("c1", id).held = true;
+  for (const char* id : {"c1", "e1"}) agent_.process("c1", id).told_held = {true, true};
+  agent_.End("c1", "c1", 5);
+  agent_.End("c1", "e1", 0);
+  RunUntil([&] { return container->init->knows_exit() && exec->knows_exit(); });
+  EXPECT_EQ(standin.Received(), "");
+  fake_vm_->Die("QEMU crashed");
+  agent_.Disconnect();
+  RunUntilEnd();
+  EXPECT_EQ(standin.Received(), "X 5");
+  EXPECT_EQ(second.Received(), "X 0");
+  EXPECT_EQ(Stored().exit_status, 5);
+  EXPECT_EQ(Stored().status, Status::kStopped);
+  containerd::events::TaskExit exit;
+  int exits = 0;
+  for (const auto& event : events_) {
+    if (event.topic != "/tasks/exit") continue;
+    ++exits;
+    ASSERT_TRUE(exit.ParseFromString(event.payload));
+    EXPECT_EQ(exit.exit_status(), exit.id() == "c1" ? 5U : 0U);
+  }
+  EXPECT_EQ(exits, 2);
+}
+
 TEST_F(FaultTest, TheConnectionBreaksAndTheVmmIsFoundDead) {
   FakeStandin standin = Running();
   agent_.Disconnect();

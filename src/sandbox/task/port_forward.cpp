@@ -21,8 +21,8 @@ namespace {
 
 // At a time. Each is a process in the guest.
 constexpr size_t kMostConnections = 128;
-// A client that reads nothing for so long after the server has closed gets no more.
-constexpr std::chrono::milliseconds kStalledClient = std::chrono::minutes(10);
+// A client that has not read all so long after the server has closed gets no more.
+constexpr std::chrono::milliseconds kSlowClient = std::chrono::minutes(10);
 
 Result<UniqueFd> Duplicate(int fd) {
   UniqueFd copy(fcntl(fd, F_DUPFD_CLOEXEC, 3));
@@ -117,7 +117,7 @@ asio::awaitable<Result<>> PortForward::CarryAll(std::shared_ptr<Shared> shared, 
   CO_TRY(co_await agent->ForwardPort(process, port));
   stdio->Start(agent, process);
   auto status = co_await agent->WaitProcess(process);
-  if (status) co_await stdio->Drain(kStalledClient);
+  if (status) co_await stdio->Drain(kSlowClient);
   stdio->Stop();
   CO_TRY(status);
   if (*status != 0) co_return Fail(Code::kUnavailable, "nobody listens at it in the guest");

@@ -2,6 +2,7 @@
 // Execs, from Exec to their end.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 
 #include "sandbox/testing/sandbox_fixture.h"
 
@@ -87,6 +88,48 @@ TEST_F(TaskExecTest, ExecsComeAndGo) {
   // Nothing of them is kept.
   EXPECT_TRUE(sandbox_->containers().at("c1")->execs.empty());
   EXPECT_FALSE(ended_);
+}
+
+TEST_F(TaskExecTest, ABackgroundProcessWritesOnAfterTheExecsEnd) {
+  Begin();
+  ASSERT_TRUE(Create());
+  ASSERT_TRUE(Start());
+  FakeStandin standin = NewStandin("e1");
+  ASSERT_TRUE(Exec("e1", &standin));
+  ASSERT_TRUE(Start("e1"));
+  agent_.process("c1", "e1").held = true;
+  agent_.Write("c1", "e1", "early");
+  agent_.End("c1", "e1", 3);
+  std::string told;
+  RunUntil([&] { return !(told += standin.Received()).empty(); });
+  EXPECT_EQ(told, "X 3");
+  EXPECT_EQ(ReadAvailable(standin.out.first.get()), "early") << "what it had written itself is there by then";
+  EXPECT_TRUE(sandbox_->containers().at("c1")->execs.empty());
+  agent_.Write("c1", "e1", "late");
+  std::string got;
+  RunUntil([&] { return (got += ReadAvailable(standin.out.first.get())) == "late"; });
+  agent_.process("c1", "e1").held = false;
+  agent_.Change();
+  pollfd out{.fd = standin.out.first.get(), .events = 0, .revents = 0};
+  RunUntil([&] { return poll(&out, 1, 0) == 1; });
+  EXPECT_NE(out.revents & POLLHUP, 0);
+}
+
+TEST_F(TaskExecTest, DeleteDoesNotWaitForEverForABackgroundProcess) {
+  Begin();
+  ASSERT_TRUE(Create());
+  ASSERT_TRUE(Start());
+  ASSERT_TRUE(Exec("e1"));
+  ASSERT_TRUE(Start("e1"));
+  // As with containerd, without a stand-in: it is known until it is deleted.
+  agent_.process("c1", "e1").held = true;
+  agent_.End("c1", "e1", 3);
+  EXPECT_EQ(Wait("e1")->exit_status(), 3U);
+  EXPECT_FALSE(agent_.process("c1", "e1").out_closed_by_host);
+  auto deleted = Delete("e1");
+  ASSERT_TRUE(deleted);
+  EXPECT_EQ(deleted->exit_status(), 3U);
+  RunUntil([&] { return agent_.process("c1", "e1").out_closed_by_host; });
 }
 
 TEST_F(TaskExecTest, AnExecThatCannotBeHadIsAnErrorAndGone) {

@@ -13,6 +13,9 @@
 namespace kata::sandbox {
 namespace {
 
+// How long Delete of an exec waits for those in the container that have its outputs open.
+constexpr std::chrono::milliseconds kExecOutputTime{2000};
+
 std::string ExecKey(const std::string& container, const std::string& exec) { return container + "/" + exec; }
 
 }  // namespace
@@ -140,10 +143,12 @@ asio::awaitable<Result<wkt::Empty>> TaskService::Exec(task::ExecProcessRequest r
   std::weak_ptr<Container> weak = container;
   setup.on_end = [this, weak](ContainerProcess& process) {
     AnnounceExit(process);
+    const auto of = weak.lock();
+    if (of) of->late_outputs.Add(process.stdio().shared_from_this());
     if (!process.has_standin()) return;
     // Nobody will ask for it again: its status has gone to the stand-in.
     exec_specs_.erase(ExecKey(process.container(), process.exec()));
-    if (auto of = weak.lock()) of->execs.erase(process.exec());
+    if (of) of->execs.erase(process.exec());
   };
   if (container->execs.contains(request.exec_id())) {
     co_return Fail(Code::kAlreadyExists, "exec {} already exists in container {}", request.exec_id(), request.id());
@@ -205,6 +210,9 @@ asio::awaitable<Result<task::DeleteResponse>> TaskService::Delete(task::DeleteRe
     if (hooks_) co_await hooks_->Stopped(container->id);
     AnnounceDelete(reply, container->id);
   } else {
+    // As containerd's own shim: what others still write is waited for, but not for ever.
+    co_await process->stdio().ended().WaitFor(kExecOutputTime);
+    process->stdio().Stop();
     container->execs.erase(process->exec());
     exec_specs_.erase(ExecKey(request.id(), request.exec_id()));
   }

@@ -87,6 +87,12 @@ FakeAgent::FakeAgent(const asio::any_io_executor& executor) : executor_(executor
         reply.set_len(static_cast<uint32_t>(r.data().size()));
         co_return reply;
       });
+  Replace<grpc::AwaitStdinClosedRequest, wkt::Empty>(
+      "AwaitStdinClosed", [this](grpc::AwaitStdinClosedRequest r) -> asio::awaitable<Result<wkt::Empty>> {
+        const Process& of = process(r.container_id(), r.exec_id());
+        while (!of.stdin_unread && !of.ended) co_await Changed();
+        co_return wkt::Empty();
+      });
   Replace<grpc::ReadStreamRequest, grpc::ReadStreamResponse>(
       "ReadStdout", [this](grpc::ReadStreamRequest r) { return Read(std::move(r), false); });
   Replace<grpc::ReadStreamRequest, grpc::ReadStreamResponse>(
@@ -132,7 +138,15 @@ asio::awaitable<Result<grpc::ReadStreamResponse>> FakeAgent::Read(grpc::ReadStre
     co_return reply;
   }
   auto& chunks = err ? of.err : of.out;
-  while (chunks.empty() && !of.ended) co_await Changed();
+  const auto at_end = [&of, err] { return (of.ended && !of.held) || (of.out_closed && !err); };
+  while (chunks.empty() && !at_end()) {
+    if (of.ended && request.past_exit() && !(of.told_held[err ? 1 : 0])) {
+      of.told_held[err ? 1 : 0] = true;
+      reply.set_held(true);
+      co_return reply;
+    }
+    co_await Changed();
+  }
   if (!chunks.empty()) {
     reply.set_data(chunks.front().substr(0, request.len()));
     chunks.front().erase(0, request.len());

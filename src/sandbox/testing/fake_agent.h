@@ -2,6 +2,7 @@
 // For tests: an agent that keeps its processes in memory and speaks real ttRPC over a socket pair.
 #pragma once
 
+#include <array>
 #include <boost/asio/any_io_executor.hpp>
 #include <deque>
 #include <functional>
@@ -24,9 +25,13 @@ class FakeAgent {
   struct Process {
     std::deque<std::string> out;  // chunks still to be read
     std::deque<std::string> err;
+    bool out_closed = false;  // by all in the guest
+    bool held = false;        // both outputs, by others, also when the process has ended
+    std::array<bool, 2> told_held{};
     bool out_closed_by_host = false;
     std::string in;
     bool stdin_closed = false;
+    bool stdin_unread = false;  // nobody in the guest has the reading end any more
     bool ended = false;
     int status = 0;
     uint32_t rows = 0;
@@ -49,6 +54,8 @@ class FakeAgent {
   // Ends it; what it has written stays readable.
   void End(const std::string& container, const std::string& exec, int status);
   void Write(const std::string& container, const std::string& exec, std::string data);
+  // Looks again at what a test has changed in a process.
+  void Change();
 
   std::vector<std::string> calls;  // "Method container exec ..."
   bool answers = true;             // false: calls are taken and never answered
@@ -63,7 +70,6 @@ class FakeAgent {
   asio::awaitable<Result<grpc::WaitProcessResponse>> Wait(grpc::WaitProcessRequest request);
   // Waits until something has changed.
   asio::awaitable<void> Changed();
-  void Change();
 
   asio::any_io_executor executor_;
   rpc::MethodTable table_;

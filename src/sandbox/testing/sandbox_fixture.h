@@ -185,6 +185,12 @@ class SandboxTest : public LoopTest {
     request.set_exec_id(exec);
     return Call<task::StateResponse>("State", request);
   }
+  Result<task::DeleteResponse> Delete(const std::string& exec = "") {
+    task::DeleteRequest request;
+    request.set_id("c1");
+    request.set_exec_id(exec);
+    return Call<task::DeleteResponse>("Delete", request);
+  }
   Result<task::WaitResponse> Wait(const std::string& exec = "") {
     task::WaitRequest request;
     request.set_id("c1");
