@@ -15,6 +15,7 @@
 #include "oci/parse.h"
 #include "protocol/shim.pb.h"
 #include "runtime/destroy.h"
+#include "runtime/foreground.h"
 #include "runtime/standin_view.h"
 #include "runtime/start_standin.h"
 #include "runtime/task.h"
@@ -47,10 +48,7 @@ Result<> CheckTerminal(const grpc::Spec& spec, const CreateOptions& options, boo
   if (!options.console_socket.empty() && !(detached && terminal)) {
     return Fail(Code::kInvalidArgument, "cannot use console socket if kata-runtime will not detach or allocate tty");
   }
-  if (terminal && !detached && OwnTerminal() < 0) {
-    return Fail(Code::kFailedPrecondition,
-                "process.terminal is true, but none of standard input, output and error is a terminal");
-  }
+  if (terminal && !detached) TRY(FindOwnTerminal());
   return {};
 }
 
@@ -110,7 +108,10 @@ class Creation {
     Record record{.id = options_.id, .directory = std::move(directory_), .state = {}};
     record.state = TRY(sandbox::LoadState(record.directory.get()));
     sandbox_.Disown();
-    return Created{.record = std::move(record), .standin = std::move(standin_), .spec = std::move(bundle_.spec)};
+    return Created{.record = std::move(record),
+                   .standin = std::move(standin_),
+                   .outputs = std::move(outputs_.here),
+                   .spec = std::move(bundle_.spec)};
   }
 
   // Before anything else exists, so that delete knows what to look for whenever this process is killed.
@@ -157,14 +158,17 @@ class Creation {
       const grpc::Box& size = bundle_.spec.process().consolesize();
       pty_ = TRY(OpenPty(size.height(), size.width()));
     }
+    if (!detached_) outputs_ = TRY(MakeOutputsEnd());
     standin_ = TRY(StartStandin({.program = standin_program_,
                                  .container = options_.id,
                                  .exec_id = "",
                                  .cgroups = cgroups_,
                                  .network_namespace = NetworkFd(),
                                  .pty = pty_ ? &*pty_ : nullptr,
-                                 .own_mounts = true},
+                                 .own_mounts = true,
+                                 .until_end = outputs_.there.get()},
                                 directory_.get()));
+    outputs_.there.Reset();
     state_.standin.pid = standin_.pid();
     log::Debug("process {} stands for the container", standin_.pid());
     return {};
@@ -242,6 +246,7 @@ class Creation {
   sandbox::State state_;
   std::optional<sandbox::network::Namespace> network_;  // the bundle's, a new one, or the caller's (none)
   std::optional<Pty> pty_;
+  OutputsEnd outputs_;  // in the foreground
   Child standin_;
   Child sandbox_;
 };

@@ -5,6 +5,7 @@
 #include "base/child.h"
 #include "base/interrupts.h"
 #include "base/result.h"
+#include "base/unique_fd.h"
 #include "protocol/oci.pb.h"
 #include "runtime/arguments.h"
 #include "runtime/store.h"
@@ -15,6 +16,7 @@ namespace kata::runtime {
 struct Created {
   Record record;
   Child standin;
+  UniqueFd outputs;  // for Foreground; not valid: detached
   grpc::Spec spec;
 };
 

@@ -45,10 +45,7 @@ Result<> CheckTerminal(const ExecOptions& options, bool terminal) {
   if (!options.console_socket.empty() && !(terminal && options.detach)) {
     return Fail(Code::kInvalidArgument, "cannot use console socket if kata-runtime will not detach or allocate tty");
   }
-  if (terminal && !options.detach && OwnTerminal() < 0) {
-    return Fail(Code::kFailedPrecondition,
-                "a terminal was asked for, but none of standard input, output and error is one");
-  }
+  if (terminal && !options.detach) TRY(FindOwnTerminal());
   return {};
 }
 
@@ -77,10 +74,12 @@ class Execution {
     Child mover = TRY(MoveToCgroups(standin.pid()));
     Task task = TRY(Task::Connect(record_.directory.get()));
     TRY(CallExec(task, standin.pid()));
-    Foreground foreground{.container = record_.id, .exec_id = id_, .terminal = -1};
+    Foreground foreground{.container = record_.id, .exec_id = id_, .terminal = -1, .outputs = outputs_.here.get()};
+    OwnTerminal terminal;
     std::optional<RawTerminal> raw;
     if (process_.terminal && !options_.detach) {
-      foreground.terminal = OwnTerminal();
+      terminal = TRY(FindOwnTerminal());
+      foreground.terminal = terminal.fd;
       if (auto sized = SyncWindowSize(task, foreground); !sized) log::Warn("{}", sized.error().message());
       raw.emplace(TRY(RawTerminal::Enter(foreground.terminal)));
     }
@@ -102,12 +101,16 @@ class Execution {
     if (!options_.console_socket.empty()) pty_ = TRY(OpenPty(process_.rows, process_.columns));
     const pid_t container = record_.state.standin.pid;
     const UniqueFd network = TRY(Open(fmt::format("/proc/{}/ns/net", container), O_RDONLY));
+    if (!options_.detach) outputs_ = TRY(MakeOutputsEnd());
+    const UniqueFd until_end = std::move(outputs_.there);
     return StartStandin({.program = std::move(program),
                          .container = record_.id,
                          .exec_id = id_,
                          .cgroups = {},
                          .network_namespace = network.get(),
-                         .pty = pty_ ? &*pty_ : nullptr},
+                         .pty = pty_ ? &*pty_ : nullptr,
+                         .own_mounts = false,
+                         .until_end = until_end.get()},
                         record_.directory.get());
   }
 
@@ -157,6 +160,7 @@ class Execution {
   ExecProcess process_;
   std::string id_;
   std::optional<Pty> pty_;
+  OutputsEnd outputs_;  // in the foreground
 };
 
 }  // namespace

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/foreground.h"
 
+#include <fcntl.h>
 #include <poll.h>
+#include <unistd.h>
+
+#include <optional>
 
 #include "base/log.h"
 #include "protocol/shim.pb.h"
@@ -13,6 +17,12 @@ namespace {
 constexpr std::chrono::milliseconds kResizeTime{2000};
 
 }  // namespace
+
+Result<OutputsEnd> MakeOutputsEnd() {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return FailErrno("cannot make a pipe");
+  return OutputsEnd{.here = UniqueFd(ends[0]), .there = UniqueFd(ends[1])};
+}
 
 Result<> SyncWindowSize(Task& task, const Foreground& foreground) {
   const auto size = WindowSize(foreground.terminal);
@@ -27,12 +37,20 @@ Result<> SyncWindowSize(Task& task, const Foreground& foreground) {
 }
 
 Result<int> AwaitEnd(Child& standin, Task& task, const Foreground& foreground, const Interrupts& signals) {
+  std::optional<int> status;
   for (;;) {
-    pollfd waits[] = {{.fd = standin.pidfd(), .events = POLLIN, .revents = 0},
+    // One after the other; -1 is left out.
+    pollfd waits[] = {{.fd = status ? foreground.outputs : standin.pidfd(), .events = POLLIN, .revents = 0},
                       {.fd = signals.fd(), .events = POLLIN, .revents = 0}};
     if (poll(waits, 2, -1) < 0 && errno != EINTR) return FailErrno("cannot wait for the process");
-    if (waits[0].revents != 0) return TRY(standin.Wait()).Shell();
+    if (waits[0].revents != 0) {
+      if (status) return *status;
+      status = TRY(standin.Wait()).Shell();
+      if (foreground.outputs < 0) return *status;
+    }
     const int signal = waits[1].revents != 0 ? signals.Next() : 0;
+    // Nobody is left to get it.
+    if (status) continue;
     if (signal == SIGWINCH) {
       // The process may have just ended, or the guest may be slow: neither ends the wait.
       if (foreground.terminal < 0) continue;

@@ -3,9 +3,11 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include <array>
 
@@ -76,6 +78,31 @@ TEST_F(ForegroundTest, AKilledStandinIs137) {
   auto status = AwaitEnd(standin_, *task_, {.container = "c1", .exec_id = ""}, *signals);
   ASSERT_TRUE(status);
   EXPECT_EQ(*status, 137);
+}
+
+TEST_F(ForegroundTest, WaitsForTheEndOfTheOutputs) {
+  auto signals = Interrupts::Forwarded();
+  ASSERT_TRUE(signals);
+  auto outputs = MakeOutputsEnd();
+  ASSERT_TRUE(outputs);
+  const pid_t sandbox = fork();
+  if (sandbox == 0) {
+    // It ends, and is reaped, while the outputs go on; a moment later is when it would be returned from, were it not
+    // for them.
+    (void)send(connection_.get(), "X 6", 3, 0);
+    const pid_t standin = standin_.Disown();
+    while (kill(standin, 0) == 0) usleep(1000);
+    usleep(50000);
+    _exit(0);
+  }
+  outputs->there.Reset();
+  auto status =
+      AwaitEnd(standin_, *task_, {.container = "c1", .exec_id = "", .outputs = outputs->here.get()}, *signals);
+  ASSERT_TRUE(status);
+  EXPECT_EQ(*status, 6);
+  pollfd end{.fd = outputs->here.get(), .events = 0, .revents = 0};
+  EXPECT_EQ(poll(&end, 1, 0), 1);
+  ASSERT_EQ(waitpid(sandbox, nullptr, 0), sandbox);
 }
 
 TEST_F(ForegroundTest, PassesSignalsOn) {

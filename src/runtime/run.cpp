@@ -21,10 +21,13 @@ constexpr int kSandboxFailed = 128 + SIGKILL;
 
 Result<int> StartAndWait(Created& created, const Interrupts& interrupts) {
   Task task = TRY(Task::Connect(created.record.directory.get()));
-  Foreground foreground{.container = created.record.id, .exec_id = "", .terminal = -1};
+  Foreground foreground{
+      .container = created.record.id, .exec_id = "", .terminal = -1, .outputs = created.outputs.get()};
+  OwnTerminal terminal;
   std::optional<RawTerminal> raw;
   if (created.spec.process().terminal()) {
-    foreground.terminal = OwnTerminal();
+    terminal = TRY(FindOwnTerminal());
+    foreground.terminal = terminal.fd;
     if (auto sized = SyncWindowSize(task, foreground); !sized) log::Warn("{}", sized.error().message());
     raw.emplace(TRY(RawTerminal::Enter(foreground.terminal)));
   }

@@ -25,6 +25,7 @@ Result<Child> StartStandin(const StandinOptions& options, int directory) {
   if (!options.exec_id.empty()) command.argv.push_back(options.exec_id);
   command.extra_fds = {connection.get()};
   command.env.emplace();
+  if (options.until_end >= 0) command.extra_fds.push_back(options.until_end);
   command.die_with_parent = false;  // it lives as long as the process that it stands for
   command.new_session = true;       // a Ctrl-C on the caller's terminal reaches the process once, through the caller
   command.new_mount_namespace = options.own_mounts;

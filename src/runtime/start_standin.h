@@ -21,6 +21,7 @@ struct StandinOptions {
   int network_namespace = -1;        // -1: the caller's
   const Pty* pty = nullptr;          // its terminal; null: the caller's own stdio
   bool own_mounts = false;           // a mount namespace of its own, for ShowContainer
+  int until_end = -1;                // handed over as well, to be closed when the outputs have ended; -1: none
 };
 
 // Starts it with a connection to the sandbox process of this directory, over which it hands its stdio over.

@@ -85,11 +85,14 @@ Result<> SendToConsoleSocket(const std::string& socket_path, const Pty& pty) {
   return {};
 }
 
-int OwnTerminal() {
-  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    if (isatty(fd) == 1) return fd;
+Result<OwnTerminal> FindOwnTerminal() {
+  for (const int fd : {STDERR_FILENO, STDOUT_FILENO, STDIN_FILENO}) {
+    if (isatty(fd) == 1) return OwnTerminal{.fd = fd, .opened = {}};
   }
-  return -1;
+  UniqueFd opened(open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC));
+  if (!opened) return FailErrno("open /dev/tty");
+  const int fd = opened.get();
+  return OwnTerminal{.fd = fd, .opened = std::move(opened)};
 }
 
 std::optional<winsize> WindowSize(int terminal) {

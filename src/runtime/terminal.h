@@ -25,8 +25,13 @@ Result<Pty> OpenPty(uint32_t rows, uint32_t columns);
 // (its docs/terminals.md, "Detached New Terminal").
 Result<> SendToConsoleSocket(const std::string& socket_path, const Pty& pty);
 
-// The first of standard input, output and error that is a terminal; -1 when none is.
-int OwnTerminal();
+// The caller's terminal: that of standard error, output or input, otherwise the controlling one.
+struct OwnTerminal {
+  int fd = -1;
+  UniqueFd opened;  // where it is none of the three
+};
+// An error in runc's words when there is none.
+Result<OwnTerminal> FindOwnTerminal();
 
 std::optional<winsize> WindowSize(int terminal);
 

@@ -89,6 +89,31 @@ TEST(Terminal, ConsoleSocketThatIsNotThere) {
   EXPECT_THAT(sent.error().message(), testing::HasSubstr("/tmp/kata-nobody-listens.sock"));
 }
 
+// Runs in a process of its own, without a terminal among its standard descriptors; `tty`: with it as controlling one.
+int FindInChild(const Pty* tty) {
+  const pid_t pid = fork();
+  if (pid == 0) {
+    const UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+    for (const int fd : {0, 1, 2}) dup2(null.get(), fd);
+    setsid();
+    if (tty != nullptr && ioctl(tty->slave.get(), TIOCSCTTY, 0) != 0) _exit(2);
+    const auto own = FindOwnTerminal();
+    if (!own) _exit(own.error().sys() == ENXIO && own.error().message().starts_with("open /dev/tty: ") ? 1 : 3);
+    const auto size = WindowSize(own->fd);
+    _exit(size && size->ws_col == 101 ? 0 : 4);
+  }
+  int status = 0;
+  EXPECT_EQ(waitpid(pid, &status, 0), pid);
+  return WEXITSTATUS(status);
+}
+
+TEST(Terminal, TheControllingOneIsTakenWhereNoDescriptorIsOne) {
+  auto pty = OpenPty(33, 101);
+  ASSERT_TRUE(pty);
+  EXPECT_EQ(FindInChild(&*pty), 0);
+  EXPECT_EQ(FindInChild(nullptr), 1) << "runc's error";
+}
+
 class RawTerminalTest : public testing::Test {
  protected:
   void SetUp() override {

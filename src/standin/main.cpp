@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // kata-standin: the pid on the host that stands for one process in a guest (docs/kata-standin.md).
 // Static and without the C++ library's streams: there is one of these for every container and every exec.
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -16,6 +17,8 @@
 namespace {
 
 constexpr int kConnection = 3;
+// What its caller wants to be held until the process's outputs have ended, where there is one.
+constexpr int kUntilEnd = 4;
 constexpr int kUsageError = 2;
 // What a process that was killed reports; the sandbox process has gone, and the guest with it.
 constexpr int kSandboxGone = 128 + SIGKILL;
@@ -26,26 +29,27 @@ void Send(const char* packet, int length) {
   }
 }
 
-// "H <pid> <container id> [<exec id>]" with this process's stdio. It comes from here and not from kata-runtime so that
-// it is the first packet, whatever signal arrives before.
+// "H <pid> <container id> [<exec id>]" with this process's stdio and kUntilEnd. It comes from here and not from
+// kata-runtime so that it is the first packet, whatever signal arrives before.
 bool SendHello(const char* container, const char* exec_id) {
   char packet[1024];
   const int length =
       snprintf(packet, sizeof packet, exec_id != nullptr ? "H %d %s %s" : "H %d %s", getpid(), container, exec_id);
   if (length < 0 || length >= static_cast<int>(sizeof packet)) return false;
-  constexpr int kStdio[] = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof kStdio)] = {};
+  constexpr int kHandedOver[] = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO, kUntilEnd};
+  const size_t size = (fcntl(kUntilEnd, F_GETFD) < 0 ? 3 : 4) * sizeof(int);
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof kHandedOver)] = {};
   iovec data{.iov_base = packet, .iov_len = static_cast<size_t>(length)};
   msghdr message{};
   message.msg_iov = &data;
   message.msg_iovlen = 1;
   message.msg_control = control;
-  message.msg_controllen = sizeof control;
+  message.msg_controllen = CMSG_SPACE(size);
   cmsghdr* header = CMSG_FIRSTHDR(&message);
   header->cmsg_level = SOL_SOCKET;
   header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof kStdio);
-  memcpy(CMSG_DATA(header), kStdio, sizeof kStdio);
+  header->cmsg_len = CMSG_LEN(size);
+  memcpy(CMSG_DATA(header), kHandedOver, size);
   return sendmsg(kConnection, &message, MSG_NOSIGNAL) == length;
 }
 
@@ -104,9 +108,17 @@ int main(int argc, char** argv) {
   sigset_t all;
   sigfillset(&all);
   sigprocmask(SIG_SETMASK, &all, nullptr);
+  // Before there can be another one, it is taken for what the caller has given.
+  const bool said = SendHello(ids[0], ids[1]);
+  close(kUntilEnd);
   const int signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
   if (signals < 0) return kUsageError;
-  if (!SendHello(ids[0], ids[1])) return kSandboxGone;
+  if (!said) return kSandboxGone;
+  // Whoever waits for the end of these waits for the process in the guest, not for this one. The terminal alone stays,
+  // for its size.
+  if (!terminal) close(STDIN_FILENO);
+  close(STDOUT_FILENO);
+  close(STDERR_FILENO);
 
   if (terminal) {
     // The engine resizes the master; the kernel tells the slave's foreground group, which is this process.

@@ -29,9 +29,10 @@ struct Standin {
     return length > 0 ? std::string(packet.data(), static_cast<size_t>(length)) : std::string();
   }
   // The first packet, with the descriptors that came with it.
-  std::string ReceiveHello(std::array<UniqueFd, 3>& stdio) {
+  template <size_t count>
+  std::string ReceiveHello(std::array<UniqueFd, count>& stdio) {
     std::array<char, 1024> packet{};
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(3 * sizeof(int))> control{};
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(8 * sizeof(int))> control{};
     iovec data{.iov_base = packet.data(), .iov_len = packet.size()};
     msghdr message{};
     message.msg_iov = &data;
@@ -40,10 +41,10 @@ struct Standin {
     message.msg_controllen = control.size();
     const ssize_t length = recvmsg(connection.get(), &message, MSG_CMSG_CLOEXEC);
     const cmsghdr* header = CMSG_FIRSTHDR(&message);
-    if (length <= 0 || header == nullptr || header->cmsg_len != CMSG_LEN(3 * sizeof(int))) return "";
-    std::array<int, 3> fds{};
+    if (length <= 0 || header == nullptr || header->cmsg_len != CMSG_LEN(count * sizeof(int))) return "";
+    std::array<int, count> fds{};
     memcpy(fds.data(), CMSG_DATA(header), sizeof fds);
-    for (size_t i = 0; i < 3; ++i) stdio[i].Reset(fds[i]);
+    for (size_t i = 0; i < count; ++i) stdio[i].Reset(fds[i]);
     return std::string(packet.data(), static_cast<size_t>(length));
   }
   void Send(const std::string& packet) {
@@ -99,6 +100,47 @@ TEST(Standin, HandsOverItsStdio) {
   char got = 0;
   ASSERT_EQ(read(read_end.get(), &got, 1), 1);
   EXPECT_EQ(got, 'x');
+}
+
+// Whether somebody has the other end of a pipe open.
+bool IsHeld(int end) {
+  pollfd state{.fd = end, .events = 0, .revents = 0};
+  return poll(&state, 1, 0) == 0;
+}
+
+TEST(Standin, HoldsNothingOfItsCallersAfterTheHandOver) {
+  std::array<int, 2> in{}, out{}, err{}, end{}, pair{};
+  for (auto* pipe_ends : {&in, &out, &err, &end}) ASSERT_EQ(pipe2(pipe_ends->data(), O_CLOEXEC), 0);
+  const UniqueFd in_write(in[1]), out_read(out[0]), err_read(err[0]), end_read(end[0]);
+  UniqueFd in_read(in[0]), out_write(out[1]), err_write(err[1]), end_write(end[1]);
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair.data()), 0);
+  UniqueFd theirs(pair[1]);
+  Standin standin;
+  standin.connection = UniqueFd(pair[0]);
+  Command command;
+  command.argv = {KATA_STANDIN, "c1"};
+  command.stdin_fd = in_read.get();
+  command.stdout_fd = out_write.get();
+  command.stderr_fd = err_write.get();
+  command.extra_fds = {theirs.get(), end_write.get()};
+  auto child = Spawn(command);
+  ASSERT_TRUE(child);
+  standin.child = std::move(*child);
+  for (UniqueFd* fd : {&in_read, &out_write, &err_write, &end_write, &theirs}) fd->Reset();
+  {
+    std::array<UniqueFd, 4> handed_over;
+    EXPECT_EQ(standin.ReceiveHello(handed_over), fmt::format("H {} c1", standin.child.pid()));
+    ASSERT_EQ(write(handed_over[1].get(), "x", 1), 1);
+    char got = 0;
+    ASSERT_EQ(read(out_read.get(), &got, 1), 1);
+    EXPECT_TRUE(IsHeld(end_read.get()));
+  }
+  // It passes this on only when it has closed them.
+  ASSERT_TRUE(standin.child.Signal(SIGUSR1));
+  EXPECT_EQ(standin.Receive(), "S 10");
+  for (const int fd : {in_write.get(), out_read.get(), err_read.get(), end_read.get()}) EXPECT_FALSE(IsHeld(fd));
+  standin.Send("X 0");
+  ASSERT_TRUE(standin.child.Wait());
 }
 
 TEST(Standin, ExitsWithTheStatusItIsTold) {

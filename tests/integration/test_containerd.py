@@ -118,6 +118,13 @@ class TaskTest(TerminalCase):
         for _ in range(200):
             self.assert_run(self.exec(name, "true"))
 
+    def test_exec_that_leaves_somebody_behind(self):
+        """As with runc's shim: what is written soon after the exit is there, and nothing waits for ever."""
+        name = self.sleeping()
+        result = self.exec(name, "sh", "-c", "(sleep 0.1; echo late) & echo early; exit 3")
+        self.assert_run(result, 3, "early\nlate\n")
+        self.assert_run(self.exec(name, "sh", "-c", "sleep 1000 & echo early; exit 4"), 4, "early\n")
+
     def test_exec_with_a_terminal(self):
         name = self.sleeping()
         self.assert_terminal("task", "exec", "--exec-id", "t", "--tty", name, "sh")

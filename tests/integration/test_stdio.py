@@ -3,7 +3,9 @@
 import fcntl
 import hashlib
 import os
+import pathlib
 import random
+import select
 import socket
 import subprocess
 import threading
@@ -12,6 +14,14 @@ import harness
 from harness import Case, SharedCase
 
 HUNDRED_MB = 100 * 1000 * 1000
+
+
+def wait_until_unread(writer):
+    """Until nobody has the other end of this pipe any more: a write would get SIGPIPE."""
+    poll = select.poll()
+    poll.register(writer, 0)
+    events = poll.poll(harness.TIMEOUT * 1000)
+    assert events and events[0][1] & select.POLLERR, "the pipe is still read"
 
 
 def noise(size):
@@ -36,6 +46,39 @@ class RunTest(Case):
         lines = path.read_text().splitlines()
         self.assertEqual((lines[0], lines[-1]), ("before", "after"))
         self.assertEqual(sorted(lines[1:-1]), ["err", "out", "out"])
+
+
+class DetachedTest(Case):
+    def test_the_end_of_a_stream_is_that_in_the_container(self):
+        """Point 5: engines wait for the end of a pipe, which is not the end of the container."""
+        c = self.sh("exec >&- 2>&- <&-; while sleep 0.1; do :; done")
+        child = c.popen_run("--detach", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.assertEqual(child.stdout.read(), b"")
+        self.assertEqual(child.stderr.read(), b"")
+        wait_until_unread(child.stdin)
+        child.stdin.close()
+        self.assertEqual(child.wait(harness.TIMEOUT), 0)
+        self.assertEqual(c.status(), "running")
+        self.assert_run(c.delete("--force"))
+
+    def test_one_of_two_streams_ends(self):
+        c = self.sh("echo out; exec >&-; until test -e /go; do sleep 0.1; done; echo err >&2")
+        child = c.popen_run("--detach", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.assertEqual(child.stdout.read(), b"out\n")
+        (c.rootfs / "go").touch()
+        self.assertEqual(child.stderr.read(), b"err\n")
+        self.assertEqual(child.wait(harness.TIMEOUT), 0)
+        c.wait_for("stopped")
+        self.assert_run(c.delete())
+
+    def test_the_stand_in_holds_no_stdio(self):
+        c = self.container("/bin/sleep", "1000")
+        self.assert_run(c.create())
+        self.assert_run(c.start())
+        if harness.IS_KATA:
+            fds = pathlib.Path(f"/proc/{c.pid_file.read_text()}/fd")
+            self.assertEqual([name for name in os.listdir(fds) if int(name) < 3], [])
+        self.assert_run(c.delete("--force"))
 
 
 class ExecTest(SharedCase):
@@ -161,6 +204,55 @@ class ExecTest(SharedCase):
 
     def test_process_that_does_not_read_its_input(self):
         self.assert_run(self.shared.exec("/bin/true", input=noise(1 << 20)))
+
+    def test_output_after_the_exit_belongs_to_the_caller(self):
+        """Point 6: who is in the foreground returns with the end of the outputs."""
+        go = self.shared.rootfs / "go"
+        child = self.popen("(until test -e /go; do sleep 0.1; done; echo late) & echo early; exit 3",
+                           stdout=subprocess.PIPE)
+        self.assertEqual(child.stdout.readline(), b"early\n")
+        left = lambda: sum("until test -e /go" in line for line in self.shared.processes())
+        harness.wait_for(lambda: left() == 1, "the exec's own process has ended")
+        go.touch()
+        self.assertEqual(child.stdout.read(), b"late\n")
+        self.assertEqual(child.wait(harness.TIMEOUT), 3)
+        child.stdout.close()
+        go.unlink()
+
+    def test_detached_output_after_the_exit(self):
+        go, pid_file = self.shared.rootfs / "go", self.world.tmp / "pid"
+        script = "(until test -e /go; do sleep 0.1; done; echo late; echo err >&2) & echo early; exit 3"
+        with self.shared_world.popen("exec", "--detach", "--pid-file", pid_file, self.shared.id, "/bin/sh", "-c", script,
+                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+            self.assertEqual(child.wait(harness.TIMEOUT), 0)
+            self.assertEqual(child.stdout.readline(), b"early\n")
+            harness.wait_for(lambda: not harness.alive(int(pid_file.read_text())), "its exit is told at once")
+            go.touch()
+            self.assertEqual(child.stdout.read(), b"late\n")
+            self.assertEqual(child.stderr.read(), b"err\n")
+        go.unlink()
+
+    def test_a_stdin_that_the_process_closes(self):
+        go = self.shared.rootfs / "go"
+        script = "exec <&-; until test -e /go; do sleep 0.1; done"
+        with self.shared_world.popen("exec", "--detach", self.shared.id, "/bin/sh", "-c", script,
+                                     stdin=subprocess.PIPE) as child:
+            self.assertEqual(child.wait(harness.TIMEOUT), 0)
+            wait_until_unread(child.stdin)
+            child.stdin.close()
+        go.touch()
+        harness.wait_for(lambda: not any("exec <&-" in line for line in self.shared.processes()), "it has ended")
+        go.unlink()
+
+    def test_a_background_process_whose_reader_has_gone_gets_sigpipe(self):
+        script = "(trap 'touch /piped' PIPE; until test -e /piped; do echo x; sleep 0.1; done) 2>/dev/null & echo $!"
+        with self.shared_world.popen("exec", "--detach", self.shared.id, "/bin/sh", "-c", script,
+                                     stdout=subprocess.PIPE) as child:
+            self.assertEqual(child.wait(harness.TIMEOUT), 0)
+            child.stdout.readline()
+        piped = self.shared.rootfs / "piped"
+        harness.wait_for(piped.exists, "it got SIGPIPE")
+        piped.unlink()
 
     def test_closed_stdout_in_the_container_is_not_the_end(self):
         self.assert_run(self.shared.exec_sh("exec >&-; sleep 0.2; echo still here >&2; exit 3"), 3, "", "^still here$")

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Terminals: in the foreground of a person, and over a console socket."""
+import fcntl
 import json
+import os
 import signal
+import subprocess
+import termios
 
 import harness
 from harness import Case, SharedCase
@@ -72,9 +76,25 @@ class ForegroundTest(Case):
         c = self.container("/bin/true")
         c.process["terminal"] = True
         result = c.run(start_new_session=True)
-        self.assertEqual(result.status, 1, result)
-        self.assertNotEqual(result.err, "")
+        self.assert_run(result, 1, err="(?i)run failed: open /dev/tty: no such device or address")
         self.assert_nothing_left()
+
+    def test_the_controlling_terminal_where_no_descriptor_is_one(self):
+        """Point 7: its size and modes count; input and output are the descriptors, whatever they are."""
+        c = self.sh(show_size(33, 101) + "; read line; echo got $line; exit 9")
+        c.process["terminal"] = True
+        slave = self.terminal.slave
+        take = lambda: (os.setsid(), fcntl.ioctl(slave, termios.TIOCSCTTY, 0))
+        child = c.popen_run(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, preexec_fn=take)
+        child.stdin.write(b"hello\n")
+        child.stdin.flush()
+        out = child.stdout.read()
+        self.assertEqual(child.wait(harness.TIMEOUT), 9)
+        lines = out.decode().splitlines()
+        self.assertEqual({"33 101", "got hello", "hello"} - set(lines), set(), lines)
+        self.assertTrue(self.terminal.is_restored())
+        child.stdin.close()
+        child.stdout.close()
 
     def test_terminal_of_a_detached_process_needs_a_console_socket(self):
         c = self.container("/bin/true")
