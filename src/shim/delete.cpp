@@ -7,6 +7,7 @@
 #include <boost/asio/io_context.hpp>
 #include <ctime>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -105,6 +106,9 @@ void EndLeftovers(int directory, const sandbox::State& state, bool heard) {
 
 Result<> Delete(const Arguments& arguments) {
   TRY(oci::ValidateId(arguments.id));
+  int status = sandbox::kKilledStatus;
+  timespec exited_at{};
+  clock_gettime(CLOCK_REALTIME, &exited_at);
   // A container of a pod has no directory of its own, and nothing on the host that would outlive the pod's shim.
   if (auto directory = sandbox::OpenDirectory(sandbox::kDefaultRoot, arguments.id)) {
     auto state = sandbox::LoadState(directory->get());
@@ -115,16 +119,19 @@ Result<> Delete(const Arguments& arguments) {
     // Again: the shim may have started helpers since.
     if (auto now = sandbox::LoadState(directory->get())) state = std::move(now);
     if (state) EndLeftovers(directory->get(), *state, heard);
+    // What ended before its shim did has a status of its own.
+    if (const auto recorded = state ? sandbox::ParseTime(state->exited_at) : std::nullopt; recorded) {
+      status = state->exit_status;
+      exited_at = *recorded;
+    }
     auto removed = sandbox::RemoveDirectory(sandbox::kDefaultRoot, arguments.id);
     if (!removed && removed.error().code() != Code::kNotFound) log::Warn("{}", removed.error().message());
     unlink(socket.c_str());
   }
-  timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
   containerd::task::v2::DeleteResponse reply;
-  reply.set_exit_status(sandbox::kKilledStatus);
-  reply.mutable_exited_at()->set_seconds(now.tv_sec);
-  reply.mutable_exited_at()->set_nanos(static_cast<int32_t>(now.tv_nsec));
+  reply.set_exit_status(static_cast<uint32_t>(status));
+  reply.mutable_exited_at()->set_seconds(exited_at.tv_sec);
+  reply.mutable_exited_at()->set_nanos(static_cast<int32_t>(exited_at.tv_nsec));
   return WriteAll(STDOUT_FILENO, reply.SerializeAsString());
 }
 

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 
+#include <cstdio>
 #include <ctime>
 
 #include "base/files.h"
@@ -79,6 +80,18 @@ std::string FormatTime(int64_t seconds, int32_t nanoseconds) {
   gmtime_r(&time, &parts);
   return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:09}Z", parts.tm_year + 1900, parts.tm_mon + 1,
                      parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, nanoseconds);
+}
+
+std::optional<timespec> ParseTime(const std::string& text) {
+  tm parts{};
+  const char* rest = strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
+  long nanoseconds = 0;
+  int length = 0;
+  if (rest == nullptr || sscanf(rest, ".%9ldZ%n", &nanoseconds, &length) != 1 || length != 11 || nanoseconds < 0 ||
+      rest[length] != '\0') {
+    return std::nullopt;
+  }
+  return timespec{.tv_sec = timegm(&parts), .tv_nsec = nanoseconds};
 }
 
 std::string FormatNow() {

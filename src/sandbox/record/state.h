@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <ctime>
 #include <map>
 #include <optional>
 #include <string>
@@ -73,5 +74,7 @@ Status CurrentStatus(const State& state);
 // A moment as state.json writes it: "2026-01-02T03:04:05.000000006Z".
 std::string FormatTime(int64_t seconds, int32_t nanoseconds);
 std::string FormatNow();
+// The moment that FormatTime has written; nullopt for anything else.
+std::optional<timespec> ParseTime(const std::string& text);
 
 }  // namespace kata::sandbox

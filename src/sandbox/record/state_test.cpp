@@ -142,6 +142,19 @@ TEST(State, AStateWithoutItsProcessIsStopped) {
   EXPECT_EQ(CurrentStatus(state), Status::kStopped);
 }
 
+TEST(ParseTime, ReadsWhatFormatTimeWrites) {
+  for (const timespec& time : {timespec{0, 1}, timespec{1767323045, 600000000}, timespec{1767323045, 0}}) {
+    const auto parsed = ParseTime(FormatTime(time.tv_sec, static_cast<int32_t>(time.tv_nsec)));
+    ASSERT_TRUE(parsed);
+    EXPECT_EQ(parsed->tv_sec, time.tv_sec);
+    EXPECT_EQ(parsed->tv_nsec, time.tv_nsec);
+  }
+  for (const char* text : {"", "yesterday", "2026-01-02T03:04:05Z", "2026-01-02T03:04:05.1Z",
+                           "2026-01-02T03:04:05.000000001", "2026-01-02T03:04:05.000000001Z "}) {
+    EXPECT_FALSE(ParseTime(text)) << text;
+  }
+}
+
 TEST(FormatTime, IsRfc3339) {
   EXPECT_EQ(FormatTime(0, 1), "1970-01-01T00:00:00.000000001Z");
   EXPECT_EQ(FormatTime(1767323045, 600000000), "2026-01-02T03:04:05.600000000Z");
