@@ -43,6 +43,21 @@ Key DialTimeout() {
              }};
 }
 
+// Below 1 for tests of what hangs; 0 would mean for ever.
+Key TimeoutFactor() {
+  return Key{.name = "timeout_factor",
+             .type = Type::kNumber,
+             .set = [](Config& config, const Value& value) -> Result<> {
+               const double factor = std::get<double>(value);
+               if (!(factor >= 0.1 && factor <= 100)) {
+                 return Fail(Code::kInvalidArgument, "expected a number of 0.1 to 100, found {}", factor);
+               }
+               config.runtime.timeout_factor = factor;
+               return {};
+             },
+             .pod = FromPod::kNever};
+}
+
 }  // namespace
 
 std::vector<Key> AgentKeys() {
@@ -77,6 +92,7 @@ std::vector<Key> RuntimeKeys() {
       Integer("static_sandbox_default_workload_mem", &R::static_sandbox_default_workload_mem, 0, kMaxWorkloadMib),
       Cpus("static_sandbox_default_workload_vcpus", &R::static_sandbox_default_workload_vcpus),
       Bool("sandbox_cgroup_only", &R::sandbox_cgroup_only, FromPod::kNever),
+      TimeoutFactor(),
       SandboxBindMounts(),
       MustBe("emptydir_mode", "shared-fs", "volumes on block devices are not supported yet"),
       Integer("create_container_timeout", &A::create_container_timeout, 1, 86400, FromPod::kFree),

@@ -76,7 +76,7 @@ struct AgentConfig {
   bool enable_debug = false;
   std::string log_level = "info";
   uint32_t dial_timeout_ms = 10;  // the pause between two attempts to connect, with vsock
-  // Until the agent has answered (also dial_timeout, in seconds). Multiply by TimeoutScale.
+  // Until the agent has answered (also dial_timeout, in seconds). Multiply by TimeoutScale and timeout_factor.
   uint32_t reconnect_timeout_ms = 10000;
   uint32_t create_container_timeout = 30;  // seconds; also a key of [runtime]
   uint32_t health_check_request_timeout_ms = 5000;
@@ -99,6 +99,7 @@ struct RuntimeConfig {
   double static_sandbox_default_workload_vcpus = 0;
   bool sandbox_cgroup_only = true;     // false: what is not a vCPU is in a cgroup of its own on the host
   bool disable_guest_seccomp = false;  // unlike Kata, where the container's seccomp filter is off by default
+  double timeout_factor = 1;           // multiplies every time-out for the host's processes and the guest; ours
   // No key: where kata-standin was found, see LoadOptions::executable.
   std::string standin_path = "/usr/libexec/kata-containers/kata-standin";
 

@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <linux/openat2.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -15,6 +14,7 @@
 
 #include "base/child.h"
 #include "base/files.h"
+#include "base/patience.h"
 #include "hypervisor/accel.h"
 #include "hypervisor/capped_log.h"
 #include "hypervisor/qemu/host_files.h"
@@ -28,16 +28,22 @@ CheckItem Fact(std::string name, bool ok, std::string detail, std::string advice
   return {std::move(name), ok, required, std::move(detail), std::move(advice)};
 }
 
-// The first line that a program prints for one argument, within ten seconds.
-Result<std::string> FirstLine(const std::string& program, const std::string& argument) {
+// A program that only prints its version.
+constexpr std::chrono::milliseconds kVersionTime{10000};
+
+// The first line that a program prints for one argument.
+Result<std::string> FirstLine(const std::string& program, const std::string& argument, double timeout_factor) {
   const CappedLog output = TRY(CappedLog::Create());
   Command command;
   command.argv = {program, argument};
   command.stdout_fd = output.fd();
   command.stderr_fd = output.fd();
   Child child = TRY(Spawn(command));
-  pollfd ended = {child.pidfd(), POLLIN, 0};
-  if (poll(&ended, 1, 10000) != 1) return Fail(Code::kDeadlineExceeded, "{} {} does not end", program, argument);
+  const auto time = std::chrono::duration_cast<std::chrono::milliseconds>(kVersionTime * timeout_factor);
+  Patience patience = PatienceWith({child.pid()}, time, Patience::Kind::kWork, kTimeoutFactorKey);
+  if (!AwaitReadable(child.pidfd(), patience)) {
+    return Fail(Code::kDeadlineExceeded, "{} {} has not ended {}", program, argument, patience.Text());
+  }
   const ExitStatus status = TRY(child.Wait());
   const std::string text = output.Tail();
   if (status.Shell() != 0) return Fail(Code::kInternal, "{} {} {}", program, status.Describe(), text);
@@ -45,8 +51,12 @@ Result<std::string> FirstLine(const std::string& program, const std::string& arg
 }
 
 CheckItem Program(const std::string& name, const std::string& path, const std::string& argument,
-                  const std::string& advice) {
-  const auto line = FirstLine(path, argument);
+                  const std::string& advice, double timeout_factor) {
+  const auto line = FirstLine(path, argument, timeout_factor);
+  // One that is there and hangs, or is slow, is not missing.
+  const bool late = !line && line.error().code() == Code::kDeadlineExceeded;
+  const std::string cure = "look at what keeps it, or raise timeout_factor in [runtime] on a host that is slow";
+  if (late) return Fact(name, false, line.error().message(), cure);
   return Fact(name, line.has_value(), line ? fmt::format("{} ({})", path, *line) : line.error().message(), advice);
 }
 
@@ -120,14 +130,17 @@ CheckItem Cgroups() {
 
 std::vector<CheckItem> CheckHost(const config::Config& config) {
   const auto& settings = config.hypervisor;
+  const double timeout_factor = config.runtime.timeout_factor;
   std::vector<CheckItem> items;
   items.push_back(
       Fact("user", geteuid() == 0, geteuid() == 0 ? "root" : fmt::format("uid {}", geteuid()), "run as root"));
   AddAcceleration(config, items);
   items.push_back(Program("QEMU", settings.path, "--version",
-                          "install Debian's package qemu-system-x86, or set path in [hypervisor.qemu]"));
+                          "install Debian's package qemu-system-x86, or set path in [hypervisor.qemu]",
+                          timeout_factor));
   items.push_back(Program("virtiofsd", settings.virtio_fs_daemon, "--version",
-                          "install Debian's package qemu-system-common, or set virtio_fs_daemon in [hypervisor.qemu]"));
+                          "install Debian's package qemu-system-common, or set virtio_fs_daemon in [hypervisor.qemu]",
+                          timeout_factor));
   items.push_back(GuestFile("kernel", settings.kernel));
   items.push_back(GuestFile("initrd", settings.initrd));
   items.push_back(Device("/dev/vhost-vsock", "the agent is reached by vsock",

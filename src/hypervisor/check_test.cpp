@@ -4,10 +4,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+
 namespace kata::hypervisor {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 const CheckItem& Find(const std::vector<CheckItem>& items, const std::string& name) {
   static const CheckItem kNone;
@@ -48,6 +52,20 @@ TEST(CheckTest, SaysWhatIsMissingAndWhatToDo) {
   for (const CheckItem& item : items) {
     EXPECT_TRUE(item.ok || !item.advice.empty()) << item.name;
   }
+}
+
+TEST(CheckTest, AProgramThatHangsIsNotMissing) {
+  const std::string program = ::testing::TempDir() + "stands-still";
+  std::ofstream(program) << "#!/bin/sh\nkill -STOP $$\n";
+  std::filesystem::permissions(program, std::filesystem::perms::owner_all);
+  config::Config config;
+  config.hypervisor.path = program;
+  config.runtime.timeout_factor = 0.1;
+  const auto items = CheckHost(config);
+  std::filesystem::remove(program);
+  EXPECT_FALSE(Find(items, "QEMU").ok);
+  EXPECT_THAT(Find(items, "QEMU").detail, HasSubstr("--version has not ended within 1 s (timeout_factor in [runtime]"));
+  EXPECT_THAT(Find(items, "QEMU").advice, Not(HasSubstr("install")));
 }
 
 TEST(CheckTest, OnlyWhatIsRequiredCounts) {

@@ -72,6 +72,7 @@ void Console::Drain() {
 }
 
 void Console::Take(std::string_view raw) {
+  bytes_ += raw.size();
   const std::string text = Printable(raw);
   tail_ += text;
   if (tail_.size() > kTailSize) tail_.erase(0, tail_.size() - kTailSize);

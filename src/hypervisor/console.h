@@ -5,6 +5,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <cstdint>
 #include <functional>
 #include <list>
 #include <memory>
@@ -40,6 +41,8 @@ class Console : public std::enable_shared_from_this<Console> {
 
   // The last lines, from the start of a line.
   std::string Tail() const;
+  // All that has come, in bytes.
+  uint64_t bytes() const { return bytes_; }
 
  private:
   explicit Console(const asio::any_io_executor& executor) : source_(executor), listener_(executor) {}
@@ -53,6 +56,7 @@ class Console : public std::enable_shared_from_this<Console> {
   std::function<void(std::string_view)> on_line_;
   std::list<UniqueFd> clients_;
   std::string tail_;
+  uint64_t bytes_ = 0;
   std::string line_;
 };
 

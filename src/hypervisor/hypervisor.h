@@ -44,6 +44,7 @@ struct VmSpec {
   uid_t uid = 0;  // the VMM's user and group, a number of this sandbox's own
   gid_t gid = 0;
   UniqueFd shared_fs_socket;           // connected vhost-user socket of virtiofsd; not valid: no shared file system
+  pid_t shared_fs_pid = 0;             // virtiofsd's, for whom the VMM waits in its start
   std::vector<NetworkDevice> network;  // in the guest from the start
   UniqueFd network_namespace;          // the VMM runs in it; not valid: in the caller's
   // What it may grow to while it runs; not above what it starts with: it cannot grow, and its start costs nothing more.
@@ -111,6 +112,8 @@ class Hypervisor {
   virtual void BootEnded() = 0;
   // The last lines of the guest's console, printable, at most a few KiB.
   virtual std::string ConsoleTail() const = 0;
+  // How much the guest has printed there so far: a guest that boots goes on printing.
+  virtual uint64_t ConsoleBytes() const = 0;
   // When the agent's first line came on the guest's console: the kernel has booted then.
   virtual std::optional<std::chrono::steady_clock::time_point> AgentBegan() const = 0;
   // Serves what the console prints to each connection of a listening socket.

@@ -27,7 +27,7 @@ Result<std::string> ParseResponse(const std::string& payload) {
 
 }  // namespace
 
-// A call that waits for its reply. The timer is its deadline, and its cancelling the news that the reply is there.
+// A call that waits for its reply. The timer's cancelling is the news that the reply is there.
 struct Client::Call_ {
   Call_(const asio::any_io_executor& executor, size_t limit) : done(executor), max_reply(limit) {}
   asio::steady_timer done;
@@ -49,20 +49,18 @@ std::shared_ptr<Client> Client::Create(const asio::any_io_executor& executor, Un
 }
 
 asio::awaitable<Result<std::string>> Client::CallRaw(std::string service, std::string method, std::string payload,
-                                                     std::chrono::milliseconds timeout, size_t max_reply) {
+                                                     Patience patience, size_t max_reply) {
   auto self = shared_from_this();
   if (closed()) co_return Fail(Code::kUnavailable, "{}: the connection is closed", method);
   ttrpc::Request request;
   request.set_service(std::move(service));
   request.set_method(method);
   request.set_payload(std::move(payload));
-  if (timeout != kNoTimeout) request.set_timeout_nano(std::chrono::nanoseconds(timeout).count());
+  if (!patience.for_ever()) request.set_timeout_nano(std::chrono::nanoseconds(patience.longest()).count());
 
   const uint32_t stream = next_stream_;
   next_stream_ += 2;
   auto call = std::make_shared<Call_>(executor_, max_reply);
-  call->done.expires_at(timeout == kNoTimeout ? asio::steady_timer::time_point::max()
-                                              : asio::steady_timer::clock_type::now() + timeout);
   calls_[stream] = call;
   Frame frame{{0, stream, FrameType::kRequest, 0}, request.SerializeAsString()};
   // Sent aside, so that the deadline counts also while the peer does not read.
@@ -76,11 +74,20 @@ asio::awaitable<Result<std::string>> Client::CallRaw(std::string service, std::s
   };
   asio::co_spawn(executor_, send(connection_, std::move(frame), call), asio::detached);
 
-  if (!call->reply) co_await call->done.async_wait(kAwait);
+  while (!call->reply) {
+    if (patience.for_ever()) {
+      call->done.expires_at(asio::steady_timer::time_point::max());
+    } else if (const auto next = patience.Next(); next.count() > 0) {
+      call->done.expires_after(next);
+    } else {
+      break;
+    }
+    co_await call->done.async_wait(kAwait);
+  }
   calls_.erase(stream);
   if (!call->reply) {
     abandoned_.insert(stream);
-    co_return Fail(Code::kDeadlineExceeded, "{}: no answer within {} ms", method, timeout.count());
+    co_return Fail(Code::kDeadlineExceeded, "{}: no answer {}", method, patience.Text());
   }
   co_return std::move(*call->reply);
 }

@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/patience.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "rpc/connection.h"
@@ -28,19 +29,21 @@ class Client : public std::enable_shared_from_this<Client> {
   static std::shared_ptr<Client> Create(const asio::any_io_executor& executor, UniqueFd fd);
   ~Client();
 
-  // One unary call. The error's code is the peer's status, kDeadlineExceeded after timeout, or kUnavailable.
+  // One unary call. The error's code is the peer's status, kDeadlineExceeded when patience is at its end, or
+  // kUnavailable.
   // A reply that does not parse as Reply is kInternal, one of more than max_reply bytes kResourceExhausted: it is not
   // kept, and the connection goes on. The peer may answer each call once; anything else ends the connection.
   template <typename Reply>
   asio::awaitable<Result<Reply>> Call(std::string service, std::string method,
-                                      const google::protobuf::MessageLite& request,
-                                      std::chrono::milliseconds timeout = kNoTimeout, size_t max_reply = kMaxPayload) {
+                                      const google::protobuf::MessageLite& request, Patience patience = kNoTimeout,
+                                      size_t max_reply = kMaxPayload) {
     // Serialized before the first suspension, so the request may be a temporary of the caller.
-    return Parse<Reply>(service, method, CallRaw(service, method, request.SerializeAsString(), timeout, max_reply));
+    return Parse<Reply>(service, method,
+                        CallRaw(service, method, request.SerializeAsString(), std::move(patience), max_reply));
   }
 
   asio::awaitable<Result<std::string>> CallRaw(std::string service, std::string method, std::string payload,
-                                               std::chrono::milliseconds timeout, size_t max_reply = kMaxPayload);
+                                               Patience patience, size_t max_reply = kMaxPayload);
 
   // Ends the connection and every call on it.
   void Close();

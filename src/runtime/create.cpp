@@ -10,6 +10,7 @@
 
 #include "base/files.h"
 #include "base/log.h"
+#include "base/patience.h"
 #include "config/config.h"
 #include "oci/bundle.h"
 #include "oci/parse.h"
@@ -32,7 +33,7 @@
 namespace kata::runtime {
 namespace {
 
-// The sandbox process opens its sockets before it does anything that takes time; a busy machine may still be slow.
+// The sandbox process opens its sockets before it does anything that takes time.
 constexpr std::chrono::milliseconds kReadyTime{30000};
 constexpr size_t kShownLog = 2048;
 // How long the truth about a failure is waited for: this often, with a pause in milliseconds.
@@ -69,6 +70,7 @@ class Creation {
     config_path_ = load.named_file();
     for (const std::string& warning : loaded.warnings) log::Warn("{}", warning);
     standin_program_ = std::move(loaded.config.runtime.standin_path);
+    timeout_factor_ = loaded.config.runtime.timeout_factor;
     const std::string cgroup =
         TRY(sandbox::CgroupPath(bundle_.spec.linux().cgroupspath(), options_.id, globals_.systemd_cgroup));
     auto stay = sandbox::PlanCgroupStay(cgroup, options_.id, loaded.config.runtime.sandbox_cgroup_only);
@@ -95,7 +97,8 @@ class Creation {
                sandbox::kSandboxLog);
     sandbox::LaunchedSandbox sandbox = TRY(LaunchSandbox());
     sandbox_ = std::move(sandbox.process);
-    TRY(sandbox.AwaitReady(kReadyTime));
+    const auto time = std::chrono::duration_cast<std::chrono::milliseconds>(kReadyTime * timeout_factor_);
+    TRY(sandbox.AwaitReady(PatienceWith({sandbox_.pid()}, time, Patience::Kind::kWork, kTimeoutFactorKey)));
     log::Debug("the sandbox process {} is ready", sandbox_.pid());
     TRY(LaunchStandin());
     TRY(RunCreateHooks());
@@ -238,6 +241,7 @@ class Creation {
   oci::Bundle bundle_;
   std::string config_path_;  // the file that somebody named; empty: the usual places
   std::string standin_program_;
+  double timeout_factor_ = 1;
   sandbox::CgroupStay stay_;
   std::vector<std::string> cgroups_;          // the container's
   std::vector<std::string> sandbox_cgroups_;  // the sandbox process's, where all but the vCPUs is

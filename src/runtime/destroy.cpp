@@ -7,8 +7,11 @@
 
 #include <chrono>
 
+#include "base/child.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "base/patience.h"
+#include "base/process_table.h"
 #include "oci/parse.h"
 #include "protocol/shim.pb.h"
 #include "runtime/recover.h"
@@ -27,28 +30,38 @@ using std::chrono::milliseconds;
 constexpr milliseconds kShutdownTime{1000};
 constexpr milliseconds kEndTime{1000};
 
+// It has that long to end by itself; 0: none. Whether it has gone.
+bool EndAfter(const ProcessRef& process, milliseconds time) {
+  const auto pidfd = OpenPidfd(process.pid);
+  if (time.count() > 0 && pidfd && IsAlive(process)) {
+    Patience patience = PatienceWith({process.pid}, time, Patience::Kind::kAnswer);
+    AwaitReadable(pidfd->get(), patience);
+  }
+  return EndProcess(process, milliseconds(0));
+}
+
 // All are told before the first error: one that is stuck must not keep the others.
 Result<> EndSandbox(const Record& record) {
-  milliseconds patience{0};
   log::Debug("ending the sandbox process {}", record.state.sandbox.pid);
+  milliseconds time{0};
   if (IsAlive(record.state.sandbox)) {
     if (auto task = Task::Connect(record.directory.get())) {
       containerd::task::v2::ShutdownRequest request;
       request.set_id(record.id);
       request.set_now(true);
       // No answer is no worry: it may be gone before it has sent one.
-      if (auto done = task->Call<wkt::Empty>("Shutdown", request, kShutdownTime);
+      if (auto done = task->Call<wkt::Empty>("Shutdown", request, task->PatienceFor(kShutdownTime));
           done || done.error().code() == Code::kUnavailable) {
         // One that ends in order lets its guest write back what is for disks.
-        patience = record.state.disks ? sandbox::kWriteBackTime : kEndTime;
+        time = record.state.disks ? sandbox::kWriteBackTime : kEndTime;
       }
     }
   }
-  bool gone = EndProcess(record.state.sandbox, patience);
+  bool gone = EndAfter(record.state.sandbox, time);
   // They got a signal when their parent died, but a delete must not return before they are gone.
-  for (const ProcessRef& helper : record.state.helpers) gone = EndProcess(helper, patience) && gone;
+  for (const ProcessRef& helper : record.state.helpers) gone = EndAfter(helper, time) && gone;
   // It learns of the end through its connection and still passes the status on.
-  gone = EndProcess(record.state.standin, kEndTime) && gone;
+  gone = EndAfter(record.state.standin, kEndTime) && gone;
   if (gone) return {};
   return Fail(Code::kDeadlineExceeded, "container still running: a process of {} does not end; nothing was removed",
               record.id);

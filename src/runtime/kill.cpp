@@ -47,7 +47,7 @@ Result<int> Kill(const Globals& globals, const KillOptions& options) {
   request.set_id(options.id);
   request.set_signal(static_cast<uint32_t>(*signal));
   request.set_all(options.all);
-  auto killed = task.Call<wkt::Empty>("Kill", request, kKillTime);
+  auto killed = task.Call<wkt::Empty>("Kill", request, task.PatienceFor(kKillTime));
   if (killed) return 0;
   // It ended between the look at its state and the call.
   const Code code = killed.error().code();

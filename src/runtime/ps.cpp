@@ -45,7 +45,7 @@ Result<int> Ps(const Globals& globals, const PsOptions& options) {
     Task task = TRY(Task::Connect(record.directory.get()));
     containerd::task::v2::PidsRequest request;
     request.set_id(options.id);
-    pids = TRY(task.Call<containerd::task::v2::PidsResponse>("Pids", request, kPidsTime));
+    pids = TRY(task.Call<containerd::task::v2::PidsResponse>("Pids", request, task.PatienceFor(kPidsTime)));
   }
   return Print(options.json ? HostPids(pids) : ShowProcesses(view, Rows(pids)));
 }

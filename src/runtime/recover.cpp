@@ -72,7 +72,7 @@ void AskSandbox(const std::string& id, int directory, sandbox::State& state) {
   if (!task) return;
   containerd::task::v2::StateRequest request;
   request.set_id(id);
-  const auto reply = task->Call<containerd::task::v2::StateResponse>("State", request, kAnswerTime);
+  const auto reply = task->Call<containerd::task::v2::StateResponse>("State", request, task->PatienceFor(kAnswerTime));
   if (!reply) return;
   state.status = StatusOf(reply->status());
   if (auto standin = IdentifyProcess(static_cast<pid_t>(reply->pid()))) state.standin = *standin;

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "rpc/client.h"
+#include "rpc/server.h"
 #include "sandbox/task/task_client.h"
 
 namespace kata::runtime {
@@ -20,6 +21,7 @@ namespace asio = boost::asio;
 
 struct Task::Impl {
   asio::io_context context{1};
+  pid_t peer = 0;
   std::shared_ptr<rpc::Client> client;
 };
 
@@ -31,21 +33,29 @@ Task::~Task() = default;
 Result<Task> Task::Connect(int directory) {
   log::Debug("connecting to the sandbox process");
   auto impl = std::make_unique<Impl>();
-  impl->client = TRY(sandbox::ConnectTask(impl->context.get_executor(), directory));
+  UniqueFd connection = TRY(sandbox::ConnectTask(directory));
+  if (const auto peer = rpc::PeerOf(connection.get())) impl->peer = peer->pid;
+  impl->client = rpc::Client::Create(impl->context.get_executor(), std::move(connection));
   return Task(std::move(impl));
 }
 
+// Its descendants count too, among them the VM.
+Patience Task::PatienceFor(std::chrono::milliseconds time) const {
+  return PatienceWith({impl_->peer}, time, Patience::Kind::kAnswer);
+}
+
 Result<std::string> Task::CallRaw(const std::string& method, const google::protobuf::MessageLite& request,
-                                  std::chrono::milliseconds timeout, const Interrupts* interrupts) {
+                                  Patience patience, const Interrupts* interrupts) {
   log::Debug("asking the sandbox process: {}", method);
   const auto begun = std::chrono::steady_clock::now();
   std::optional<Result<std::string>> answer;
-  asio::co_spawn(impl_->context,
-                 impl_->client->CallRaw(sandbox::kTaskService, method, request.SerializeAsString(), timeout),
-                 [&answer](const std::exception_ptr& failure, Result<std::string> reply) {
-                   if (failure) reply = Fail(Code::kInternal, "the call failed");
-                   answer = std::move(reply);
-                 });
+  asio::co_spawn(
+      impl_->context,
+      impl_->client->CallRaw(sandbox::kTaskService, method, request.SerializeAsString(), std::move(patience)),
+      [&answer](const std::exception_ptr& failure, Result<std::string> reply) {
+        if (failure) reply = Fail(Code::kInternal, "the call failed");
+        answer = std::move(reply);
+      });
   bool interrupted = false;
   asio::posix::stream_descriptor signals(impl_->context);
   if (interrupts != nullptr) {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/interrupts.h"
+#include "base/patience.h"
 #include "base/result.h"
 
 namespace google::protobuf {
@@ -24,12 +25,13 @@ class Task {
   Task& operator=(Task&& other) noexcept;
   ~Task();
 
-  // One call. A timeout of 0 waits as long as the connection stands. kCancelled: one of interrupts' signals came first.
+  // By the rule of base/patience.h: for an answer of the sandbox process, which may wait for its VM.
+  Patience PatienceFor(std::chrono::milliseconds time) const;
+  // One call. Without patience: as long as the connection stands. kCancelled: one of interrupts' signals came first.
   template <typename Reply>
   Result<Reply> Call(const std::string& method, const google::protobuf::MessageLite& request,
-                     std::chrono::milliseconds timeout = std::chrono::milliseconds(0),
-                     const Interrupts* interrupts = nullptr) {
-    const std::string payload = TRY(CallRaw(method, request, timeout, interrupts));
+                     Patience patience = std::chrono::milliseconds(0), const Interrupts* interrupts = nullptr) {
+    const std::string payload = TRY(CallRaw(method, request, std::move(patience), interrupts));
     Reply reply;
     if (!reply.ParseFromString(payload))
       return Fail(Code::kInternal, "the answer to {} is not a valid message", method);
@@ -40,7 +42,7 @@ class Task {
   struct Impl;
   explicit Task(std::unique_ptr<Impl> impl);
   Result<std::string> CallRaw(const std::string& method, const google::protobuf::MessageLite& request,
-                              std::chrono::milliseconds timeout, const Interrupts* interrupts);
+                              Patience patience, const Interrupts* interrupts);
   std::unique_ptr<Impl> impl_;
 };
 

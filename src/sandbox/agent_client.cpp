@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sandbox/agent_client.h"
 
+#include <algorithm>
 #include <ctime>
 
 #include "base/text.h"
@@ -31,12 +32,16 @@ Request For(AgentProcess process) {
 
 template <typename Reply, typename Request>
 asio::awaitable<Result<Reply>> AgentClient::Call(const char* service, std::string method, Request request,
-                                                 std::chrono::milliseconds timeout, size_t max_reply) {
+                                                 Patience patience, size_t max_reply) {
   auto self = shared_from_this();
-  auto reply = co_await client_->Call<Reply>(service, method, request, timeout, max_reply);
-  if (!reply && reply.error().code() == Code::kDeadlineExceeded && timeout != rpc::kNoTimeout) {
-    on_fault_(fmt::format("the virtual machine does not answer: its agent did not answer {} within {} ms", method,
-                          timeout.count()));
+  const bool bounded = !patience.for_ever();
+  auto reply = co_await client_->Call<Reply>(service, method, request, std::move(patience), max_reply);
+  if (!reply && reply.error().code() == Code::kDeadlineExceeded && bounded) {
+    // It begins with the method's name.
+    const std::string text = reply.error().message();
+    const size_t within = std::min(text.find(" within "), text.size());
+    on_fault_(
+        fmt::format("the virtual machine does not answer: its agent did not answer {}{}", method, text.substr(within)));
   }
   // The words of an error are the guest's.
   if (!reply) reply = tl::unexpected<Error>(Error(reply.error().code(), ForeignText(reply.error().message())));
@@ -44,46 +49,45 @@ asio::awaitable<Result<Reply>> AgentClient::Call(const char* service, std::strin
 }
 
 template <typename Request>
-asio::awaitable<Result<>> AgentClient::Do(std::string method, Request request, std::chrono::milliseconds timeout) {
-  CO_TRY(co_await Call<wkt::Empty>(kAgentService, std::move(method), std::move(request), timeout, kSmallReply));
+asio::awaitable<Result<>> AgentClient::Do(std::string method, Request request, Patience patience) {
+  CO_TRY(co_await Call<wkt::Empty>(kAgentService, std::move(method), std::move(request), std::move(patience),
+                                   kSmallReply));
   co_return Result<>();
 }
 
-asio::awaitable<Result<>> AgentClient::Check(std::chrono::milliseconds timeout) {
+asio::awaitable<Result<>> AgentClient::Check(Patience patience) {
   grpc::CheckRequest request;
   CO_TRY_ASSIGN(auto reply, co_await Call<grpc::HealthCheckResponse>(kHealthService, "Check", std::move(request),
-                                                                     timeout, kSmallReply));
+                                                                     std::move(patience), kSmallReply));
   if (reply.status() != grpc::HealthCheckResponse::SERVING) {
     co_return Fail(Code::kUnavailable, "the agent says that it does not serve");
   }
   co_return Result<>();
 }
 
-asio::awaitable<Result<>> AgentClient::CreateSandbox(grpc::CreateSandboxRequest request,
-                                                     std::chrono::milliseconds timeout) {
-  return Do("CreateSandbox", std::move(request), timeout);
+asio::awaitable<Result<>> AgentClient::CreateSandbox(grpc::CreateSandboxRequest request, Patience patience) {
+  return Do("CreateSandbox", std::move(request), std::move(patience));
 }
 
-asio::awaitable<Result<>> AgentClient::CreateContainer(grpc::CreateContainerRequest request,
-                                                       std::chrono::milliseconds timeout) {
-  return Do("CreateContainer", std::move(request), timeout);
+asio::awaitable<Result<>> AgentClient::CreateContainer(grpc::CreateContainerRequest request, Patience patience) {
+  return Do("CreateContainer", std::move(request), std::move(patience));
 }
 
-asio::awaitable<Result<>> AgentClient::StartContainer(std::string container, std::chrono::milliseconds timeout) {
+asio::awaitable<Result<>> AgentClient::StartContainer(std::string container, Patience patience) {
   grpc::StartContainerRequest request;
   request.set_container_id(std::move(container));
-  return Do("StartContainer", std::move(request), timeout);
+  return Do("StartContainer", std::move(request), std::move(patience));
 }
 
-asio::awaitable<Result<>> AgentClient::ExecProcess(grpc::ExecProcessRequest request,
-                                                   std::chrono::milliseconds timeout) {
-  return Do("ExecProcess", std::move(request), timeout);
+asio::awaitable<Result<>> AgentClient::ExecProcess(grpc::ExecProcessRequest request, Patience patience) {
+  return Do("ExecProcess", std::move(request), std::move(patience));
 }
 
-asio::awaitable<Result<>> AgentClient::DestroySandbox(std::chrono::milliseconds timeout) {
+asio::awaitable<Result<>> AgentClient::DestroySandbox(Patience patience) {
   auto self = shared_from_this();
   grpc::DestroySandboxRequest request;
-  auto done = co_await client_->Call<wkt::Empty>(kAgentService, "DestroySandbox", request, timeout, kSmallReply);
+  auto done =
+      co_await client_->Call<wkt::Empty>(kAgentService, "DestroySandbox", request, std::move(patience), kSmallReply);
   if (!done) co_return Fail(done.error().code(), "{}", ForeignText(done.error().message()));
   co_return Result<>();
 }
@@ -91,8 +95,8 @@ asio::awaitable<Result<>> AgentClient::DestroySandbox(std::chrono::milliseconds 
 asio::awaitable<Result<grpc::StatsContainerResponse>> AgentClient::StatsContainer(std::string container) {
   grpc::StatsContainerRequest request;
   request.set_container_id(std::move(container));
-  co_return co_await Call<grpc::StatsContainerResponse>(kAgentService, "StatsContainer", std::move(request), timeout_,
-                                                        kListReply);
+  co_return co_await Call<grpc::StatsContainerResponse>(kAgentService, "StatsContainer", std::move(request),
+                                                        patience_(), kListReply);
 }
 
 asio::awaitable<Result<std::string>> AgentClient::GetOomEvent() {
@@ -108,73 +112,74 @@ asio::awaitable<Result<>> AgentClient::SetGuestDateTime() {
   grpc::SetGuestDateTimeRequest request;
   request.set_sec(now.tv_sec);
   request.set_usec(now.tv_nsec / 1000);
-  return Do("SetGuestDateTime", std::move(request), timeout_);
+  return Do("SetGuestDateTime", std::move(request), patience_());
 }
 
-asio::awaitable<Result<>> AgentClient::RemoveContainer(std::string container, std::chrono::milliseconds timeout) {
+asio::awaitable<Result<>> AgentClient::RemoveContainer(std::string container, Patience patience) {
   grpc::RemoveContainerRequest request;
   request.set_container_id(std::move(container));
-  return Do("RemoveContainer", std::move(request), timeout);
+  return Do("RemoveContainer", std::move(request), std::move(patience));
 }
 
 asio::awaitable<Result<>> AgentClient::SignalProcess(AgentProcess process, uint32_t signal) {
   auto request = For<grpc::SignalProcessRequest>(std::move(process));
   request.set_signal(signal);
-  return Do("SignalProcess", std::move(request), timeout_);
+  return Do("SignalProcess", std::move(request), patience_());
 }
 
 asio::awaitable<Result<>> AgentClient::PauseContainer(std::string container) {
   grpc::PauseContainerRequest request;
   request.set_container_id(std::move(container));
-  return Do("PauseContainer", std::move(request), timeout_);
+  return Do("PauseContainer", std::move(request), patience_());
 }
 
 asio::awaitable<Result<>> AgentClient::ResumeContainer(std::string container) {
   grpc::ResumeContainerRequest request;
   request.set_container_id(std::move(container));
-  return Do("ResumeContainer", std::move(request), timeout_);
+  return Do("ResumeContainer", std::move(request), patience_());
 }
 
 asio::awaitable<Result<>> AgentClient::OnlineCpuMem(uint32_t plugged_cpus) {
   grpc::OnlineCPUMemRequest request;
   request.set_wait(true);
   request.set_nb_cpus(plugged_cpus);
-  return Do("OnlineCPUMem", std::move(request), timeout_);
+  return Do("OnlineCPUMem", std::move(request), patience_());
 }
 
 asio::awaitable<Result<>> AgentClient::UpdateEphemeralMounts(grpc::UpdateEphemeralMountsRequest request) {
-  return Do("UpdateEphemeralMounts", std::move(request), timeout_);
+  return Do("UpdateEphemeralMounts", std::move(request), patience_());
 }
 
 asio::awaitable<Result<>> AgentClient::UpdateContainer(std::string container, grpc::LinuxResources resources) {
   grpc::UpdateContainerRequest request;
   request.set_container_id(std::move(container));
   *request.mutable_resources() = std::move(resources);
-  return Do("UpdateContainer", std::move(request), timeout_);
+  return Do("UpdateContainer", std::move(request), patience_());
 }
 
 asio::awaitable<Result<>> AgentClient::TtyWinResize(AgentProcess process, uint32_t rows, uint32_t columns) {
   auto request = For<grpc::TtyWinResizeRequest>(std::move(process));
   request.set_row(rows);
   request.set_column(columns);
-  return Do("TtyWinResize", std::move(request), timeout_);
+  return Do("TtyWinResize", std::move(request), patience_());
 }
 
 asio::awaitable<Result<>> AgentClient::CloseStdin(AgentProcess process) {
-  return Do("CloseStdin", For<grpc::CloseStdinRequest>(std::move(process)), timeout_);
+  return Do("CloseStdin", For<grpc::CloseStdinRequest>(std::move(process)), patience_());
 }
 
 asio::awaitable<Result<>> AgentClient::ForwardPort(AgentProcess process, uint16_t port) {
   auto request = For<grpc::ForwardPortRequest>(std::move(process));
   request.set_port(port);
-  return Do("ForwardPort", std::move(request), timeout_);
+  return Do("ForwardPort", std::move(request), patience_());
 }
 
 asio::awaitable<Result<>> AgentClient::UpdateInterface(types::Interface interface) {
   auto self = shared_from_this();
   grpc::UpdateInterfaceRequest request;
   *request.mutable_interface() = std::move(interface);
-  CO_TRY(co_await Call<types::Interface>(kAgentService, "UpdateInterface", std::move(request), timeout_, kSmallReply));
+  CO_TRY(
+      co_await Call<types::Interface>(kAgentService, "UpdateInterface", std::move(request), patience_(), kSmallReply));
   co_return Result<>();
 }
 
@@ -182,14 +187,14 @@ asio::awaitable<Result<>> AgentClient::UpdateRoutes(grpc::Routes routes) {
   auto self = shared_from_this();
   grpc::UpdateRoutesRequest request;
   *request.mutable_routes() = std::move(routes);
-  CO_TRY(co_await Call<grpc::Routes>(kAgentService, "UpdateRoutes", std::move(request), timeout_, kListReply));
+  CO_TRY(co_await Call<grpc::Routes>(kAgentService, "UpdateRoutes", std::move(request), patience_(), kListReply));
   co_return Result<>();
 }
 
 asio::awaitable<Result<>> AgentClient::AddNeighbors(grpc::ARPNeighbors neighbors) {
   grpc::AddARPNeighborsRequest request;
   *request.mutable_neighbors() = std::move(neighbors);
-  return Do("AddARPNeighbors", std::move(request), timeout_);
+  return Do("AddARPNeighbors", std::move(request), patience_());
 }
 
 asio::awaitable<Result<std::string>> AgentClient::ListProcesses(std::string container) {
@@ -197,8 +202,8 @@ asio::awaitable<Result<std::string>> AgentClient::ListProcesses(std::string cont
   grpc::GetDiagnosticDataRequest request;
   request.set_log_type(contract::kProcessesLog);
   request.set_container_id(std::move(container));
-  CO_TRY_ASSIGN(auto reply, co_await Call<grpc::GetDiagnosticDataResponse>(kAgentService, "GetDiagnosticData",
-                                                                           std::move(request), timeout_, kListReply));
+  CO_TRY_ASSIGN(auto reply, co_await Call<grpc::GetDiagnosticDataResponse>(
+                                kAgentService, "GetDiagnosticData", std::move(request), patience_(), kListReply));
   co_return std::move(*reply.mutable_data());
 }
 

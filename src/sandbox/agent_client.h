@@ -3,11 +3,11 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
-#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
 
+#include "base/patience.h"
 #include "base/result.h"
 #include "protocol/agent.pb.h"
 #include "protocol/guest_contract.h"
@@ -44,23 +44,26 @@ class AgentClient : public std::enable_shared_from_this<AgentClient> {
   // Told, in words, of a call that was not answered in time and of answers that break the protocol.
   using FaultHandler = std::function<void(std::string)>;
 
-  AgentClient(std::shared_ptr<rpc::Client> client, std::chrono::milliseconds timeout, FaultHandler on_fault)
-      : client_(std::move(client)), timeout_(timeout), on_fault_(std::move(on_fault)) {}
+  // How long a call that only touches the guest's memory may take.
+  using CallPatience = std::function<Patience()>;
+
+  AgentClient(std::shared_ptr<rpc::Client> client, CallPatience patience, FaultHandler on_fault)
+      : client_(std::move(client)), patience_(std::move(patience)), on_fault_(std::move(on_fault)) {}
 
   rpc::Client& connection() { return *client_; }
   void ReportFault(std::string why) { on_fault_(std::move(why)); }
 
-  // Bounded by a time-out of their own.
-  asio::awaitable<Result<>> Check(std::chrono::milliseconds timeout);
-  asio::awaitable<Result<>> CreateSandbox(grpc::CreateSandboxRequest request, std::chrono::milliseconds timeout);
-  asio::awaitable<Result<>> CreateContainer(grpc::CreateContainerRequest request, std::chrono::milliseconds timeout);
-  asio::awaitable<Result<>> StartContainer(std::string container, std::chrono::milliseconds timeout);
-  asio::awaitable<Result<>> RemoveContainer(std::string container, std::chrono::milliseconds timeout);
-  asio::awaitable<Result<>> ExecProcess(grpc::ExecProcessRequest request, std::chrono::milliseconds timeout);
+  // Each has a patience of its own.
+  asio::awaitable<Result<>> Check(Patience patience);
+  asio::awaitable<Result<>> CreateSandbox(grpc::CreateSandboxRequest request, Patience patience);
+  asio::awaitable<Result<>> CreateContainer(grpc::CreateContainerRequest request, Patience patience);
+  asio::awaitable<Result<>> StartContainer(std::string container, Patience patience);
+  asio::awaitable<Result<>> RemoveContainer(std::string container, Patience patience);
+  asio::awaitable<Result<>> ExecProcess(grpc::ExecProcessRequest request, Patience patience);
   // No fault when it takes too long: the VM is about to be ended anyway.
-  asio::awaitable<Result<>> DestroySandbox(std::chrono::milliseconds timeout);
+  asio::awaitable<Result<>> DestroySandbox(Patience patience);
 
-  // Bounded by the client's time-out.
+  // With the client's patience.
   asio::awaitable<Result<>> SetGuestDateTime();
   asio::awaitable<Result<>> SignalProcess(AgentProcess process, uint32_t signal);
   asio::awaitable<Result<>> PauseContainer(std::string container);
@@ -101,15 +104,15 @@ class AgentClient : public std::enable_shared_from_this<AgentClient> {
 
  private:
   template <typename Reply, typename Request>
-  asio::awaitable<Result<Reply>> Call(const char* service, std::string method, Request request,
-                                      std::chrono::milliseconds timeout, size_t max_reply);
+  asio::awaitable<Result<Reply>> Call(const char* service, std::string method, Request request, Patience patience,
+                                      size_t max_reply);
   template <typename Request>
-  asio::awaitable<Result<>> Do(std::string method, Request request, std::chrono::milliseconds timeout);
+  asio::awaitable<Result<>> Do(std::string method, Request request, Patience patience);
   asio::awaitable<Result<grpc::ReadStreamResponse>> ReadStream(AgentProcess process, OutputStream stream,
                                                                size_t length);
 
   std::shared_ptr<rpc::Client> client_;
-  std::chrono::milliseconds timeout_;
+  CallPatience patience_;
   FaultHandler on_fault_;
 };
 

@@ -123,6 +123,7 @@ Result<std::shared_ptr<Vm>> MakeVm(const asio::any_io_executor& executor, Sandbo
   parts.agent = plan.config.agent;
   parts.max_size = size.max;
   parts.timeout_scale = hypervisor::TimeoutScale(accel);
+  parts.timeout_factor = plan.config.runtime.timeout_factor;
   parts.pod = plan.pod;
   parts.vmm_user = kFirstVmmUser + static_cast<uid_t>(getpid());
   parts.hypervisor = TRY(hypervisor::CreateHypervisor(executor, plan.config));

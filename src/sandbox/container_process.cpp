@@ -104,16 +104,20 @@ asio::awaitable<void> ContainerProcess::WaitForEnd(std::shared_ptr<ContainerProc
 }
 
 void ContainerProcess::ExpectEnd() {
-  if (!agent_ || std::exchange(killed_, true) || !setup_.kill_timeout) return;
+  if (!agent_ || std::exchange(killed_, true) || !setup_.kill_patience) return;
   asio::co_spawn(executor_, WatchKill(shared_from_this()), asio::detached);
 }
 
 asio::awaitable<void> ContainerProcess::WatchKill(std::shared_ptr<ContainerProcess> self) {
-  const auto time = self->setup_.kill_timeout();
-  co_await self->exited_.WaitFor(time);
+  Patience patience = self->setup_.kill_patience();
+  while (!self->exited_.happened()) {
+    const auto next = patience.Next();
+    if (next.count() == 0) break;
+    co_await self->exited_.WaitFor(next);
+  }
   if (self->exited_.happened()) co_return;
-  self->agent_->ReportFault(fmt::format("the virtual machine hangs: {} has not ended {} s after SIGKILL",
-                                        self->agent_process().exec, time.count() / 1000));
+  self->agent_->ReportFault(fmt::format("the virtual machine hangs: {} has not ended after SIGKILL {}",
+                                        self->agent_process().exec, patience.Text()));
 }
 
 void ContainerProcess::KeepExit(int status) {

@@ -44,7 +44,7 @@ class ContainerProcess : public std::enable_shared_from_this<ContainerProcess> {
     pid_t vmm = 0;                     // the VMM's, where it is known already
     std::shared_ptr<Stdio> stdio;
     // One that has not ended so long after SIGKILL has a VM that hangs, which is failed then. Empty: nobody looks.
-    std::function<std::chrono::milliseconds()> kill_timeout;
+    std::function<Patience()> kill_patience;
     UniqueFd foreground;  // pidfd of the one that passes the terminal on; its end hangs up. Not valid: nobody does
     // Called once, when the process has ended and what it had written has arrived, before anybody else learns of it.
     std::function<void(ContainerProcess&)> on_end;

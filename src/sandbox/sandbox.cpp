@@ -59,9 +59,9 @@ asio::awaitable<Result<>> Sandbox::CreateContainer(std::shared_ptr<Container> co
   setup.on_end = [weak](ContainerProcess& process) {
     if (auto sandbox = weak.lock()) sandbox->OnEnd(process);
   };
-  setup.kill_timeout = [weak] {
+  setup.kill_patience = [weak] {
     const auto sandbox = weak.lock();
-    return sandbox ? sandbox->vm().KillTimeout(sandbox->HasDisks()) : std::chrono::milliseconds(0);
+    return sandbox ? sandbox->vm().KillPatience(sandbox->HasDisks()) : Patience(std::chrono::milliseconds(1));
   };
   // Before the guest knows of it, so that a stand-in that is killed meanwhile is heard.
   pid_t standin = setup.standin ? setup.standin->pid() : 0;
@@ -122,7 +122,7 @@ asio::awaitable<Result<>> Sandbox::CreateInGuest(Container& container, Container
   auto began = Timing::Clock::now();
   CO_TRY(co_await growth_->Admit(container.id, limits));
   CO_TRY(co_await container.disks->Plug(request));
-  auto created = co_await vm().agent()->CreateContainer(std::move(request), vm().CreateTimeout());
+  auto created = co_await vm().agent()->CreateContainer(std::move(request), vm().CreatePatience());
   if (!created) co_return tl::unexpected<Error>(container.disks->Explain(std::move(created).error()));
   growth_->Taken(container.id);
   vm().timing().Record(Phase::kContainer, began);
@@ -208,8 +208,8 @@ asio::awaitable<void> Sandbox::RemoveContainer(std::shared_ptr<Container> contai
   // With the last one the whole VM goes, which is quicker.
   if (!ending()) {
     const bool has_disks = container->disks && !container->disks->empty();
-    const auto timeout = vm().Scaled(has_disks ? kWriteBackTime : kRemoveTime);
-    auto removed = co_await vm().agent()->RemoveContainer(container->id, timeout);
+    Patience patience = vm().PatienceFor(has_disks ? kWriteBackTime : kRemoveTime);
+    auto removed = co_await vm().agent()->RemoveContainer(container->id, std::move(patience));
     if (!removed) log::Warn("the agent cannot remove {}: {}", container->id, removed.error().message());
     co_await Unshare(container);
     growth_->Forget(container->id);

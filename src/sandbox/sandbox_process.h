@@ -2,11 +2,11 @@
 // The sandbox process seen from outside: how kata-runtime starts it, and its main.
 #pragma once
 
-#include <chrono>
 #include <string>
 #include <vector>
 
 #include "base/child.h"
+#include "base/patience.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 
@@ -37,7 +37,7 @@ struct LaunchedSandbox {
   UniqueFd ready;
 
   // Waits until its sockets answer. An error carries what it wrote before it ended.
-  Result<> AwaitReady(std::chrono::milliseconds timeout);
+  Result<> AwaitReady(Patience patience);
 };
 
 // Starts the sandbox process for the sandbox's directory (docs/architecture.md), in a session of its own, with nothing

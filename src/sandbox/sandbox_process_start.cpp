@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Starts the sandbox process, and waits until it is ready; its command line, there and back.
 #include <fcntl.h>
-#include <poll.h>
 #include <unistd.h>
 
 #include <climits>
@@ -86,13 +85,9 @@ Result<LaunchedSandbox> LaunchSandbox(const SandboxOptions& options, int directo
   return LaunchedSandbox{.process = *std::move(child), .ready = std::move(ready)};
 }
 
-Result<> LaunchedSandbox::AwaitReady(std::chrono::milliseconds timeout) {
-  pollfd wait{.fd = ready.get(), .events = POLLIN};
-  int readable;
-  do readable = poll(&wait, 1, static_cast<int>(timeout.count()));
-  while (readable < 0 && errno == EINTR);
-  if (readable == 0) {
-    return Fail(Code::kDeadlineExceeded, "the sandbox process was not ready after {} ms", timeout.count());
+Result<> LaunchedSandbox::AwaitReady(Patience patience) {
+  if (!AwaitReadable(ready.get(), patience)) {
+    return Fail(Code::kDeadlineExceeded, "the sandbox process was not ready {}", patience.Text());
   }
   char first = 0;
   ssize_t got = read(ready.get(), &first, 1);

@@ -38,7 +38,7 @@ TEST(Launch, ReadyTellsHowItWent) {
   auto [reader, writer] = Pipe();
   LaunchedSandbox good{.ready = std::move(reader)};
   ASSERT_TRUE(WriteAll(writer.get(), std::string(1, kReady)));
-  EXPECT_TRUE(good.AwaitReady(testing::kHang));
+  EXPECT_TRUE(good.AwaitReady(std::chrono::milliseconds(testing::kHang)));
 }
 
 TEST(Launch, ReadyCarriesTheError) {
@@ -46,7 +46,7 @@ TEST(Launch, ReadyCarriesTheError) {
   LaunchedSandbox bad{.ready = std::move(reader)};
   ASSERT_TRUE(WriteAll(writer.get(), "the moon is wrong"));
   writer.Reset();
-  auto ready = bad.AwaitReady(testing::kHang);
+  auto ready = bad.AwaitReady(std::chrono::milliseconds(testing::kHang));
   ASSERT_FALSE(ready);
   EXPECT_NE(ready.error().message().find("the moon is wrong"), std::string::npos);
 }
@@ -55,7 +55,7 @@ TEST(Launch, AnEndWithoutAWordIsAnError) {
   auto [reader, writer] = Pipe();
   LaunchedSandbox bad{.ready = std::move(reader)};
   writer.Reset();
-  auto ready = bad.AwaitReady(testing::kHang);
+  auto ready = bad.AwaitReady(std::chrono::milliseconds(testing::kHang));
   ASSERT_FALSE(ready);
   EXPECT_EQ(ready.error().code(), Code::kUnavailable);
 }

@@ -22,8 +22,8 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 // Of a call that only touches the guest's memory.
-constexpr milliseconds kCallTimeout = seconds(10);
-constexpr milliseconds kDestroyTimeout = seconds(1);
+constexpr milliseconds kCallTime = seconds(10);
+constexpr milliseconds kDestroyTime = seconds(1);
 // When one part dies the others follow; this long is waited to see which was first.
 constexpr milliseconds kCauseDelay{300};
 constexpr milliseconds kExplainDelay = seconds(2);
@@ -69,11 +69,34 @@ Vm::Vm(const asio::any_io_executor& executor, VmParts parts)
       virtiofsd_exited_(executor),
       stopped_(executor) {}
 
-milliseconds Vm::CreateTimeout() const { return Scaled(seconds(parts_.agent.create_container_timeout)); }
+Effort Vm::Look() const {
+  Effort effort = EffortOf(Pids());
+  effort.said = parts_.hypervisor->ConsoleBytes();
+  return effort;
+}
 
-milliseconds Vm::KillTimeout(bool has_disks) const {
-  if (parts_.kill_timeout.count() > 0) return parts_.kill_timeout;
-  return parts_.pod || has_disks ? kLongKillTime : kKillTime;
+Patience Vm::PatienceFor(milliseconds time, std::string key) const {
+  return Unscaled(time * parts_.timeout_scale, std::move(key));
+}
+
+Patience Vm::Unscaled(milliseconds time, std::string key) const {
+  time = std::chrono::duration_cast<milliseconds>(time * parts_.timeout_factor);
+  const auto kind = booted_ ? Patience::Kind::kAnswer : Patience::Kind::kWork;
+  key = key.empty() ? kTimeoutFactorKey : fmt::format("{} in [agent.kata], or {},", key, kTimeoutFactorKey);
+  Patience::Look look = [weak = weak_from_this()] {
+    const auto self = weak.lock();
+    return self ? self->Look() : Effort();
+  };
+  return {time, kind, std::move(look), std::move(key)};
+}
+
+Patience Vm::CreatePatience() const {
+  return PatienceFor(seconds(parts_.agent.create_container_timeout), "create_container_timeout");
+}
+
+Patience Vm::KillPatience(bool has_disks) const {
+  if (parts_.kill_timeout.count() > 0) return Unscaled(parts_.kill_timeout, "");
+  return Unscaled(parts_.pod || has_disks ? kLongKillTime : kKillTime, "");
 }
 
 std::vector<pid_t> Vm::Pids() const {
@@ -108,6 +131,7 @@ asio::awaitable<Result<>> Vm::BootSteps(VmSize size, grpc::CreateSandboxRequest 
   if (parts_.start_virtiofsd) {
     CO_TRY_ASSIGN(virtiofsd_, parts_.start_virtiofsd());
     spec.shared_fs_socket = std::move(virtiofsd_.vmm_socket);
+    spec.shared_fs_pid = virtiofsd_.process.pid();
     asio::co_spawn(executor_, WatchVirtiofsd(self), asio::detached);
     timing_.Record(Phase::kVirtiofsd, began);
     began = Timing::Clock::now();
@@ -143,19 +167,25 @@ asio::awaitable<Result<>> Vm::GreetAgent(grpc::CreateSandboxRequest request) {
     if (auto self = weak.lock()) self->Fault(std::move(why));
   };
   auto client = rpc::Client::Create(executor_, std::move(channel));
-  agent_ = std::make_shared<AgentClient>(client, Scaled(kCallTimeout), std::move(on_fault));
+  AgentClient::CallPatience patience = [weak] {
+    const auto self = weak.lock();
+    return self ? self->PatienceFor(kCallTime) : Patience(kCallTime);
+  };
+  agent_ = std::make_shared<AgentClient>(client, std::move(patience), std::move(on_fault));
   asio::co_spawn(executor_, WatchConnection(shared_from_this()), asio::detached);
 
   // Both requests wait in the channel until the agent reads it: a round trip less.
-  milliseconds boot_timeout = Scaled(milliseconds(parts_.agent.reconnect_timeout_ms));
+  const milliseconds boot_time(parts_.agent.reconnect_timeout_ms);
   std::optional<Result<>> created;
   Event answered(executor_);
-  auto create = agent_->CreateSandbox(std::move(request), boot_timeout + CreateTimeout());
+  const seconds create_time(parts_.agent.create_container_timeout);
+  auto create =
+      agent_->CreateSandbox(std::move(request), PatienceFor(boot_time + create_time, "create_container_timeout"));
   asio::co_spawn(executor_, std::move(create), [&created, answered](std::exception_ptr, Result<> result) mutable {
     created = std::move(result);
     answered.Happen();
   });
-  auto checked = co_await agent_->Check(boot_timeout);
+  auto checked = co_await agent_->Check(PatienceFor(boot_time, "reconnect_timeout_ms"));
   // A guest that has printed nothing: the agent's share is not known, and counts as the kernel's.
   auto now = Timing::Clock::now();
   auto init = std::clamp(parts_.hypervisor->AgentBegan().value_or(now), began, now);
@@ -254,7 +284,7 @@ asio::awaitable<void> Vm::WatchConnection(std::shared_ptr<Vm> self) {
 }
 
 asio::awaitable<void> Vm::CheckHealth(std::shared_ptr<Vm> self) {
-  milliseconds timeout = self->Scaled(milliseconds(self->parts_.agent.health_check_request_timeout_ms));
+  const milliseconds time(self->parts_.agent.health_check_request_timeout_ms);
   std::string held;
   while (true) {
     co_await self->stopped_.WaitFor(self->parts_.health_interval);
@@ -264,7 +294,7 @@ asio::awaitable<void> Vm::CheckHealth(std::shared_ptr<Vm> self) {
     const bool again = !held.empty();
     held = HeldProcesses(self->Pids());
     if (again && !held.empty()) co_return self->Fault("a part of the sandbox stands still");
-    auto checked = co_await self->agent_->Check(timeout);
+    auto checked = co_await self->agent_->Check(self->PatienceFor(time, "health_check_request_timeout_ms"));
     if (!checked) self->Fault("the agent is not well: " + checked.error().message());
   }
 }
@@ -274,11 +304,18 @@ asio::awaitable<void> Vm::Stop(bool graceful, bool has_disks) {
   bool ask = graceful && agent_ && settled_.happened() && !faulted_;
   stopped_.Happen();
   if (ask) {
-    auto destroyed = co_await agent_->DestroySandbox(Scaled(has_disks ? kWriteBackTime : kDestroyTimeout));
+    auto destroyed = co_await agent_->DestroySandbox(PatienceFor(has_disks ? kWriteBackTime : kDestroyTime));
     if (!destroyed) log::Debug("the agent did not end the sandbox: {}", destroyed.error().message());
   }
   parts_.hypervisor->Kill();
-  if (vm_started_) co_await vm_exited_.WaitFor(kVmExitDelay);
+  // To take a large memory apart is work.
+  Patience exit(
+      kVmExitDelay, Patience::Kind::kWork, [self] { return self->Look(); }, kTimeoutFactorKey);
+  while (vm_started_ && !vm_exited_.happened()) {
+    const milliseconds next = exit.Next();
+    if (next.count() == 0) break;
+    co_await vm_exited_.WaitFor(next);
+  }
   if (parts_.network) parts_.network->End();
   if (virtiofsd_.process.running() && vm_started_) co_await virtiofsd_exited_.WaitFor(kVirtiofsdExitDelay);
   virtiofsd_.End();

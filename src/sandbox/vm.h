@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/coroutine.h"
+#include "base/patience.h"
 #include "base/result.h"
 #include "config/config.h"
 #include "hypervisor/hypervisor.h"
@@ -29,12 +30,13 @@ using hypervisor::VmSize;
 struct VmParts {
   std::string id;
   config::AgentConfig agent;
-  int timeout_scale = 1;  // TimeoutScale (hypervisor.h)
-  uid_t vmm_user = 0;     // and group
-  VmSize max_size;        // what it may grow to; not above its size at the start: it cannot grow
+  int timeout_scale = 1;      // TimeoutScale (hypervisor.h)
+  double timeout_factor = 1;  // of the configuration
+  uid_t vmm_user = 0;         // and group
+  VmSize max_size;            // what it may grow to; not above its size at the start: it cannot grow
   std::chrono::milliseconds health_interval{10000};
   bool pod = false;                           // several containers
-  std::chrono::milliseconds kill_timeout{0};  // of a container that got SIGKILL; 0: KillTimeout's own
+  std::chrono::milliseconds kill_timeout{0};  // of a container that got SIGKILL; 0: KillPatience's own
   std::unique_ptr<hypervisor::Hypervisor> hypervisor;
   std::shared_ptr<network::Network> network;                       // null: the guest has none
   std::function<Result<hypervisor::Virtiofsd>()> start_virtiofsd;  // empty: no shared files
@@ -64,12 +66,14 @@ class Vm : public std::enable_shared_from_this<Vm> {
   hypervisor::Hypervisor& hypervisor() { return *parts_.hypervisor; }
   // Of VMM and virtiofsd.
   std::vector<pid_t> Pids() const;
-  // A time that is right on a real VM, made longer for an emulated one.
-  std::chrono::milliseconds Scaled(std::chrono::milliseconds time) const { return time * parts_.timeout_scale; }
-  std::chrono::milliseconds CreateTimeout() const;
+  // For something that takes this long on a real VM of a host that is not busy. key: that of the configuration for it.
+  // While the guest boots, its work is progress; later only the host is an excuse, since a guest may always be busy.
+  Patience PatienceFor(std::chrono::milliseconds time, std::string key = "") const;
+  // For the agent's work on a container or process.
+  Patience CreatePatience() const;
   // How long a container may live on after SIGKILL, before the VM is taken for hung. Longer where others would die
   // with it, or what is not on disk yet would be lost.
-  std::chrono::milliseconds KillTimeout(bool has_disks) const;
+  Patience KillPatience(bool has_disks) const;
   Timing& timing() { return timing_; }
   // What it started with; valid from Boot on.
   const VmSize& size() const { return size_; }
@@ -90,6 +94,8 @@ class Vm : public std::enable_shared_from_this<Vm> {
   static asio::awaitable<void> WatchConnection(std::shared_ptr<Vm> self);
   static asio::awaitable<void> CheckHealth(std::shared_ptr<Vm> self);
   void Cause(std::string what);
+  Effort Look() const;
+  Patience Unscaled(std::chrono::milliseconds time, std::string key) const;
 
   asio::any_io_executor executor_;
   VmParts parts_;

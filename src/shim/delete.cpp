@@ -38,7 +38,8 @@ namespace asio = boost::asio;
 
 using std::chrono::milliseconds;
 
-// A shim that works answers at once and ends in a moment: it has a VM to stop.
+// A shim that works answers at once and ends in a moment: it has a VM to stop. Fixed times: containerd kills this
+// action after 5 s, and then nothing would take back what the shim has left.
 constexpr milliseconds kAnswerTime{1000};
 constexpr milliseconds kEndTime{3000};
 

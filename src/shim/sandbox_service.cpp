@@ -17,7 +17,7 @@ namespace {
 constexpr char kSandboxService[] = "containerd.runtime.sandbox.v1.Sandbox";
 constexpr char kReadyState[] = "SANDBOX_READY";
 constexpr char kNotReadyState[] = "SANDBOX_NOTREADY";
-// Of an agent that works, on a host that is busy.
+// Of an agent that works.
 constexpr std::chrono::milliseconds kPingTime{5000};
 
 void SetTime(const timespec& time, wkt::Timestamp* to) {
@@ -149,7 +149,7 @@ asio::awaitable<Result<api::PingResponse>> ShimService::PingSandbox(api::PingReq
   CO_TRY_ASSIGN(auto sandbox, FindSandbox(request.sandbox_id()));
   if (sandbox->ending()) co_return Fail(Code::kUnavailable, "the sandbox {} has ended", parts_.id);
   CO_TRY(co_await sandbox->vm().Ready());
-  CO_TRY(co_await sandbox->vm().agent()->Check(sandbox->vm().Scaled(kPingTime)));
+  CO_TRY(co_await sandbox->vm().agent()->Check(sandbox->vm().PatienceFor(kPingTime)));
   co_return api::PingResponse();
 }
 

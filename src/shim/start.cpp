@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The action `start`: finds or spawns the shim of a sandbox, and prints the address of its socket.
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -10,6 +9,7 @@
 
 #include "base/child.h"
 #include "base/files.h"
+#include "base/patience.h"
 #include "oci/bundle.h"
 #include "oci/pod.h"
 #include "rpc/server.h"
@@ -23,7 +23,9 @@ namespace {
 
 // The options of a runtime are a few hundred bytes.
 constexpr size_t kMaxInput = 1U << 20U;
-constexpr std::chrono::milliseconds kReadyTime{10000};
+// The shim is ready as soon as it runs. There is no configuration yet that could change it.
+constexpr std::chrono::milliseconds kReadyTime{30000};
+constexpr std::chrono::milliseconds kEndTime{10000};
 
 // Nothing is written there by a person's terminal.
 Result<std::string> ReadInput() {
@@ -75,7 +77,7 @@ Result<Child> StartShim(const Arguments& arguments, const Bootstrap& bootstrap, 
   setenv("TTRPC_ADDRESS", bootstrap.ttrpc_address.c_str(), 1);
   shim.process = TRY(Context(Spawn(command), "cannot start the shim"));
   tell.Reset();
-  TRY(shim.AwaitReady(kReadyTime));
+  TRY(shim.AwaitReady(PatienceWith({shim.process.pid()}, kReadyTime, Patience::Kind::kWork)));
   return std::move(shim.process);
 }
 
@@ -91,8 +93,8 @@ Result<oci::PodRole> Role() {
 // A shim that containerd would never learn of. In order, so that it takes its traces away.
 void EndShim(Child shim) {
   if (!shim.Signal(SIGTERM)) return;
-  pollfd ended{.fd = shim.pidfd(), .events = POLLIN, .revents = 0};
-  poll(&ended, 1, static_cast<int>(kReadyTime.count()));
+  Patience patience = PatienceWith({shim.pid()}, kEndTime, Patience::Kind::kWork);
+  AwaitReadable(shim.pidfd(), patience);
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include "base/child.h"
 #include "base/coroutine.h"
 #include "base/files.h"
+#include "base/patience.h"
 
 namespace kata::shim {
 namespace {
@@ -68,16 +69,22 @@ struct Opened {
   UniqueFd logger_ready;  // the logger closes the other end when it is
 };
 
-asio::awaitable<bool> LoggerIsReady(asio::any_io_executor executor, UniqueFd end) {
+asio::awaitable<Result<>> LoggerIsReady(asio::any_io_executor executor, UniqueFd end, pid_t logger) {
   auto pipe = std::make_shared<asio::posix::stream_descriptor>(executor, end.Release());
   Event ready(executor);
   pipe->async_wait(asio::posix::descriptor_base::wait_read,
                    [pipe, ready](boost::system::error_code) mutable { ready.Happen(); });
-  co_await ready.WaitFor(kLoggerTime);
+  Patience patience = PatienceWith({logger}, kLoggerTime, Patience::Kind::kWork);
+  while (!ready.happened()) {
+    const auto next = patience.Next();
+    if (next.count() == 0) break;
+    co_await ready.WaitFor(next);
+  }
   const bool is = ready.happened();
   boost::system::error_code ignored;
   pipe->close(ignored);
-  co_return is;
+  if (is) co_return Result<>();
+  co_return Fail(Code::kDeadlineExceeded, "the logger of stdout is not ready {}", patience.Text());
 }
 
 // containerd's "binary" loggers: descriptors 3 and 4 are the output, 5 is closed when the logger is ready.
@@ -185,9 +192,7 @@ Result<StdioUri> ParseStdioUri(const std::string& text) {
 asio::awaitable<Result<sandbox::AttachedStdio>> UriStdioSource::Attach(sandbox::StdioRequest request) {
   CO_TRY_ASSIGN(auto opened, mounts_.OnHost([&] { return OpenAll(request, namespace_name_); }));
   if (opened.logger) {
-    const bool ready = co_await LoggerIsReady(executor_, std::move(opened.logger_ready));
-    if (!ready)
-      co_return Fail(Code::kDeadlineExceeded, "the logger of stdout is not ready after {} ms", kLoggerTime.count());
+    CO_TRY(co_await LoggerIsReady(executor_, std::move(opened.logger_ready), opened.logger->pid()));
     loggers_->Add(request.container, request.exec, *std::move(opened.logger));
   }
   sandbox::AttachedStdio attached;

@@ -87,6 +87,10 @@ class CriCase(ContainerdCase):
         self.pods.remove(pod)
 
     def call(self, method, **fields):
+        return self.begin_call(method, harness.TIMEOUT, **fields).result()
+
+    def begin_call(self, method, limit, /, **fields):
+        """A future of the answer, which has so many seconds to come."""
         request = getattr(self.api, f"{method}Request")(**fields)
         reply = getattr(self.api, f"{method}Response")
         function = self.channel.unary_unary(
@@ -95,7 +99,7 @@ class CriCase(ContainerdCase):
             response_deserializer=reply.FromString,
         )
         self.containerd.commands.append(f"{method} {fields}")
-        return function(request, timeout=harness.TIMEOUT, wait_for_ready=True)
+        return function.future(request, timeout=limit, wait_for_ready=True)
 
     def pod_config(self, name, **fields):
         config = self.api.PodSandboxConfig(hostname=name, log_directory=str(self.world.tmp / name), **fields)

@@ -90,9 +90,8 @@ Result<AgentLink> PrepareAgentLink(const std::string& vhost_vsock) {
 }
 
 asio::awaitable<Result<UniqueFd>> ConnectVsock(asio::any_io_executor executor, uint32_t cid, uint32_t port,
-                                               std::chrono::milliseconds pause, std::chrono::milliseconds timeout,
+                                               std::chrono::milliseconds pause, Patience patience,
                                                std::function<bool()> stop) {
-  const auto deadline = std::chrono::steady_clock::now() + timeout;
   sockaddr_vm address = {};
   address.svm_family = AF_VSOCK;
   address.svm_cid = cid;
@@ -107,9 +106,9 @@ asio::awaitable<Result<UniqueFd>> ConnectVsock(asio::any_io_executor executor, u
     const bool early = sys == ECONNRESET || sys == ETIMEDOUT || sys == ECONNREFUSED || sys == EHOSTUNREACH ||
                        sys == ENETUNREACH || sys == ENODEV;
     if (!early) co_return Context(std::move(fd), "cannot reach the agent at vsock {}:{}", cid, port);
-    if (std::chrono::steady_clock::now() + pause > deadline) {
-      co_return Fail(Code::kDeadlineExceeded, "the agent did not listen at vsock {}:{} within {} ms ({})", cid, port,
-                     timeout.count(), fd.error().message());
+    if (patience.Next().count() == 0) {
+      co_return Fail(Code::kDeadlineExceeded, "the agent did not listen at vsock {}:{} {}: {}", cid, port,
+                     patience.Text(), fd.error().message());
     }
     timer.expires_after(pause);
     co_await timer.async_wait(kAwait);

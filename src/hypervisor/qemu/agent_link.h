@@ -8,6 +8,7 @@
 #include <functional>
 #include <string>
 
+#include "base/patience.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 
@@ -31,9 +32,9 @@ Result<UniqueFd> PrivilegedVsock();
 Result<AgentLink> PrepareAgentLink(const std::string& vhost_vsock = "/dev/vhost-vsock");
 
 // Connects to port of the guest cid, from a privileged port, trying again every pause until it listens.
-// kDeadlineExceeded after timeout, kUnavailable as soon as stop answers true.
+// kDeadlineExceeded when patience is at its end, kUnavailable as soon as stop answers true.
 asio::awaitable<Result<UniqueFd>> ConnectVsock(asio::any_io_executor executor, uint32_t cid, uint32_t port,
-                                               std::chrono::milliseconds pause, std::chrono::milliseconds timeout,
+                                               std::chrono::milliseconds pause, Patience patience,
                                                std::function<bool()> stop);
 
 }  // namespace kata::hypervisor::qemu

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/files.h"
 #include "hypervisor/qemu/resize.h"
@@ -231,10 +232,13 @@ Result<std::string> KernelCommandLine(const config::Config& config, const VmSpec
     // An emulated guest would measure its timers for a quarter of its boot, and get them wrong on a busy host
     // (guest/kernel/README.md). With kvm it is told by kvmclock.
     for (const char* word : {"tsc=reliable", "no_timer_check", "lapic_timer_khz=1000000"}) words.emplace_back(word);
-    // The agent's own limit is for guests that are not emulated.
-    words.push_back(
-        fmt::format("{}={}", contract::kHotplugTimeoutWord, contract::kHotplugTimeout * TimeoutScale(accel)));
     if (tsc_khz != 0) words.push_back(fmt::format("tsc_early_khz={}", tsc_khz));
+  }
+  // The agent's own limit is for guests that are not emulated, on a host that is not slow.
+  const double usual = static_cast<double>(contract::kHotplugTimeout.count());
+  const double hotplug_time = usual * TimeoutScale(accel) * config.runtime.timeout_factor;
+  if (hotplug_time > usual) {
+    words.push_back(fmt::format("{}={}", contract::kHotplugTimeoutWord, std::ceil(hotplug_time)));
   }
   if (config.hypervisor.enable_virtio_mem && CanAddMemory(spec)) {
     // Memory that the kernel itself does not use can be taken away again.

@@ -229,13 +229,20 @@ TEST(KernelCommandLineTest, Emulated) {
   EXPECT_EQ(KernelCommandLine(config, spec, Accel::kTcg, 2600000).value(),
             "quiet console=hvc0 earlyprintk=serial,ttyS0,115200 reboot=t panic=-1 cgroup_no_v1=all random.trust_cpu=on "
             "rcupdate.rcu_expedited=1 noreplace-smp dummy.numdummies=0 nomodule tsc=reliable no_timer_check "
-            "lapic_timer_khz=1000000 agent.hotplug_timeout=15 "
-            "tsc_early_khz=2600000 agent.log=info systemd.unified_cgroup_hierarchy=1 last=1");
+            "lapic_timer_khz=1000000 tsc_early_khz=2600000 "
+            "agent.hotplug_timeout=30 agent.log=info systemd.unified_cgroup_hierarchy=1 last=1");
 }
 
 TEST(KernelCommandLineTest, TimersAreToldOnlyToAnEmulatedGuest) {
   EXPECT_THAT(KernelCommandLine(config::Config{}, VmSpec{}, Accel::kKvm, 2600000).value(), Not(HasSubstr("_khz")));
   EXPECT_THAT(KernelCommandLine(config::Config{}, VmSpec{}, Accel::kTcg, 0).value(), Not(HasSubstr("tsc_early_khz")));
+}
+
+TEST(KernelCommandLineTest, TheAgentsTimeFollowsTheHosts) {
+  config::Config config;
+  EXPECT_THAT(KernelCommandLine(config, VmSpec{}, Accel::kKvm, 0).value(), Not(HasSubstr("hotplug_timeout")));
+  config.runtime.timeout_factor = 1.6;
+  EXPECT_THAT(KernelCommandLine(config, VmSpec{}, Accel::kKvm, 0).value(), HasSubstr("agent.hotplug_timeout=10 "));
 }
 
 TEST(KernelCommandLineTest, TheAgentsKeys) {

@@ -120,7 +120,7 @@ asio::awaitable<Result<>> Disks::PlugController() {
 
 asio::awaitable<Result<std::string>> Disks::Execute(const char* command, Json arguments, int fd) {
   std::string text = arguments.dump();
-  co_return co_await qmp_->ExecuteWithFd(command, std::move(text), fd, kCommandTime);
+  co_return co_await qmp_->ExecuteWithFd(command, std::move(text), fd);
 }
 
 asio::awaitable<Result<std::string>> Disks::Plug(Disk& disk, const BlockDevice& device, bool is_file) {

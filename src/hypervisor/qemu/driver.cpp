@@ -19,6 +19,7 @@
 #include "base/coroutine.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "base/patience.h"
 #include "hypervisor/capped_log.h"
 #include "hypervisor/console.h"
 #include "hypervisor/qemu/agent_link.h"
@@ -39,7 +40,7 @@ namespace {
 // Of what a guest writes on its console in debug mode; the log is a file that nothing else bounds.
 constexpr size_t kMostConsoleLogged = 1U << 20U;
 // QEMU reads its configuration and makes its devices in about 0.1 s. Not scaled: no guest runs before that.
-constexpr std::chrono::milliseconds kGreetingTimeout{10000};
+constexpr std::chrono::milliseconds kGreetingTime{10000};
 // How long a guest may take to give a processor or memory back.
 constexpr std::chrono::milliseconds kGiveBackTime{5000};
 // A kernel that panics restarts at once, and QEMU ends with that, unless kernel_params say otherwise.
@@ -88,6 +89,7 @@ struct Driver::State : std::enable_shared_from_this<State> {
 
   Result<> Spawn(VmSpec spec);
   void LogConsole(std::string_view line);
+  Patience PatienceFor(std::chrono::milliseconds time, Patience::Kind kind, std::string key) const;
   void OnConsoleLine(std::string_view line);
   static asio::awaitable<void> EndAfterPanic(std::shared_ptr<State> self);
   asio::awaitable<void> WaitForEnd(std::chrono::milliseconds time);
@@ -108,6 +110,7 @@ struct Driver::State : std::enable_shared_from_this<State> {
   std::optional<Resizer> resizer;
   AgentLink agent;
   UniqueFd shared_fs;  // virtiofsd's socket, held until QEMU has started, to see who is late
+  pid_t shared_fs_pid = 0;
   CappedLog messages{UniqueFd()};
   Child process;
   asio::posix::stream_descriptor exit_watch;
@@ -144,6 +147,7 @@ Result<> Driver::State::Spawn(VmSpec spec) {
   (agent.vsock() ? inputs.vsock_fd : inputs.agent_fd) = fds.Add(std::move(agent.vmm_end));
   if (spec.shared_fs_socket) {
     shared_fs.Reset(fcntl(spec.shared_fs_socket.get(), F_DUPFD_CLOEXEC, 3));
+    shared_fs_pid = spec.shared_fs_pid;
     inputs.shared_fs_fd = fds.Add(std::move(spec.shared_fs_socket));
   }
   for (NetworkDevice& device : spec.network) {
@@ -179,6 +183,10 @@ Result<> Driver::State::Spawn(VmSpec spec) {
   });
   console->Attach(std::move(console_pair.ours));
   qmp = Qmp::Create(executor, std::move(qmp_pair.ours));
+  qmp->SetPatience([weak = weak_from_this()](std::chrono::milliseconds time) {
+    const auto self = weak.lock();
+    return self ? self->PatienceFor(time, Patience::Kind::kAnswer, kTimeoutFactorKey) : Patience(time);
+  });
   hotplug = std::make_shared<Hotplug>(qmp, Places(settings));
   for (uint32_t i = 0; i < spec.network.size() && i < ColdPlugPlaces(settings); ++i) {
     hotplug->Occupy(i, NicId(spec.network[i].id));
@@ -188,6 +196,19 @@ Result<> Driver::State::Spawn(VmSpec spec) {
   resizer.emplace(qmp, settings, spec, kGiveBackTime * TimeoutScale(accel), accel == Accel::kKvm);
   asio::co_spawn(executor, WatchExit(shared_from_this()), asio::detached);
   return {};
+}
+
+// virtiofsd counts too: QEMU waits for it.
+Patience Driver::State::PatienceFor(std::chrono::milliseconds time, Patience::Kind kind, std::string key) const {
+  time = std::chrono::duration_cast<std::chrono::milliseconds>(time * config.runtime.timeout_factor);
+  Patience::Look look = [weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (!self || !self->process.running()) return Effort();
+    Effort effort = EffortOf({self->process.pid(), self->shared_fs_pid});
+    effort.said = self->console->bytes();
+    return effort;
+  };
+  return {time, kind, std::move(look), std::move(key)};
 }
 
 asio::awaitable<void> Driver::State::WatchExit(std::shared_ptr<State> self) {
@@ -285,7 +306,8 @@ asio::awaitable<Result<>> Driver::StartVm(std::shared_ptr<State> state, VmSpec s
     state->Close();
     co_return spawned;
   }
-  auto greeting = co_await state->qmp->Negotiate(kGreetingTimeout);
+  Patience patience = state->PatienceFor(kGreetingTime, Patience::Kind::kWork, kTimeoutFactorKey);
+  auto greeting = co_await state->qmp->Negotiate(std::move(patience));
   const bool no_virtiofsd = !greeting && state->VirtiofsdIsSilent();
   state->shared_fs.Reset();
   if (greeting) co_return greeting;
@@ -310,10 +332,13 @@ asio::awaitable<Result<UniqueFd>> Driver::ConnectTo(std::shared_ptr<State> state
     co_return std::move(state->agent.our_end);
   }
   const auto& settings = state->config.agent;
-  const std::chrono::milliseconds timeout{settings.reconnect_timeout_ms * TimeoutScale(state->accel)};
+  const std::chrono::milliseconds time{settings.reconnect_timeout_ms * TimeoutScale(state->accel)};
+  Patience patience = state->PatienceFor(
+      time, Patience::Kind::kWork, fmt::format("reconnect_timeout_ms in [agent.kata], or {},", kTimeoutFactorKey));
   const std::chrono::milliseconds pause{settings.dial_timeout_ms};
   std::function<bool()> stop = [state] { return state->exit.has_value(); };
-  co_return co_await ConnectVsock(state->executor, state->agent.cid, contract::kAgentVsockPort, pause, timeout, stop);
+  co_return co_await ConnectVsock(state->executor, state->agent.cid, contract::kAgentVsockPort, pause,
+                                  std::move(patience), stop);
 }
 
 asio::awaitable<Result<>> Driver::AddNetworkDevice(NetworkDevice device) { return AddNic(state_, std::move(device)); }
@@ -373,6 +398,8 @@ void Driver::Kill() {
 void Driver::BootEnded() { state_->booting = false; }
 
 std::string Driver::ConsoleTail() const { return state_->console->Tail(); }
+
+uint64_t Driver::ConsoleBytes() const { return state_->console->bytes(); }
 
 std::optional<std::chrono::steady_clock::time_point> Driver::AgentBegan() const { return state_->agent_began; }
 

@@ -27,6 +27,7 @@ class Driver : public Hypervisor {
   void Kill() override;
   void BootEnded() override;
   std::string ConsoleTail() const override;
+  uint64_t ConsoleBytes() const override;
   std::optional<std::chrono::steady_clock::time_point> AgentBegan() const override;
   void ServeConsole(UniqueFd listener) override;
   std::vector<pid_t> Pids() const override;

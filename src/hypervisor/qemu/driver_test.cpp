@@ -312,7 +312,7 @@ TEST_F(Vm, QemuThatDoesNotAnswer) {
   const auto started = Start("hang");
   ASSERT_FALSE(started);
   EXPECT_EQ(started.error().code(), Code::kDeadlineExceeded);
-  EXPECT_THAT(started.error().message(), HasSubstr("QEMU does not answer: QEMU did not greet within 10000 ms"));
+  EXPECT_THAT(started.error().message(), HasSubstr("QEMU does not answer: QEMU did not greet within 10 s"));
   EXPECT_TRUE(driver_->Pids().empty());
 }
 

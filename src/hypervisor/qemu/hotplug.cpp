@@ -22,7 +22,7 @@ void Hotplug::Occupy(uint32_t place, std::string device) { taken_[place] = std::
 
 asio::awaitable<Result<>> Hotplug::PassFd(std::string name, UniqueFd fd) {
   const std::string arguments = Json{{"fdname", name}}.dump();
-  CO_TRY(co_await qmp_->ExecuteWithFd("getfd", arguments, fd.get(), kCommandTime));
+  CO_TRY(co_await qmp_->ExecuteWithFd("getfd", arguments, fd.get()));
   co_return Result<>();
 }
 
@@ -47,7 +47,7 @@ asio::awaitable<Result<std::string>> Hotplug::Plug(std::string properties) {
   device["bus"] = kBridge;
   device["addr"] = PlaceAddress(place);
   const std::string arguments = device.dump(-1, ' ', false, Json::error_handler_t::replace);
-  auto added = co_await qmp_->Execute("device_add", arguments, kCommandTime);
+  auto added = co_await qmp_->Execute("device_add", arguments);
   if (!added) {
     taken_.erase(place);
     co_return tl::unexpected<Error>(added.error());

@@ -25,7 +25,7 @@ asio::awaitable<Result<std::string>> PassAll(std::shared_ptr<Hotplug> hotplug, s
 
 asio::awaitable<void> DeleteNetdev(std::shared_ptr<Qmp> qmp, std::string id) {
   const std::string arguments = Json{{"id", id}}.dump();
-  auto deleted = co_await qmp->Execute("netdev_del", arguments, kCommandTime);
+  auto deleted = co_await qmp->Execute("netdev_del", arguments);
   if (!deleted) log::Warn("network card {}: {}", id, deleted.error().message());
 }
 
@@ -42,7 +42,7 @@ asio::awaitable<Result<>> PlugNic(std::shared_ptr<Qmp> qmp, std::shared_ptr<Hotp
     netdev["vhostfds"] = vhosts;
   }
   const std::string arguments = netdev.dump();
-  CO_TRY(co_await qmp->Execute("netdev_add", arguments, kCommandTime));
+  CO_TRY(co_await qmp->Execute("netdev_add", arguments));
 
   Json nic = {{"driver", "virtio-net-pci"}, {"id", NicId(device.id)}, {"netdev", device.id},
               {"mac", device.mac},          {"disable-legacy", "on"}, {"romfile", ""}};

@@ -147,20 +147,17 @@ void Qmp::Close() {
   if (stream_.is_open()) stream_.close();
 }
 
-// Waits for the next message or the end of the connection; false after the deadline.
-asio::awaitable<bool> Qmp::Changed(std::chrono::steady_clock::time_point deadline) {
-  asio::steady_timer timer(stream_.get_executor(), deadline);
-  // Shared, because the handler of a timer that has just expired runs even when it is cancelled after that.
-  auto late = std::make_shared<bool>(false);
+// Waits for the next message or the end of the connection, perhaps less; false: the time is over.
+asio::awaitable<bool> Qmp::Changed(Patience& patience) {
   auto self = shared_from_this();
-  timer.async_wait([self, late](const boost::system::error_code& error) {
-    if (error) return;
-    *late = true;
-    self->changed_.cancel();
+  const auto next = patience.Next();
+  if (next.count() == 0) co_return false;
+  asio::steady_timer timer(stream_.get_executor(), next);
+  timer.async_wait([self](const boost::system::error_code& error) {
+    if (!error) self->changed_.cancel();
   });
   co_await changed_.async_wait(kAwait);
-  timer.cancel();
-  co_return !*late;
+  co_return true;
 }
 
 Result<> Qmp::Send(std::string_view text, int fd) {
@@ -186,23 +183,22 @@ Result<> Qmp::Send(std::string_view text, int fd) {
   return Fail(Code::kUnavailable, "QEMU does not read its control connection");
 }
 
-asio::awaitable<Result<std::string>> Qmp::Execute(std::string command, std::string arguments,
-                                                  std::chrono::milliseconds timeout) {
-  return ExecuteWithFd(std::move(command), std::move(arguments), -1, timeout);
+asio::awaitable<Result<std::string>> Qmp::Execute(std::string command, std::string arguments, Patience patience) {
+  return ExecuteWithFd(std::move(command), std::move(arguments), -1, std::move(patience));
 }
 
-asio::awaitable<Result<>> Qmp::DeleteDevice(std::string id, std::chrono::milliseconds timeout) {
+asio::awaitable<Result<>> Qmp::DeleteDevice(std::string id, std::chrono::milliseconds time) {
   auto self = shared_from_this();
-  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  Patience patience = PatienceFor(time);
   // Before the command: the event may come before its answer.
   removals_[id] = Removal::kAsked;
   const std::string arguments = Dump(Json{{"id", id}});
-  auto asked = co_await Execute("device_del", arguments, timeout);
+  auto asked = co_await Execute("device_del", arguments, patience);
   while (asked && removals_[id] == Removal::kAsked) {
     if (!lost_.empty()) {
       asked = Fail(Code::kUnavailable, "QMP device_del: {}", lost_);
-    } else if (!co_await Changed(deadline)) {
-      asked = Fail(Code::kDeadlineExceeded, "the guest has not let the device {} go within {} ms", id, timeout.count());
+    } else if (!co_await Changed(patience)) {
+      asked = Fail(Code::kDeadlineExceeded, "the guest has not let the device {} go {}", id, patience.Text());
     }
   }
   const Removal removal = removals_[id];
@@ -212,20 +208,20 @@ asio::awaitable<Result<>> Qmp::DeleteDevice(std::string id, std::chrono::millise
   co_return Fail(Code::kAborted, "the guest does not let the device {} go", id);
 }
 
-asio::awaitable<Result<>> Qmp::WaitEvent(std::chrono::steady_clock::time_point deadline) {
+asio::awaitable<Result<>> Qmp::WaitEvent(std::chrono::milliseconds time) {
   auto self = shared_from_this();
+  Patience patience = time;
   const uint64_t seen = events_;
   while (events_ == seen) {
     if (!lost_.empty()) co_return Fail(Code::kUnavailable, "{}", lost_);
-    if (!co_await Changed(deadline)) co_return Fail(Code::kDeadlineExceeded, "nothing happened in time");
+    if (!co_await Changed(patience)) co_return Fail(Code::kDeadlineExceeded, "nothing happened in time");
   }
   co_return Result<>();
 }
 
 asio::awaitable<Result<std::string>> Qmp::ExecuteWithFd(std::string command, std::string arguments, int fd,
-                                                        std::chrono::milliseconds timeout) {
+                                                        Patience patience) {
   auto self = shared_from_this();
-  const auto deadline = std::chrono::steady_clock::now() + timeout;
   const uint64_t id = next_id_++;
   Json message = {{"execute", command}, {"id", id}};
   if (!arguments.empty()) {
@@ -244,24 +240,23 @@ asio::awaitable<Result<std::string>> Qmp::ExecuteWithFd(std::string command, std
       calls_.erase(id);
       co_return Fail(Code::kUnavailable, "QMP {}: {}", command, lost_);
     }
-    if (!co_await Changed(deadline)) {
+    if (!co_await Changed(patience)) {
       calls_.erase(id);
-      co_return Fail(Code::kDeadlineExceeded, "QMP {}: no answer within {} ms", command, timeout.count());
+      co_return Fail(Code::kDeadlineExceeded, "QMP {}: no answer {}", command, patience.Text());
     }
   }
 }
 
-asio::awaitable<Result<>> Qmp::Negotiate(std::chrono::milliseconds timeout) {
+asio::awaitable<Result<>> Qmp::Negotiate(Patience patience) {
   auto self = shared_from_this();
-  const auto deadline = std::chrono::steady_clock::now() + timeout;
   while (!greeted_) {
     if (!lost_.empty()) co_return Fail(Code::kUnavailable, "{}", lost_);
-    if (!co_await Changed(deadline)) {
-      co_return Fail(Code::kDeadlineExceeded, "QEMU did not greet within {} ms", timeout.count());
+    if (!co_await Changed(patience)) {
+      co_return Fail(Code::kDeadlineExceeded, "QEMU did not greet {}", patience.Text());
     }
   }
-  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
-  CO_TRY(co_await Execute("qmp_capabilities", "", left));
+  // It goes on with the same patience: until the answer QEMU makes its devices.
+  CO_TRY(co_await Execute("qmp_capabilities", "", std::move(patience)));
   co_return Result<>();
 }
 

@@ -76,7 +76,7 @@ Resizer::Resizer(std::shared_ptr<Qmp> qmp, const config::HypervisorConfig& setti
 
 asio::awaitable<Result<Json>> Resizer::Execute(const char* command, Json arguments) {
   std::string text = arguments.dump();
-  CO_TRY_ASSIGN(const std::string answer, co_await qmp_->Execute(command, std::move(text), kCommandTime));
+  CO_TRY_ASSIGN(const std::string answer, co_await qmp_->Execute(command, std::move(text)));
   co_return ParseJson(answer, Qmp::kMaxMessage);
 }
 
@@ -158,16 +158,16 @@ asio::awaitable<Result<uint64_t>> Resizer::SetVirtioMem(uint64_t mib) {
                    {"property", "requested-size"},
                    {"value", wanted * kMib}};
   CO_TRY(co_await Execute("qom-set", std::move(property)));
-  const auto deadline = std::chrono::steady_clock::now() + time_;
+  Patience patience = qmp_->PatienceFor(time_);
   for (auto pause = kFirstPause;; pause = std::min(2 * pause, kLongestPause)) {
     CO_TRY_ASSIGN(const uint64_t size, co_await VirtioMemSize());
     if (size == wanted) co_return base_mib_ + size;
     // What a guest cannot free it keeps: the caller is told.
-    auto event = co_await qmp_->WaitEvent(std::min(deadline, std::chrono::steady_clock::now() + pause));
+    auto event = co_await qmp_->WaitEvent(pause);
     if (!event && event.error().code() != Code::kDeadlineExceeded) {
       co_return tl::unexpected<Error>(std::move(event).error());
     }
-    if (std::chrono::steady_clock::now() >= deadline) co_return base_mib_ + size;
+    if (patience.Next().count() == 0) co_return base_mib_ + size;
   }
 }
 

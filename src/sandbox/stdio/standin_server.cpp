@@ -173,15 +173,13 @@ asio::awaitable<Result<std::pair<pid_t, Event>>> StandinServer::Register(std::sh
 }
 
 asio::awaitable<Result<std::shared_ptr<Standin>>> StandinServer::Claim(pid_t pid, std::string container,
-                                                                       std::string exec,
-                                                                       std::chrono::milliseconds timeout) {
+                                                                       std::string exec, Patience patience) {
   auto self = shared_from_this();
-  auto deadline = std::chrono::steady_clock::now() + timeout;
   while (!waiting_.contains(pid)) {
-    auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
-    if (left.count() <= 0) co_return Fail(Code::kNotFound, "stand-in {} has not said hello", pid);
+    const auto next = patience.Next();
+    if (next.count() == 0) co_return Fail(Code::kNotFound, "stand-in {} has not said hello {}", pid, patience.Text());
     Event arrived = arrived_;
-    co_await arrived.WaitFor(left);
+    co_await arrived.WaitFor(next);
   }
   Waiting waiting = std::move(waiting_.extract(pid).mapped());
   waiting.claimed.Happen();

@@ -7,7 +7,6 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
-#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -15,6 +14,7 @@
 #include <utility>
 
 #include "base/coroutine.h"
+#include "base/patience.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "sandbox/stdio/standin_packet.h"
@@ -64,10 +64,10 @@ class StandinServer : public std::enable_shared_from_this<StandinServer> {
 
   // Accepts peers that are root or this user, until the executor's context stops.
   static asio::awaitable<void> Serve(std::shared_ptr<StandinServer> self, UniqueFd listener);
-  // The stand-in with this pid; its hello may still be under way, for at most timeout. It must have named this process.
-  // kNotFound, kInvalidArgument.
+  // The stand-in with this pid; its hello may still be under way. It must have named this process. kNotFound: it has
+  // not come; kInvalidArgument.
   asio::awaitable<Result<std::shared_ptr<Standin>>> Claim(pid_t pid, std::string container, std::string exec,
-                                                          std::chrono::milliseconds timeout);
+                                                          Patience patience);
 
  private:
   static asio::awaitable<void> Receive(std::shared_ptr<StandinServer> self, UniqueFd connection);

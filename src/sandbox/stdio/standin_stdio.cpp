@@ -11,7 +11,7 @@ namespace kata::sandbox {
 namespace {
 
 // A stand-in says hello as soon as it runs.
-constexpr std::chrono::milliseconds kHelloTimeout{10000};
+constexpr std::chrono::milliseconds kHelloTime{10000};
 
 std::optional<pid_t> ParsePid(std::string_view text) {
   pid_t pid = 0;
@@ -52,8 +52,9 @@ asio::awaitable<Result<AttachedStdio>> StandinStdioSource::Attach(StdioRequest r
       CO_TRY_ASSIGN(attached.foreground, OpenPidfd(name->foreground));
     }
     pid_t pid = name->standin;
-    CO_TRY_ASSIGN(attached.standin,
-                  co_await standins_->Claim(pid, std::move(request.container), std::move(request.exec), kHelloTimeout));
+    Patience patience = PatienceWith({pid}, kHelloTime, Patience::Kind::kWork);
+    CO_TRY_ASSIGN(attached.standin, co_await standins_->Claim(pid, std::move(request.container),
+                                                              std::move(request.exec), std::move(patience)));
     fds = attached.standin->TakeStdio();
     traits.until_end = attached.standin->TakeUntilEnd();
   }

@@ -128,7 +128,7 @@ TEST_F(StandinServerTest, TheExitIsTold) {
 TEST_F(StandinServerTest, AHelloMayComeAfterTheClaim) {
   auto connection = Connect();
   std::optional<Result<std::shared_ptr<Standin>>> claimed;
-  asio::co_spawn(io_, server_->Claim(7, "c", "", testing::kHang),
+  asio::co_spawn(io_, server_->Claim(7, "c", "", std::chrono::milliseconds(testing::kHang)),
                  [&](std::exception_ptr, auto result) { claimed = std::move(result); });
   for (int turn = 0; turn < 5; ++turn) io_.poll();
   EXPECT_FALSE(claimed);

@@ -44,9 +44,9 @@ class StdioTest : public testing::LoopTest {
     return *stdio;
   }
   void Start(const std::shared_ptr<Stdio>& stdio) {
-    agent_ =
-        std::make_shared<AgentClient>(rpc::Client::Create(io_.get_executor(), fake_.Connect()),
-                                      std::chrono::seconds(30), [this](std::string why) { fault_ = std::move(why); });
+    agent_ = std::make_shared<AgentClient>(
+        rpc::Client::Create(io_.get_executor(), fake_.Connect()), [] { return Patience(std::chrono::seconds(30)); },
+        [this](std::string why) { fault_ = std::move(why); });
     stdio->Start(agent_, kProcess);
   }
   FakeAgent::Process& process() { return fake_.process("c", "e"); }

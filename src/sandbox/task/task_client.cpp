@@ -16,11 +16,11 @@ std::string StandinStdio(pid_t standin, pid_t foreground) {
   return foreground > 0 ? fmt::format("standin:{}:{}", standin, foreground) : fmt::format("standin:{}", standin);
 }
 
-Result<std::shared_ptr<rpc::Client>> ConnectTask(const rpc::asio::any_io_executor& executor, int directory) {
+Result<UniqueFd> ConnectTask(int directory) {
   auto connection = rpc::ConnectUnix(directory, kTaskSocket);
   if (!connection)
     return Fail(Code::kUnavailable, "the sandbox process does not answer: {}", connection.error().message());
-  return rpc::Client::Create(executor, *std::move(connection));
+  return connection;
 }
 
 Result<UniqueFd> ConnectStandin(int directory) {

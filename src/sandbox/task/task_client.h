@@ -33,15 +33,15 @@ inline constexpr char kGuestProcessType[] = "kata.process";
 std::string StandinStdio(pid_t standin, pid_t foreground = 0);
 
 // Connects to the sandbox process. kUnavailable when none listens (any more).
-Result<std::shared_ptr<rpc::Client>> ConnectTask(const rpc::asio::any_io_executor& executor, int directory);
+Result<UniqueFd> ConnectTask(int directory);
 
 // One call of the service, for example
 //   auto request = ...; co_await CallTask<CreateTaskResponse>(client, "Create", request, rpc::kNoTimeout)
 template <typename Reply>
 rpc::asio::awaitable<Result<Reply>> CallTask(std::shared_ptr<rpc::Client> client, std::string method,
                                              const google::protobuf::MessageLite& request,
-                                             std::chrono::milliseconds timeout = rpc::kNoTimeout) {
-  return client->Call<Reply>(kTaskService, std::move(method), request, timeout);
+                                             Patience patience = rpc::kNoTimeout) {
+  return client->Call<Reply>(kTaskService, std::move(method), request, std::move(patience));
 }
 
 // A SEQPACKET connection to standin.sock, for kata-standin, which says hello on it.

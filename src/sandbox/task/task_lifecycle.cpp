@@ -103,7 +103,7 @@ asio::awaitable<Result<>> TaskService::StartInit(std::shared_ptr<Container> cont
   container->starting = true;
   auto began = Timing::Clock::now();
   Vm& vm = sandbox_->vm();
-  auto started = AsRuntimeError(co_await vm.agent()->StartContainer(container->id, vm.CreateTimeout()));
+  auto started = AsRuntimeError(co_await vm.agent()->StartContainer(container->id, vm.CreatePatience()));
   container->starting = false;
   CO_TRY(started);
   vm.timing().Record(Phase::kStart, began);
@@ -174,7 +174,7 @@ asio::awaitable<Result<>> TaskService::StartExec(std::shared_ptr<Container> cont
   *request.mutable_process() = std::move(spec.mapped());
   process->Begin();
   Vm& vm = sandbox_->vm();
-  auto started = AsRuntimeError(co_await vm.agent()->ExecProcess(std::move(request), vm.CreateTimeout()));
+  auto started = AsRuntimeError(co_await vm.agent()->ExecProcess(std::move(request), vm.CreatePatience()));
   if (!started) {
     process->NeverBegan();
     process->End(kKilledStatus);

@@ -90,6 +90,7 @@ class FakeHypervisor : public hypervisor::Hypervisor {
   }
   void BootEnded() override { fake_vm_->boot_ended = true; }
   std::string ConsoleTail() const override { return "last words of the guest"; }
+  uint64_t ConsoleBytes() const override { return 0; }
   std::optional<std::chrono::steady_clock::time_point> AgentBegan() const override { return std::nullopt; }
   void ServeConsole(UniqueFd) override {}
   std::vector<pid_t> Pids() const override { return {}; }
