@@ -43,6 +43,13 @@ Key DialTimeout() {
              }};
 }
 
+// Which of them are built in is the hypervisors' own matter (CreateHypervisor).
+Result<> HypervisorName(const std::string& text) {
+  constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyz0123456789-";
+  if (!text.empty() && text.size() <= 64 && text.find_first_not_of(kAllowed) == std::string::npos) return {};
+  return Fail(Code::kInvalidArgument, "expected a name such as \"qemu\", found {}", Shown(text));
+}
+
 // Below 1 for tests of what hangs; 0 would mean for ever.
 Key TimeoutFactor() {
   return Key{.name = "timeout_factor",
@@ -92,31 +99,17 @@ std::vector<Key> RuntimeKeys() {
       Integer("static_sandbox_default_workload_mem", &R::static_sandbox_default_workload_mem, 0, kMaxWorkloadMib),
       Cpus("static_sandbox_default_workload_vcpus", &R::static_sandbox_default_workload_vcpus),
       Bool("sandbox_cgroup_only", &R::sandbox_cgroup_only, FromPod::kNever),
+      Text("hypervisor_name", &HypervisorConfig::name, HypervisorName, FromPod::kNever),
       TimeoutFactor(),
       SandboxBindMounts(),
       MustBe("emptydir_mode", "shared-fs", "volumes on block devices are not supported yet"),
       Integer("create_container_timeout", &A::create_container_timeout, 1, 86400, FromPod::kFree),
   };
-  for (const char* name : {"name",
-                           "hypervisor_name",
-                           "agent_name",
-                           "enable_vcpus_pinning",
-                           "guest_selinux_label",
-                           "enable_tracing",
-                           "jaeger_endpoint",
-                           "jaeger_user",
-                           "jaeger_password",
-                           "vfio_mode",
-                           "disable_guest_empty_dir",
-                           "enable_pprof",
-                           "kubelet_root_dir",
-                           "pod_resource_api_sock",
-                           "keep_abnormal",
-                           "use_passfd_io",
-                           "passfd_listener_port",
-                           "shared_mounts",
-                           "experimental_force_guest_pull",
-                           "experimental"}) {
+  for (const char* name :
+       {"name", "agent_name", "enable_vcpus_pinning", "guest_selinux_label", "enable_tracing", "jaeger_endpoint",
+        "jaeger_user", "jaeger_password", "vfio_mode", "disable_guest_empty_dir", "enable_pprof", "kubelet_root_dir",
+        "pod_resource_api_sock", "keep_abnormal", "use_passfd_io", "passfd_listener_port", "shared_mounts",
+        "experimental_force_guest_pull", "experimental"}) {
     keys.push_back(Unused(name));
   }
   return keys;

@@ -108,9 +108,9 @@ class Pod {
     }
     const bool gated = group == "hypervisor" || (key->used() && key->pod == FromPod::kGated);
     if (gated && !GateOpens(operator_.hypervisor.enable_annotations, name)) {
-      return Fail(
-          Code::kPermissionDenied,
-          "not allowed by the configuration: to allow it, add \"{}\" to enable_annotations in [hypervisor.qemu]", name);
+      return Fail(Code::kPermissionDenied,
+                  "not allowed by the configuration: to allow it, add \"{}\" to enable_annotations in [{}]", name,
+                  operator_.hypervisor.Table());
     }
     if (!key->used()) {
       unused_.push_back(suffix);

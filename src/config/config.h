@@ -12,8 +12,11 @@
 
 namespace kata::config {
 
-// [hypervisor.qemu]. Members are named as the keys; memory is in MiB.
+// [hypervisor.NAME]. Members are named as the keys; memory is in MiB. Some only QEMU has (qemu_keys.cpp).
 struct HypervisorConfig {
+  // hypervisor_name of [runtime]; else that of the only hypervisor that the files have a table for.
+  std::string name = "qemu";
+  std::string Table() const { return "hypervisor." + name; }
 #if defined(__aarch64__)
   std::string path = "/usr/bin/qemu-system-aarch64";
   std::string machine_type = "virt";  // virt, q35 or microvm

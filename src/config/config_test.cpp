@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config/config.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <random>
@@ -256,6 +257,31 @@ TEST(ApplyText, SurvivesDamagedInput) {
   }
   EXPECT_GT(refused, 0);
   EXPECT_FALSE(ErrorOf("x = " + std::string(100000, '[')).empty());
+}
+
+TEST(HypervisorNameTest, IsTheKeysElseThatOfTheOnlyTable) {
+  const auto name = [](const std::string& text) {
+    Config config;
+    const auto warnings = ApplyText(config, text, "c.toml");
+    EXPECT_TRUE(warnings) << warnings.error().message();
+    return config.hypervisor.name;
+  };
+  EXPECT_EQ(name(""), "qemu");
+  EXPECT_EQ(name("[hypervisor.qemu]\ndefault_memory = 256\n"), "qemu");
+  EXPECT_EQ(name("[hypervisor.clh]\npath = \"/c\"\n"), "clh");
+  EXPECT_EQ(name("[hypervisor.qemu]\n[hypervisor.clh]\n"), "qemu");
+  EXPECT_EQ(name("[hypervisor.qemu]\n[runtime]\nhypervisor_name = \"clh\"\n"), "clh");
+  EXPECT_THAT(ErrorOf("[runtime]\nhypervisor_name = \"../x\"\n"), ::testing::HasSubstr("expected a name"));
+}
+
+TEST(TimeoutFactorTest, IsANumberAboveZero) {
+  Config config;
+  EXPECT_TRUE(ApplyText(config, "[runtime]\ntimeout_factor = 2.5\n", "c.toml"));
+  EXPECT_EQ(config.runtime.timeout_factor, 2.5);
+  for (const char* wrong : {"0", "-1", "nan", "inf", "101"}) {
+    EXPECT_THAT(ErrorOf(std::string("[runtime]\ntimeout_factor = ") + wrong + "\n"),
+                ::testing::HasSubstr("expected a number of 0.1 to 100"));
+  }
 }
 
 }  // namespace

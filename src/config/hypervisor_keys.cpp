@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The keys of [hypervisor.qemu], used and not used yet.
+// The keys that every hypervisor's section has, used and not used yet. What only one has stands in a file of its own.
 #include <algorithm>
 #include <cmath>
 #include <regex>
@@ -16,24 +16,6 @@ constexpr int64_t kMaxMemoryMib = int64_t{16} << 20U;  // 16 TiB
 constexpr int kMaxVcpus = 1024;
 constexpr int kMaxNetworkQueues = 64;                     // a NIC's descriptors travel in one message
 constexpr int64_t kMaxRate = int64_t{1000} * 1000000000;  // bits per second
-
-// qemu(1), -sandbox: it is never off, but an operator may relax a part of it.
-Result<> QemuSandbox(const std::string& text) {
-  static const std::regex pattern(
-      "on(,(obsolete|spawn|resourcecontrol)=(allow|deny)|,elevateprivileges=(allow|deny|children))*");
-  if (text.size() <= 256 && std::regex_match(text, pattern)) return {};
-  return Fail(
-      Code::kInvalidArgument,
-      "expected \"on\" and then obsolete=, elevateprivileges=, spawn=, resourcecontrol= with allow or deny, found {}",
-      Shown(text));
-}
-
-// Properties in QEMU's lists: one that had other characters could say more than what the key is for.
-Result<> Properties(const std::string& text) {
-  constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.,=+-";
-  if (text.size() <= 1024 && text.find_first_not_of(kAllowed) == std::string::npos && !text.starts_with(',')) return {};
-  return Fail(Code::kInvalidArgument, "expected a list such as \"a=on,b=off\", found {}", Shown(text));
-}
 
 Result<> RegularExpression(const std::string& text) {
   TRY(Printable(text));
@@ -127,53 +109,51 @@ Key ConfidentialGuest() { return MustBeFalse("confidential_guest", "confidential
 
 std::vector<Key> UsedKeys() {
   return {
-    WithPodCheck(Text("path", &H::path, AbsolutePath),
-                 [](const Config& config, const std::string& path) {
-                   return CoveredBy(config.hypervisor.valid_hypervisor_paths, config.hypervisor.path,
-                                    "valid_hypervisor_paths", path);
-                 }),
-        List("valid_hypervisor_paths", &H::valid_hypervisor_paths, AbsolutePath),
-        GuestFile("kernel", &H::kernel, AbsolutePath), GuestFile("initrd", &H::initrd, AbsolutePath),
-        GuestFile("image", &H::image, AbsolutePathOrEmpty),
-#if defined(__aarch64__)
-        Text("machine_type", &H::machine_type, OneOf({"virt"})),
-#else
-      Text("machine_type", &H::machine_type, OneOf({"q35", "microvm"})),
-#endif
-        Text("machine_accelerators", &H::machine_accelerators, Properties, FromPod::kNever),
-        Text("cpu_features", &H::cpu_features, Properties), GuestFile("firmware", &H::firmware, AbsolutePathOrEmpty),
-        KernelParams(), List("enable_annotations", &H::enable_annotations, RegularExpression),
-        Text("seccomp_sandbox", &H::seccomp_sandbox, QemuSandbox, FromPod::kNever),
-        Text("seccompsandbox", &H::seccomp_sandbox, QemuSandbox, FromPod::kNever), Vcpus(),
-        Named(Integer("default_maxvcpus", &H::default_maxvcpus, 0, kMaxVcpus), "default_max_vcpus"),
-        Integer("default_memory", &H::default_memory, 32, kMaxMemoryMib),
-        Integer("default_maxmemory", &H::default_maxmemory, 0, kMaxMemoryMib),
-        Cpus("overhead_vcpus", &H::overhead_vcpus), Integer("overhead_memory", &H::overhead_memory, 0, kMaxMemoryMib),
-        Integer("memory_slots", &H::memory_slots, 0, 256), Bool("enable_virtio_mem", &H::enable_virtio_mem),
-        MustBe("shared_fs", "virtio-fs", "nothing else carries a container's files yet"),
-        WithPodCheck(Text("virtio_fs_daemon", &H::virtio_fs_daemon, AbsolutePath),
-                     [](const Config& config, const std::string& path) {
-                       return CoveredBy(config.hypervisor.valid_virtio_fs_daemon_paths,
-                                        config.hypervisor.virtio_fs_daemon, "valid_virtio_fs_daemon_paths", path);
-                     }),
-        List("valid_virtio_fs_daemon_paths", &H::valid_virtio_fs_daemon_paths, AbsolutePath),
-        Text("virtio_fs_cache", &H::virtio_fs_cache, OneOf({"never", "metadata", "auto", "always"})),
-        PowerOfTwo("virtio_fs_queue_size", &H::virtio_fs_queue_size, 2, 1024), ExtraArguments(),
-        Bool("enable_mem_prealloc", &H::enable_mem_prealloc), Bool("enable_hugepages", &H::enable_hugepages),
-        WithPodCheck(Text("entropy_source", &H::entropy_source, AbsolutePath),
-                     [](const Config& config, const std::string& path) {
-                       return CoveredBy(config.hypervisor.valid_entropy_sources, config.hypervisor.entropy_source,
-                                        "valid_entropy_sources", path);
-                     }),
-        List("valid_entropy_sources", &H::valid_entropy_sources, AbsolutePathOrEmpty),
-        Bool("enable_debug", &H::enable_debug, FromPod::kNever),
-        Bool("reclaim_guest_freed_memory", &H::reclaim_guest_freed_memory),
-        Text("accel", &H::accel, OneOf({"auto", "kvm", "tcg"}), FromPod::kNever), ConfidentialGuest(),
-        Bool("disable_vhost_net", &H::disable_vhost_net),
-        Integer("network_queues", &H::network_queues, 0, kMaxNetworkQueues),
-        Integer("rx_rate_limiter_max_rate", &H::rx_rate_limiter_max_rate, 0, kMaxRate),
-        Integer("tx_rate_limiter_max_rate", &H::tx_rate_limiter_max_rate, 0, kMaxRate),
-        Integer("default_bridges", &H::default_bridges, 0, 1),
+      WithPodCheck(Text("path", &H::path, AbsolutePath),
+                   [](const Config& config, const std::string& path) {
+                     return CoveredBy(config.hypervisor.valid_hypervisor_paths, config.hypervisor.path,
+                                      "valid_hypervisor_paths", path);
+                   }),
+      List("valid_hypervisor_paths", &H::valid_hypervisor_paths, AbsolutePath),
+      GuestFile("kernel", &H::kernel, AbsolutePath),
+      GuestFile("initrd", &H::initrd, AbsolutePath),
+      GuestFile("image", &H::image, AbsolutePathOrEmpty),
+      GuestFile("firmware", &H::firmware, AbsolutePathOrEmpty),
+      KernelParams(),
+      List("enable_annotations", &H::enable_annotations, RegularExpression),
+      Vcpus(),
+      Named(Integer("default_maxvcpus", &H::default_maxvcpus, 0, kMaxVcpus), "default_max_vcpus"),
+      Integer("default_memory", &H::default_memory, 32, kMaxMemoryMib),
+      Integer("default_maxmemory", &H::default_maxmemory, 0, kMaxMemoryMib),
+      Cpus("overhead_vcpus", &H::overhead_vcpus),
+      Integer("overhead_memory", &H::overhead_memory, 0, kMaxMemoryMib),
+      Integer("memory_slots", &H::memory_slots, 0, 256),
+      Bool("enable_virtio_mem", &H::enable_virtio_mem),
+      MustBe("shared_fs", "virtio-fs", "nothing else carries a container's files yet"),
+      WithPodCheck(Text("virtio_fs_daemon", &H::virtio_fs_daemon, AbsolutePath),
+                   [](const Config& config, const std::string& path) {
+                     return CoveredBy(config.hypervisor.valid_virtio_fs_daemon_paths,
+                                      config.hypervisor.virtio_fs_daemon, "valid_virtio_fs_daemon_paths", path);
+                   }),
+      List("valid_virtio_fs_daemon_paths", &H::valid_virtio_fs_daemon_paths, AbsolutePath),
+      Text("virtio_fs_cache", &H::virtio_fs_cache, OneOf({"never", "metadata", "auto", "always"})),
+      PowerOfTwo("virtio_fs_queue_size", &H::virtio_fs_queue_size, 2, 1024),
+      ExtraArguments(),
+      Bool("enable_mem_prealloc", &H::enable_mem_prealloc),
+      Bool("enable_hugepages", &H::enable_hugepages),
+      WithPodCheck(Text("entropy_source", &H::entropy_source, AbsolutePath),
+                   [](const Config& config, const std::string& path) {
+                     return CoveredBy(config.hypervisor.valid_entropy_sources, config.hypervisor.entropy_source,
+                                      "valid_entropy_sources", path);
+                   }),
+      List("valid_entropy_sources", &H::valid_entropy_sources, AbsolutePathOrEmpty),
+      Bool("enable_debug", &H::enable_debug, FromPod::kNever),
+      Bool("reclaim_guest_freed_memory", &H::reclaim_guest_freed_memory),
+      ConfidentialGuest(),
+      Bool("disable_vhost_net", &H::disable_vhost_net),
+      Integer("network_queues", &H::network_queues, 0, kMaxNetworkQueues),
+      Integer("rx_rate_limiter_max_rate", &H::rx_rate_limiter_max_rate, 0, kMaxRate),
+      Integer("tx_rate_limiter_max_rate", &H::tx_rate_limiter_max_rate, 0, kMaxRate),
   };
 }
 

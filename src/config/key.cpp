@@ -7,6 +7,11 @@
 namespace kata::config {
 namespace {
 
+std::vector<Key> Both(std::vector<Key> keys, std::vector<Key> more) {
+  for (Key& key : more) keys.push_back(std::move(key));
+  return keys;
+}
+
 constexpr size_t kMaxShown = 80;
 
 // Levenshtein's distance.
@@ -73,7 +78,7 @@ std::string Section::Suggest(std::string_view key) const {
 
 const std::vector<Section>& Sections() {
   static const std::vector<Section> sections = {
-      {"hypervisor.qemu", "hypervisor", HypervisorKeys(), {"factory"}},
+      {"hypervisor.qemu", "hypervisor", Both(HypervisorKeys(), QemuKeys()), {"factory"}},
       {"agent.kata", "agent", AgentKeys(), {"mem_agent"}},
       {"runtime", "runtime", RuntimeKeys(), {}},
   };
@@ -83,11 +88,11 @@ const std::vector<Section>& Sections() {
 Result<> CheckTogether(const Config& config) {
   const HypervisorConfig& hypervisor = config.hypervisor;
   if (hypervisor.default_maxmemory != 0 && hypervisor.default_memory > hypervisor.default_maxmemory) {
-    return Fail(Code::kInvalidArgument, "hypervisor.qemu.default_memory: {} MiB is more than default_maxmemory, {} MiB",
-                hypervisor.default_memory, hypervisor.default_maxmemory);
+    return Fail(Code::kInvalidArgument, "{}.default_memory: {} MiB is more than default_maxmemory, {} MiB",
+                hypervisor.Table(), hypervisor.default_memory, hypervisor.default_maxmemory);
   }
   if (hypervisor.default_maxvcpus != 0 && hypervisor.default_vcpus > hypervisor.default_maxvcpus) {
-    return Fail(Code::kInvalidArgument, "hypervisor.qemu.default_vcpus: {} is more than default_maxvcpus, {}",
+    return Fail(Code::kInvalidArgument, "{}.default_vcpus: {} is more than default_maxvcpus, {}", hypervisor.Table(),
                 hypervisor.default_vcpus, hypervisor.default_maxvcpus);
   }
   if (config.runtime.disable_new_netns && config.runtime.internetworking_model != "none") {

@@ -53,7 +53,8 @@ struct Section {
 // Every section and key, in the order of docs/configuration.md.
 const std::vector<Section>& Sections();
 
-std::vector<Key> HypervisorKeys();
+std::vector<Key> HypervisorKeys();  // of every hypervisor
+std::vector<Key> QemuKeys();
 std::vector<Key> AgentKeys();
 std::vector<Key> RuntimeKeys();
 

@@ -117,6 +117,7 @@ class TextReader::Tables {
       if (!node.is_table()) {
         return Fail(Code::kInvalidArgument, "{}: {}: expected a table, found {}", At(file_, node), name, Found(node));
       }
+      NoteHypervisor(name);
       if (section != Sections().end()) {
         TRY(Apply(*section, *node.as_table()));
       } else if (group) {
@@ -164,6 +165,14 @@ class TextReader::Tables {
     return {};
   }
 
+  void NoteHypervisor(const std::string& table) {
+    constexpr std::string_view kPrefix = "hypervisor.";
+    if (!table.starts_with(kPrefix)) return;
+    const std::string name = table.substr(kPrefix.size());
+    auto& known = reader_.hypervisors_;
+    if (std::find(known.begin(), known.end(), name) == known.end()) known.push_back(name);
+  }
+
   void NotUsed(const std::string& name) {
     auto& unused = reader_.unused_;
     if (std::find(unused.begin(), unused.end(), name) == unused.end()) unused.push_back(name);
@@ -192,13 +201,19 @@ Result<> TextReader::Read(const std::string& text, const std::string& file) {
 
 Result<std::vector<std::string>> TextReader::Finish() {
   std::vector<std::string> warnings;
-  const auto image = where_.find("hypervisor.qemu.image");
+  // As Kata's files for another hypervisor are written: one table, and no name. It must not become a VM of a hypervisor
+  // that nobody has asked for.
+  if (!where_.contains("runtime.hypervisor_name") && hypervisors_.size() == 1) {
+    config_.hypervisor.name = hypervisors_.front();
+  }
+  const std::string table = config_.hypervisor.Table();
+  const auto image = where_.find(table + ".image");
   if (image != where_.end() && !config_.hypervisor.image.empty()) {
-    if (!where_.contains("hypervisor.qemu.initrd")) {
-      return Fail(Code::kUnimplemented,
-                  "{}: hypervisor.qemu.image: images are not supported yet: set initrd in its place", image->second);
+    if (!where_.contains(table + ".initrd")) {
+      return Fail(Code::kUnimplemented, "{}: {}.image: images are not supported yet: set initrd in its place",
+                  image->second, table);
     }
-    warnings.push_back(fmt::format("{}: hypervisor.qemu.image: not used, since initrd is set", image->second));
+    warnings.push_back(fmt::format("{}: {}.image: not used, since initrd is set", image->second, table));
   }
   if (const Result<> together = CheckTogether(config_); !together) {
     // The message begins with the key that is at fault; where it stands goes in front of it.

@@ -27,6 +27,7 @@ class TextReader {
   Config& config_;
   std::map<std::string, std::string> where_;  // "hypervisor.qemu.image" to "file:line", of what was set
   std::vector<std::string> unused_;           // in the order in which they were met
+  std::vector<std::string> hypervisors_;      // that have a table, in the same order
 };
 
 }  // namespace kata::config

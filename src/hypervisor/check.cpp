@@ -2,6 +2,7 @@
 #include "hypervisor/check.h"
 
 #include <fcntl.h>
+#include <fmt/ranges.h>
 #include <linux/openat2.h>
 #include <sched.h>
 #include <signal.h>
@@ -60,10 +61,10 @@ CheckItem Program(const std::string& name, const std::string& path, const std::s
   return Fact(name, line.has_value(), line ? fmt::format("{} ({})", path, *line) : line.error().message(), advice);
 }
 
-CheckItem GuestFile(const std::string& key, const std::string& path) {
+CheckItem GuestFile(const std::string& key, const std::string& path, const std::string& table) {
   const auto fd = qemu::OpenGuestFile(key, path);
   return Fact("guest " + key, fd.has_value(), fd ? path : fd.error().message(),
-              fmt::format("build it with guest/{}/build.sh, or set {} in [hypervisor.qemu]", key, key));
+              fmt::format("build it with guest/{}/build.sh, or set {} in [{}]", key, key, table));
 }
 
 CheckItem Device(const std::string& path, const std::string& meaning, const std::string& otherwise) {
@@ -134,6 +135,11 @@ std::vector<CheckItem> CheckHost(const config::Config& config) {
   std::vector<CheckItem> items;
   items.push_back(
       Fact("user", geteuid() == 0, geteuid() == 0 ? "root" : fmt::format("uid {}", geteuid()), "run as root"));
+  const std::vector<std::string> built = BuiltHypervisors();
+  const bool known = std::find(built.begin(), built.end(), settings.name) != built.end();
+  items.push_back(
+      Fact("hypervisor", known, settings.name,
+           fmt::format("it is not built in: set hypervisor_name in [runtime] to one of {}", fmt::join(built, ", "))));
   AddAcceleration(config, items);
   items.push_back(Program("QEMU", settings.path, "--version",
                           "install Debian's package qemu-system-x86, or set path in [hypervisor.qemu]",
@@ -141,8 +147,8 @@ std::vector<CheckItem> CheckHost(const config::Config& config) {
   items.push_back(Program("virtiofsd", settings.virtio_fs_daemon, "--version",
                           "install Debian's package qemu-system-common, or set virtio_fs_daemon in [hypervisor.qemu]",
                           timeout_factor));
-  items.push_back(GuestFile("kernel", settings.kernel));
-  items.push_back(GuestFile("initrd", settings.initrd));
+  items.push_back(GuestFile("kernel", settings.kernel, settings.Table()));
+  items.push_back(GuestFile("initrd", settings.initrd, settings.Table()));
   items.push_back(Device("/dev/vhost-vsock", "the agent is reached by vsock",
                          "the agent is reached by a virtio-serial port; modprobe vhost_vsock for vsock"));
   items.push_back(Namespaces());

@@ -68,6 +68,15 @@ TEST(CheckTest, AProgramThatHangsIsNotMissing) {
   EXPECT_THAT(Find(items, "QEMU").advice, Not(HasSubstr("install")));
 }
 
+TEST(CheckTest, AHypervisorThatIsNotBuiltIn) {
+  config::Config config;
+  config.hypervisor.name = "firecracker";
+  const auto items = CheckHost(config);
+  EXPECT_FALSE(Find(items, "hypervisor").ok);
+  EXPECT_THAT(Find(items, "hypervisor").advice, HasSubstr("one of qemu"));
+  EXPECT_FALSE(CanRunGuests(items));
+}
+
 TEST(CheckTest, OnlyWhatIsRequiredCounts) {
   EXPECT_TRUE(CanRunGuests({{"speed", false, false, "", ""}, {"QEMU", true, true, "", ""}}));
   EXPECT_FALSE(CanRunGuests({{"speed", true, false, "", ""}, {"QEMU", false, true, "", ""}}));

@@ -72,10 +72,24 @@ struct GuestAddress {
   std::string address;  // a PCI path of slots ("10/02", hexadecimal), or a SCSI address ("0:1", id and LUN)
 };
 
+// What a hypervisor can do with its configuration: known before the VM starts, and the same as long as it lives.
+// Whoever plans a VM asks this and not which hypervisor it is.
+struct Capabilities {
+  bool grows = false;               // SetVcpus and SetMemory can plug
+  std::string fixed_why;            // where not: the keys that would change it, for a message
+  bool returns_memory = false;      // SetMemory can also take away, and brings no more than the guest takes
+  bool takes_memory_ahead = false;  // the host gives all memory that is plugged at once, used or not
+  uint32_t memory_slots = 0;        // how often SetMemory can bring some; counts where it does not return memory
+  uint32_t usual_vcpus = 0;         // room for more vCPUs than these makes a boot longer; 0: it does not
+  int timeout_scale = 1;  // how many times as long as on a processor of the host everything in the guest takes
+};
+
 // A VM from start to end. Destroying it kills the VMM and reaps it.
 class Hypervisor {
  public:
   virtual ~Hypervisor() = default;
+
+  virtual Capabilities Can() const = 0;
 
   // Starts the VMM and the guest's boot; returns when the VMM has accepted its configuration. Errors carry its stderr.
   virtual asio::awaitable<Result<>> Start(VmSpec spec) = 0;
@@ -120,6 +134,8 @@ class Hypervisor {
   virtual void ServeConsole(UniqueFd listener) = 0;
   // Process ids of the VMM, for cgroups and measurements.
   virtual std::vector<pid_t> Pids() const = 0;
+  // Those of its threads that are vCPUs now; none: it has not begun, or has ended.
+  virtual std::vector<pid_t> VcpuThreads() const = 0;
 };
 
 // How guests can run on this host; one log line says which and why (docs/hypervisor.md).
@@ -131,11 +147,15 @@ struct AccelChoice {
 // setting is "auto", "kvm" or "tcg". kFailedPrecondition when kvm is demanded and /dev/kvm does not open.
 Result<AccelChoice> ChooseAccel(const std::string& setting);
 
-// Most time-outs that wait for the guest are multiplied by this: an emulated one is several times slower. Which they
-// are is in docs/sandbox-process.md.
+// Capabilities::timeout_scale of a guest that runs so. Most time-outs that wait for the guest are multiplied by it: an
+// emulated one is several times slower. Which they are is in docs/sandbox-process.md.
 int TimeoutScale(Accel accel);
 
-// The driver that the configuration names.
+// The names of the hypervisors that are built in; each is NAME in [hypervisor.NAME] of the configuration.
+std::vector<std::string> BuiltHypervisors();
+
+// The one that the configuration names (HypervisorConfig::name). kUnimplemented: it is not built in, with those that
+// are; and what the hypervisor itself refuses, such as an accel that the host does not have.
 Result<std::unique_ptr<Hypervisor>> CreateHypervisor(const asio::any_io_executor& executor,
                                                      const config::Config& config);
 

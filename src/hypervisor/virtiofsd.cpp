@@ -110,6 +110,7 @@ Result<Virtiofsd> StartVirtiofsd(const config::HypervisorConfig& config, const s
   Listener listener = TRY(Context(Listen(runtime_dir), "cannot start virtiofsd"));
   Virtiofsd daemon;
   daemon.program = config.virtio_fs_daemon;
+  daemon.table = config.Table();
   daemon.log = TRY(CappedLog::Create()).Release();
   Command command;
   command.argv = TRY(VirtiofsdArgv(config, shared_dir, ExtraFdNumber(0), MaxFiles()));
@@ -123,7 +124,8 @@ Result<Virtiofsd> StartVirtiofsd(const config::HypervisorConfig& config, const s
     unlinkat(runtime_dir, kSocketName, 0);
     return Fail(child.error().code(), "cannot start virtiofsd: {}{}", child.error().message(),
                 child.error().sys() == ENOENT
-                    ? "; install Debian's package qemu-system-common, or set virtio_fs_daemon in [hypervisor.qemu]"
+                    ? fmt::format("; install Debian's package qemu-system-common, or set virtio_fs_daemon in [{}]",
+                                  daemon.table)
                     : "");
   }
   daemon.process = *std::move(child);
@@ -144,7 +146,7 @@ std::string Virtiofsd::DescribeExit(const ExitStatus& status) const {
   std::string text = "virtiofsd " + status.Describe();
   if (!words.empty()) return text + ": " + words;
   if (status.signal != 0) return text;
-  return text + fmt::format(" without a word (virtio_fs_daemon in [hypervisor.qemu] is {})", program);
+  return text + fmt::format(" without a word (virtio_fs_daemon in [{}] is {})", table, program);
 }
 
 void Virtiofsd::End() {

@@ -29,6 +29,7 @@ struct Virtiofsd {
   UniqueFd vmm_socket;
   UniqueFd log;  // what it wrote to stderr: a memory file (CappedLog)
   std::string program;
+  std::string table;  // of the configuration, in which virtio_fs_daemon names it
 
   // The last lines of its stderr, printable.
   std::string LogTail() const;

@@ -24,7 +24,7 @@
 namespace kata::sandbox {
 namespace {
 
-// QEMU's user is this plus the pid of the sandbox process: nobody's, and no other sandbox's.
+// The VMM's user is this plus the pid of the sandbox process: nobody's, and no other sandbox's.
 constexpr uid_t kFirstVmmUser = 1880000000;
 
 Result<> CompleteState(SandboxPlan& plan) {
@@ -72,10 +72,6 @@ Result<grpc::CreateSandboxRequest> SandboxRequest(const SandboxPlan& plan) {
   return request;
 }
 
-// Room for a vCPU costs an emulated guest 2 ms of its boot, whether the vCPU comes or not: where nobody has said how
-// many there may be, it is for no more than these, or for what is asked for at the start.
-constexpr uint32_t kEmulatedVcpus = 16;
-
 // QEMU and virtiofsd, which inherit this, have the guest's memory mapped: shared, and without a name (core(5)).
 void LeaveGuestMemoryOutOfCoreDumps() {
   if (auto set = WriteFile("/proc/self/coredump_filter", "0x31"); !set) log::Warn("{}", set.error().message());
@@ -88,7 +84,7 @@ struct PlannedSize {
   GrowthRules rules;
 };
 
-Result<PlannedSize> PlanSize(const SandboxPlan& plan, hypervisor::Accel accel) {
+Result<PlannedSize> PlanSize(const SandboxPlan& plan, const hypervisor::Capabilities& can) {
   const config::RuntimeConfig& runtime = plan.config.runtime;
   PlannedSize size;
   size.rules.hypervisor = plan.config.hypervisor;
@@ -97,7 +93,7 @@ Result<PlannedSize> PlanSize(const SandboxPlan& plan, hypervisor::Accel accel) {
   size.rules.announced =
       DemandOf(plan.pod ? TRY(oci::PodResources(plan.bundle.annotations)) : plan.bundle.spec.linux().resources());
   Demand demand = size.rules.announced;
-  size.rules.fixed = runtime.static_sandbox_resource_mgmt || plan.config.hypervisor.machine_type != "q35";
+  size.rules.fixed = runtime.static_sandbox_resource_mgmt || !can.grows;
   if (runtime.static_sandbox_resource_mgmt) {
     if (demand.memory_mib == 0) demand.memory_mib = runtime.static_sandbox_default_workload_mem;
     if (demand.cpus == 0) demand.cpus = runtime.static_sandbox_default_workload_vcpus;
@@ -105,8 +101,9 @@ Result<PlannedSize> PlanSize(const SandboxPlan& plan, hypervisor::Accel accel) {
   size.start = TRY(SizeVm(plan.config.hypervisor, demand, size.rules.host));
   if (size.rules.fixed) return size;
   size.max = LargestVm(plan.config.hypervisor, size.rules.host);
-  if (accel == hypervisor::Accel::kTcg && plan.config.hypervisor.default_maxvcpus == 0) {
-    size.max.vcpus = std::min(size.max.vcpus, std::max(kEmulatedVcpus, size.start.vcpus));
+  // Where nobody has said how many there may be.
+  if (can.usual_vcpus > 0 && plan.config.hypervisor.default_maxvcpus == 0) {
+    size.max.vcpus = std::min(size.max.vcpus, std::max(can.usual_vcpus, size.start.vcpus));
     size.rules.hypervisor.default_maxvcpus = size.max.vcpus;
   }
   // That of a single container has its size from the start, which is quicker than to grow.
@@ -115,18 +112,17 @@ Result<PlannedSize> PlanSize(const SandboxPlan& plan, hypervisor::Accel accel) {
 }
 
 Result<std::shared_ptr<Vm>> MakeVm(const asio::any_io_executor& executor, SandboxPlan& plan, const PlannedSize& size,
-                                   hypervisor::Accel accel, const std::string& shared_dir) {
+                                   std::unique_ptr<hypervisor::Hypervisor> hypervisor, const std::string& shared_dir) {
   VmParts parts;
   auto network = network::OptionsOf(plan.config, plan.id, size.start.vcpus, plan.host_network);
   parts.network = TRY(network::Network::Create(executor, std::move(network), std::move(plan.network_namespace)));
   parts.id = plan.id;
   parts.agent = plan.config.agent;
   parts.max_size = size.max;
-  parts.timeout_scale = hypervisor::TimeoutScale(accel);
   parts.timeout_factor = plan.config.runtime.timeout_factor;
   parts.pod = plan.pod;
   parts.vmm_user = kFirstVmmUser + static_cast<uid_t>(getpid());
-  parts.hypervisor = TRY(hypervisor::CreateHypervisor(executor, plan.config));
+  parts.hypervisor = std::move(hypervisor);
   parts.start_virtiofsd = [settings = plan.config.hypervisor, shared_dir, directory = plan.directory.get()] {
     return hypervisor::StartVirtiofsd(settings, shared_dir, directory);
   };
@@ -166,12 +162,12 @@ log::Level LogLevelOf(const config::RuntimeConfig& config) {
 
 Result<std::shared_ptr<Sandbox>> StartSandbox(const asio::any_io_executor& executor, SandboxPlan& plan) {
   LeaveGuestMemoryOutOfCoreDumps();
-  const hypervisor::AccelChoice accel = TRY(hypervisor::ChooseAccel(plan.config.hypervisor.accel));
-  PlannedSize size = TRY(PlanSize(plan, accel.accel));
+  auto hypervisor = TRY(hypervisor::CreateHypervisor(executor, plan.config));
+  PlannedSize size = TRY(PlanSize(plan, hypervisor->Can()));
   SandboxParts parts;
   parts.shared_files = TRY(SharedFiles::Create(plan.directory.get()));
   std::string shared_dir = parts.shared_files->path();
-  auto vm = parts.vm = TRY(MakeVm(executor, plan, size, accel.accel, shared_dir));
+  auto vm = parts.vm = TRY(MakeVm(executor, plan, size, std::move(hypervisor), shared_dir));
   parts.growth = std::move(size.rules);
   parts.pod = plan.pod;
   parts.standing = plan.standing;
@@ -184,7 +180,7 @@ Result<std::shared_ptr<Sandbox>> StartSandbox(const asio::any_io_executor& execu
     const auto vm = weak.lock();
     if (!vm || leaves.empty()) return;
     (void)mounts.OnHost([&]() -> Result<> {
-      PlaceVcpus(leaves, vm->hypervisor().Pids());
+      PlaceVcpus(leaves, vm->hypervisor().Pids(), vm->hypervisor().VcpuThreads());
       return {};
     });
   };

@@ -76,7 +76,7 @@ Effort Vm::Look() const {
 }
 
 Patience Vm::PatienceFor(milliseconds time, std::string key) const {
-  return Unscaled(time * parts_.timeout_scale, std::move(key));
+  return Unscaled(time * parts_.hypervisor->Can().timeout_scale, std::move(key));
 }
 
 Patience Vm::Unscaled(milliseconds time, std::string key) const {

@@ -30,7 +30,6 @@ using hypervisor::VmSize;
 struct VmParts {
   std::string id;
   config::AgentConfig agent;
-  int timeout_scale = 1;      // TimeoutScale (hypervisor.h)
   double timeout_factor = 1;  // of the configuration
   uid_t vmm_user = 0;         // and group
   VmSize max_size;            // what it may grow to; not above its size at the start: it cannot grow

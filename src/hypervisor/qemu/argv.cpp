@@ -4,7 +4,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/files.h"
 #include "hypervisor/qemu/resize.h"
@@ -13,8 +12,6 @@
 namespace kata::hypervisor::qemu {
 namespace {
 
-// COMMAND_LINE_SIZE of x86 is 2048 with the zero at the end.
-constexpr size_t kMaxCommandLine = 2047;
 // MiB of translated code. Measured: 32 hold a boot and the agent; more is touched only by guests that run much code,
 // and a cache that is too small is thrown away as a whole each time it is full. Left alone, QEMU reserves 1 GiB.
 constexpr int kTranslationCacheMib = 128;
@@ -215,53 +212,22 @@ Result<std::vector<std::string>> Argv(const config::HypervisorConfig& config, co
   return builder.Take();
 }
 
-Result<std::string> KernelCommandLine(const config::Config& config, const VmSpec& spec, Accel accel, uint32_t tsc_khz) {
-  std::vector<std::string> words;
-  // First, because early consoles print from the word on that names them.
-  if (!config.hypervisor.enable_debug && !config.agent.enable_debug) words.emplace_back("quiet");
-  // panic=-1: a panic is a reboot at once, and a reboot is QEMU's end (-no-reboot). reboot=t: by triple fault, which
-  // every VM understands. rcu_expedited: mounts and namespaces wait for grace periods. noreplace-smp: patching
-  // lock prefixes out takes longer than it saves. numdummies=0: no interface dummy0 from the start. nomodule: all that
-  // the guest needs is built in.
-  for (const char* word :
-       {"console=hvc0", "earlyprintk=serial,ttyS0,115200", "reboot=t", "panic=-1", "cgroup_no_v1=all",
-        "random.trust_cpu=on", "rcupdate.rcu_expedited=1", "noreplace-smp", "dummy.numdummies=0", "nomodule"}) {
-    words.emplace_back(word);
-  }
+KernelWords QemuKernelWords(const config::Config& config, const VmSpec& spec, Accel accel, uint32_t tsc_khz) {
+  KernelWords words;
+  // reboot=t: by triple fault, which every VM understands, and which is QEMU's end (-no-reboot).
+  words.consoles = {"console=hvc0", "earlyprintk=serial,ttyS0,115200", "reboot=t"};
   if (accel == Accel::kTcg) {
     // An emulated guest would measure its timers for a quarter of its boot, and get them wrong on a busy host
     // (guest/kernel/README.md). With kvm it is told by kvmclock.
-    for (const char* word : {"tsc=reliable", "no_timer_check", "lapic_timer_khz=1000000"}) words.emplace_back(word);
-    if (tsc_khz != 0) words.push_back(fmt::format("tsc_early_khz={}", tsc_khz));
-  }
-  // The agent's own limit is for guests that are not emulated, on a host that is not slow.
-  const double usual = static_cast<double>(contract::kHotplugTimeout.count());
-  const double hotplug_time = usual * TimeoutScale(accel) * config.runtime.timeout_factor;
-  if (hotplug_time > usual) {
-    words.push_back(fmt::format("{}={}", contract::kHotplugTimeoutWord, std::ceil(hotplug_time)));
+    words.others = {"tsc=reliable", "no_timer_check", "lapic_timer_khz=1000000"};
+    if (tsc_khz != 0) words.others.push_back(fmt::format("tsc_early_khz={}", tsc_khz));
   }
   if (config.hypervisor.enable_virtio_mem && CanAddMemory(spec)) {
     // Memory that the kernel itself does not use can be taken away again.
-    words.emplace_back("memory_hotplug.online_policy=auto-movable");
+    words.others.emplace_back("memory_hotplug.online_policy=auto-movable");
   }
-  words.push_back(
-      fmt::format("{}={}", contract::kLogWord, config.agent.enable_debug ? "debug" : config.agent.log_level));
-  if (config.agent.container_pipe_size > 0) {
-    words.push_back(fmt::format("{}={}", contract::kPipeSizeWord, config.agent.container_pipe_size));
-  }
-  if (!config.hypervisor.kernel_params.empty()) words.push_back(config.hypervisor.kernel_params);
-  words.insert(words.end(), spec.kernel_parameters.begin(), spec.kernel_parameters.end());
-
-  std::string line = fmt::format("{}", fmt::join(words, " "));
-  if (line.size() > kMaxCommandLine) {
-    return Fail(Code::kInvalidArgument,
-                "the guest kernel's command line has {} bytes, at most {} are read: shorten kernel_params", line.size(),
-                kMaxCommandLine);
-  }
-  if (std::any_of(line.begin(), line.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; })) {
-    return Fail(Code::kInvalidArgument, "the guest kernel's parameters contain a control character");
-  }
-  return line;
+  words.timeout_scale = TimeoutScale(accel);
+  return words;
 }
 
 }  // namespace kata::hypervisor::qemu

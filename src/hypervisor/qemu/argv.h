@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// QEMU's command line and the guest kernel's: pure functions, the only place where either is made.
+// QEMU's command line, and its words on the guest kernel's: pure functions, the only place where either is made.
 #pragma once
 
 #include <string>
@@ -7,6 +7,7 @@
 
 #include "config/config.h"
 #include "hypervisor/hypervisor.h"
+#include "hypervisor/kernel_command_line.h"
 
 namespace kata::hypervisor::qemu {
 
@@ -45,9 +46,8 @@ std::string NicId(const std::string& id);
 Result<std::vector<std::string>> Argv(const config::HypervisorConfig& config, const VmSpec& spec, const Inputs& inputs,
                                       const std::string& kernel_command_line);
 
-// The guest kernel's command line: ours, the configuration's kernel_params, then the sandbox's; a later word wins.
-// tsc_khz is the frequency of the host's time stamp counter, or 0. kInvalidArgument when the line is longer than the
-// kernel reads (2047 bytes), or has control characters.
-Result<std::string> KernelCommandLine(const config::Config& config, const VmSpec& spec, Accel accel, uint32_t tsc_khz);
+// What the kernel of a guest of QEMU's is told beside what every guest is. tsc_khz is the frequency of the host's time
+// stamp counter, or 0.
+KernelWords QemuKernelWords(const config::Config& config, const VmSpec& spec, Accel accel, uint32_t tsc_khz);
 
 }  // namespace kata::hypervisor::qemu

@@ -221,47 +221,25 @@ TEST_F(ArgvTest, MachinesThatCannotBe) {
   EXPECT_FALSE(Argv(config_, spec_, inputs_, ""));
 }
 
-TEST(KernelCommandLineTest, Emulated) {
+std::string KernelLine(const config::Config& config, const VmSpec& spec, Accel accel, uint32_t tsc_khz) {
+  return KernelCommandLine(config, spec, QemuKernelWords(config, spec, accel, tsc_khz)).value();
+}
+
+TEST(QemuKernelWordsTest, Emulated) {
   config::Config config;
   config.hypervisor.kernel_params = "systemd.unified_cgroup_hierarchy=1";
   VmSpec spec;
   spec.kernel_parameters = {"last=1"};
-  EXPECT_EQ(KernelCommandLine(config, spec, Accel::kTcg, 2600000).value(),
+  EXPECT_EQ(KernelLine(config, spec, Accel::kTcg, 2600000),
             "quiet console=hvc0 earlyprintk=serial,ttyS0,115200 reboot=t panic=-1 cgroup_no_v1=all random.trust_cpu=on "
             "rcupdate.rcu_expedited=1 noreplace-smp dummy.numdummies=0 nomodule tsc=reliable no_timer_check "
             "lapic_timer_khz=1000000 tsc_early_khz=2600000 "
             "agent.hotplug_timeout=30 agent.log=info systemd.unified_cgroup_hierarchy=1 last=1");
 }
 
-TEST(KernelCommandLineTest, TimersAreToldOnlyToAnEmulatedGuest) {
-  EXPECT_THAT(KernelCommandLine(config::Config{}, VmSpec{}, Accel::kKvm, 2600000).value(), Not(HasSubstr("_khz")));
-  EXPECT_THAT(KernelCommandLine(config::Config{}, VmSpec{}, Accel::kTcg, 0).value(), Not(HasSubstr("tsc_early_khz")));
-}
-
-TEST(KernelCommandLineTest, TheAgentsTimeFollowsTheHosts) {
-  config::Config config;
-  EXPECT_THAT(KernelCommandLine(config, VmSpec{}, Accel::kKvm, 0).value(), Not(HasSubstr("hotplug_timeout")));
-  config.runtime.timeout_factor = 1.6;
-  EXPECT_THAT(KernelCommandLine(config, VmSpec{}, Accel::kKvm, 0).value(), HasSubstr("agent.hotplug_timeout=10 "));
-}
-
-TEST(KernelCommandLineTest, TheAgentsKeys) {
-  config::Config config;
-  config.agent.enable_debug = true;
-  config.agent.container_pipe_size = 4096;
-  config.agent.kernel_modules = {"dummy"};
-  const std::string line = KernelCommandLine(config, VmSpec{}, Accel::kKvm, 2600000).value();
-  EXPECT_THAT(line, HasSubstr("agent.log=debug agent.container_pipe_size=4096"));
-  EXPECT_THAT(line, Not(HasSubstr("quiet")));
-  EXPECT_THAT(line, HasSubstr("nomodule"));
-}
-
-TEST(KernelCommandLineTest, TooLongOrUnprintable) {
-  config::Config config;
-  config.hypervisor.kernel_params = std::string(2048, 'x');
-  EXPECT_EQ(KernelCommandLine(config, VmSpec{}, Accel::kKvm, 0).error().code(), Code::kInvalidArgument);
-  config.hypervisor.kernel_params = "a\nb";
-  EXPECT_EQ(KernelCommandLine(config, VmSpec{}, Accel::kKvm, 0).error().code(), Code::kInvalidArgument);
+TEST(QemuKernelWordsTest, TimersAreToldOnlyToAnEmulatedGuest) {
+  EXPECT_THAT(KernelLine({}, {}, Accel::kKvm, 2600000), Not(HasSubstr("_khz")));
+  EXPECT_THAT(KernelLine({}, {}, Accel::kTcg, 0), Not(HasSubstr("tsc_early_khz")));
 }
 
 }  // namespace

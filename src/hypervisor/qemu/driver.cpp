@@ -46,6 +46,11 @@ constexpr std::chrono::milliseconds kGiveBackTime{5000};
 // A kernel that panics restarts at once, and QEMU ends with that, unless kernel_params say otherwise.
 constexpr std::chrono::milliseconds kPanicTime{1000};
 
+// Room for a vCPU costs an emulated guest 2 ms of its boot, whether the vCPU comes or not.
+constexpr uint32_t kUsualEmulatedVcpus = 16;
+// How threads that are vCPUs are called, with debug-threads=on: "CPU 0/KVM", "CPU 1/TCG".
+constexpr std::string_view kVcpuThread = "CPU ";
+
 struct SocketPair {
   UniqueFd ours;
   UniqueFd theirs;
@@ -78,9 +83,11 @@ class FdList {
 }  // namespace
 
 struct Driver::State : std::enable_shared_from_this<State> {
-  State(const asio::any_io_executor& an_executor, const config::Config& a_config)
+  State(const asio::any_io_executor& an_executor, const config::Config& a_config, AccelChoice accel_choice)
       : executor(an_executor),
         config(a_config),
+        choice(std::move(accel_choice)),
+        accel(choice.accel),
         console(Console::Create(executor)),
         exit_watch(executor),
         ended(executor) {
@@ -101,7 +108,8 @@ struct Driver::State : std::enable_shared_from_this<State> {
   asio::any_io_executor executor;
   config::Config config;
   TscMeter tsc;
-  Accel accel = Accel::kTcg;
+  AccelChoice choice;
+  Accel accel;
   std::shared_ptr<Console> console;
   std::optional<std::chrono::steady_clock::time_point> agent_began;
   std::shared_ptr<Qmp> qmp;
@@ -125,8 +133,6 @@ Result<> Driver::State::Spawn(VmSpec spec) {
   if (spec.uid == 0)
     return Fail(Code::kInvalidArgument, "QEMU must not run as root: the sandbox needs a user of its own");
   const auto& settings = config.hypervisor;
-  const AccelChoice choice = TRY(ChooseAccel(settings.accel));
-  accel = choice.accel;
   log::Info("guests run with {}: {}", accel == Accel::kKvm ? "kvm" : "tcg", choice.why);
 
   Command command;
@@ -157,7 +163,8 @@ Result<> Driver::State::Spawn(VmSpec spec) {
   }
   inputs.firmware = Firmware(settings);
 
-  const std::string kernel_command_line = TRY(KernelCommandLine(config, spec, accel, tsc.Khz()));
+  const std::string kernel_command_line =
+      TRY(KernelCommandLine(config, spec, QemuKernelWords(config, spec, accel, tsc.Khz())));
   command.argv = TRY(Argv(settings, spec, inputs, kernel_command_line));
   command.env = std::vector<std::string>{"LC_ALL=C"};
   messages = TRY(CappedLog::Create());
@@ -284,10 +291,32 @@ void Driver::State::Close() {
   console->Close();
 }
 
-Driver::Driver(const asio::any_io_executor& executor, const config::Config& config)
-    : state_(std::make_shared<State>(executor, config)) {}
+Driver::Driver(const asio::any_io_executor& executor, const config::Config& config, AccelChoice accel)
+    : state_(std::make_shared<State>(executor, config, std::move(accel))) {}
 
 Driver::~Driver() { state_->Close(); }
+
+Result<std::unique_ptr<Hypervisor>> CreateDriver(const asio::any_io_executor& executor, const config::Config& config) {
+  const std::string& machine = config.hypervisor.machine_type;
+  if (machine.empty() || machine.find(',') != std::string::npos) {
+    return Fail(Code::kInvalidArgument, "machine_type: {} is no name of a machine", machine);
+  }
+  AccelChoice accel = TRY(ChooseAccel(config.hypervisor.accel));
+  return std::make_unique<Driver>(executor, config, std::move(accel));
+}
+
+Capabilities Driver::Can() const {
+  const config::HypervisorConfig& settings = state_->config.hypervisor;
+  Capabilities can;
+  can.grows = settings.machine_type == "q35";
+  if (!can.grows) can.fixed_why = "machine_type = \"q35\"";
+  can.returns_memory = settings.enable_virtio_mem;
+  can.takes_memory_ahead = settings.enable_mem_prealloc || settings.enable_hugepages;
+  can.memory_slots = settings.memory_slots;
+  if (state_->accel == Accel::kTcg) can.usual_vcpus = kUsualEmulatedVcpus;
+  can.timeout_scale = TimeoutScale(state_->accel);
+  return can;
+}
 
 asio::awaitable<Result<>> Driver::Start(VmSpec spec) { return StartVm(state_, std::move(spec)); }
 
@@ -404,6 +433,19 @@ uint64_t Driver::ConsoleBytes() const { return state_->console->bytes(); }
 std::optional<std::chrono::steady_clock::time_point> Driver::AgentBegan() const { return state_->agent_began; }
 
 void Driver::ServeConsole(UniqueFd listener) { state_->console->Serve(std::move(listener)); }
+
+std::vector<pid_t> Driver::VcpuThreads() const {
+  std::vector<pid_t> threads;
+  if (!state_->process.running()) return threads;
+  const std::string tasks = fmt::format("/proc/{}/task", state_->process.pid());
+  const auto directory = Open(tasks, O_RDONLY | O_DIRECTORY);
+  if (!directory) return threads;
+  for (const std::string& thread : ListDir(directory->get()).value_or(std::vector<std::string>())) {
+    const auto name = ReadFile(fmt::format("{}/{}/comm", tasks, thread), 64);
+    if (name && name->starts_with(kVcpuThread)) threads.push_back(static_cast<pid_t>(std::stol(thread)));
+  }
+  return threads;
+}
 
 std::vector<pid_t> Driver::Pids() const {
   return state_->process.running() ? std::vector<pid_t>{state_->process.pid()} : std::vector<pid_t>{};

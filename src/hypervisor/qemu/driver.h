@@ -12,8 +12,10 @@ namespace kata::hypervisor::qemu {
 
 class Driver : public Hypervisor {
  public:
-  Driver(const asio::any_io_executor& executor, const config::Config& config);
+  Driver(const asio::any_io_executor& executor, const config::Config& config, AccelChoice accel);
   ~Driver() override;
+
+  Capabilities Can() const override;
 
   asio::awaitable<Result<>> Start(VmSpec spec) override;
   asio::awaitable<Result<UniqueFd>> ConnectAgent() override;
@@ -31,6 +33,7 @@ class Driver : public Hypervisor {
   std::optional<std::chrono::steady_clock::time_point> AgentBegan() const override;
   void ServeConsole(UniqueFd listener) override;
   std::vector<pid_t> Pids() const override;
+  std::vector<pid_t> VcpuThreads() const override;
 
  private:
   struct State;  // shared with every coroutine below, since one may first run when the driver has gone
@@ -45,5 +48,8 @@ class Driver : public Hypervisor {
   static asio::awaitable<VmExit> WaitFor(std::shared_ptr<State> state);
   std::shared_ptr<State> state_;
 };
+
+// For CreateHypervisor (hypervisor.h).
+Result<std::unique_ptr<Hypervisor>> CreateDriver(const asio::any_io_executor& executor, const config::Config& config);
 
 }  // namespace kata::hypervisor::qemu

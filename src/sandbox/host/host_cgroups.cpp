@@ -16,8 +16,6 @@ namespace kata::sandbox {
 namespace {
 
 constexpr char kOverhead[] = "/kata_overhead";
-// QEMU's name for the threads that are vCPUs, with debug-threads=on: "CPU 0/KVM", "CPU 1/TCG".
-constexpr std::string_view kVcpuThread = "CPU ";
 
 // Directories that this sandbox shares with others too, so that the last one takes them away.
 std::vector<std::string> OverheadDirectories(const CgroupPlan& plan) {
@@ -27,18 +25,6 @@ std::vector<std::string> OverheadDirectories(const CgroupPlan& plan) {
     directories.push_back(leaf);
   }
   return directories;
-}
-
-std::vector<std::string> VcpuThreads(pid_t vmm) {
-  const std::string tasks = fmt::format("/proc/{}/task", vmm);
-  std::vector<std::string> threads;
-  const auto directory = Open(tasks, O_RDONLY | O_DIRECTORY);
-  if (!directory) return threads;
-  for (const std::string& thread : ListDir(directory->get()).value_or(std::vector<std::string>())) {
-    const auto name = ReadFile(fmt::format("{}/{}/comm", tasks, thread), 64);
-    if (name && name->starts_with(kVcpuThread)) threads.push_back(thread);
-  }
-  return threads;
 }
 
 }  // namespace
@@ -87,19 +73,21 @@ Result<std::vector<std::string>> MakeCgroupsOf(const std::string& path) {
   }
 }
 
-void PlaceVcpus(const std::vector<std::string>& leaves, const std::vector<pid_t>& vmm) {
-  for (const pid_t pid : vmm) {
-    const std::vector<std::string> threads = VcpuThreads(pid);
-    if (threads.empty()) continue;  // it is not the VMM, or has just ended
-    for (const std::string& leaf : leaves) {
-      const std::string tasks = leaf + "/tasks";
-      if (access(leaf.c_str(), F_OK) != 0) continue;  // it could not be made, as a warning has said
-      if (access(tasks.c_str(), F_OK) != 0) {
+void PlaceVcpus(const std::vector<std::string>& leaves, const std::vector<pid_t>& vmm,
+                const std::vector<pid_t>& threads) {
+  if (threads.empty()) return;  // the VMM has just ended
+  for (const std::string& leaf : leaves) {
+    const std::string tasks = leaf + "/tasks";
+    if (access(leaf.c_str(), F_OK) != 0) continue;  // it could not be made, as a warning has said
+    if (access(tasks.c_str(), F_OK) != 0) {
+      for (const pid_t pid : vmm) {
         if (auto moved = EnterCgroups({leaf}, pid); !moved) log::Warn("the VMM stays: {}", moved.error().message());
-        continue;
       }
-      for (const std::string& thread : threads) {
-        if (auto moved = WriteFile(tasks, thread); !moved) log::Warn("a vCPU stays: {}", moved.error().message());
+      continue;
+    }
+    for (const pid_t thread : threads) {
+      if (auto moved = WriteFile(tasks, std::to_string(thread)); !moved) {
+        log::Warn("a vCPU stays: {}", moved.error().message());
       }
     }
   }

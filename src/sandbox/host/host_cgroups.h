@@ -38,8 +38,9 @@ Result<> CheckCgroupStay(const CgroupStay& stay);
 // Makes the cgroups of a path and returns their directories. Where none may be made it is a warning.
 Result<std::vector<std::string>> MakeCgroupsOf(const std::string& path);
 
-// Moves the vCPUs of a VMM into cgroups: its threads, where a hierarchy can (version 1), else the whole VMM.
-void PlaceVcpus(const std::vector<std::string>& leaves, const std::vector<pid_t>& vmm);
+// Moves the vCPUs of a VMM into cgroups: these threads of it, where a hierarchy can (version 1), else the whole VMM.
+void PlaceVcpus(const std::vector<std::string>& leaves, const std::vector<pid_t>& vmm,
+                const std::vector<pid_t>& threads);
 
 // A stay of this process, which must leave in order to remove what was made.
 class CgroupVisit {

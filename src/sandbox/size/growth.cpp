@@ -28,7 +28,7 @@ void WarnOfKept(const Error& error) {
 }  // namespace
 
 Growth::Growth(std::shared_ptr<Vm> vm, GrowthRules rules)
-    : vm_(std::move(vm)), rules_(std::move(rules)), lock_(vm_->executor()) {}
+    : vm_(std::move(vm)), rules_(std::move(rules)), can_(vm_->hypervisor().Can()), lock_(vm_->executor()) {}
 
 Result<> Growth::CheckFixed(const grpc::LinuxResources& resources) const {
   const uint64_t has = vm_->size().memory_mib;
@@ -36,8 +36,8 @@ Result<> Growth::CheckFixed(const grpc::LinuxResources& resources) const {
   if (wanted <= has) return {};
   return Fail(Code::kInvalidArgument,
               "memory.limit: {} MiB are more than the {} MiB of the container's virtual machine, which cannot grow: "
-              "raise default_memory, or set static_sandbox_resource_mgmt = false and machine_type = \"q35\"",
-              wanted, has);
+              "raise default_memory, or set static_sandbox_resource_mgmt = false{}",
+              wanted, has, can_.fixed_why.empty() ? "" : " and " + can_.fixed_why);
 }
 
 Result<> Growth::Check(const std::string& container, const grpc::LinuxResources& resources) const {
@@ -96,10 +96,10 @@ Result<VmSize> Growth::Target(const Demand& sum) const {
   const VmSize& start = vm_->size();
   VmSize target = TRY(SizeVm(rules_.hypervisor, sum, rules_.host));
   // To plug takes its time, and each piece of memory a slot for good: with the first that is needed comes what the
-  // others will need. What virtio-mem brings it can take away again, so it brings no more than is used.
+  // others will need. What can be taken away again is no more than is used.
   const auto all = SizeVm(rules_.hypervisor, rules_.announced, rules_.host);
   if (all && target.vcpus > start.vcpus) target.vcpus = std::max(target.vcpus, all->vcpus);
-  if (all && target.memory_mib > start.memory_mib && !rules_.hypervisor.enable_virtio_mem) {
+  if (all && target.memory_mib > start.memory_mib && !can_.returns_memory) {
     target.memory_mib = std::max(target.memory_mib, all->memory_mib);
   }
   target.vcpus = std::max(target.vcpus, start.vcpus);
@@ -132,19 +132,17 @@ asio::awaitable<Result<>> Growth::GrowVcpus(uint32_t count) {
   co_return Context(std::move(online), "the guest does not take {} new vCPUs into use", plugged);
 }
 
-// How large the VM is to be after its next DIMM, where it needs mib: enough that the slots that are left lead to the
-// largest VM in however small steps it is asked for. The first half of the slots brings what is needed, so that a pod
-// of few containers gets no more; of the others, each multiplies what was plugged by the same number. What is not used
-// costs the host nothing, and the guest a 64th for its note of each page.
+// How large the VM is to be after its next piece of memory, where it needs mib: enough that the slots that are left
+// lead to the largest VM in however small steps it is asked for. The first half of the slots brings what is needed, so
+// that a pod of few containers gets no more; of the others, each multiplies what was plugged by the same number. What
+// is not used costs the host nothing, and the guest a 64th for its note of each page.
 uint64_t Growth::NextMemory(uint64_t mib) const {
   const config::HypervisorConfig& config = rules_.hypervisor;
-  // With these two, all that is plugged is taken from the host at once.
-  const bool costs = config.enable_mem_prealloc || config.enable_hugepages;
-  if (config.enable_virtio_mem || costs) return mib;
-  if (dimms_ < config.memory_slots / 2 || dimms_ >= config.memory_slots) return mib;
+  if (can_.returns_memory || can_.takes_memory_ahead) return mib;
+  if (pieces_ < can_.memory_slots / 2 || pieces_ >= can_.memory_slots) return mib;
   const uint64_t start = vm_->size().memory_mib;
   const uint64_t largest = LargestVm(config, rules_.host).memory_mib;
-  const uint32_t left = config.memory_slots - dimms_;
+  const uint32_t left = can_.memory_slots - pieces_;
   if (left == 1) return largest;
   const auto plugged = static_cast<double>(now_->memory_mib - start);
   const double times = std::pow(static_cast<double>(largest - start) / plugged, 1.0 / left);
@@ -155,9 +153,9 @@ asio::awaitable<Result<>> Growth::GrowMemory(uint64_t mib) {
   while (now_->memory_mib < mib) {
     const uint64_t step = std::min(NextMemory(mib), now_->memory_mib + now_->memory_mib * kLargestStep);
     CO_TRY_ASSIGN(const uint64_t has, co_await vm_->hypervisor().SetMemory(step));
-    ++dimms_;
-    // What virtio-mem brings the guest has taken, or not.
-    if (has <= now_->memory_mib || (has < step && rules_.hypervisor.enable_virtio_mem)) {
+    ++pieces_;
+    // What can be taken away the guest has taken, or not.
+    if (has <= now_->memory_mib || (has < step && can_.returns_memory)) {
       now_->memory_mib = has;
       co_return Fail(Code::kResourceExhausted, "the guest has taken {} MiB of memory where it was offered {}", has,
                      step);
@@ -183,7 +181,7 @@ asio::awaitable<void> Growth::Shrink(std::shared_ptr<Growth> self) {
     if (vcpus) now.vcpus = *vcpus;
     if (!vcpus) WarnOfKept(vcpus.error());
   }
-  if (target && target->memory_mib < now.memory_mib && self->rules_.hypervisor.enable_virtio_mem) {
+  if (target && target->memory_mib < now.memory_mib && self->can_.returns_memory) {
     const auto memory = co_await vm.SetMemory(target->memory_mib);
     if (memory) now.memory_mib = *memory;
     if (!memory) WarnOfKept(memory.error());

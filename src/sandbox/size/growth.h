@@ -62,9 +62,10 @@ class Growth : public std::enable_shared_from_this<Growth> {
 
   std::shared_ptr<Vm> vm_;
   GrowthRules rules_;
+  hypervisor::Capabilities can_;
   std::map<std::string, Limits> limits_;
   std::optional<VmSize> now_;  // none: as it was at its start
-  uint32_t dimms_ = 0;         // plugged, each in one of memory_slots for good
+  uint32_t pieces_ = 0;        // of memory that were plugged, each in one of the memory slots for good
   Lock lock_;                  // the hypervisor takes one call at a time
 };
 

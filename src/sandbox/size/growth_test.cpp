@@ -89,7 +89,7 @@ TEST_F(GrowthTest, FollowsTheSumOfTheContainers) {
 }
 
 TEST_F(GrowthTest, GivesBackWhatCanBeGivenBackAndNeverMoreThanItGot) {
-  rules_.hypervisor.enable_virtio_mem = true;
+  fake_vm_->can.returns_memory = true;
   Boot();
   ASSERT_TRUE(Admit("a", Limits(512, 150)));
   EXPECT_THAT(fake_vm_->sizes, ElementsAre("vcpus 3", "memory 768"));
@@ -99,7 +99,7 @@ TEST_F(GrowthTest, GivesBackWhatCanBeGivenBackAndNeverMoreThanItGot) {
 }
 
 TEST_F(GrowthTest, AnUpdateThatTheGuestRefusesLeavesTheOldLimits) {
-  rules_.hypervisor.enable_virtio_mem = true;
+  fake_vm_->can.returns_memory = true;
   Boot();
   ASSERT_TRUE(Admit("a", Limits(512)));
   ASSERT_TRUE(Await(growth_->Admit("a", Limits(1024))));
@@ -135,7 +135,7 @@ TEST_F(GrowthTest, GrowsInStepsThatTheGuestCanTake) {
 }
 
 TEST_F(GrowthTest, ManyContainersOfAPod) {
-  fake_vm_->memory_slots = rules_.hypervisor.memory_slots;
+  fake_vm_->memory_slots = fake_vm_->can.memory_slots;
   Boot();
   std::vector<std::string> sizes;
   for (int i = 0; i < 12; ++i) {
@@ -153,7 +153,7 @@ class SlotsTest : public GrowthTest, public ::testing::WithParamInterface<uint32
 TEST_P(SlotsTest, LeadToTheLargestInSmallSteps) {
   constexpr int64_t kLargest = 8192;
   rules_.hypervisor.default_maxmemory = kLargest;
-  rules_.hypervisor.memory_slots = GetParam();
+  fake_vm_->can.memory_slots = GetParam();
   fake_vm_->memory_slots = GetParam();
   Boot();
   for (int64_t mib = 128; mib <= kLargest; mib += 128) {
@@ -170,7 +170,7 @@ TEST_P(SlotsTest, LeadToTheLargestInSmallSteps) {
 INSTANTIATE_TEST_SUITE_P(Some, SlotsTest, ::testing::Values(1, 2, 3, 10, 256));
 
 TEST_F(GrowthTest, TheHostsMemoryIsReachedInSmallSteps) {
-  fake_vm_->memory_slots = rules_.hypervisor.memory_slots;
+  fake_vm_->memory_slots = fake_vm_->can.memory_slots;
   Boot();
   for (int64_t i = 1; i <= 40; ++i) {
     const auto raised = Admit("a", Limits(i * 128));
@@ -181,8 +181,8 @@ TEST_F(GrowthTest, TheHostsMemoryIsReachedInSmallSteps) {
 }
 
 TEST_F(GrowthTest, WhatWouldBeTakenFromTheHostAtOnceIsNoMoreThanNeeded) {
-  rules_.hypervisor.enable_mem_prealloc = true;
-  rules_.hypervisor.memory_slots = 4;
+  fake_vm_->can.takes_memory_ahead = true;
+  fake_vm_->can.memory_slots = 4;
   fake_vm_->memory_slots = 4;
   Boot();
   for (int64_t mib = 100; mib <= 400; mib += 100) {

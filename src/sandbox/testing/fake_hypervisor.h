@@ -28,6 +28,7 @@ struct FakeVm {
   std::vector<std::string> unplugged;
   std::vector<std::string> sizes;  // "vcpus 3", "memory 512": what was asked for
   Result<> resize_result;
+  hypervisor::Capabilities can{.grows = true, .memory_slots = 10};
   std::optional<uint32_t> memory_slots;  // that are left; none: as many as it takes
   Result<> disk_result;                  // of plugging and unplugging
 
@@ -42,6 +43,7 @@ class FakeHypervisor : public hypervisor::Hypervisor {
  public:
   explicit FakeHypervisor(std::shared_ptr<FakeVm> vm) : fake_vm_(std::move(vm)) {}
 
+  hypervisor::Capabilities Can() const override { return fake_vm_->can; }
   asio::awaitable<Result<>> Start(hypervisor::VmSpec spec) override {
     fake_vm_->spec = std::move(spec);
     co_return fake_vm_->start_result;
@@ -94,6 +96,7 @@ class FakeHypervisor : public hypervisor::Hypervisor {
   std::optional<std::chrono::steady_clock::time_point> AgentBegan() const override { return std::nullopt; }
   void ServeConsole(UniqueFd) override {}
   std::vector<pid_t> Pids() const override { return {}; }
+  std::vector<pid_t> VcpuThreads() const override { return {}; }
 
  private:
   std::shared_ptr<FakeVm> fake_vm_;
