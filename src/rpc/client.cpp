@@ -87,7 +87,9 @@ asio::awaitable<Result<std::string>> Client::CallRaw(std::string service, std::s
   calls_.erase(stream);
   if (!call->reply) {
     abandoned_.insert(stream);
-    co_return Fail(Code::kDeadlineExceeded, "{}: no answer {}", method, patience.Text());
+    // The errno tells it from a peer that answers with this code.
+    std::string why = fmt::format("{}: no answer {}", method, patience.Text());
+    co_return tl::unexpected<Error>(Error(Code::kDeadlineExceeded, std::move(why), ETIMEDOUT));
   }
   co_return std::move(*call->reply);
 }

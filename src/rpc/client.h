@@ -29,8 +29,8 @@ class Client : public std::enable_shared_from_this<Client> {
   static std::shared_ptr<Client> Create(const asio::any_io_executor& executor, UniqueFd fd);
   ~Client();
 
-  // One unary call. The error's code is the peer's status, kDeadlineExceeded when patience is at its end, or
-  // kUnavailable.
+  // One unary call. The error is the peer's, kUnavailable, or, when patience is at its end, kDeadlineExceeded with
+  // ETIMEDOUT as sys().
   // A reply that does not parse as Reply is kInternal, one of more than max_reply bytes kResourceExhausted: it is not
   // kept, and the connection goes on. The peer may answer each call once; anything else ends the connection.
   template <typename Reply>

@@ -193,6 +193,17 @@ TEST_F(FaultTest, TheGuestHangsLater) {
   ExpectFailure(standin, "the virtual machine does not answer: its agent did not answer Check");
 }
 
+TEST_F(FaultTest, WhatTakesTooLongInTheGuestIsNoFaultOfTheVm) {
+  agent_.Replace<grpc::PauseContainerRequest, wkt::Empty>(
+      "PauseContainer", [](grpc::PauseContainerRequest) -> asio::awaitable<Result<wkt::Empty>> {
+        co_return Fail(Code::kDeadlineExceeded, "the cgroup did not reach \"frozen 1\"");
+      });
+  FakeStandin standin = Running();
+  EXPECT_THAT(Simple<task::PauseRequest>("Pause").error().message(), HasSubstr("frozen 1"));
+  EXPECT_EQ(GetState()->status(), containerd::v1::types::RUNNING);
+  EXPECT_FALSE(fake_vm_->killed);
+}
+
 TEST_F(FaultTest, AContainerThatSigkillDoesNotEnd) {
   health_interval_ = std::chrono::minutes(1);
   kill_timeout_ = std::chrono::milliseconds(50);
