@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a mounted volume has used, and its growth with its disk.
+// Usage statistics of a mounted volume, and its growth with its disk.
 #pragma once
 
 #include "agent/storage/guest_dir.h"

@@ -137,7 +137,7 @@ struct LoadOptions {
 // installation that the executable belongs to.
 std::vector<std::string> SearchPaths(const LoadOptions& options);
 
-// What counts for the running program: config_path is what --config gave (empty: nothing), the rest comes from the
+// The options of the running program: config_path is what --config gave (empty: nothing), the rest comes from the
 // environment and /proc/self/exe. Paths are absolute, so that they mean the same in another directory.
 LoadOptions OptionsOfProcess(const std::string& config_path);
 

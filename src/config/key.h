@@ -61,7 +61,7 @@ std::vector<Key> RuntimeKeys();
 // Values that depend on each other: memory and vCPUs against their ceilings. The message names both keys.
 Result<> CheckTogether(const Config& config);
 
-// What a person wrote, in a message: short, quoted, without control characters.
+// A value as it is shown in a message: short, quoted, without control characters.
 std::string Shown(const Value& value);
 // ", did you mean X?" with the nearest of names, or nothing.
 std::string Suggestion(std::string_view wrong, const std::vector<std::string>& names);

@@ -97,8 +97,8 @@ Key List(std::string name, std::vector<std::string> Part::*member, TextRule rule
              .pod = pod};
 }
 
-// Known, and refused where ignoring it would give another machine than was asked for: the value must be the only one
-// that there is here. why ends the message.
+// A known key that has one valid value here: others are refused, since ignoring them would give another VM than was
+// asked for. why ends the message.
 Key MustBeFalse(std::string name, std::string why);
 Key MustBe(std::string name, std::string only, std::string why);
 

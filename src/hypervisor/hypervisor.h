@@ -47,7 +47,7 @@ struct VmSpec {
   pid_t shared_fs_pid = 0;             // virtiofsd's, for whom the VMM waits in its start
   std::vector<NetworkDevice> network;  // in the guest from the start
   UniqueFd network_namespace;          // the VMM runs in it; not valid: in the caller's
-  // What it may grow to while it runs; not above what it starts with: it cannot grow, and its start costs nothing more.
+  // Hot-plug ceiling; off unless it exceeds the initial size. Off costs nothing at the start.
   uint32_t max_vcpus = 0;
   uint64_t max_memory_mib = 0;
   std::vector<std::string> kernel_parameters;  // for this sandbox, after the configuration's

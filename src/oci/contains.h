@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whether a list of strings has one.
+// Whether a list of strings contains a given one.
 #pragma once
 
 #include <algorithm>

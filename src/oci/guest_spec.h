@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What of a spec goes to the guest.
+// The part of a spec that goes to the guest.
 #pragma once
 
 #include "protocol/oci.pb.h"

@@ -15,7 +15,7 @@
 
 namespace kata::oci {
 
-// What came of reading a document. After the first error every read gives an empty value, so that callers only look
+// The outcome of reading a document. After the first error every read gives an empty value, so that callers only look
 // once.
 struct Diagnosis {
   std::optional<Error> error;

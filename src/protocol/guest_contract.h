@@ -27,7 +27,7 @@ inline constexpr char kLogWord[] = "agent.log";
 inline constexpr char kServerAddressWord[] = "agent.server_addr";
 inline constexpr char kPipeSizeWord[] = "agent.container_pipe_size";
 inline constexpr char kHotplugTimeoutWord[] = "agent.hotplug_timeout";
-// Of the last one, in seconds, when the word is not there.
+// The default of agent.hotplug_timeout, in seconds.
 inline constexpr unsigned kHotplugTimeout = 6;
 
 // The one directory of the guest where the host may have things made, and what it has there.

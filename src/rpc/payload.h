@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a frame carries, and how much of it is passed on without being copied through this process.
+// The payload of a frame, and how much of it is passed on without being copied through this process.
 #pragma once
 
 #include <cstddef>

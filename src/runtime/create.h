@@ -29,7 +29,7 @@ Result<Created> CreateContainer(const Globals& globals, const CreateOptions& opt
 // is waited for, a second at most: others learn of a failure sooner.
 std::string SandboxFailure(int directory);
 
-// What failed, in the words by which engines know a missing or forbidden command:
+// The failure, in the words by which engines recognize a missing or forbidden command:
 // "unable to start container process: exec: "foo": executable file not found in $PATH". When the sandbox has
 // failed, SandboxFailure.
 Error ExplainStartFailure(Error error, int directory);

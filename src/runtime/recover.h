@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What can be known of a container whose record is missing or damaged.
+// Finds out about a container whose record is missing or damaged.
 #pragma once
 
 #include <string>

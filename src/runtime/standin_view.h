@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the host sees of a container through its stand-in's mount namespace.
+// The container's files, shown in its stand-in's mount namespace.
 #pragma once
 
 #include <sys/types.h>

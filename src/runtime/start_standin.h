@@ -12,7 +12,7 @@
 
 namespace kata::runtime {
 
-// What a stand-in is started with.
+// The options of a stand-in.
 struct StandinOptions {
   std::string program;
   std::string container;

@@ -11,7 +11,7 @@
 
 namespace kata::runtime {
 
-// What the options are written into.
+// The struct into which the options are parsed.
 struct Parsed {
   bool help = false;
   uint64_t preserve_fds = 0;

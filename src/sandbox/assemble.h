@@ -19,7 +19,7 @@
 
 namespace kata::sandbox {
 
-// What is known before anything is started.
+// Everything that is known of a sandbox before anything is started.
 struct SandboxPlan {
   std::string id;
   UniqueFd directory;  // the sandbox's, opened in this process's own mount namespace
@@ -41,7 +41,7 @@ struct SandboxPlan {
 // the bundle's annotations. The file's own warnings go to the log when `warn` is set.
 Result<config::Config> LoadConfig(const std::string& path, const oci::Bundle& bundle, bool warn);
 
-// What is to be logged, as [runtime] says.
+// The log level that [runtime] asks for.
 log::Level LogLevelOf(const config::RuntimeConfig& config);
 
 // A descriptor keeps the mount namespace that it was opened in, and nothing can be mounted there from another one. So

@@ -75,7 +75,7 @@ class ContainerProcess : public std::enable_shared_from_this<ContainerProcess> {
   // guest.
   void Begin() { begun_ = true; }
   bool begun() const { return begun_; }
-  // It could not.
+  // The guest could not make the process.
   void NeverBegan() { begun_ = false; }
   // The guest has made the process: pumps its stdio, waits for its end.
   void Follow(std::shared_ptr<AgentClient> agent);

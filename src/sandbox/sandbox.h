@@ -61,7 +61,7 @@ struct SandboxParts {
   std::function<void()> on_created;  // called once, after the first container
 };
 
-// What a container is made from.
+// The files that a container is made from.
 struct ContainerFiles {
   oci::Bundle bundle;
   RootfsMounts rootfs;  // none: the bundle's rootfs as it is

@@ -32,7 +32,7 @@ struct VmParts {
   config::AgentConfig agent;
   double timeout_factor = 1;  // of the configuration
   uid_t vmm_user = 0;         // and group
-  VmSize max_size;            // what it may grow to; not above its size at the start: it cannot grow
+  VmSize max_size;            // hot-plug ceiling; off unless it exceeds the initial size
   std::chrono::milliseconds health_interval{10000};
   bool pod = false;                           // several containers
   std::chrono::milliseconds kill_timeout{0};  // of a container that got SIGKILL; 0: KillPatience's own
@@ -60,10 +60,10 @@ class Vm : public std::enable_shared_from_this<Vm> {
   // An error of a call to the agent, put better where the VM's failure is behind it.
   asio::awaitable<Error> Explain(Error error);
 
-  // Valid from Ready on.
+  // Valid once Ready has succeeded.
   const std::shared_ptr<AgentClient>& agent() const { return agent_; }
   hypervisor::Hypervisor& hypervisor() { return *parts_.hypervisor; }
-  // Of VMM and virtiofsd.
+  // The process ids of the VMM and of virtiofsd.
   std::vector<pid_t> Pids() const;
   // For something that takes this long on a real VM of a host that is not busy. key: that of the configuration for it.
   // While the guest boots, its work is progress; later only the host is an excuse, since a guest may always be busy.
@@ -74,7 +74,7 @@ class Vm : public std::enable_shared_from_this<Vm> {
   // with it, or what is not on disk yet would be lost.
   Patience KillPatience(bool has_disks) const;
   Timing& timing() { return timing_; }
-  // What it started with; valid from Boot on.
+  // The initial size; valid once Boot has been called.
   const VmSize& size() const { return size_; }
 
   // Fails the VM: the cause is sought for a moment, the VM is killed, failed() happens.

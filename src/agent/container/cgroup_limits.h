@@ -28,8 +28,8 @@ uint64_t WeightFromShares(uint64_t shares);
 // blkio's weight (10..1000) on the scale of io.weight (1..10000).
 uint64_t IoWeight(uint64_t weight);
 
-// What is not set gives nothing. kInvalidArgument: values that contradict each other; kUnimplemented: what cgroup v2
-// has no place for.
+// A limit that is not set is left out. kInvalidArgument: values that contradict each other; kUnimplemented: what cgroup
+// v2 has no place for.
 Result<std::vector<Limit>> TranslateResources(const grpc::LinuxResources& resources);
 
 Result<> ApplyLimits(const Cgroup& cgroup, const std::vector<Limit>& limits);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a cgroup has used, as the agent protocol reports it.
+// A cgroup's usage, as the agent protocol reports it.
 #pragma once
 
 #include "agent/container/cgroup.h"

@@ -16,7 +16,7 @@
 
 namespace kata::agent {
 
-// What came of a process: an error that kept it from running, or its output and status.
+// The outcome of a process: an error that kept it from running, or its output and status.
 struct Outcome {
   std::optional<Error> error;
   std::string out;  // stdout and stderr, in one pipe

@@ -17,7 +17,7 @@ namespace kata::agent {
 // The names of the drivers (drivers.cpp), for GetGuestDetails.
 std::vector<std::string> StorageDrivers();
 
-// What is mounted for sandbox and containers.
+// The mounts of the sandbox and its containers.
 class StorageTable {
  public:
   // root must outlive the table.

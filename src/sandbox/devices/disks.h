@@ -41,7 +41,7 @@ struct ClaimedDisk {
   bool read_only = false;
 };
 
-// What is claimed stays the same file, whatever its path leads to later.
+// A claim holds the file itself: the path may lead elsewhere later.
 class Disks : public std::enable_shared_from_this<Disks> {
  public:
   Disks(const asio::any_io_executor& executor, std::shared_ptr<hypervisor::Hypervisor> vm, MountNamespaces spaces)

@@ -19,7 +19,7 @@ bool IsBind(const grpc::Mount& mount);
 std::string SourcePath(const grpc::Mount& mount, const std::string& bundle);
 ReadOnly ReadOnlyOf(const grpc::Mount& mount);
 
-// What has been shared for one container, to be undone in the reverse order.
+// The names shared for one container, to be unshared in reverse order.
 using SharedNames = std::vector<std::string>;
 
 // Where a container's files are on the host.

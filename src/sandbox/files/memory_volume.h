@@ -11,7 +11,7 @@
 
 namespace kata::sandbox {
 
-// What the guest has in a host path's place.
+// The guest's replacement for a path of the host.
 struct MemoryVolume {
   std::vector<grpc::Storage> storages;  // to be made, in order
   std::string path;                     // in the guest

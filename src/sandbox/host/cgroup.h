@@ -35,7 +35,7 @@ std::map<std::string, std::string> ParseOwnCgroups(std::string_view text);
 // The path that linux.cgroupsPath means. Absolute ones are below the mount point, relative ones where runc has them
 // (PlanCgroups); an empty one is the container's id. With systemd it has the form slice:prefix:name and gives the path
 // where systemd would put that unit: "user-1.slice:libpod:x" is "/user.slice/user-1.slice/libpod-x.scope".
-// kInvalidArgument for a systemd form that is none.
+// kInvalidArgument for a malformed systemd path.
 Result<std::string> CgroupPath(const std::string& spec_path, const std::string& id, bool systemd);
 
 // What is to be done for one container.
@@ -66,7 +66,7 @@ Result<> EnterCgroups(const std::vector<std::string>& leaves, pid_t pid);
 // How many processes are in these cgroups and below them.
 size_t CountProcesses(const std::vector<std::string>& directories);
 
-// Of directories that were made, parents first, those that hold no other of them.
+// The leaves among directories that were made, which come parents first.
 std::vector<std::string> LeavesOf(const std::vector<std::string>& made);
 
 // Removes directories that MakeCgroups made, children first. One with processes or cgroups of strangers stays.

@@ -14,7 +14,7 @@ namespace kata::sandbox {
 
 // The sandbox's cgroup beside the one that the spec's linux.cgroupsPath names, which a manager thinks of as the
 // container's: "/pod/ID" gives "/pod/kata_ID", as in Kata; with systemd's form it is the unit of that name.
-// kInvalidArgument for a form that is none.
+// kInvalidArgument for a malformed path.
 Result<std::string> SandboxCgroupPath(const std::string& spec_path, const std::string& id);
 
 // Where this process is to go, and what is made for that.

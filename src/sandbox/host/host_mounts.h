@@ -16,11 +16,11 @@ struct HostMount {
   std::string point;  // where
 };
 
-// Those of a text in mountinfo's format; lines that are none are left out.
+// Parses text in mountinfo's format; malformed lines are skipped.
 std::vector<HostMount> ParseMounts(std::string_view text);
 Result<std::vector<HostMount>> HostMounts();
 
-// What of its file system the mount is that this descriptor lies on.
+// The root, within its file system, of the mount that this descriptor is on.
 Result<std::string> RootOfMount(int fd);
 // Whether something is mounted below this directory, whose path has no links in it.
 Result<bool> HasMountsBelow(const std::string& directory);

@@ -47,7 +47,7 @@ Result<Attached> Attach(const Namespace& pod, nl_sock* socket, const PodInterfac
 // namespace, also when it comes back.
 Result<> Renew(nl_sock* socket, const Attachment& attachment, const PodInterface& interface,
                const AttachOptions& options);
-// What is no longer there is no error.
+// Something that has gone already is no error.
 Result<> Detach(nl_sock* socket, const Attachment& attachment);
 
 // Removes what a sandbox process that was killed has left in a namespace: filters and limits of links whose tap has

@@ -37,7 +37,7 @@ struct NetworkOptions {
   bool vmm_stays_out = false;  // disable_new_netns: the VMM does not enter the pod's namespace
 };
 
-// What the configuration says of networks; vcpus decides how many queues a card has.
+// The configuration's network options; vcpus is the default number of queues of a card.
 NetworkOptions OptionsOf(const config::Config& config, std::string sandbox, uint32_t vcpus, HostNetwork host_network);
 
 // Where the pod of this spec has its network: the namespace at the path that it names, a new one of its own where it

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a pod's network namespace has, in the words of the agent's protocol.
+// The contents of a pod's network namespace, as messages of the agent's protocol.
 #pragma once
 
 #include <optional>

@@ -29,8 +29,8 @@ enum class Status { kCreating, kCreated, kRunning, kPaused, kStopped };
 const char* StatusName(Status status);
 std::optional<Status> StatusFromName(std::string_view name);
 
-// What containers have written to disks is in the guest's memory until it is unmounted, or the sandbox ends; so long it
-// has for that. The agent gets longer where the VM is emulated.
+// Time allowed for write-back at unmount or shutdown: until then, what containers wrote to disks may be in the guest's
+// memory only. The agent gets longer where the VM is emulated.
 inline constexpr std::chrono::milliseconds kWriteBackTime{60000};
 
 // One container's record.

@@ -18,11 +18,11 @@
 
 namespace kata::sandbox {
 
-// What a VM may become, and why.
+// The limits of a VM's growth, and where they come from.
 struct GrowthRules {
   config::HypervisorConfig hypervisor;
   Host host;
-  bool fixed = true;            // it keeps the size that it starts with
+  bool fixed = true;            // the VM keeps its initial size
   Demand announced;             // what the pod's manager says that all containers together will ask for
   std::function<void()> grown;  // called when there are new vCPUs; may be empty
 };

@@ -17,7 +17,7 @@ struct Host {
   uint32_t cpus = 1;
   uint64_t memory_mib = 0;
 };
-// What this host has.
+// The processors and the memory of this host.
 Host ThisHost();
 
 // The limits of one container, or of several together; 0 where there is none.
@@ -28,7 +28,7 @@ struct Demand {
   bool operator==(const Demand&) const = default;
 };
 Demand operator+(const Demand& a, const Demand& b);
-// The larger of each.
+// The larger of each field.
 Demand Larger(const Demand& a, const Demand& b);
 
 // What the resources leave a container: memory.limit and hugepageLimits, rounded up, and cpu.quota / cpu.period. What

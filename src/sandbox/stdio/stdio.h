@@ -20,7 +20,7 @@ namespace kata::sandbox {
 // stdin, stdout, stderr; one that is not valid is as if it were /dev/null.
 using StdioFds = std::array<UniqueFd, 3>;
 
-// What else is known of the descriptors.
+// Properties of the descriptors.
 struct StdioTraits {
   bool own = false;               // they are this process's alone, and non-blocking
   std::vector<UniqueFd> keepers;  // held as long as the process is known: what is unread in a FIFO lives with them

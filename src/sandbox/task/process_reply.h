@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the Task service's replies say of a process.
+// The fields of a process in the Task service's replies.
 #pragma once
 
 #include <cstdint>

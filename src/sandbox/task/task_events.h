@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What containerd wants to be told of a task, in the order in which it happened.
+// The events of a task for containerd, in the order in which they happened.
 #pragma once
 
 #include <functional>

@@ -21,7 +21,7 @@ namespace kata::sandbox {
 
 namespace task = containerd::task::v2;
 
-// What differs from interface to interface.
+// What is different for the command line and for containerd.
 struct TaskInterface {
   std::unique_ptr<StdioSource> stdio;
   TaskEventSink events;  // empty: nobody wants to know

@@ -14,7 +14,7 @@
 
 namespace kata::sandbox::testing {
 
-// What the test keeps of it.
+// The state that the test sets and looks at.
 struct FakeVm {
   explicit FakeVm(const asio::any_io_executor& executor) : exited(executor) {}
   Event exited;
