@@ -139,7 +139,8 @@ TEST_F(ServiceTest, ProcessesAreListed) {
     ASSERT_TRUE(reply) << reply.error().message();
     list = reply->data();
   } while (list.find("\"cmd\":\"sleep 1000\"") == std::string::npos);
-  EXPECT_THAT(list, testing::MatchesRegex("\\[\\{\"pid\":[0-9]+,.*\"cmd\":\"sleep 1000\"\\}\\]"));
+  EXPECT_THAT(list,
+              testing::MatchesRegex("\\[\\{\"pid\":[0-9]+,.*\"cmd\":\"sleep 1000\",.*\"comm\":\"sleep\",.*\\}\\]"));
   request.set_log_type("termination");
   EXPECT_EQ(Call<grpc::GetDiagnosticDataResponse>("GetDiagnosticData", request).error().code(), Code::kUnimplemented);
 }

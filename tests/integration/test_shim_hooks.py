@@ -53,6 +53,17 @@ class HooksTest(ContainerdCase):
         harness.wait_for(lambda: (self.out / "order").read_text().split() == list(KINDS), "in its turn")
         self.assertEqual(self.seen("poststop")["status"], "stopped")
 
+    def test_the_containers_own_begin_in_its_root_with_its_variables(self):
+        """Those of createContainer, where the bundle names no environment; others have the shim's."""
+        for kind in ("createRuntime", "createContainer"):
+            self.hook(kind, f"(pwd; echo [$OF]) >{self.out}/{kind}")
+            del self.bundle.spec["hooks"][kind][0]["env"]
+        self.bundle.process["env"].append("OF=container")
+        self.assert_run(self.run_bundle("-d"))
+        self.assertEqual((self.out / "createContainer").read_text().split(), [str(self.bundle.rootfs), "[container]"])
+        directory, variable = (self.out / "createRuntime").read_text().split()
+        self.assertEqual((os.path.basename(directory), variable), (self.bundle.id, "[]"))
+
     def test_an_interface_that_a_hook_brings(self):
         """As Docker's libnetwork does: the namespace is found by the state's pid."""
         link, peer = f"k{os.getpid()}a"[:15], f"k{os.getpid()}b"[:15]

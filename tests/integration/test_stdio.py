@@ -50,24 +50,23 @@ class RunTest(Case):
 
 class DetachedTest(Case):
     def test_the_end_of_a_stream_is_that_in_the_container(self):
-        """Point 5: engines wait for the end of a pipe, which is not the end of the container."""
+        """Engines wait for the end of a pipe, which is not the end of the container."""
         c = self.sh("exec >&- 2>&- <&-; while sleep 0.1; do :; done")
-        child = c.popen_run("--detach", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        self.assertEqual(child.stdout.read(), b"")
-        self.assertEqual(child.stderr.read(), b"")
-        wait_until_unread(child.stdin)
-        child.stdin.close()
-        self.assertEqual(child.wait(harness.TIMEOUT), 0)
+        with c.popen_run("--detach", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+            self.assertEqual(child.stdout.read(), b"")
+            self.assertEqual(child.stderr.read(), b"")
+            wait_until_unread(child.stdin)
+            self.assertEqual(child.wait(harness.TIMEOUT), 0)
         self.assertEqual(c.status(), "running")
         self.assert_run(c.delete("--force"))
 
     def test_one_of_two_streams_ends(self):
         c = self.sh("echo out; exec >&-; until test -e /go; do sleep 0.1; done; echo err >&2")
-        child = c.popen_run("--detach", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        self.assertEqual(child.stdout.read(), b"out\n")
-        (c.rootfs / "go").touch()
-        self.assertEqual(child.stderr.read(), b"err\n")
-        self.assertEqual(child.wait(harness.TIMEOUT), 0)
+        with c.popen_run("--detach", stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+            self.assertEqual(child.stdout.read(), b"out\n")
+            (c.rootfs / "go").touch()
+            self.assertEqual(child.stderr.read(), b"err\n")
+            self.assertEqual(child.wait(harness.TIMEOUT), 0)
         c.wait_for("stopped")
         self.assert_run(c.delete())
 
@@ -206,7 +205,7 @@ class ExecTest(SharedCase):
         self.assert_run(self.shared.exec("/bin/true", input=noise(1 << 20)))
 
     def test_output_after_the_exit_belongs_to_the_caller(self):
-        """Point 6: who is in the foreground returns with the end of the outputs."""
+        """Who is in the foreground returns with the end of the outputs."""
         go = self.shared.rootfs / "go"
         child = self.popen("(until test -e /go; do sleep 0.1; done; echo late) & echo early; exit 3",
                            stdout=subprocess.PIPE)

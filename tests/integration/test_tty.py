@@ -80,7 +80,7 @@ class ForegroundTest(Case):
         self.assert_nothing_left()
 
     def test_the_controlling_terminal_where_no_descriptor_is_one(self):
-        """Point 7: its size and modes count; input and output are the descriptors, whatever they are."""
+        """Its size and modes count; input and output are the descriptors, whatever they are."""
         c = self.sh(show_size(33, 101) + "; read line; echo got $line; exit 9")
         c.process["terminal"] = True
         slave = self.terminal.slave

@@ -72,7 +72,7 @@ class GuestVm : public ::testing::Test {
   }
   template <typename Reply, typename Request>
   Result<Reply> Call(const std::string& method, const Request& request) {
-    return Run(client_->Call<Reply>("grpc.AgentService", method, request, std::chrono::seconds(100)));
+    return Run(client_->Call<Reply>("grpc.AgentService", method, request, std::chrono::milliseconds(100000)));
   }
   template <typename Request>
   ::testing::AssertionResult Does(const std::string& method, const Request& request) {

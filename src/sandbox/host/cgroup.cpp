@@ -56,8 +56,8 @@ void PassControllersOn(const std::string& directory) {
   std::string_view rest = *available;
   while (!rest.empty()) {
     const size_t end = std::min(rest.find_first_of(" \n"), rest.size());
-    if (end > 0)
-      std::ignore = WriteFile(directory + "/cgroup.subtree_control", fmt::format("+{}", rest.substr(0, end)));
+    const std::string controller = fmt::format("+{}", rest.substr(0, end));
+    if (end > 0) std::ignore = WriteFile(directory + "/cgroup.subtree_control", controller);
     rest.remove_prefix(std::min(end + 1, rest.size()));
   }
 }
@@ -65,8 +65,8 @@ void PassControllersOn(const std::string& directory) {
 // A new cgroup of version 2. Below one that somebody has made threaded it takes processes only when it is threaded too.
 void PrepareNew(const std::string& directory, bool is_leaf) {
   const std::string type = directory + "/cgroup.type";
-  if (const auto is = ReadFile(type); is && is->starts_with("domain invalid"))
-    std::ignore = WriteFile(type, "threaded");
+  const auto is = ReadFile(type);
+  if (is && is->starts_with("domain invalid")) std::ignore = WriteFile(type, "threaded");
   if (!is_leaf) PassControllersOn(directory);
 }
 
@@ -145,8 +145,8 @@ Result<> EnterCgroups(const std::vector<std::string>& leaves, pid_t pid) {
     auto moved = WriteFile(leaf + "/cgroup.procs", fmt::format("{}", pid));
     if (moved) continue;
     const Hierarchy* hierarchy = HierarchyOf(leaf, hierarchies);
-    if (hierarchy == nullptr || !IsOptional(*hierarchy, hierarchies))
-      return Context(std::move(moved), "{}", kCannotApply);
+    const bool optional = hierarchy != nullptr && IsOptional(*hierarchy, hierarchies);
+    if (!optional) return Context(std::move(moved), "{}", kCannotApply);
     log::Debug("process {} stays in its cgroup: {}", pid, moved.error().message());
   }
   return {};

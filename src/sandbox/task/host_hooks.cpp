@@ -73,11 +73,16 @@ asio::awaitable<Result<>> HostHooks::Created(std::string id) {
   const std::string path = fmt::format("/proc/{}/ns/net", pids.front());
   CO_TRY_ASSIGN(const UniqueFd network, sandbox_->mounts().OnHost([&path] { return Open(path, O_RDONLY); }));
   const std::string state = HookState(of.state, Status::kCreating);
-  const Place hosts{.state = state, .directory = of.state.bundle};
+  auto hosts = std::make_shared<Place>();
+  hosts->state = state;
+  hosts->directory = of.state.bundle;
   CO_TRY(co_await Run("prestart", of.hooks.prestart(), hosts));
   CO_TRY(co_await Run("createRuntime", of.hooks.createruntime(), hosts));
-  const Place containers{
-      .state = state, .directory = of.state.rootfs, .network_namespace = network.get(), .environment = of.environment};
+  auto containers = std::make_shared<Place>();
+  containers->state = state;
+  containers->directory = of.state.rootfs;
+  containers->network_namespace = network.get();
+  containers->environment = of.environment;
   co_return co_await Run("createContainer", of.hooks.createcontainer(), containers);
 }
 
@@ -86,7 +91,10 @@ asio::awaitable<Result<>> HostHooks::Started(std::string id) {
   if (found == containers_.end()) co_return Result<>();
   const Of of = found->second;
   const std::string state = HookState(of.state, Status::kRunning);
-  co_return co_await Run("poststart", of.hooks.poststart(), Place{.state = state, .directory = of.state.bundle});
+  auto place = std::make_shared<Place>();
+  place->state = state;
+  place->directory = of.state.bundle;
+  co_return co_await Run("poststart", of.hooks.poststart(), place);
 }
 
 asio::awaitable<void> HostHooks::Stopped(std::string id) {
@@ -94,23 +102,26 @@ asio::awaitable<void> HostHooks::Stopped(std::string id) {
   if (found.empty()) co_return;
   const Of& of = found.mapped();
   const std::string state = HookState(of.state, Status::kStopped);
+  auto place = std::make_shared<Place>();
+  place->state = state;
+  place->directory = of.state.bundle;
   for (const grpc::Hook& hook : of.hooks.poststop()) {
     HookList one;
     *one.Add() = hook;
-    auto run = co_await Run("poststop", one, Place{.state = state, .directory = of.state.bundle});
+    auto run = co_await Run("poststop", one, place);
     if (!run) log::Warn("{}", run.error().message());
   }
 }
 
-asio::awaitable<Result<>> HostHooks::Run(const char* kind, HookList hooks, Place place) {
+asio::awaitable<Result<>> HostHooks::Run(const char* kind, HookList hooks, std::shared_ptr<const Place> place) {
   const MountNamespaces& mounts = sandbox_->mounts();
   for (int i = 0; i < hooks.size(); ++i) {
     auto started = mounts.OnHost([&]() -> Result<RunningHook> {
-      const auto directory = Open(place.directory, O_PATH | O_DIRECTORY);
-      return RunningHook::Start(hooks[i], {.state = place.state,
+      const auto directory = Open(place->directory, O_PATH | O_DIRECTORY);
+      return RunningHook::Start(hooks[i], {.state = place->state,
                                            .working_directory = directory ? directory->get() : -1,
-                                           .network_namespace = place.network_namespace,
-                                           .environment = place.environment ? &*place.environment : nullptr});
+                                           .network_namespace = place->network_namespace,
+                                           .environment = place->environment ? &*place->environment : nullptr});
     });
     CO_TRY_ASSIGN(RunningHook hook, Context(std::move(started), "error running {} hook #{}", kind, i));
     auto ended = co_await AwaitHook(sandbox_->executor(), hook, hooks[i].timeout());

@@ -43,9 +43,9 @@ class HostHooks {
     std::string state;
     std::string directory;
     int network_namespace = -1;
-    std::optional<std::vector<std::string>> environment = {};  // of hooks that name none; unset: this process's
+    std::optional<std::vector<std::string>> environment;  // of hooks that name none; unset: this process's
   };
-  asio::awaitable<Result<>> Run(const char* kind, HookList hooks, Place place);
+  asio::awaitable<Result<>> Run(const char* kind, HookList hooks, std::shared_ptr<const Place> place);
 
   std::shared_ptr<Sandbox> sandbox_;
   std::map<std::string, Of> containers_;  // those that have hooks
