@@ -187,7 +187,7 @@ TEST_F(VirtiofsdTest, ParentKilledLeavesNothing) {
     const Virtiofsd daemon = Start();
     const bool ready = Answers(daemon);
     const std::array<pid_t, 2> pids = {ready ? daemon.process.pid() : -1, ready ? ChildOf(daemon.process.pid()) : -1};
-    (void)write(write_end.get(), pids.data(), sizeof pids);
+    if (write(write_end.get(), pids.data(), sizeof pids) < 0) _exit(1);
     pause();
     _exit(0);
   }

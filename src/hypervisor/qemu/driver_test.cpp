@@ -381,7 +381,7 @@ TEST_F(Vm, ParentKilledLeavesNoQemu) {
   if (parent == 0) {
     context_.notify_fork(asio::io_context::fork_child);
     const pid_t pid = Start("hang") ? driver_->Pids().at(0) : -1;
-    (void)write(write_end.get(), &pid, sizeof pid);
+    if (write(write_end.get(), &pid, sizeof pid) < 0) _exit(1);
     pause();
     _exit(0);
   }
