@@ -26,7 +26,7 @@ def become_subreaper():
 
 
 def show_only_cgroup2():
-    """A mount namespace of this process's own, in which /sys/fs/cgroup is the unified hierarchy."""
+    """A mount namespace of this process's own, in which /sys/fs/cgroup is the unified hierarchy, as on a newer host."""
     clone_newns, ms_rec, ms_private, mnt_detach = 0x20000, 0x4000, 0x40000, 2
     for result in (LINUX.unshare(clone_newns), LINUX.mount(None, b'/', None, ms_rec | ms_private, None),
                    LINUX.umount2(b'/sys/fs/cgroup', mnt_detach),
@@ -79,10 +79,17 @@ def unmount_below(directory):
             LINUX.umount2(target.encode(), 2)  # MNT_DETACH
 
 
+def detach_loops_of(directory):
+    for path in pathlib.Path('/sys/block').glob('loop*/loop/backing_file'):
+        with contextlib.suppress(OSError):
+            if path.read_text().startswith(f'{directory}/'):
+                subprocess.run(['losetup', '-d', f'/dev/{path.parts[3]}'], check=False)
+
+
 def cgroups():
-    """Those that the tests make themselves (a container's own go with it), and the hierarchies: runc's helpers make a
+    """Those that the tests and their containers make, and the hierarchies: runc's helpers make a
     plain directory for each controller that the kernel has and that is not mounted."""
-    own = re.compile('/runc-cgroups-integration-test|/frozen$')
+    own = re.compile('/runc-cgroups-integration-test|/test-tmp|/frozen$')
     found = {root for root, _, _ in os.walk('/sys/fs/cgroup') if own.search(root)}
     return found.union(entry.path for entry in os.scandir('/sys/fs/cgroup') if entry.is_dir(follow_symlinks=False))
 
@@ -118,6 +125,7 @@ class Session:
                            stdin=subprocess.DEVNULL, capture_output=True, check=False)
         kill_what_is_left()
         unmount_below(self.directory)
+        detach_loops_of(self.directory)
         shutil.rmtree(self.directory, ignore_errors=True)
         for path in made:
             with contextlib.suppress(OSError):
