@@ -178,11 +178,11 @@ Result<> ApplyLimits(const Cgroup& cgroup, const Limits& limits) {
     const bool first = cgroup.Has(limit.file);
     if (!first && (limit.other_file.empty() || !cgroup.Has(limit.other_file))) {
       if (limit.optional) continue;
-      return Fail(
-          Code::kUnimplemented,
-          "linux.resources.{}: the guest has no {} (a controller that its kernel lacks, or that the cgroup above "
-          "does not give)",
-          limit.field, limit.file);
+      return Fail(Code::kUnimplemented,
+                  "linux.resources.{}: {}: no such file or directory (the guest's kernel lacks the controller or the "
+                  "key, or the "
+                  "cgroup above does not give it)",
+                  limit.field, limit.file);
     }
     Result<> written =
         first ? cgroup.Write(limit.file, limit.value) : cgroup.Write(limit.other_file, limit.other_value);
