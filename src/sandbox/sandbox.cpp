@@ -85,7 +85,7 @@ asio::awaitable<Result<>> Sandbox::CreateContainer(std::shared_ptr<Container> co
     // Nobody will know of it: a container without a record must not stay in the guest.
     container->init.reset();
     process->End(kKilledStatus);
-    auto removed = co_await vm().agent()->RemoveContainer(container->id, vm().Scaled(kRemoveTime));
+    auto removed = co_await vm().agent()->RemoveContainer(container->id, vm().PatienceFor(kRemoveTime));
     if (!removed) log::Warn("the agent cannot remove {}: {}", container->id, removed.error().message());
     growth_->Forget(container->id);
     co_await Unshare(container);

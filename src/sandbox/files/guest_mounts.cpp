@@ -289,7 +289,7 @@ void JoinPodShm(grpc::Spec& spec) {
   for (grpc::Mount& mount : *spec.mutable_mounts()) {
     if (mount.destination() != "/dev/shm" || mount.type() != "tmpfs") continue;
     mount.set_type("bind");
-    mount.set_source(kGuestShm);
+    mount.set_source(contract::kShmDir);
     mount.clear_options();
     for (const char* option : {"rbind", "nosuid", "noexec", "nodev"}) mount.add_options(option);
   }

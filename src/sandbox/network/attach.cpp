@@ -87,7 +87,9 @@ Result<std::vector<UniqueFd>> AttachByFilter(const Namespace& pod, nl_sock* sock
 
 std::string RandomMac() {
   std::array<uint8_t, 6> bytes{};
-  (void)getrandom(bytes.data(), bytes.size(), 0);
+  // As few bytes as these come whole; an address of zeros would be one for all cards.
+  while (getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) {
+  }
   bytes[0] = static_cast<uint8_t>((bytes[0] & 0xfeU) | 2U);  // one station's, given locally
   return fmt::format("{:02x}", fmt::join(bytes, ":"));
 }

@@ -14,8 +14,9 @@ namespace {
 class LateOutputsTest : public testing::LoopTest {
  protected:
   LateOutputsTest() : fake_(io_.get_executor()) {
-    agent_ = std::make_shared<AgentClient>(rpc::Client::Create(io_.get_executor(), fake_.Connect()),
-                                           std::chrono::seconds(30), [](std::string) {});
+    agent_ = std::make_shared<AgentClient>(
+        rpc::Client::Create(io_.get_executor(), fake_.Connect()), [] { return Patience(std::chrono::seconds(30)); },
+        [](std::string) {});
   }
   // Of a process that has ended, while others hold its outputs.
   std::shared_ptr<Stdio> Held(const std::string& exec) {
