@@ -11,7 +11,7 @@ TEST(OptionsTest, DefaultsAreKatas) {
   EXPECT_EQ(options.log_level, log::Level::kInfo);
   EXPECT_EQ(options.server_address, "");
   EXPECT_EQ(options.pipe_size, 0U);
-  EXPECT_EQ(options.hotplug_timeout, std::chrono::seconds(3));
+  EXPECT_EQ(options.hotplug_timeout, std::chrono::seconds(contract::kHotplugTimeout));
 }
 
 TEST(OptionsTest, ReadsItsWordsAmongOthers) {
@@ -31,7 +31,7 @@ TEST(OptionsTest, LeavesOutWhatItDoesNotUnderstand) {
   EXPECT_EQ(options.log_level, log::Level::kInfo);
   EXPECT_EQ(options.server_address, "");
   EXPECT_EQ(options.pipe_size, 0U);
-  EXPECT_EQ(options.hotplug_timeout, std::chrono::seconds(3));
+  EXPECT_EQ(options.hotplug_timeout, std::chrono::seconds(contract::kHotplugTimeout));
 }
 
 }  // namespace

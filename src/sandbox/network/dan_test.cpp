@@ -103,7 +103,7 @@ TEST(Dan, IsLookedForByTheSandboxsId) {
   EXPECT_TRUE(LoadDan(directory, "s1")->has_value());
   EXPECT_THAT(::testing::internal::GetCapturedStderr(), HasSubstr("/s1.json has no devices"));
   std::ofstream(directory + "/s1.json") << "{";
-  EXPECT_THAT(LoadDan(directory, "s1").error().message(), HasSubstr("/s1.json: it is no JSON object"));
+  EXPECT_THAT(LoadDan(directory, "s1").error().message(), HasSubstr("/s1.json: it is no JSON"));
   EXPECT_TRUE(RemoveTree(directory));
 }
 
