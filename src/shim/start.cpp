@@ -86,7 +86,9 @@ Result<Child> StartShim(const Arguments& arguments, const Bootstrap& bootstrap, 
 Result<oci::PodRole> Role() {
   const auto annotations = oci::LoadAnnotations(".");
   if (annotations) return oci::PodRoleOf(*annotations);
-  if (annotations.error().code() == Code::kNotFound) return oci::PodRole{.type = oci::ContainerType::kSandbox};
+  // What containerd makes has a directory for the rootfs all the same; any other directory is a mistake.
+  const bool made = annotations.error().code() == Code::kNotFound && Open("rootfs", O_PATH | O_DIRECTORY).has_value();
+  if (made) return oci::PodRole{.type = oci::ContainerType::kSandbox};
   return tl::unexpected<Error>(annotations.error());
 }
 
