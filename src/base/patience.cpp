@@ -60,7 +60,7 @@ void AddProcess(pid_t pid, Effort& effort, std::set<pid_t>& seen) {
   if (!directory) return;
   for (const std::string& name : ListDir(directory->get()).value_or(std::vector<std::string>())) {
     const auto [thread] = Numbers<1>(name);
-    effort.threads[static_cast<pid_t>(thread)] = LookAt(tasks + "/" + name);
+    effort.threads[static_cast<pid_t>(thread)] = LookAt(fmt::format("{}/{}", tasks, name));
   }
   for (const pid_t child : ChildrenOf(pid)) AddProcess(child, effort, seen);
 }

@@ -11,7 +11,7 @@
 namespace kata::runtime {
 namespace {
 
-constexpr int64_t kDay = 24 * 60 * 60;
+constexpr int64_t kDay = int64_t{24} * 60 * 60;
 
 // In the caller's time zone, as ps.
 std::string At(int64_t seconds, const char* format) {

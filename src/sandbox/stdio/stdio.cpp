@@ -107,7 +107,9 @@ void Stdio::Settle(OutputStream stream) {
 }
 
 void Stdio::CountOutput(size_t size) {
-  if (draining_ && (drained_ += size) > kLastOutputBytes) settled_.Happen();
+  if (!draining_) return;
+  drained_ += size;
+  if (drained_ > kLastOutputBytes) settled_.Happen();
 }
 
 asio::awaitable<Result<>> Stdio::CopyOutput(std::shared_ptr<Stdio> self, OutputStream stream,

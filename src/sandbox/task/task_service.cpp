@@ -47,6 +47,7 @@ Result<std::vector<ProcessRow>> ProcessRows(const std::string& list) {
 // The container's own process is the oldest, and has the host's pid already.
 std::vector<uint32_t> PidsBesideInit(const std::vector<ProcessRow>& rows) {
   std::vector<uint32_t> pids;
+  pids.reserve(rows.size());
   for (const ProcessRow& row : rows) pids.push_back(kFirstGuestPid + row.pid);
   std::sort(pids.begin(), pids.end());
   if (!pids.empty()) pids.erase(pids.begin());
