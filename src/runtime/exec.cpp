@@ -169,7 +169,11 @@ Result<int> Exec(const Globals& globals, const ExecOptions& options) {
   const auto execute = [&]() -> Result<int> {
     const Interrupts interrupts = TRY(Interrupts::Ending());
     Record record = TRY(FindContainer(globals.root, options.id));
-    if (options.ignore_paused) TRY(AwaitResume(record, interrupts));
+    if (options.ignore_paused) {
+      // A container that is frozen on the host is not resumed by anybody who knows of this wait.
+      TRY(CheckHears(record));
+      TRY(AwaitResume(record, interrupts));
+    }
     TRY(CheckStatus(record.status()));
     TRY(CheckHears(record));
     return Execution(options, record, interrupts).Run(globals);

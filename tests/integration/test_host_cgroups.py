@@ -260,7 +260,8 @@ class FrozenTest(harness.Case):
                 self.assertEqual(c.status(), "paused")
                 self.assert_run(self.world.runtime("resume", c.id), 1, err="frozen on the host")
                 self.assert_run(c.delete("--force"))
-                self.assertIn((freezer.directory(self.parent) / freezer.file).read_text().strip(), ("FROZEN", "1"))
+                self.assertIn((freezer.directory(self.parent) / freezer.file).read_text().strip(),
+                              ("FROZEN", "FREEZING", "1"), "FREEZING: the processes that were moved out have just gone")
                 freezer.set(self.parent, False)
                 freezer.directory(self.parent).rmdir()
                 self.assert_nothing_left(c)
