@@ -219,8 +219,9 @@ class ExecTest(SharedCase):
         go.unlink()
 
     def test_detached_output_after_the_exit(self):
-        go, pid_file = self.shared.rootfs / "go", self.world.tmp / "pid"
-        script = "(until test -e /go; do sleep 0.1; done; echo late; echo err >&2) & echo early; exit 3"
+        # A name of its own: the guest remembers for a second what another test has taken away.
+        go, pid_file = self.shared.rootfs / "go-late", self.world.tmp / "pid"
+        script = "(until test -e /go-late; do sleep 0.1; done; echo late; echo err >&2) & echo early; exit 3"
         with self.shared_world.popen("exec", "--detach", "--pid-file", pid_file, self.shared.id, "/bin/sh", "-c", script,
                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
             self.assertEqual(child.wait(harness.TIMEOUT), 0)
