@@ -233,8 +233,8 @@ class ExecTest(SharedCase):
         go.unlink()
 
     def test_a_stdin_that_the_process_closes(self):
-        go = self.shared.rootfs / "go"
-        script = "exec <&-; until test -e /go; do sleep 0.1; done"
+        go = self.shared.rootfs / "go-stdin"
+        script = "exec <&-; until test -e /go-stdin; do sleep 0.1; done"
         with self.shared_world.popen("exec", "--detach", self.shared.id, "/bin/sh", "-c", script,
                                      stdin=subprocess.PIPE) as child:
             self.assertEqual(child.wait(harness.TIMEOUT), 0)
