@@ -74,11 +74,11 @@ Result<ProcessRef> ShimAt(int connection, const std::string& path) {
   return shim;
 }
 
-// containerd 1.6 calls this action also for a shim that is just ending by itself. Returns whether it heard; then it has
+// containerd 1.6 calls this action also for a shim that is just ending by itself. Afterwards it has
 // ended, or has had the time for it. One that has no record yet is found by its socket alone.
-bool AskToEnd(const std::string& path, const std::string& id) {
+void AskToEnd(const std::string& path, const std::string& id) {
   auto socket = rpc::ConnectUnixPath(path);
-  if (!socket) return false;
+  if (!socket) return;
   const auto shim = ShimAt(socket->get(), path);
   asio::io_context io(1);
   bool answered = false;
@@ -86,11 +86,11 @@ bool AskToEnd(const std::string& path, const std::string& id) {
   asio::co_spawn(io, CallShutdown(client, id, answered), [&io](std::exception_ptr) { io.stop(); });
   io.run_for(kEndTime);
   if (shim) EndProcess(*shim, answered ? kEndTime : milliseconds(0));
-  return answered;
 }
 
-void EndLeftovers(int directory, const sandbox::State& state, bool heard) {
-  EndProcess(state.sandbox, heard ? kEndTime : milliseconds(0));
+void EndLeftovers(int directory, const sandbox::State& state) {
+  // One that could not be reached may have closed its socket already, and be taking its record away.
+  EndProcess(state.sandbox, kEndTime);
   // One that has ended in order has taken its record away, the last thing that it does.
   const bool unclean = sandbox::LoadState(directory).has_value();
   for (const ProcessRef& helper : state.helpers) EndProcess(helper, milliseconds(0));
@@ -116,10 +116,10 @@ Result<> Delete(const Arguments& arguments) {
     const std::string socket = SocketOf(arguments, state);
     // A shim in a frozen cgroup hears nothing, and with version 1 it does not even die.
     if (state) sandbox::Unfreeze(*state);
-    const bool heard = AskToEnd(socket, arguments.id);
+    AskToEnd(socket, arguments.id);
     // Again: the shim may have started helpers since.
     if (auto now = sandbox::LoadState(directory->get())) state = std::move(now);
-    if (state) EndLeftovers(directory->get(), *state, heard);
+    if (state) EndLeftovers(directory->get(), *state);
     // What ended before its shim did has a status of its own.
     if (const auto recorded = state ? sandbox::ParseTime(state->exited_at) : std::nullopt; recorded) {
       status = state->exit_status;
