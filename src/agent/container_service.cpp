@@ -55,7 +55,7 @@ Result<> MountRootfs(Pod& pod, ContainerEntry& entry, grpc::Spec& spec) {
   const std::string target = RootfsPath(pod, entry.id);
   if (path == target) return {};
   TRY(pod.root().MakeDirs(target, 0700));
-  const auto place = TRY(pod.root().Find(target, false));
+  const auto place = TRY(pod.root().Find(target, /*make_parents=*/false));
   TRY(BindMount(source.get(), place, 0, MS_PRIVATE | MS_REC));
   entry.rootfs_mounted = true;
   spec.mutable_root()->set_path(target);
@@ -200,7 +200,7 @@ asio::awaitable<Result<Empty>> ForwardPort(Pod& pod, grpc::ForwardPortRequest re
   auto& slot = locked.entry->execs[request.exec_id()];
   if (slot) co_return Fail(Code::kAlreadyExists, "there is a process \"{}\" already", request.exec_id());
   auto forward = [&]() -> Result<std::shared_ptr<Process>> {
-    Pipes pipes = TRY(MakePipes(false, 0, 0, 0));
+    Pipes pipes = TRY(MakePipes(/*terminal=*/false, 0, 0, 0));
     StartedProcess started = TRY(StartForward(static_cast<uint16_t>(request.port()), std::move(pipes.child)));
     return Process::Adopt(pod.executor(), std::move(started), std::move(pipes));
   };

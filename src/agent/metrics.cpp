@@ -164,7 +164,7 @@ void AddAgent(Text& out) {
   const std::pair<const char*, size_t> times[] = {{"utime", 14}, {"stime", 15}, {"cutime", 16}, {"cstime", 17}};
   for (const auto& [name, number] : times) out.Item(name, field(number));
   out.Begin(kAgent, "proc_status");
-  AddPairs(out, "/proc/self/status", false, LowerCase);
+  AddPairs(out, "/proc/self/status", /*all_names=*/false, LowerCase);
   out.Begin(kAgent, "io_stat");
   ForLines(Read("/proc/self/io"), [&](const auto& words) {
     if (words.size() < 2) return;
@@ -231,7 +231,7 @@ void AddGuest(Text& out) {
     if (line.size() > 1) out.Item(line[0], Number(line[1]));
   });
   out.Begin(kGuest, "meminfo");
-  AddPairs(out, "/proc/meminfo", true, SnakeCase);
+  AddPairs(out, "/proc/meminfo", /*all_names=*/true, SnakeCase);
   out.Begin(kGuest, "netdev_stat");
   ForLines(Read("/proc/net/dev"), [&](const std::vector<std::string_view>& line) {
     // Two lines of headings have "|" in them.

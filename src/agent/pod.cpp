@@ -156,11 +156,11 @@ asio::awaitable<Result<>> Pod::Remove(std::shared_ptr<ContainerEntry> entry) {
   entry->execs.clear();
   const std::string directory = root_.path() + "/" + entry->id;
   if (entry->rootfs_mounted) {
-    auto place = root_.Find(directory + "/rootfs", false);
+    auto place = root_.Find(directory + "/rootfs", /*make_parents=*/false);
     if (place) note(Unmount(*place));
     if (place) (void)::unlinkat(place->parent.get(), place->name.c_str(), AT_REMOVEDIR);
   }
-  if (auto place = root_.Find(directory, false)) {
+  if (auto place = root_.Find(directory, /*make_parents=*/false)) {
     (void)::unlinkat(place->parent.get(), place->name.c_str(), AT_REMOVEDIR);
   }
   note(storages_.Release(entry->storages));

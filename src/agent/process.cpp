@@ -66,11 +66,11 @@ Result<std::shared_ptr<Process>> Process::Adopt(const asio::any_io_executor& exe
       // One description, two descriptors: each direction waits for its own.
       UniqueFd copy(::fcntl(started.terminal.get(), F_DUPFD_CLOEXEC, 0));
       if (!copy) return FailErrno("cannot copy the terminal");
-      process->stdin_ = TRY(InputStream::Create(executor, std::move(copy), true));
+      process->stdin_ = TRY(InputStream::Create(executor, std::move(copy), /*terminal=*/true));
       process->stdout_ = TRY(OutputStream::Create(executor, std::move(started.terminal)));
       return {};
     }
-    process->stdin_ = TRY(InputStream::Create(executor, std::move(pipes.stdin_write), false));
+    process->stdin_ = TRY(InputStream::Create(executor, std::move(pipes.stdin_write), /*terminal=*/false));
     process->stdout_ = TRY(OutputStream::Create(executor, std::move(pipes.stdout_read)));
     process->stderr_ = TRY(OutputStream::Create(executor, std::move(pipes.stderr_read)));
     return {};

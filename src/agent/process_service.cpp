@@ -91,8 +91,8 @@ void AddProcessMethods(rpc::MethodTable& table, Pod& pod) {
   Add(table, pod, "SignalProcess", SignalProcess);
   Add(table, pod, "WaitProcess", WaitProcess);
   Add(table, pod, "WriteStdin", WriteStdin);
-  AddReading(table, pod, "ReadStdout", false);
-  AddReading(table, pod, "ReadStderr", true);
+  AddReading(table, pod, "ReadStdout", /*is_stderr=*/false);
+  AddReading(table, pod, "ReadStderr", /*is_stderr=*/true);
   Add(table, pod, "AwaitStdinClosed", AwaitStdinClosed);
   Add(table, pod, "CloseStdin", CloseStdin);
   Add(table, pod, "TtyWinResize", TtyWinResize);

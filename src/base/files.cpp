@@ -154,11 +154,11 @@ Result<UniqueFd> OpenInRoot(int rootfd, std::string_view path, int flags, mode_t
 }
 
 Result<UniqueFd> MakeDirsInRoot(int rootfd, std::string_view path, mode_t mode) {
-  return MakeInRoot(rootfd, std::string(path), false, mode, mode);
+  return MakeInRoot(rootfd, std::string(path), /*is_file=*/false, mode, mode);
 }
 
 Result<UniqueFd> MakeFileInRoot(int rootfd, std::string_view path, mode_t mode) {
-  return MakeInRoot(rootfd, std::string(path), true, mode, 0755);
+  return MakeInRoot(rootfd, std::string(path), /*is_file=*/true, mode, 0755);
 }
 
 Result<std::vector<std::string>> ListDir(int dirfd) {

@@ -21,7 +21,7 @@ Result<> CheckJsonShape(std::string_view text, size_t max_bytes);
 // As above, and kInvalidArgument for what is no JSON.
 inline Result<nlohmann::json> ParseJson(std::string_view text, size_t max_bytes) {
   TRY(CheckJsonShape(text, max_bytes));
-  nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
+  nlohmann::json json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (json.is_discarded()) return Fail(Code::kInvalidArgument, "it is no JSON");
   return json;
 }

@@ -61,20 +61,21 @@ Key PowerOfTwo(const char* name, uint32_t H::*member, int64_t min, int64_t max, 
 
 // How disks are plugged.
 std::vector<Key> DiskKeys() {
-  return {
-      Bool("disable_block_device_use", &H::disable_block_device_use),
-      Text("block_device_driver", &H::block_device_driver, OneOf({"virtio-blk-pci", "virtio-blk", "virtio-scsi"})),
-      Text("block_device_aio", &H::block_device_aio, OneOf({"threads", "native", "io_uring"})),
-      Bool("block_device_cache_set", &H::block_device_cache_set),
-      Bool("block_device_cache_direct", &H::block_device_cache_direct),
-      Bool("block_device_cache_noflush", &H::block_device_cache_noflush),
-      Bool("enable_iothreads", &H::enable_iothreads),
-      Named(PowerOfTwo("block_device_logical_sector_size", &H::block_device_logical_sector_size, 512, 65536, true),
-            "blk_logical_sector_size"),
-      Named(PowerOfTwo("block_device_physical_sector_size", &H::block_device_physical_sector_size, 512, 65536, true),
-            "blk_physical_sector_size"),
-      Named(Integer("num_queues", &H::num_queues, 1, 256), "block_device_num_queues"),
-      Named(PowerOfTwo("queue_size", &H::queue_size, 4, 1024), "block_device_queue_size")};
+  return {Bool("disable_block_device_use", &H::disable_block_device_use),
+          Text("block_device_driver", &H::block_device_driver, OneOf({"virtio-blk-pci", "virtio-blk", "virtio-scsi"})),
+          Text("block_device_aio", &H::block_device_aio, OneOf({"threads", "native", "io_uring"})),
+          Bool("block_device_cache_set", &H::block_device_cache_set),
+          Bool("block_device_cache_direct", &H::block_device_cache_direct),
+          Bool("block_device_cache_noflush", &H::block_device_cache_noflush),
+          Bool("enable_iothreads", &H::enable_iothreads),
+          Named(PowerOfTwo("block_device_logical_sector_size", &H::block_device_logical_sector_size, 512, 65536,
+                           /*zero=*/true),
+                "blk_logical_sector_size"),
+          Named(PowerOfTwo("block_device_physical_sector_size", &H::block_device_physical_sector_size, 512, 65536,
+                           /*zero=*/true),
+                "blk_physical_sector_size"),
+          Named(Integer("num_queues", &H::num_queues, 1, 256), "block_device_num_queues"),
+          Named(PowerOfTwo("queue_size", &H::queue_size, 4, 1024), "block_device_queue_size")};
 }
 
 Key ExtraArguments() {

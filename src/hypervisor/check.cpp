@@ -57,7 +57,7 @@ CheckItem Program(const std::string& name, const std::string& path, const std::s
   // One that is there and hangs, or is slow, is not missing.
   const bool late = !line && line.error().code() == Code::kDeadlineExceeded;
   const std::string cure = "look at what keeps it, or raise timeout_factor in [runtime] on a host that is slow";
-  if (late) return Fact(name, false, line.error().message(), cure);
+  if (late) return Fact(name, /*ok=*/false, line.error().message(), cure);
   return Fact(name, line.has_value(), line ? fmt::format("{} ({})", path, *line) : line.error().message(), advice);
 }
 
@@ -119,7 +119,8 @@ void AddKernelFeatures(std::vector<CheckItem>& items) {
 }
 
 CheckItem Cgroups() {
-  if (access("/sys/fs/cgroup/cgroup.controllers", R_OK) == 0) return Fact("cgroups", true, "version 2", "", kOptional);
+  if (access("/sys/fs/cgroup/cgroup.controllers", R_OK) == 0)
+    return Fact("cgroups", /*ok=*/true, "version 2", "", kOptional);
   const auto controllers = ReadFile("/proc/cgroups");
   const bool mounted =
       access("/sys/fs/cgroup", W_OK) == 0 && controllers && controllers->find("memory\t") != std::string::npos;

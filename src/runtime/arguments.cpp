@@ -109,7 +109,7 @@ tl::expected<VerbOptions, Failure> ParseAll(const std::vector<std::string>& argu
   const auto fail = [&app](std::string message, int exit_status) {
     return tl::unexpected(Failure{std::move(message), app.help(), exit_status});
   };
-  auto read = ReadFlags(app, arguments, true);
+  auto read = ReadFlags(app, arguments, /*command_follows=*/true);
   if (!read) return fail(std::move(read).error(), 1);
   if (help) return HelpOptions{app.help()};
   if (log_format != "text" && log_format != "json") return fail(fmt::format("invalid log-format: {}", log_format), 1);

@@ -304,7 +304,8 @@ Result<Created> CreateContainer(const Globals& globals, const CreateOptions& opt
 
 Result<int> Create(const Globals& globals, const CreateOptions& options) {
   const Interrupts interrupts = TRY(Interrupts::Ending());
-  Created created = TRY(Context(CreateContainer(globals, options, true, interrupts), "kata-runtime create failed"));
+  Created created =
+      TRY(Context(CreateContainer(globals, options, /*detached=*/true, interrupts), "kata-runtime create failed"));
   created.standin.Disown();
   return 0;
 }

@@ -71,7 +71,8 @@ Result<ExecProcess> MakeExecProcess(const ExecOptions& options, const std::strin
     result.json = TRY(ReadFile(options.process_file, oci::kMaxSpecBytes));
     name = options.process_file;
   } else {
-    result.json = TRY(FromOptions(options, container_spec)).dump(-1, ' ', false, Json::error_handler_t::replace);
+    result.json =
+        TRY(FromOptions(options, container_spec)).dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
   }
   grpc::Process process = TRY(oci::ParseProcess(result.json, nullptr, name));
   if (process.args().empty()) return Fail(Code::kInvalidArgument, "process args cannot be empty");

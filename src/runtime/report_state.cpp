@@ -38,7 +38,7 @@ OrderedJson ToJson(const Record& record, const std::string& owner) {
 }
 
 std::string Dump(const OrderedJson& json, int indent) {
-  return json.dump(indent, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
+  return json.dump(indent, ' ', /*ensure_ascii=*/false, OrderedJson::error_handler_t::replace) + "\n";
 }
 
 }  // namespace

@@ -133,46 +133,52 @@ constexpr std::string_view kContainer = "CONTAINER";
 
 const std::vector<Verb>& Verbs() {
   static const auto* verbs = new std::vector<Verb>{
-      {"create", "make a container, ready to be started", kContainer, 1, 1, false,
+      {"create", "make a container, ready to be started", kContainer, 1, 1, /*command_follows=*/false,
        [](CLI::App& verb, Parsed& parsed) { DeclareCreate(verb, parsed.create, parsed); }, FinishCreate},
-      {"run", "make a container, start it, and wait for its end", kContainer, 1, 1, false, DeclareRun, FinishRun},
-      {"start", "start the command of a created container", kContainer, 1, 1, false, DeclareNothing,
+      {"run", "make a container, start it, and wait for its end", kContainer, 1, 1, /*command_follows=*/false,
+       DeclareRun, FinishRun},
+      {"start", "start the command of a created container", kContainer, 1, 1, /*command_follows=*/false, DeclareNothing,
        FinishId<StartOptions>},
-      {"state", "print the state of a container", kContainer, 1, 1, false, DeclareNothing, FinishId<StateOptions>},
-      {"kill", "send a signal (SIGTERM) to a container's first process", "CONTAINER [SIGNAL]", 1, 2, false,
+      {"state", "print the state of a container", kContainer, 1, 1, /*command_follows=*/false, DeclareNothing,
+       FinishId<StateOptions>},
+      {"kill", "send a signal (SIGTERM) to a container's first process", "CONTAINER [SIGNAL]", 1, 2,
+       /*command_follows=*/false,
        [](CLI::App& verb, Parsed& parsed) {
          verb.add_flag("-a,--all", parsed.kill.all, "to all processes in the container");
        },
        FinishKill},
-      {"delete", "remove what is left of a container", kContainer, 1, 1, false,
+      {"delete", "remove what is left of a container", kContainer, 1, 1, /*command_follows=*/false,
        [](CLI::App& verb, Parsed& parsed) {
          verb.add_flag("-f,--force", parsed.remove.force, "kill it first if it runs");
        },
        FinishDelete},
-      {"exec", "run another command in a container", "CONTAINER COMMAND [ARGUMENT...]", 1, SIZE_MAX, true, DeclareExec,
-       FinishExec},
-      {"list", "list the containers", "", 0, 0, false,
+      {"exec", "run another command in a container", "CONTAINER COMMAND [ARGUMENT...]", 1, SIZE_MAX,
+       /*command_follows=*/true, DeclareExec, FinishExec},
+      {"list", "list the containers", "", 0, 0, /*command_follows=*/false,
        [](CLI::App& verb, Parsed& parsed) {
          verb.add_option("-f,--format", parsed.format, "table or json");
          verb.add_flag("-q,--quiet", parsed.list.quiet, "only their ids");
        },
        FinishList},
       {"ps", "list the processes in a container, in the columns that ps(1)'s options choose (-ef)",
-       "CONTAINER [PS-OPTION...]", 1, SIZE_MAX, true,
+       "CONTAINER [PS-OPTION...]", 1, SIZE_MAX, /*command_follows=*/true,
        [](CLI::App& verb, Parsed& parsed) { verb.add_option("-f,--format", parsed.format, "table or json"); },
        FinishPs},
-      {"pause", "stop all processes in a container", kContainer, 1, 1, false, DeclareNothing, FinishId<PauseOptions>},
-      {"resume", "continue all processes of a paused container", kContainer, 1, 1, false, DeclareNothing,
-       FinishId<ResumeOptions>},
-      {"update", "change a container's limits", kContainer, 1, 1, false, DeclareUpdate, FinishUpdate},
-      {"spec", "write a config.json to start from", "", 0, 0, false,
+      {"pause", "stop all processes in a container", kContainer, 1, 1, /*command_follows=*/false, DeclareNothing,
+       FinishId<PauseOptions>},
+      {"resume", "continue all processes of a paused container", kContainer, 1, 1, /*command_follows=*/false,
+       DeclareNothing, FinishId<ResumeOptions>},
+      {"update", "change a container's limits", kContainer, 1, 1, /*command_follows=*/false, DeclareUpdate,
+       FinishUpdate},
+      {"spec", "write a config.json to start from", "", 0, 0, /*command_follows=*/false,
        [](CLI::App& verb, Parsed& parsed) {
          verb.add_option("-b,--bundle", parsed.spec.bundle, "directory to write it to");
          verb.add_flag("--rootless", parsed.spec.rootless, "for a user without privileges");
        },
        [](Parsed& parsed, const Arguments&) -> Finished { return parsed.spec; }},
-      {"features", "print what is supported, as JSON", "", 0, 0, false, DeclareNothing, FinishNothing<FeaturesOptions>},
-      {"check", "say whether and how this machine can run guests", "", 0, 0, false, DeclareNothing,
+      {"features", "print what is supported, as JSON", "", 0, 0, /*command_follows=*/false, DeclareNothing,
+       FinishNothing<FeaturesOptions>},
+      {"check", "say whether and how this machine can run guests", "", 0, 0, /*command_follows=*/false, DeclareNothing,
        FinishNothing<CheckOptions>},
   };
   return *verbs;

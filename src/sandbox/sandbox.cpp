@@ -278,7 +278,7 @@ asio::awaitable<void> Sandbox::EndIfAllEnded(std::shared_ptr<Sandbox> self, std:
   }
   const bool killed = !container->init || container->init->expects_end();
   if (!killed) co_await container->late_outputs.AwaitEnd(kSlowReaderTime);
-  if (self->EndsWithContainers()) self->RequestEnd(false);
+  if (self->EndsWithContainers()) self->RequestEnd(/*now=*/false);
   // The pid by which a manager knows the container is the VMM's: it has gone when the manager is told of the end.
   if (self->ending()) co_await self->vm_gone_.Wait();
   self->TellEnd(*container);
@@ -292,7 +292,7 @@ void Sandbox::RequestEnd(bool now) {
 asio::awaitable<void> Sandbox::WatchVm(std::shared_ptr<Sandbox> self) {
   co_await self->vm().failed().Wait();
   self->parts_.state.failure = self->vm().failure();
-  self->RequestEnd(true);
+  self->RequestEnd(/*now=*/true);
 }
 
 // Of a sandbox that waits for its first container: nothing else would write down what runs.

@@ -69,7 +69,7 @@ Result<> Prepare(const std::vector<std::string>& arguments, Plan& plan) {
   sandbox.id = plan.options.id;
   sandbox.bundle = TRY(oci::LoadBundle(plan.options.bundle));
   // The file's own warnings were shown by whoever started this process.
-  sandbox.config = TRY(LoadConfig(plan.options.config_path, sandbox.bundle, false));
+  sandbox.config = TRY(LoadConfig(plan.options.config_path, sandbox.bundle, /*warn=*/false));
   if (!plan.options.debug) log::SetLevel(LogLevelOf(sandbox.config.runtime));
   // `create` has written it before, with what it made.
   if (auto state = LoadState(sandbox.directory.get())) sandbox.state = *std::move(state);
@@ -92,7 +92,7 @@ asio::awaitable<void> Live(asio::io_context& io, std::shared_ptr<Sandbox> sandbo
 asio::awaitable<void> WatchStarter(asio::posix::stream_descriptor& ready, std::shared_ptr<Sandbox> sandbox) {
   // The end that is written to is never readable: it is woken by the closing of the other end.
   co_await ready.async_wait(asio::posix::descriptor_base::wait_read, kAwait);
-  if (sandbox->containers().empty()) sandbox->RequestEnd(true);
+  if (sandbox->containers().empty()) sandbox->RequestEnd(/*now=*/true);
 }
 
 Result<bool> RunSandbox(Plan& plan) {
@@ -107,7 +107,7 @@ Result<bool> RunSandbox(Plan& plan) {
 
   asio::signal_set signals(io, SIGTERM, SIGINT);
   signals.async_wait([&](boost::system::error_code error, int) {
-    if (!error) sandbox->RequestEnd(false);
+    if (!error) sandbox->RequestEnd(/*now=*/false);
   });
   asio::co_spawn(io, StandinServer::Serve(standins, std::move(standin_listener)), asio::detached);
   asio::co_spawn(io, rpc::ServeUnix(std::move(task_listener), service.table()), asio::detached);

@@ -112,7 +112,7 @@ asio::awaitable<Result<api::PlatformResponse>> ShimService::Platform(api::Platfo
 
 asio::awaitable<Result<api::StopSandboxResponse>> ShimService::StopSandbox(api::StopSandboxRequest request) {
   CO_TRY_ASSIGN(auto sandbox, FindSandbox(request.sandbox_id()));
-  sandbox->RequestEnd(false);
+  sandbox->RequestEnd(/*now=*/false);
   if (request.timeout_secs() == 0) {
     co_await ended_.Wait();
   } else {

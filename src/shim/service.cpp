@@ -114,7 +114,7 @@ Result<> ShimService::Begin(Beginning beginning) {
     loopback = TRY(sandbox::network::Namespace::Of(TRY(plan.network_namespace->Duplicate())));
   }
   const std::string config_path = ConfigPath(beginning.options, parts_.config);
-  plan.config = TRY(plan.mounts.OnHost([&] { return sandbox::LoadConfig(config_path, plan.bundle, true); }));
+  plan.config = TRY(plan.mounts.OnHost([&] { return sandbox::LoadConfig(config_path, plan.bundle, /*warn=*/true); }));
   if (!parts_.debug) log::SetLevel(sandbox::LogLevelOf(plan.config.runtime));
   sandbox::CgroupStay stay = TRY(plan.mounts.OnHost([&]() -> Result<sandbox::CgroupStay> {
     const std::string path = TRY(sandbox::SandboxCgroupPath(plan.bundle.spec.linux().cgroupspath(), plan.id));
@@ -170,7 +170,7 @@ asio::awaitable<void> ShimService::Run() {
 
 void ShimService::RequestEnd() {
   begun_.Happen();
-  if (sandbox_) sandbox_->RequestEnd(false);
+  if (sandbox_) sandbox_->RequestEnd(/*now=*/false);
   if (task_) task_->RequestShutdown();
 }
 

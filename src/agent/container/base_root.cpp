@@ -114,9 +114,9 @@ Result<> LeaveMountNamespace() {
 
 Result<> EnterBase() {
   const RootMount guest = TRY(ReadRootMount());
-  const UniqueFd proc = TRY(CloneMount(AT_FDCWD, "/proc", false));
-  const UniqueFd sys = TRY(CloneMount(AT_FDCWD, "/sys", false));
-  const UniqueFd dev = TRY(CloneMount(AT_FDCWD, "/dev", false));
+  const UniqueFd proc = TRY(CloneMount(AT_FDCWD, "/proc", /*recursive=*/false));
+  const UniqueFd sys = TRY(CloneMount(AT_FDCWD, "/sys", /*recursive=*/false));
+  const UniqueFd dev = TRY(CloneMount(AT_FDCWD, "/dev", /*recursive=*/false));
   const UniqueFd base = TRY(NewFilesystem("tmpfs", "base", {"mode=755", "size=64k", "nr_inodes=64"}, 0));
   if (guest.is_initramfs) {
     // In the order of their making, backwards: one may lie under another that came later.

@@ -81,7 +81,7 @@ asio::awaitable<Result<>> Cgroup::Freeze(asio::any_io_executor executor, bool fr
 
 asio::awaitable<Result<>> Cgroup::Remove(asio::any_io_executor executor, std::chrono::seconds limit) const {
   CO_TRY(SignalAll(SIGKILL));
-  CO_TRY(co_await WaitEvent(executor, fd(), "populated", false, limit));
+  CO_TRY(co_await WaitEvent(executor, fd(), "populated", /*value=*/false, limit));
   co_return RemoveDirectories();
 }
 

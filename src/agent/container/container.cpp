@@ -277,7 +277,7 @@ Result<> Container::SignalAll(int signal) { return impl_->cgroup.SignalAll(signa
 
 asio::awaitable<Result<>> Container::Pause() {
   auto impl = impl_;
-  auto frozen = co_await impl->cgroup.Freeze(impl->executor, true, kFreezeLimit);
+  auto frozen = co_await impl->cgroup.Freeze(impl->executor, /*frozen=*/true, kFreezeLimit);
   // Half frozen is neither paused nor running.
   if (!frozen) (void)impl->cgroup.Write("cgroup.freeze", "0");
   co_return Context(std::move(frozen), "cannot pause container {}", impl->id);
@@ -285,7 +285,7 @@ asio::awaitable<Result<>> Container::Pause() {
 
 asio::awaitable<Result<>> Container::Resume() {
   auto impl = impl_;
-  auto thawed = co_await impl->cgroup.Freeze(impl->executor, false, kFreezeLimit);
+  auto thawed = co_await impl->cgroup.Freeze(impl->executor, /*frozen=*/false, kFreezeLimit);
   co_return Context(std::move(thawed), "cannot resume container {}", impl->id);
 }
 

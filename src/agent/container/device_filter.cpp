@@ -49,12 +49,12 @@ void AddRule(const DeviceRule& rule, std::vector<bpf_insn>* program) {
   if (rule.allow) {
     body.push_back(Instruction(BPF_ALU | BPF_AND | BPF_K, kLeft, 0, 0, ~access));
     body.push_back(Instruction(BPF_JMP | BPF_JNE | BPF_K, kLeft, 0, 2, 0));  // something is left: go on behind Return
-    Return(&body, true);
+    Return(&body, /*allow=*/true);
   } else {
     body.push_back(Instruction(BPF_ALU64 | BPF_MOV | BPF_X, kScratch, kLeft, 0, 0));
     body.push_back(Instruction(BPF_ALU | BPF_AND | BPF_K, kScratch, 0, 0, access));
     body.push_back(Instruction(BPF_JMP | BPF_JEQ | BPF_K, kScratch, 0, 2, 0));
-    Return(&body, false);
+    Return(&body, /*allow=*/false);
   }
   std::vector<std::pair<int, int32_t>> conditions;
   if (rule.type == 'b') conditions.emplace_back(kType, BPF_DEVCG_DEV_BLOCK);
@@ -149,7 +149,7 @@ std::vector<bpf_insn> BuildDeviceFilter(const std::vector<DeviceRule>& rules) {
     AddRule(*rule, &program);
     open_end = rule->type != 'a' || rule->major >= 0 || rule->minor >= 0 || rule->access != kAllAccess;
   }
-  Return(&program, false);
+  Return(&program, /*allow=*/false);
   return program;
 }
 

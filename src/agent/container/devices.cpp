@@ -82,7 +82,7 @@ bool IsDevice(int fd, const Device& device) {
 Result<> BindFromGuest(const std::string& path, const Device& device, int target) {
   const UniqueFd guest = TRY(Context(Open(path, O_PATH | O_NOFOLLOW), "the guest's own"));
   if (!IsDevice(guest.get(), device)) return Fail(Code::kInvalidArgument, "{} of the guest is another device", path);
-  const UniqueFd tree = TRY(CloneMount(guest.get(), "", false));
+  const UniqueFd tree = TRY(CloneMount(guest.get(), "", /*recursive=*/false));
   return AttachMount(tree.get(), target);
 }
 
@@ -134,12 +134,12 @@ Result<> MakeDevices(const grpc::Spec& spec, int root) {
   for (const auto& [path, device] : TRY(AllDevices(spec))) {
     TRY(Context(MakeDevice(path, device, root), "{}cannot make the device {}", device.field, path));
   }
-  TRY(MakeLink(dev.get(), "fd", "/proc/self/fd", false));
-  TRY(MakeLink(dev.get(), "stdin", "/proc/self/fd/0", false));
-  TRY(MakeLink(dev.get(), "stdout", "/proc/self/fd/1", false));
-  TRY(MakeLink(dev.get(), "stderr", "/proc/self/fd/2", false));
+  TRY(MakeLink(dev.get(), "fd", "/proc/self/fd", /*replace=*/false));
+  TRY(MakeLink(dev.get(), "stdin", "/proc/self/fd/0", /*replace=*/false));
+  TRY(MakeLink(dev.get(), "stdout", "/proc/self/fd/1", /*replace=*/false));
+  TRY(MakeLink(dev.get(), "stderr", "/proc/self/fd/2", /*replace=*/false));
   // The container's own ptys, whatever was there before.
-  return MakeLink(dev.get(), "ptmx", "pts/ptmx", true);
+  return MakeLink(dev.get(), "ptmx", "pts/ptmx", /*replace=*/true);
 }
 
 }  // namespace kata::agent

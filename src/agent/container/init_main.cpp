@@ -46,7 +46,7 @@ Result<> RunCreate(Plan plan) {
   context.plan = std::move(plan);
   TRY(PrepareContainer(context));
   TRY(JoinShared(context.plan));
-  TRY(ApplySysctls(context.plan.spec.linux(), true));
+  TRY(ApplySysctls(context.plan.spec.linux(), /*network=*/true));
   if (HasNamespace(context.plan.spec, "user")) TRY(EnterUserNamespace(context));
   TRY(BecomeRootOfUserNamespace(context.plan));
   if (setsid() < 0) return FailErrno("cannot start a session");

@@ -28,7 +28,7 @@ Result<> Mask(const std::string& path, int null, int root) {
   struct stat info {};
   if (fstat(target.get(), &info) != 0) return FailErrno("cannot look at it");
   if (!S_ISDIR(info.st_mode)) {
-    const UniqueFd cover = TRY(CloneMount(null, "", false));
+    const UniqueFd cover = TRY(CloneMount(null, "", /*recursive=*/false));
     return AttachMount(cover.get(), target.get());
   }
   const UniqueFd cover = TRY(NewFilesystem("tmpfs", "tmpfs", {"size=0", "nr_inodes=2"}, MOUNT_ATTR_RDONLY));
@@ -38,8 +38,8 @@ Result<> Mask(const std::string& path, int null, int root) {
 Result<> MakeReadonly(const std::string& path, int root) {
   const UniqueFd target = TRY(Find(root, path));
   if (!target) return {};
-  const UniqueFd copy = TRY(CloneMount(target.get(), "", true));
-  TRY(SetMountAttributes(copy.get(), false, MOUNT_ATTR_RDONLY, 0));
+  const UniqueFd copy = TRY(CloneMount(target.get(), "", /*recursive=*/true));
+  TRY(SetMountAttributes(copy.get(), /*recursive=*/false, MOUNT_ATTR_RDONLY, 0));
   return AttachMount(copy.get(), target.get());
 }
 

@@ -105,8 +105,8 @@ Result<UniqueFd> MakeTree(const grpc::Mount& mount, const MountOptions& options)
                             FirstAttributes(options));
   if (!tree && type == "sysfs" && (tree.error().sys() == EPERM)) {
     // A user namespace that shares the guest's network may not mount sysfs. It gets the guest's, to read.
-    UniqueFd view = TRY(CloneMount(AT_FDCWD, "/sys", false));
-    TRY(SetMountAttributes(view.get(), false, FirstAttributes(options) | MOUNT_ATTR_RDONLY, 0));
+    UniqueFd view = TRY(CloneMount(AT_FDCWD, "/sys", /*recursive=*/false));
+    TRY(SetMountAttributes(view.get(), /*recursive=*/false, FirstAttributes(options) | MOUNT_ATTR_RDONLY, 0));
     return view;
   }
   return tree;
@@ -122,9 +122,9 @@ Result<> MakeOne(const grpc::Mount& mount, PreparedMount& prepared, int root) {
   const UniqueFd target = TRY(Context(MountPoint(mount, prepared.is_file, root), "the mount point"));
   if (is_tmpfs) TRY(FillTmpfs(options, tree, target.get(), covers));
   const uint64_t set = IsReadOnlyLater(mount, options) ? FirstAttributes(options) : options.set;
-  if ((set | options.clear) != 0) TRY(SetMountAttributes(tree, false, set, options.clear));
+  if ((set | options.clear) != 0) TRY(SetMountAttributes(tree, /*recursive=*/false, set, options.clear));
   if ((options.recursive_set | options.recursive_clear) != 0) {
-    TRY(SetMountAttributes(tree, true, options.recursive_set, options.recursive_clear));
+    TRY(SetMountAttributes(tree, /*recursive=*/true, options.recursive_set, options.recursive_clear));
   }
   TRY(AttachMount(tree, target.get()));
   // Afterwards, since a mount that is attached to a shared one becomes shared.
@@ -143,7 +143,7 @@ Result<PreparedMount> PrepareOne(const grpc::Mount& mount, const std::string& cg
     prepared.tree = TRY(Context(CloneMount(AT_FDCWD, mount.source(), options.recursive), "the source"));
     prepared.is_file = TRY(IsFile(prepared.tree.get()));
   } else if (IsCgroup(mount) && !own_cgroup_namespace) {
-    prepared.tree = TRY(CloneMount(AT_FDCWD, cgroup, false));
+    prepared.tree = TRY(CloneMount(AT_FDCWD, cgroup, /*recursive=*/false));
   } else if (std::find(kWithoutDevice.begin(), kWithoutDevice.end(), mount.type()) == kWithoutDevice.end()) {
     std::vector<std::string> data = options.data;
     const bool read_only = (options.set & MOUNT_ATTR_RDONLY) != 0 && !IsReadOnlyLater(mount, options);
@@ -179,8 +179,8 @@ Result<> FinishMounts(const grpc::Spec& spec, const std::vector<PreparedMount>& 
   for (int i = 0; i < spec.mounts_size(); ++i) {
     const PreparedMount& mount = made[static_cast<size_t>(i)];
     if (!IsReadOnlyLater(spec.mounts(i), mount.options)) continue;
-    TRY(Context(SetMountAttributes(mount.tree.get(), false, MOUNT_ATTR_RDONLY, 0), "mounts[{}] ({}): read-only", i,
-                spec.mounts(i).destination()));
+    TRY(Context(SetMountAttributes(mount.tree.get(), /*recursive=*/false, MOUNT_ATTR_RDONLY, 0),
+                "mounts[{}] ({}): read-only", i, spec.mounts(i).destination()));
   }
   return {};
 }

@@ -77,7 +77,7 @@ Result<> PrepareContainer(StageContext& context) {
   const bool own_cgroup = MakesNamespace(context.plan, "cgroup", kCgroupNamespace);
   TRY(LeaveMountNamespace());
   const UniqueFd root = TRY(Context(Open(spec.root().path(), O_PATH | O_DIRECTORY | O_NOFOLLOW), "root.path"));
-  context.rootfs = TRY(Context(CloneMount(root.get(), "", true), "root.path: {}", spec.root().path()));
+  context.rootfs = TRY(Context(CloneMount(root.get(), "", /*recursive=*/true), "root.path: {}", spec.root().path()));
   context.mounts = TRY(PrepareMounts(spec, cgroup, own_cgroup));
   return EnterBase();
 }

@@ -71,12 +71,13 @@ Result<> MakeContainer(StageContext& context) {
   TRY(Context(MakeDirsInRoot(root, spec.process().cwd(), 0755), "process.cwd: cannot make {}", spec.process().cwd()));
   TRY(FinishMounts(spec, context.mounts));
   context.mounts.clear();
-  TRY(ApplySysctls(spec.linux(), false));
+  TRY(ApplySysctls(spec.linux(), /*network=*/false));
   TRY(MakePathsReadonly(spec.linux(), root));
   TRY(MaskPaths(spec.linux(), root));
   TRY(PivotInto(root));
   TRY(SetRootPropagation(spec.linux().rootfspropagation(), root));
-  if (spec.root().readonly()) TRY(Context(SetMountAttributes(root, false, MOUNT_ATTR_RDONLY, 0), "root.readonly"));
+  if (spec.root().readonly())
+    TRY(Context(SetMountAttributes(root, /*recursive=*/false, MOUNT_ATTR_RDONLY, 0), "root.readonly"));
   context.rootfs.Reset();
   return {};
 }

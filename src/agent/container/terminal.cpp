@@ -47,7 +47,7 @@ Result<> BindConsole(int root, int slave) {
   const UniqueFd made(openat(dev.get(), "console", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!made && errno != EEXIST) return FailErrno("cannot make /dev/console");
   const UniqueFd target = TRY(OpenBeneath(dev.get(), "console", O_PATH));
-  const UniqueFd tree = TRY(CloneMount(slave, "", false));
+  const UniqueFd tree = TRY(CloneMount(slave, "", /*recursive=*/false));
   return Context(AttachMount(tree.get(), target.get()), "/dev/console");
 }
 

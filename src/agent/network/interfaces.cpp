@@ -94,12 +94,12 @@ Result<> Rename(nl_sock* socket, rtnl_link* link, const std::string& name) {
   }
   auto other = netlink::LinkByName(socket, name);
   if (other) {
-    TRY(SetUp(socket, other->get(), false));
+    TRY(SetUp(socket, other->get(), /*up=*/false));
     const auto aside = TRY(NewLink());
     rtnl_link_set_name(aside.get(), fmt::format("kata{}", rtnl_link_get_ifindex(other->get())).c_str());
     TRY(Change(socket, other->get(), aside.get(), "rename it"));
   }
-  TRY(SetUp(socket, link, false));
+  TRY(SetUp(socket, link, /*up=*/false));
   const auto change = TRY(NewLink());
   rtnl_link_set_name(change.get(), name.c_str());
   return Change(socket, link, change.get(), "rename it");

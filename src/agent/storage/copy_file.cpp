@@ -85,7 +85,7 @@ Result<> StorePiece(const Place& place, const std::string& part, const grpc::Cop
 
 Result<> CopyFile(const GuestDir& root, const grpc::CopyFileRequest& request) {
   const mode_t dir_mode = request.dir_mode() != 0 ? static_cast<mode_t>(request.dir_mode()) & kPermissions : 0755;
-  const auto place = TRY(root.Find(request.path(), true, dir_mode));
+  const auto place = TRY(root.Find(request.path(), /*make_parents=*/true, dir_mode));
   const std::string part = place.name + kPartSuffix;
   switch (request.file_mode() & S_IFMT) {
     case S_IFDIR:

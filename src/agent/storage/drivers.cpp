@@ -114,7 +114,7 @@ Result<> GrowHugePages(const grpc::Storage& storage) {
 
 Result<> GroupOrUnmount(const GuestDir& root, const grpc::Storage& storage) {
   auto grouped = ApplyGroup(root, storage);
-  if (!grouped) (void)Unmount(TRY(root.Find(storage.mount_point(), false)));
+  if (!grouped) (void)Unmount(TRY(root.Find(storage.mount_point(), /*make_parents=*/false)));
   return grouped;
 }
 
@@ -166,7 +166,7 @@ Result<> MakeBind(const GuestDir& root, const grpc::Storage& storage) {
   const auto source = TRY(Context(root.OpenExisting(storage.source(), O_PATH), "storage {}", storage.mount_point()));
   struct stat status {};
   if (::fstat(source.get(), &status) < 0) return FailErrno("cannot look at {}", storage.source());
-  const auto place = TRY(root.Find(storage.mount_point(), true));
+  const auto place = TRY(root.Find(storage.mount_point(), /*make_parents=*/true));
   if (S_ISDIR(status.st_mode)) {
     TRY(root.MakeDirs(storage.mount_point(), 0755));
   } else {
@@ -181,18 +181,18 @@ Result<> MakeBind(const GuestDir& root, const grpc::Storage& storage) {
 }
 
 constexpr std::array kDrivers{
-    StorageDriver{contract::kVirtioFsDriver, true, MakeVirtioFs},
-    StorageDriver{contract::kEphemeralDriver, true, MakeEphemeral},
-    StorageDriver{contract::kLocalDriver, false, MakeLocal},
-    StorageDriver{"bind", true, MakeBind},
-    StorageDriver{"9p", true, Make9p},
-    StorageDriver{contract::kBlockDriver, true, MakeDisk},
-    StorageDriver{"mmioblk", true, MakeDisk},
-    StorageDriver{contract::kScsiDriver, true, MakeDisk},
-    StorageDriver{"nvdimm", true, MakeDisk},
-    StorageDriver{"overlayfs", true, MakeOverlay},
+    StorageDriver{.name = contract::kVirtioFsDriver, .mounts = true, .make = MakeVirtioFs},
+    StorageDriver{.name = contract::kEphemeralDriver, .mounts = true, .make = MakeEphemeral},
+    StorageDriver{.name = contract::kLocalDriver, .mounts = false, .make = MakeLocal},
+    StorageDriver{.name = "bind", .mounts = true, .make = MakeBind},
+    StorageDriver{.name = "9p", .mounts = true, .make = Make9p},
+    StorageDriver{.name = contract::kBlockDriver, .mounts = true, .make = MakeDisk},
+    StorageDriver{.name = "mmioblk", .mounts = true, .make = MakeDisk},
+    StorageDriver{.name = contract::kScsiDriver, .mounts = true, .make = MakeDisk},
+    StorageDriver{.name = "nvdimm", .mounts = true, .make = MakeDisk},
+    StorageDriver{.name = "overlayfs", .mounts = true, .make = MakeOverlay},
     // What is too large to be copied, or a file, is shared as it is; see StorageTable::Watch for the rest.
-    StorageDriver{"watchable-bind", true, MakeBind},
+    StorageDriver{.name = "watchable-bind", .mounts = true, .make = MakeBind},
 };
 
 }  // namespace

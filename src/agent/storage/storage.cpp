@@ -104,7 +104,7 @@ Result<std::unique_ptr<Watched>> StorageTable::Watch(const grpc::Storage& storag
                       TRY(watched->Update());
                       return watched;
                     });
-  if (!copied) (void)Unmount(TRY(root_.Find(storage.mount_point(), false)));
+  if (!copied) (void)Unmount(TRY(root_.Find(storage.mount_point(), /*make_parents=*/false)));
   return copied;
 }
 
@@ -131,7 +131,7 @@ Result<> StorageTable::Remount(const google::protobuf::RepeatedPtrField<grpc::St
       return Fail(Code::kNotFound, "there is no ephemeral storage at {}", storage.mount_point());
     }
     const auto options = ParseStorageOptions({storage.options().begin(), storage.options().end()});
-    const auto place = TRY(root_.Find(storage.mount_point(), false));
+    const auto place = TRY(root_.Find(storage.mount_point(), /*make_parents=*/false));
     if (::mount(nullptr, place.path().c_str(), nullptr, MS_REMOUNT | options.flags, options.data.c_str()) < 0) {
       return FailErrno("cannot give the storage {} the options \"{}\"", storage.mount_point(), options.data);
     }
@@ -142,7 +142,7 @@ Result<> StorageTable::Remount(const google::protobuf::RepeatedPtrField<grpc::St
 
 Result<> StorageTable::Remove(const std::string& mount_point, Entry& entry) {
   entry.watched.reset();  // its descriptor would keep the file system busy
-  const auto place = TRY(root_.Find(mount_point, false));
+  const auto place = TRY(root_.Find(mount_point, /*make_parents=*/false));
   if (!entry.mounted) return RemoveTree(place.parent.get(), place.name);
   TRY(Context(Unmount(place), "storage {}", mount_point));
   if (entry.overlay_directories) TRY(RemoveOverlayDirectories(place));

@@ -46,7 +46,7 @@ asio::awaitable<Result<std::string>> Hotplug::Plug(std::string properties) {
   taken_[place] = device["id"].get<std::string>();
   device["bus"] = kBridge;
   device["addr"] = PlaceAddress(place);
-  const std::string arguments = device.dump(-1, ' ', false, Json::error_handler_t::replace);
+  const std::string arguments = device.dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
   auto added = co_await qmp_->Execute("device_add", arguments);
   if (!added) {
     taken_.erase(place);

@@ -39,7 +39,9 @@ bool RefusesEjection(const Json& info) {
   return info.is_object() && Number(info, "source") == kEjectRequest && status != 0 && status != kInProgress;
 }
 
-std::string Dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+std::string Dump(const Json& json) {
+  return json.dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
+}
 
 }  // namespace
 
@@ -97,11 +99,11 @@ bool Qmp::TakeMessage(std::string_view text) {
     if (event == "GUEST_PANICKED") guest_panicked_ = true;
     ++events_;
     if (data != message.end() && data->is_object()) {
-      if (event == "DEVICE_DELETED") NoteRemoval(Text(*data, "device"), true);
-      if (event == "DEVICE_UNPLUG_GUEST_ERROR") NoteRemoval(Text(*data, "device"), false);
+      if (event == "DEVICE_DELETED") NoteRemoval(Text(*data, "device"), /*gone=*/true);
+      if (event == "DEVICE_UNPLUG_GUEST_ERROR") NoteRemoval(Text(*data, "device"), /*gone=*/false);
       const auto info = data->find("info");
       if (event == "ACPI_DEVICE_OST" && info != data->end() && RefusesEjection(*info)) {
-        NoteRemoval(Text(*info, "device"), false);
+        NoteRemoval(Text(*info, "device"), /*gone=*/false);
       }
     }
     if (event == "SHUTDOWN" && data != message.end() && data->is_object()) shutdown_reason_ = Text(*data, "reason");

@@ -50,7 +50,7 @@ Result<> MakeMountPoints(int rootfs, const grpc::Spec& spec, const std::string& 
     make(path, IsFileSource(mount, bundle));
     covered.push_back(path);
   }
-  if (spec.process().cwd().starts_with('/')) make(WithoutSlash(spec.process().cwd()), false);
+  if (spec.process().cwd().starts_with('/')) make(WithoutSlash(spec.process().cwd()), /*is_file=*/false);
   return {};
 }
 

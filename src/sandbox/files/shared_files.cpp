@@ -38,7 +38,7 @@ Result<UniqueFd> Clone(int source, bool recursive) {
 }  // namespace
 
 Result<UniqueFd> CloneTree(int source) {
-  UniqueFd tree = TRY(Clone(source, true));
+  UniqueFd tree = TRY(Clone(source, /*recursive=*/true));
   // As a peer of the host's mounts it would take those below it away with itself when it is unmounted.
   if (SetAttributes(tree.get(), AT_RECURSIVE, 0, MS_SLAVE) != 0) {
     return FailErrno("cannot cut a cloned mount off from the host's");
@@ -65,7 +65,7 @@ Result<SharedFiles> SharedFiles::Create(int directory) {
     return FailErrno("cannot mount a tmpfs at {}", path);
   }
   UniqueFd exported = TRY(OpenBeneath(directory, kSharedName, O_PATH | O_DIRECTORY | O_CLOEXEC));
-  UniqueFd writable = TRY(Clone(exported.get(), false));
+  UniqueFd writable = TRY(Clone(exported.get(), /*recursive=*/false));
   // Shared, so that what is mounted later reaches virtiofsd's own namespace, which is a slave of this one.
   if (mount(nullptr, FdPath(exported.get()).c_str(), nullptr, MS_SHARED, nullptr) != 0) {
     return FailErrno("cannot make the mount at {} shared", path);

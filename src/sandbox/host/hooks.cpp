@@ -110,7 +110,7 @@ std::string HookState(const State& state, Status status) {
   if (status != Status::kStopped) json["pid"] = state.standin.pid;
   json["bundle"] = state.bundle;
   if (!state.annotations.empty()) json["annotations"] = state.annotations;
-  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return json.dump(-1, ' ', /*ensure_ascii=*/false, nlohmann::json::error_handler_t::replace);
 }
 
 Result<> RunHooks(const char* kind, const HookList& hooks, const HookContext& context) {

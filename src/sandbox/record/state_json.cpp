@@ -107,7 +107,7 @@ std::string ToJson(const State& state) {
                {"socket", state.socket},
                {"disks", state.disks}};
   // What a bundle said may be no UTF-8: replaced rather than thrown over.
-  return json.dump(1, '\t', false, Json::error_handler_t::replace) + "\n";
+  return json.dump(1, '\t', /*ensure_ascii=*/false, Json::error_handler_t::replace) + "\n";
 }
 
 Result<State> ParseState(std::string_view text) {

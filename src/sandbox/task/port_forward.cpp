@@ -113,7 +113,7 @@ asio::awaitable<Result<>> PortForward::CarryAll(std::shared_ptr<Shared> shared, 
   StdioFds fds;
   CO_TRY_ASSIGN(fds[0], Duplicate(connection));
   CO_TRY_ASSIGN(fds[1], Duplicate(connection));
-  CO_TRY_ASSIGN(auto stdio, Stdio::Create(shared->sandbox->executor(), std::move(fds), false));
+  CO_TRY_ASSIGN(auto stdio, Stdio::Create(shared->sandbox->executor(), std::move(fds), /*terminal=*/false));
   CO_TRY(co_await agent->ForwardPort(process, port));
   stdio->Start(agent, process);
   auto status = co_await agent->WaitProcess(process);

@@ -49,7 +49,7 @@ asio::awaitable<Result<task::CreateTaskResponse>> TaskService::Create(task::Crea
     if (hooks_) co_await hooks_->Stopped(container->id);
     containers.erase(container->id);
     // A sandbox that has nothing to run has no reason to be.
-    if (containers.empty() && !sandbox_->standing()) sandbox_->RequestEnd(true);
+    if (containers.empty() && !sandbox_->standing()) sandbox_->RequestEnd(/*now=*/true);
   }
   co_return created;
 }

@@ -39,7 +39,7 @@ Result<std::vector<ProcessRow>> ProcessRows(const std::string& list) {
     const auto pid = row.is_object() ? row.find("pid") : row.end();
     if (!row.is_object() || pid == row.end() || !pid->is_number_unsigned() || *pid > UINT32_MAX) continue;
     found.push_back({.pid = static_cast<uint32_t>(pid->get<uint64_t>()),
-                     .json = row.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)});
+                     .json = row.dump(-1, ' ', /*ensure_ascii=*/false, nlohmann::json::error_handler_t::replace)});
   }
   return found;
 }
