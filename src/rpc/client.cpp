@@ -44,7 +44,7 @@ Client::~Client() { connection_->Close(); }
 
 std::shared_ptr<Client> Client::Create(const asio::any_io_executor& executor, UniqueFd fd) {
   std::shared_ptr<Client> client(new Client(executor, std::move(fd)));
-  asio::co_spawn(executor, client->ReadLoop(), asio::detached);
+  asio::co_spawn(executor, ReadLoop(client, client->connection_), asio::detached);
   return client;
 }
 
@@ -94,10 +94,7 @@ asio::awaitable<Result<std::string>> Client::CallRaw(std::string service, std::s
   co_return std::move(*call->reply);
 }
 
-asio::awaitable<void> Client::ReadLoop() {
-  // Holds the connection and not the client: the client's end must not wait for a peer that says nothing.
-  std::weak_ptr<Client> weak = weak_from_this();
-  auto connection = connection_;
+asio::awaitable<void> Client::ReadLoop(std::weak_ptr<Client> weak, std::shared_ptr<Connection> connection) {
   const PayloadLimit limit = [weak](const FrameHeader& header) -> size_t {
     auto self = weak.lock();
     if (!self) return 0;

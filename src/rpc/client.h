@@ -54,7 +54,8 @@ class Client : public std::enable_shared_from_this<Client> {
  private:
   struct Call_;
   Client(const asio::any_io_executor& executor, UniqueFd fd);
-  asio::awaitable<void> ReadLoop();
+  // Holds the connection but not the client: ending the client must not wait for a silent peer.
+  static asio::awaitable<void> ReadLoop(std::weak_ptr<Client> weak, std::shared_ptr<Connection> connection);
   Result<> Take(Frame frame);
   void FailAll(const Error& error);
 
