@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The agent's services as typed calls with time-outs; what the agent may not do is reported as a fault of the sandbox.
+// The agent's services as typed calls with time-outs. A time-out or a protocol violation is reported as a fault of the
+// sandbox.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -19,11 +20,11 @@ namespace kata::sandbox {
 
 namespace asio = boost::asio;
 
-// At most this much of a stream is under way at a time.
+// The most bytes of output in one reply.
 inline constexpr size_t kStreamChunk = contract::kMaxOutputChunk;
 
-// A process as the agent knows it. The container's own has the container's id as its exec id; an empty exec id means,
-// to SignalProcess, all processes of the container.
+// A process as the agent knows it. A container's own process has the container's id as its exec id. For SignalProcess
+// an empty exec id means all processes of the container.
 struct AgentProcess {
   std::string container;
   std::string exec;
@@ -31,20 +32,20 @@ struct AgentProcess {
 
 enum class OutputStream { kStdout, kStderr };
 
-// What a read of an output gave. No data is its end, unless it is held.
+// The reply to a read of an output. Empty data is the end of the stream, unless `held` is set.
 struct OutputPiece {
   std::string data;
-  bool held = false;  // the process has ended, what it had written has been read, and others have the stream open
+  bool held = false;  // the process has ended and its output has been read, but others have the stream open
 };
 
-// One connection to an agent that is not trusted: each reply has a limit of size, which is small but for output and
-// lists, and the text of an error is cut and made printable (ForeignText).
+// A connection to an agent that is not trusted. The size of each reply is limited: to little, except for output and
+// lists. The text of an error is cut and made printable (ForeignText). Not thread-safe.
 class AgentClient : public std::enable_shared_from_this<AgentClient> {
  public:
-  // Told, in words, of a call that was not answered in time and of answers that break the protocol.
+  // Called with a description when the agent does not answer in time or breaks the protocol.
   using FaultHandler = std::function<void(std::string)>;
 
-  // How long a call that only touches the guest's memory may take.
+  // Returns the time allowed for a call that only touches the guest's memory.
   using CallPatience = std::function<Patience()>;
 
   AgentClient(std::shared_ptr<rpc::Client> client, CallPatience patience, FaultHandler on_fault)
@@ -53,53 +54,54 @@ class AgentClient : public std::enable_shared_from_this<AgentClient> {
   rpc::Client& connection() { return *client_; }
   void ReportFault(std::string why) { on_fault_(std::move(why)); }
 
-  // Each has a patience of its own.
+  // Calls with a time-out of their own.
   asio::awaitable<Result<>> Check(Patience patience);
   asio::awaitable<Result<>> CreateSandbox(grpc::CreateSandboxRequest request, Patience patience);
   asio::awaitable<Result<>> CreateContainer(grpc::CreateContainerRequest request, Patience patience);
   asio::awaitable<Result<>> StartContainer(std::string container, Patience patience);
   asio::awaitable<Result<>> RemoveContainer(std::string container, Patience patience);
   asio::awaitable<Result<>> ExecProcess(grpc::ExecProcessRequest request, Patience patience);
-  // No fault when it takes too long: the VM is about to be ended anyway.
+  // A time-out is not reported as a fault: the VM is about to be ended anyway.
   asio::awaitable<Result<>> DestroySandbox(Patience patience);
 
-  // With the client's patience.
+  // Calls with the client's time-out (CallPatience).
   asio::awaitable<Result<>> SetGuestDateTime();
   asio::awaitable<Result<>> SignalProcess(AgentProcess process, uint32_t signal);
   asio::awaitable<Result<>> PauseContainer(std::string container);
   asio::awaitable<Result<>> ResumeContainer(std::string container);
-  // Takes into use the processors, as many as were plugged, and the memory that the VM has got.
+  // Brings plugged vCPUs and memory online in the guest. plugged_cpus: the number of new vCPUs; 0: memory only.
   asio::awaitable<Result<>> OnlineCpuMem(uint32_t plugged_cpus);
-  // Gives ephemeral storages that exist the options of these, such as a new size.
+  // Changes the options, such as the size, of existing ephemeral storages.
   asio::awaitable<Result<>> UpdateEphemeralMounts(grpc::UpdateEphemeralMountsRequest request);
   asio::awaitable<Result<>> UpdateContainer(std::string container, grpc::LinuxResources resources);
   asio::awaitable<Result<>> TtyWinResize(AgentProcess process, uint32_t rows, uint32_t columns);
   asio::awaitable<Result<>> CloseStdin(AgentProcess process);
-  // Makes process one that carries bytes between its stdio and a TCP port of the guest's loopback; it ends with 1 when
-  // nobody listens there.
+  // Starts a process in the guest, known as `process`, that carries bytes between its stdio and a TCP port of the
+  // guest's loopback. It exits with 1 when nobody listens on the port.
   asio::awaitable<Result<>> ForwardPort(AgentProcess process, uint16_t port);
 
-  // The guest's network. The agent waits for an interface that is being plugged in.
+  // The guest's network. In UpdateInterface the agent waits for a network card that is being plugged in.
   asio::awaitable<Result<>> UpdateInterface(types::Interface interface);
   asio::awaitable<Result<>> UpdateRoutes(grpc::Routes routes);
   asio::awaitable<Result<>> AddNeighbors(grpc::ARPNeighbors neighbors);
 
-  // The processes of a container: a JSON array of objects, as the agent wrote it.
+  // The processes of a container: a JSON array of objects, unchecked.
   asio::awaitable<Result<std::string>> ListProcesses(std::string container);
 
   asio::awaitable<Result<grpc::StatsContainerResponse>> StatsContainer(std::string container);
 
-  // Unbounded: they wait for the container.
-  // The id of the next container that loses a process for want of memory.
+  // Calls without a time-out: they wait for the container.
+  // Returns the id of the next container that loses a process to the OOM killer.
   asio::awaitable<Result<std::string>> GetOomEvent();
+  // Waits for the process's end and returns its exit status, 0 to 255.
   asio::awaitable<Result<int>> WaitProcess(AgentProcess process);
-  // At most kStreamChunk bytes, also of what others write after the process's end.
+  // Reads at most kStreamChunk bytes, also those that others write after the process's end.
   asio::awaitable<Result<OutputPiece>> ReadOutput(AgentProcess process, OutputStream stream);
   // Tells the agent that nobody reads the stream any more.
   asio::awaitable<Result<>> CloseOutput(AgentProcess process, OutputStream stream);
   // Returns when nobody in the guest has the reading end of the process's stdin any more.
   asio::awaitable<Result<>> AwaitStdinClosed(AgentProcess process);
-  // How much of data was taken: at least one byte.
+  // Returns how many bytes of data the guest took: at least one. kUnavailable: it takes no more.
   asio::awaitable<Result<size_t>> WriteStdin(AgentProcess process, std::string data);
 
  private:

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Puts a sandbox together from a configuration and its first container's bundle, for every interface, and starts its
-// boot.
+// Assembles a sandbox from a configuration and its first container's bundle, for both interfaces, and starts its boot.
 #pragma once
 
 #include <chrono>
@@ -19,41 +18,44 @@
 
 namespace kata::sandbox {
 
-// Everything that is known of a sandbox before anything is started.
+// The input of StartSandbox: what is known of a sandbox before anything is started.
 struct SandboxPlan {
   std::string id;
   UniqueFd directory;  // the sandbox's, opened in this process's own mount namespace
   MountNamespaces mounts;
   config::Config config;
   oci::Bundle bundle;                                   // the first container's
-  std::optional<network::Namespace> network_namespace;  // the pod's (NamespaceOf); none: it has the host's network
+  std::optional<network::Namespace> network_namespace;  // the pod's (NamespaceOf); none: the pod has the host's network
   network::HostNetwork host_network = network::HostNetwork::kRefused;
   State state;                              // the record so far
-  std::function<Result<>()> enter_cgroups;  // called when it is on record and nothing has been started; may be empty
-  std::vector<std::string> vcpu_cgroups;    // for the vCPUs alone; empty: they stay where this process is
-  bool pod = false;                         // more containers will come
-  std::optional<grpc::Spec> pod_spec;       // what each of them gets (AddPodDefaults), of a pod without its own
-  bool standing = false;                    // it is one without containers, too
+  std::function<Result<>()> enter_cgroups;  // called after the record is stored; may be empty
+  std::vector<std::string> vcpu_cgroups;    // for the vCPUs alone; empty: they stay in this process's cgroups
+  bool pod = false;                         // more containers may be added
+  std::optional<grpc::Spec> pod_spec;       // for a pod without a container of its own: see SandboxParts
+  bool standing = false;                    // the sandbox stays without containers, until RequestEnd
   std::chrono::steady_clock::time_point began = std::chrono::steady_clock::now();
 };
 
-// Loads the configuration file (path: one that somebody named; empty: the usual search) with its drop-ins, and applies
-// the bundle's annotations. The file's own warnings go to the log when `warn` is set.
+// Loads the configuration file with its drop-ins, and applies the bundle's annotations. path: a file that the user has
+// named; empty: the usual search. warn: logs the file's own warnings (warnings about annotations are always logged).
+// Errors: config::Load's and config::ApplyAnnotations'.
 Result<config::Config> LoadConfig(const std::string& path, const oci::Bundle& bundle, bool warn);
 
-// The log level that [runtime] asks for.
+// The log level that the [runtime] section asks for.
 log::Level LogLevelOf(const config::RuntimeConfig& config);
 
-// A descriptor keeps the mount namespace that it was opened in, and nothing can be mounted there from another one. So
-// the same directory again, by its path; kAborted when it is another by now.
+// Opens the same directory again by its path, in the current mount namespace. A descriptor stays in the mount namespace
+// in which it was opened, and nothing can be mounted there from another one. kAborted: the path leads to another
+// directory.
 Result<UniqueFd> ReopenDirectory(int directory);
 
-// A sandbox whose VM is booting; what goes wrong with that is told by Task Create. Its record is on disk, and the
-// guest's console is served at console.sock of the directory. The directory's descriptor must live as long as it does.
+// Starts a sandbox: stores its record, serves the guest's console at console.sock of its directory, and starts the VM's
+// boot. Task Create reports errors of the boot. plan: partly moved from; plan.directory must stay open as long as the
+// sandbox exists.
 Result<std::shared_ptr<Sandbox>> StartSandbox(const asio::any_io_executor& executor, SandboxPlan& plan);
 
-// After the end: children of children that died (virtiofsd has some) have come to this process, if it is a subreaper;
-// with them goes the last that holds the sandbox's mounts.
+// Kills and reaps all child processes. For the end of a process that is a subreaper (prctl(2)): it has inherited
+// orphans, such as virtiofsd's children, and the last of them holds the sandbox's mounts.
 void EndOrphans();
 
 }  // namespace kata::sandbox

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One process of a container, its own or an exec, as the host sees it: status, stdio, stand-in, waiters.
+// The host's view of one process of a container, its own or an exec: status, stdio, stand-in, waiters.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -21,14 +21,14 @@
 
 namespace kata::sandbox {
 
-// The status of a process whose VM has gone before it told one, as if SIGKILL had ended it.
+// The exit status, as after SIGKILL, of a process whose VM ended before the guest reported a status.
 inline constexpr int kKilledStatus = 137;
 
 class ContainerProcess : public std::enable_shared_from_this<ContainerProcess> {
  public:
   enum class Status { kCreated, kRunning, kStopped };
 
-  // What the caller named as its stdio, for State.
+  // The stdio names from the request, for Task State.
   struct StdioNames {
     std::string in;
     std::string out;
@@ -40,17 +40,20 @@ class ContainerProcess : public std::enable_shared_from_this<ContainerProcess> {
     std::string exec;  // empty: the container's own process
     bool terminal = false;
     StdioNames names;
-    std::shared_ptr<Standin> standin;  // null: none
-    pid_t vmm = 0;                     // the VMM's, where it is known already
+    std::shared_ptr<Standin> standin;  // null: there is none
+    pid_t vmm = 0;                     // the VMM's pid, if it is known already
     std::shared_ptr<Stdio> stdio;
-    // One that has not ended so long after SIGKILL has a VM that hangs, which is failed then. Empty: nobody looks.
+    // The time between SIGKILL and the end of the process, after which the VM counts as hung and is failed. Empty: no
+    // limit.
     std::function<Patience()> kill_patience;
-    UniqueFd foreground;  // pidfd of the one that passes the terminal on; its end hangs up. Not valid: nobody does
-    // Called once, when the process has ended and what it had written has arrived, before anybody else learns of it.
+    UniqueFd foreground;  // pidfd; its end hangs the terminal up. May be invalid
+    // Called once, when the process has ended and its last output has arrived, before the stand-in and the waiters
+    // learn of the end.
     std::function<void(ContainerProcess&)> on_end;
   };
 
-  // Listens to the stand-in from now on; what it says before the process exists in the guest is kept until then.
+  // Listens to the stand-in at once. Signals and sizes that arrive before the process exists in the guest are kept for
+  // it.
   static std::shared_ptr<ContainerProcess> Create(const asio::any_io_executor& executor, Setup setup);
 
   const std::string& container() const { return setup_.container; }
@@ -60,34 +63,41 @@ class ContainerProcess : public std::enable_shared_from_this<ContainerProcess> {
   bool has_standin() const { return setup_.standin != nullptr; }
   AgentProcess agent_process() const;
   Status status() const { return status_; }
-  // The guest has told its exit status, or nothing more can be known of it.
+  // Whether the exit status is final: the guest has reported it, or End has set it.
   bool knows_exit() const { return has_exit_status_; }
+  // Valid once knows_exit.
   int exit_status() const { return exit_status_; }
   int64_t exited_at_seconds() const { return exited_at_.tv_sec; }
   int32_t exited_at_nanoseconds() const { return static_cast<int32_t>(exited_at_.tv_nsec); }
-  // The stand-in's. When there is none the VMM's, which is in the pod's network namespace: Docker and CNI's tools look
-  // for that by a container's pid, and would work on the host's network if they were given this process's.
+  // The stand-in's pid. Without a stand-in the VMM's: that process is in the pod's network namespace. Docker and CNI's
+  // tools find the namespace by a container's pid; with this process's pid they would work on the host's network. This
+  // process's pid only as long as the VMM's is unknown.
   pid_t pid() const;
+  // Sets the VMM's pid.
   void RunsIn(pid_t vmm) { setup_.vmm = vmm; }
+  // Happens when the process has ended, after on_end.
   const Event& ended() const { return ended_; }
 
-  // The guest is being asked to make the process; until then a stand-in that is killed ends it without a word to the
-  // guest.
+  // The caller is about to ask the guest to make the process. Before this call, a stand-in that is killed ends the
+  // process without a word to the guest.
   void Begin() { begun_ = true; }
   bool begun() const { return begun_; }
   // The guest could not make the process.
   void NeverBegan() { begun_ = false; }
-  // The guest has made the process: pumps its stdio, waits for its end.
+  // The guest has made the process. Pumps its stdio, waits for its end, and passes on the signals and the size that
+  // were kept.
   void Follow(std::shared_ptr<AgentClient> agent);
+  // The start has succeeded. No effect on a process that has ended already.
   void MarkRunning();
-  // The terminal's size, now or as soon as the process exists.
+  // Sets the terminal's size, now or as soon as the process exists.
   void Resize(uint32_t rows, uint32_t columns);
   Stdio& stdio() { return *setup_.stdio; }
-  // SIGKILL is on its way to it: no hung guest, virtiofsd or reader of its output may keep it for long.
+  // SIGKILL is being sent. Starts the limit of kill_patience, and shortens the wait for the last output. No effect
+  // before Follow.
   void ExpectEnd();
   bool expects_end() const { return killed_; }
-  // Ends it now, whatever the guest thinks: with the status that the guest has told, otherwise with this one. Nothing
-  // when it has ended.
+  // Ends the process now, whatever the guest says. The status is the one that the guest has reported, otherwise this
+  // one. No effect after the end.
   void End(int status);
 
  private:
@@ -104,16 +114,16 @@ class ContainerProcess : public std::enable_shared_from_this<ContainerProcess> {
   asio::any_io_executor executor_;
   Setup setup_;
   std::shared_ptr<AgentClient> agent_;  // set by Follow
-  std::vector<int> pending_signals_;    // what came before
+  std::vector<int> pending_signals_;    // received before Follow
   std::optional<std::pair<uint32_t, uint32_t>> pending_size_;
   asio::posix::stream_descriptor foreground_;
   bool begun_ = false;
   bool killed_ = false;
   Status status_ = Status::kCreated;
-  bool has_exit_status_ = false;  // kept from the moment the guest tells it, whatever happens to the VM later
+  bool has_exit_status_ = false;  // a reported status stays, whatever happens to the VM later
   int exit_status_ = 0;
   timespec exited_at_{};
-  Event exited_;  // the guest has told the status
+  Event exited_;  // the guest has reported the status, or the process was ended
   Event ended_;
 };
 

@@ -31,44 +31,44 @@ struct Container {
 
   std::string id;
   std::string bundle;
-  std::shared_ptr<ContainerProcess> init;  // null while it is being created
+  std::shared_ptr<ContainerProcess> init;  // null while the container is being created
   std::map<std::string, std::shared_ptr<ContainerProcess>> execs;
   bool starting = false;
   bool paused = false;
   bool own_pid_namespace = false;
   SharedNames shared;
-  std::shared_ptr<ContainerDisks> disks;  // null while it is being created
-  Event settled;                          // its process has ended, and with the last one the VM
+  std::shared_ptr<ContainerDisks> disks;  // null while the container is being created
+  Event settled;  // the container's process has ended; with the sandbox's last container also the VM
   LateOutputs late_outputs;
 
   Status status() const;
 };
 
-// Everything a sandbox is made of; the state has all that is known before the first container.
+// What a Sandbox is made from. `state` has what is known before the first container is created.
 struct SandboxParts {
   std::shared_ptr<Vm> vm;
-  std::optional<SharedFiles> shared_files;  // none: nothing is shared, for tests of what needs no files
+  std::optional<SharedFiles> shared_files;  // none: nothing is shared (tests only)
   MountNamespaces mounts;
-  std::optional<oci::Bundle> bundle;   // that of the first container, when it has been read already
+  std::optional<oci::Bundle> bundle;   // the first container's, if it has been read already
   bool pod = false;                    // its containers share namespaces and shared memory
-  std::optional<grpc::Spec> pod_spec;  // what each container gets (AddPodDefaults), of a pod without its own
-  bool standing = false;               // it goes on without containers, until it is told to end
-  bool guest_seccomp = true;           // false: without the containers' seccomp filters
-  bool block_devices = true;           // false: what is on disks of the host is mounted there
+  std::optional<grpc::Spec> pod_spec;  // AddPodDefaults, for a pod without a container of its own
+  bool standing = false;               // the sandbox stays without containers, until RequestEnd
+  bool guest_seccomp = true;           // false: the containers' seccomp filters are removed
+  bool block_devices = true;           // false: file systems on the host's disks are mounted there and shared
   GrowthRules growth;
   State state;
-  int directory = -1;                // of state.json; stays the caller's
-  std::function<void()> on_created;  // called once, after the first container
+  int directory = -1;                // the sandbox's; the caller keeps ownership
+  std::function<void()> on_created;  // called once, when the first container has been created
 };
 
-// The files that a container is made from.
+// The files from which a container is made.
 struct ContainerFiles {
   oci::Bundle bundle;
-  RootfsMounts rootfs;  // none: the bundle's rootfs as it is
+  RootfsMounts rootfs;  // empty: the bundle's rootfs directory as it is
 };
 
-// Keeps the VM and the containers, and ends when all of them have ended. Which call is allowed in which state of a
-// container is TaskService's matter.
+// Owns the VM and the containers. Ends when all containers have ended, unless it is standing. TaskService checks which
+// call is allowed in which state of a container. Not thread-safe: all calls come from the executor's thread.
 class Sandbox : public std::enable_shared_from_this<Sandbox> {
  public:
   Sandbox(const asio::any_io_executor& executor, SandboxParts parts);
@@ -82,36 +82,41 @@ class Sandbox : public std::enable_shared_from_this<Sandbox> {
   const MountNamespaces& mounts() const { return parts_.mounts; }
   const State& state() const { return parts_.state; }
 
-  // Makes the container in the guest: shares its files, waits for the VM, asks the agent. All or nothing.
+  // Creates the container in the guest: shares its files, waits for the VM, calls the agent. An error takes back all
+  // steps. Errors: those of the steps, or kUnavailable with the VM's failure where that is the cause.
   asio::awaitable<Result<>> CreateContainer(std::shared_ptr<Container> container, ContainerFiles files,
                                             ContainerProcess::Setup setup);
-  // Called once for each container, at the end of its own process; where the VM ends with it, when that has gone.
+  // Sets the callback for the end of a container's own process. It is called once for each container that was created.
+  // When the VM ends with the container, it is called after the VM has ended.
   void OnInitEnd(std::function<void(ContainerProcess&)> function) { on_init_end_ = std::move(function); }
-  // The bundle at this path, read now or before.
+  // Returns the bundle at this path. The first container's may have been read already; it is handed out once. Errors:
+  // oci::LoadBundle's.
   Result<oci::Bundle> TakeBundle(const std::string& path);
-  // Gives a container new limits, and the VM room for them. Errors: Growth's, the agent's.
+  // Sets new limits for a container. The VM grows first if they need it. Errors: Growth::Admit's and the agent's.
   asio::awaitable<Result<>> UpdateContainer(std::string id, grpc::LinuxResources resources);
-  // Forgets a container that has ended, and what was shared for it.
+  // Removes a container that has ended from this sandbox and from the guest, with what was shared for it. Failures are
+  // logged. While the sandbox ends, the call returns for a container with disks only after the VM has ended.
   asio::awaitable<void> RemoveContainer(std::shared_ptr<Container> container);
 
-  // Writes state.json anew: status from the containers, phases, pids.
+  // Rewrites state.json: the first container's status, the phases, the pids. Errors: StoreState's.
   Result<> Store();
 
-  // Ends the sandbox. now: without asking the agent.
+  // Starts the sandbox's end, which Run carries out. now: without asking the agent to shut down.
   void RequestEnd(bool now);
-  // Returns when everything has ended and been recorded: true, or false when the sandbox had failed.
+  // The sandbox's life. Returns when the VM and the containers have ended and state.json says so. False: the sandbox
+  // had failed; state().failure says why.
   static asio::awaitable<bool> Run(std::shared_ptr<Sandbox> self);
 
  private:
   asio::awaitable<Result<>> CreateInGuest(Container& container, ContainerFiles& files, bool terminal);
   Result<> SetPidNamespace(Container& container, bool joins, grpc::CreateContainerRequest& request) const;
   Result<> PrepareFiles(Container& container, ContainerFiles& files, grpc::CreateContainerRequest& request);
-  // Takes back what the guest has let go of.
+  // Unshares the container's files and releases its disks. The guest must no longer use them.
   asio::awaitable<void> Unshare(std::shared_ptr<Container> container);
   bool HasDisks() const;
   void OnEnd(ContainerProcess& process);
   void TellEnd(Container& container);
-  // Nothing runs any more, and nothing else keeps the sandbox.
+  // Whether all containers have stopped and the sandbox is not standing.
   bool EndsWithContainers() const;
   static asio::awaitable<void> EndIfAllEnded(std::shared_ptr<Sandbox> self, std::shared_ptr<Container> container);
   static asio::awaitable<void> WatchVm(std::shared_ptr<Sandbox> self);

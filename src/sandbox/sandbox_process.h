@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The sandbox process seen from outside: how kata-runtime starts it, and its main.
+// How kata-runtime starts the sandbox process, and the main function of that process.
 #pragma once
 
 #include <string>
@@ -12,45 +12,47 @@
 
 namespace kata::sandbox {
 
-// The path of the running program, so that ps shows a name; the magic link when the file has been replaced or removed
-// since.
+// The path of the running program, for a readable name in ps. /proc/self/exe when the file has been replaced or
+// removed.
 std::string OwnPath();
 
-// The hidden verb of kata-runtime behind which SandboxProcessMain is found.
+// The hidden verb of kata-runtime that runs SandboxProcessMain.
 inline constexpr char kSandboxVerb[] = "sandbox-process";
 
-// What the process is told on its command line; it reads the configuration and the bundle itself.
+// The command line of the sandbox process, which reads the configuration and the bundle itself.
 struct SandboxOptions {
   std::string id;
   std::string bundle;                     // absolute path
-  std::string config_path;                // absolute, the file that somebody named; empty: the usual search
-  std::vector<std::string> cgroups;       // it enters them before it starts anything
-  std::vector<std::string> vcpu_cgroups;  // directories for the vCPUs alone; empty: they stay with the rest
+  std::string config_path;                // absolute path of the file that the user named; empty: the usual search
+  std::vector<std::string> cgroups;       // the process enters them before it starts anything
+  std::vector<std::string> vcpu_cgroups;  // directories for the vCPUs alone; empty: the vCPUs stay with the rest
   std::vector<std::string> cgroup_paths;  // recorded in the state, for delete
-  bool network_namespace = false;         // the pod's is descriptor 5; without: the pod has the host's
+  bool network_namespace = false;         // descriptor 5 is the pod's; false: the pod has the host's network
   bool debug = false;                     // log level of sandbox.log
 };
 
-// A sandbox process that has been started. Destroying it kills it, unless process.Disown() was called.
+// A sandbox process that has been started. The destructor kills it, unless process.Disown() was called.
 struct LaunchedSandbox {
   Child process;
   UniqueFd ready;
 
-  // Waits until its sockets answer. An error carries what it wrote before it ended.
+  // Blocks until the process's sockets answer. kDeadlineExceeded: not in time. kUnavailable: the process ended before;
+  // the message has what it wrote.
   Result<> AwaitReady(Patience patience);
 };
 
-// Starts the sandbox process for the sandbox's directory (docs/architecture.md), in a session of its own, with nothing
-// of the caller's but PATH and KATA_CONF_FILE. The VM's boot begins at once; what goes wrong with it is told by Task
-// Create. network_namespace: the pod's, where options say that it has one.
+// Starts the sandbox process in a session of its own; of the caller's environment it gets PATH and KATA_CONF_FILE only.
+// directory: the sandbox's (docs/architecture.md). network_namespace: the pod's, if options say that it has one. The
+// caller keeps both descriptors. The VM's boot begins at once; Task Create reports its errors.
 Result<LaunchedSandbox> LaunchSandbox(const SandboxOptions& options, int directory, int network_namespace);
 
-// The command line of LaunchSandbox, after the program's name; and back.
+// Convert the options to the arguments after the verb, and back. kInvalidArgument: an unknown argument, a missing
+// value, or no --id or --bundle.
 std::vector<std::string> SandboxArguments(const SandboxOptions& options);
 Result<SandboxOptions> ParseSandboxArguments(const std::vector<std::string>& arguments);
 
-// The main of the sandbox process. Descriptor 3 is the sandbox's directory, 4 is told when it is ready. Returns the
-// exit status: 0 when the containers have ended, whatever their own statuses, 1 when the sandbox failed.
+// The main function of the sandbox process. Descriptor 3 is the sandbox's directory; 4 receives kReady or an error.
+// Returns the exit status: 0 when the containers have ended, whatever their own statuses; 1 when the sandbox failed.
 int SandboxProcessMain(const std::vector<std::string>& arguments);
 
 }  // namespace kata::sandbox

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How long each phase of a start took, for the log, state.json and the benchmarks.
+// The durations of the phases of a start, for the log, state.json and the benchmarks.
 #pragma once
 
 #include <chrono>
@@ -32,12 +32,13 @@ class Timing {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // Notes that the phase began and ended then.
+  // Stores the duration of a phase, and logs it.
   void Record(Phase phase, Clock::time_point began, Clock::time_point ended = Clock::now()) {
     int64_t took = std::chrono::duration_cast<std::chrono::microseconds>(ended - began).count();
     microseconds_[PhaseName(phase)] = took;
     log::Debug("phase {} took {} us", PhaseName(phase), took);
   }
+  // Durations by the names of the phases.
   const std::map<std::string, int64_t>& microseconds() const { return microseconds_; }
 
  private:

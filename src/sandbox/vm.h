@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The VM of a sandbox with virtiofsd and the agent in it: boots them, notices when one of them fails and why, ends
-// them.
+// Boots the VM of a sandbox with its virtiofsd and agent, detects which of them fails and why, and ends them.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -26,61 +25,67 @@ namespace kata::sandbox {
 
 using hypervisor::VmSize;
 
-// What a VM is made of. Tests put other things in the places of QEMU and virtiofsd.
+// What a Vm is made from. Tests replace the hypervisor and virtiofsd.
 struct VmParts {
   std::string id;
   config::AgentConfig agent;
-  double timeout_factor = 1;  // of the configuration
-  uid_t vmm_user = 0;         // and group
+  double timeout_factor = 1;  // timeout_factor in [runtime]
+  uid_t vmm_user = 0;         // the VMM's uid and gid
   VmSize max_size;            // hot-plug ceiling; off unless it exceeds the initial size
   std::chrono::milliseconds health_interval{10000};
-  bool pod = false;                           // several containers
-  std::chrono::milliseconds kill_timeout{0};  // of a container that got SIGKILL; 0: KillPatience's own
+  bool pod = false;                           // the sandbox may hold several containers
+  std::chrono::milliseconds kill_timeout{0};  // overrides KillPatience's time; 0: no override
   std::unique_ptr<hypervisor::Hypervisor> hypervisor;
-  std::shared_ptr<network::Network> network;                       // null: the guest has none
-  std::function<Result<hypervisor::Virtiofsd>()> start_virtiofsd;  // empty: no shared files
+  std::shared_ptr<network::Network> network;                       // null: the guest has no network
+  std::function<Result<hypervisor::Virtiofsd>()> start_virtiofsd;  // empty: no files are shared
 };
 
-// Once it has failed it stays failed.
+// One VM, from its boot to its end. A failure is final. Not thread-safe: all calls come from the executor's thread.
 class Vm : public std::enable_shared_from_this<Vm> {
  public:
   Vm(const asio::any_io_executor& executor, VmParts parts);
 
   const asio::any_io_executor& executor() const { return executor_; }
-  // Starts everything, and sends the agent this request. The outcome is Ready's.
+  // Starts virtiofsd, the VMM and the network, and sends the agent `request`. Call it once; Ready reports the outcome.
   static asio::awaitable<void> Boot(std::shared_ptr<Vm> self, VmSize size, grpc::CreateSandboxRequest request);
-  // Waits for the boot, and for the guest's network to be as the pod's is now. kUnavailable, with all that is known of
-  // the cause: stderr of the one that died, console.
+  // Waits for the boot, then brings the guest's network up to date with the pod's. kUnavailable: the VM has failed or
+  // is being ended. After a failure the message has the cause, such as the stderr of the process that died, and the end
+  // of the guest's console. Other errors are Network::Settle's.
   asio::awaitable<Result<>> Ready();
-  // Happens when the VMM runs, or will not.
+  // Happens when the VMM has started, or when it is certain that it will not (failed or stopped).
   const Event& vm_settled() const { return vm_settled_; }
-  // Happens when the VM fails, in its boot or later; not when it is stopped.
+  // Happens when the VM fails, during its boot or later. Stop does not make it happen.
   const Event& failed() const { return failed_; }
+  // The cause of the failure, for people. Empty until failed() happens.
   const std::string& failure() const { return failure_; }
-  // An error of a call to the agent, put better where the VM's failure is behind it.
+  // Replaces the error of an agent call by the VM's failure where that is the cause. Waits a moment for the failure to
+  // become known.
   asio::awaitable<Error> Explain(Error error);
 
-  // Valid once Ready has succeeded.
+  // Null until the agent's channel is connected. For use once Ready has succeeded.
   const std::shared_ptr<AgentClient>& agent() const { return agent_; }
   hypervisor::Hypervisor& hypervisor() { return *parts_.hypervisor; }
   // The process ids of the VMM and of virtiofsd.
   std::vector<pid_t> Pids() const;
-  // For something that takes this long on a real VM of a host that is not busy. key: that of the configuration for it.
-  // While the guest boots, its work is progress; later only the host is an excuse, since a guest may always be busy.
+  // The patience for something that takes at most `time` on an idle host with hardware virtualization. An emulated VM
+  // gets Capabilities::timeout_scale times as long. key: the key in [agent.kata] that changes the time, for messages.
+  // During the boot, work of the guest stops the clock as well (Patience::Kind::kWork). Later only a busy host does
+  // (kAnswer), since a running guest may always be busy.
   Patience PatienceFor(std::chrono::milliseconds time, std::string key = "") const;
-  // For the agent's work on a container or process.
+  // For agent calls that create or start a container or a process (create_container_timeout).
   Patience CreatePatience() const;
-  // How long a container may live on after SIGKILL, before the VM is taken for hung. Longer where others would die
-  // with it, or what is not on disk yet would be lost.
+  // How long a container may live after SIGKILL before the VM counts as hung. Longer in a pod, where other containers
+  // would die with the VM, and with disks, where data not yet written back would be lost. Not scaled for emulation.
   Patience KillPatience(bool has_disks) const;
   Timing& timing() { return timing_; }
   // The initial size; valid once Boot has been called.
   const VmSize& size() const { return size_; }
 
-  // Fails the VM: the cause is sought for a moment, the VM is killed, failed() happens.
+  // Fails the VM: waits a moment to learn which part died first, then kills the VM, and failed() happens. No effect
+  // after an earlier Fault or Stop.
   void Fault(std::string why);
-  // Ends VM and virtiofsd, so that none of them is left; graceful: asks the agent first, for a bounded time, which is
-  // longer where disks have to be written back.
+  // Kills the VMM and virtiofsd and waits, for a bounded time, until they have exited. graceful: first asks the agent
+  // to shut down, for a bounded time; has_disks: that time allows for write-back (kWriteBackTime).
   asio::awaitable<void> Stop(bool graceful, bool has_disks = false);
 
  private:
@@ -103,13 +108,13 @@ class Vm : public std::enable_shared_from_this<Vm> {
   Timing timing_;
   VmSize size_;
   Event vm_settled_;
-  Event settled_;  // booted, or failed
+  Event settled_;  // booted, failed or stopped
   Event failed_;
   Event cause_known_;
   Event vm_exited_;
   Event virtiofsd_exited_;
   Event stopped_;
-  std::string cause_;  // the first part that was seen to die
+  std::string cause_;  // of the first part that was seen to die
   std::string failure_;
   bool vm_started_ = false;
   bool booted_ = false;
