@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// state.json: what is known of a container without asking its sandbox process, and what delete needs to clean up.
+// state.json: the OCI state of a container, readable without its sandbox process, and what delete needs to clean up.
 #pragma once
 
 #include <sys/types.h>
@@ -19,9 +19,9 @@
 namespace kata::sandbox {
 
 inline constexpr char kStateFile[] = "state.json";
-// A record has a few hundred bytes, and annotations. Neither written nor read beyond this.
+// The largest state.json that is written or read. Usually it has a few hundred bytes plus the annotations.
 inline constexpr size_t kMaxStateBytes = 4U << 20U;
-// Of the failure's text, which has the guest's last words in it.
+// The longest failure text. It includes the end of the guest's console.
 inline constexpr size_t kMaxFailure = 16U << 10U;
 
 // The states of the OCI runtime-spec ("State"), and runc's paused.
@@ -52,29 +52,30 @@ struct State {
   std::string failure;                    // why the sandbox failed; empty when it did not
   std::map<std::string, int64_t> timing;  // phase to microseconds
   std::string network;                    // path of the pod's network namespace; empty: it ends with the sandbox
-  std::string socket;                     // where a shim serves; empty: a sandbox of kata-runtime
-  bool disks = false;                     // it has some, which the guest writes back when the sandbox ends in order
+  std::string socket;                     // address of the shim's socket; empty: a sandbox of kata-runtime
+  bool disks = false;                     // the guest has disks, to be written back at an orderly end
 };
 
 std::string ToJson(const State& state);
-// kInvalidArgument, with what is wrong, for anything that is not a whole record.
+// kInvalidArgument: not a complete record; the message says what is wrong.
 Result<State> ParseState(std::string_view json);
 
-// Reads and atomically replaces directory/state.json. Load: kNotFound when there is none.
+// Read and atomically replace directory/state.json. Load: kNotFound: there is none; kInvalidArgument: it is damaged.
+// Store: kResourceExhausted: the record is too large.
 Result<State> LoadState(int directory);
 Result<> StoreState(int directory, const State& state);
 
-// Its processes on the host: sandbox process, VMM, virtiofsd and stand-in.
+// The sandbox's processes on the host: sandbox process, VMM, virtiofsd and stand-in.
 std::vector<ProcessRef> ProcessesOf(const State& state);
 
-// The status that is true now: a record whose sandbox process has gone is stopped, whatever it says. Such a container
-// ended with 137, like one that was killed.
+// The actual status: a record whose sandbox process has gone counts as stopped, whatever it says. Such a container
+// ended with 137, as if it had been killed.
 Status CurrentStatus(const State& state);
 
-// A moment as state.json writes it: "2026-01-02T03:04:05.000000006Z".
+// A time in state.json's format: "2026-01-02T03:04:05.000000006Z".
 std::string FormatTime(int64_t seconds, int32_t nanoseconds);
 std::string FormatNow();
-// The moment that FormatTime has written; nullopt for anything else.
+// Parses what FormatTime writes; nullopt for anything else.
 std::optional<timespec> ParseTime(const std::string& text);
 
 }  // namespace kata::sandbox

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The VM's size while it runs: it follows the limits of its containers as they come, are changed, and go.
+// Resizes the running VM as containers come, change their limits, and go.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -18,28 +18,28 @@
 
 namespace kata::sandbox {
 
-// The limits of a VM's growth, and where they come from.
+// The inputs of a VM's growth.
 struct GrowthRules {
   config::HypervisorConfig hypervisor;
   Host host;
   bool fixed = true;            // the VM keeps its initial size
-  Demand announced;             // what the pod's manager says that all containers together will ask for
-  std::function<void()> grown;  // called when there are new vCPUs; may be empty
+  Demand announced;             // what the manager says that all containers together will ask for
+  std::function<void()> grown;  // called after vCPUs were added; may be empty
 };
 
-// It never becomes smaller than it was at its start. Every container passes through Admit, then Taken or Refused, and
-// at its end through Forget.
+// Sizes a running VM by the sum of its containers' limits, never below its initial size. For each container the caller
+// calls Admit, then Taken or Refused, and Forget at the container's end. Not thread-safe.
 class Growth : public std::enable_shared_from_this<Growth> {
  public:
   Growth(std::shared_ptr<Vm> vm, GrowthRules rules);
 
-  // Whether the VM can have room for a container with these limits (of an update: those that change).
-  // kInvalidArgument: no, and why.
+  // Whether the VM could grow enough for these limits of a container; changes nothing. An update names only the limits
+  // that change. kInvalidArgument: it could not; the message says why.
   Result<> Check(const std::string& container, const grpc::LinuxResources& resources) const;
-  // The same, and makes the room; the limits that it had stay until they are replaced. The VM must be ready. Also
-  // the hypervisor's errors, such as kResourceExhausted.
+  // Like Check, and grows the VM. The container's old limits count as well until Taken. The VM must be ready. Other
+  // errors: the hypervisor's, such as kResourceExhausted, and the agent's.
   asio::awaitable<Result<>> Admit(std::string container, grpc::LinuxResources resources);
-  // The guest has the limits that were admitted last, or has refused them.
+  // The guest has applied, or refused, the limits admitted last. The VM may then shrink, in the background.
   void Taken(const std::string& container);
   void Refused(const std::string& container);
   void Forget(const std::string& container);
@@ -47,7 +47,7 @@ class Growth : public std::enable_shared_from_this<Growth> {
  private:
   struct Limits {
     grpc::LinuxResources now;
-    std::optional<grpc::LinuxResources> next;  // admitted, and not yet the guest's
+    std::optional<grpc::LinuxResources> next;  // admitted, and not yet applied in the guest
   };
 
   Result<> CheckFixed(const grpc::LinuxResources& resources) const;
@@ -64,8 +64,8 @@ class Growth : public std::enable_shared_from_this<Growth> {
   GrowthRules rules_;
   hypervisor::Capabilities can_;
   std::map<std::string, Limits> limits_;
-  std::optional<VmSize> now_;  // none: as it was at its start
-  uint32_t pieces_ = 0;        // of memory that were plugged, each in one of the memory slots for good
+  std::optional<VmSize> now_;  // none: still the initial size
+  uint32_t pieces_ = 0;        // pieces of memory that were plugged; each takes a memory slot for good
   Lock lock_;                  // the hypervisor takes one call at a time
 };
 

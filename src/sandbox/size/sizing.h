@@ -17,10 +17,10 @@ struct Host {
   uint32_t cpus = 1;
   uint64_t memory_mib = 0;
 };
-// The processors and the memory of this host.
+// The online processors and the physical memory of this host.
 Host ThisHost();
 
-// The limits of one container, or of several together; 0 where there is none.
+// The limits of one container, or the sum for several. 0: no limit.
 struct Demand {
   uint64_t memory_mib = 0;
   double cpus = 0;
@@ -28,21 +28,23 @@ struct Demand {
   bool operator==(const Demand&) const = default;
 };
 Demand operator+(const Demand& a, const Demand& b);
-// The larger of each field.
+// The maximum of each field.
 Demand Larger(const Demand& a, const Demand& b);
 
-// What the resources leave a container: memory.limit and hugepageLimits, rounded up, and cpu.quota / cpu.period. What
-// unified says in memory.max and cpu.max counts in their place, as it does in the guest.
+// The demand of a container's resources: memory.limit plus hugepageLimits, rounded up to MiB, and cpu.quota /
+// cpu.period. As in the guest, memory.max and cpu.max in unified replace them.
 Demand DemandOf(const grpc::LinuxResources& resources);
 
-// What a container has after an update: a limit that the update does not name stays as it was.
+// A container's resources after an update: a limit that the update does not name stays. Merges only what DemandOf
+// reads.
 grpc::LinuxResources Updated(const grpc::LinuxResources& before, const grpc::LinuxResources& update);
 
 // The largest VM that the configuration and the host allow.
 VmSize LargestVm(const config::HypervisorConfig& config, const Host& host);
 
-// Base + limits (or, where there is a limit, overhead + limit, if the configuration has an overhead), rounded up, at
-// most the largest VM. kInvalidArgument: limits above what a VM can have, or a base above what the host has.
+// The VM's size for a demand: the configuration's base size plus the demand, rounded up, at most LargestVm. Where there
+// is a limit and the configuration has an overhead, the overhead replaces the base. kInvalidArgument: the demand for
+// memory exceeds LargestVm, or default_memory exceeds the host's memory.
 Result<VmSize> SizeVm(const config::HypervisorConfig& config, const Demand& demand, const Host& host);
 
 }  // namespace kata::sandbox
