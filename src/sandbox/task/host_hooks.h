@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The host's hooks of a sandbox's containers, for an interface whose caller does not run them itself: on the event
-// loop, so that the VM boots meanwhile.
+// Runs the host's hooks of a sandbox's containers on the event loop, while the VM boots. For the interface whose caller
+// does not run them itself: the shim.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -17,19 +17,20 @@
 
 namespace kata::sandbox {
 
-// They see the host's mounts. Their state has the VMM's pid: a process in the pod's network namespace. A bundle without
-// hooks costs nothing.
+// The hooks see the host's mounts. The pid in their state is the VMM's, which is in the pod's network namespace. Not
+// thread-safe.
 class HostHooks {
  public:
   explicit HostHooks(std::shared_ptr<Sandbox> sandbox) : sandbox_(std::move(sandbox)) {}
 
-  // Keeps a container's hooks, if it has any, until Stopped.
+  // Remembers a container's hooks, if it has any, until Stopped.
   void Note(const std::string& id, const oci::Bundle& bundle);
-  // prestart, createRuntime and createContainer (in the pod's network namespace). Errors: RunHooks', and kUnavailable
-  // when the VMM does not start.
+  // Runs the hooks prestart, createRuntime and createContainer (the last in the pod's network namespace), once the VMM
+  // runs. Errors: the first hook that fails ends it, as in RunHooks; kUnavailable: the VMM does not start.
   asio::awaitable<Result<>> Created(std::string id);
+  // Runs the poststart hooks. The first that fails ends it.
   asio::awaitable<Result<>> Started(std::string id);
-  // The container has gone, or was not made: failures are logged.
+  // Runs the poststop hooks, after the container has gone or was not made. Failures are logged.
   asio::awaitable<void> Stopped(std::string id);
 
  private:
@@ -38,12 +39,12 @@ class HostHooks {
     State state;
     std::vector<std::string> environment;  // the container's
   };
-  // Where the hooks of one kind run.
+  // How the hooks of one kind run.
   struct Place {
     std::string state;
     std::string directory;
     int network_namespace = -1;
-    std::optional<std::vector<std::string>> environment;  // of hooks that name none; unset: this process's
+    std::optional<std::vector<std::string>> environment;  // for hooks that name none; unset: this process's
   };
   asio::awaitable<Result<>> Run(const char* kind, HookList hooks, std::shared_ptr<const Place> place);
 

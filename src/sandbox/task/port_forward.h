@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Port forwarding of managers that connect to "localhost" in the pod's network namespace on the host, as containerd's
-// CRI plugin does: each connection is carried to the same port of the guest's own loopback.
+// Port forwarding for managers that connect to localhost in the pod's network namespace on the host, as containerd's
+// CRI plugin does. Each connection is carried to the same port of the guest's loopback.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -14,7 +14,7 @@ namespace kata::sandbox {
 
 class PortForward {
  public:
-  // Begins; it goes on until what is returned is destroyed. Errors: as CatchLoopback.
+  // Starts forwarding. The destructor of the returned object ends it for new connections. Errors: CatchLoopback's.
   static Result<std::unique_ptr<PortForward>> Start(std::shared_ptr<Sandbox> sandbox, const network::Namespace& pod);
   ~PortForward();
 

@@ -8,20 +8,21 @@
 
 namespace kata::sandbox {
 
-// The time of what has not happened, as Go writes it: the first of January of the year 1, in Unix seconds.
+// The time in a reply for what has not happened: Go's zero time, January 1 of the year 1, in Unix seconds.
 inline constexpr int64_t kNoTime = -62135596800;
 
-// An exec that was not started, or could not be: there is no process. One with a stand-in has that.
+// Whether this is an exec without a process: it was not started, or could not be. An exec with a stand-in always has a
+// process, the stand-in.
 inline bool IsOnlyAdded(const ContainerProcess& process) {
   return !process.exec().empty() && !process.begun() && !process.has_standin();
 }
 
-// 0 where there is no process.
+// 0: there is no process.
 inline uint32_t PidOf(const ContainerProcess& process) {
   return IsOnlyAdded(process) ? 0 : static_cast<uint32_t>(process.pid());
 }
 
-// How it ended. An exec that was never started ended in no way: runc's shim says 0 and no time.
+// Sets exit status and time. An exec that was never started gets 0 and kNoTime, as from runc's shim.
 template <typename Reply>
 void SetExit(const ContainerProcess& process, Reply& reply) {
   const bool none = IsOnlyAdded(process);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How an error of the guest, an image or a bundle is told to the manager above.
+// How errors of the guest, an image or a bundle are reported to the manager.
 #pragma once
 
 #include <utility>
@@ -8,8 +8,9 @@
 
 namespace kata::sandbox {
 
-// "Not found" and its like are about tasks: containerd takes a task as gone that answers so. What is missing in an
-// image or forbidden in the guest is a runtime that failed, kUnknown, as with runc; the message stays.
+// Replaces codes that containerd relates to the task by kUnknown; the message stays. containerd takes a task as gone
+// when a call answers kNotFound. A file that is missing in an image is a failure of the runtime, for which runc's shim
+// answers kUnknown, too.
 template <typename T>
 Result<T> AsRuntimeError(Result<T> result) {
   if (result) return result;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The names that both sides of the Task service agree on, and the connection to it.
+// The names that both sides of the Task service agree on, and the client's connections.
 #pragma once
 
 #include <sys/types.h>
@@ -17,22 +17,22 @@
 namespace kata::sandbox {
 
 inline constexpr char kTaskService[] = "containerd.task.v2.Task";
-// The same methods and messages under the name that containerd 2 asks for first.
+// The same methods and messages, under the name that containerd 2 tries first.
 inline constexpr char kTaskServiceV3[] = "containerd.task.v3.Task";
 
 // Any.type_url of ExecProcessRequest.spec (the JSON of an OCI process) and UpdateTaskRequest.resources (of
 // LinuxResources).
 inline constexpr char kProcessType[] = "types.containerd.io/opencontainers/runtime-spec/1/Process";
 inline constexpr char kResourcesType[] = "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources";
-// Any.type_url of ProcessInfo.info for a process in the guest; the value is one object of the agent's list.
+// Any.type_url of ProcessInfo.info for a process in the guest; the value is one JSON object of the agent's list.
 inline constexpr char kGuestProcessType[] = "kata.process";
 
-// The value of stdin, stdout and stderr in Create and Exec: the descriptors are those of this stand-in's hello.
-// foreground is the process that keeps a terminal for it, as a caller in the foreground does; when that process ends,
-// the terminal is hung up. 0: nobody.
+// The value of stdin, stdout and stderr in Create and Exec: the descriptors come from this stand-in's hello.
+// foreground: pid of a caller that keeps the terminal in the foreground; when it ends, the terminal is hung up. 0:
+// none.
 std::string StandinStdio(pid_t standin, pid_t foreground = 0);
 
-// Connects to the sandbox process. kUnavailable when none listens (any more).
+// Connects to the Task service in a sandbox's directory. kUnavailable: nobody listens.
 Result<UniqueFd> ConnectTask(int directory);
 
 // One call of the service, for example
@@ -44,7 +44,8 @@ rpc::asio::awaitable<Result<Reply>> CallTask(std::shared_ptr<rpc::Client> client
   return client->Call<Reply>(kTaskService, std::move(method), request, std::move(patience));
 }
 
-// A SEQPACKET connection to standin.sock, for kata-standin, which says hello on it.
+// Opens a SEQPACKET connection to standin.sock in a sandbox's directory, for kata-standin, which sends its hello on it.
+// kUnavailable: nobody listens.
 Result<UniqueFd> ConnectStandin(int directory);
 
 }  // namespace kata::sandbox

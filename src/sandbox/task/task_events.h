@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The events of a task for containerd, in the order in which they happened.
+// The events of a task for containerd.
 #pragma once
 
 #include <functional>
@@ -16,7 +16,7 @@ struct TaskEvent {
   std::string payload;
 };
 
-// Takes an event and does not wait for anybody to read it.
+// Takes an event without blocking. Called in the order in which the events happen.
 using TaskEventSink = std::function<void(TaskEvent)>;
 
 inline constexpr char kExitTopic[] = "/tasks/exit";

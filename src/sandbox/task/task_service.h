@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Task service: the state machine of containers and execs, and runc's words for what it refuses.
+// The Task service: which call is allowed in which state of a container or exec, with runc's messages for refusals.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -21,27 +21,28 @@ namespace kata::sandbox {
 
 namespace task = containerd::task::v2;
 
-// What is different for the command line and for containerd.
+// What differs between the command line and containerd.
 struct TaskInterface {
   std::unique_ptr<StdioSource> stdio;
-  TaskEventSink events;  // empty: nobody wants to know
-  // Whether Pids gives the guest's own pids, each with a row about it (Info of our own, which containerd's clients
-  // cannot read). Else they are told in a form that is safe to use on a host.
+  TaskEventSink events;  // empty: no events
+  // true: Pids lists the guest's own pids, each with a row of kGuestProcessType, which containerd's clients cannot
+  // read. false: Pids adds a number to the guest's pids so that none is the pid of a process on the host.
   bool lists_guest = false;
-  // Whether the bundles' hooks are run here, on the host. kata-runtime runs them itself.
+  // Whether this service runs the bundles' hooks of the host. kata-runtime runs them itself.
   bool runs_hooks = false;
 };
 
-// Errors: kNotFound, kAlreadyExists, kFailedPrecondition (the state does not allow it), kUnavailable (the sandbox has
-// failed or ends; the message says why), kUnimplemented, and the agent's own.
+// Serves containerd.task.v2 and v3. Errors of the calls: kNotFound, kAlreadyExists, kFailedPrecondition (the state does
+// not allow it), kUnavailable (the sandbox has failed or is ending; the message says why), kUnimplemented,
+// kInvalidArgument, and the agent's own. Not thread-safe. It must exist until the event loop has stopped.
 class TaskService {
  public:
   TaskService(std::shared_ptr<Sandbox> sandbox, TaskInterface interface);
 
   const rpc::MethodTable& table() const { return table_; }
-  // Returns when no call is being answered, at the latest after timeout.
+  // Returns when no call is in progress, at the latest after `timeout`.
   asio::awaitable<void> Idle(std::chrono::milliseconds timeout);
-  // Happens when Shutdown was called and no container is left, or with `now`.
+  // Happens when Shutdown was called with `now`, or while no container was left.
   const Event& shutdown() const { return shutdown_; }
   void RequestShutdown() { shutdown_.Happen(); }
 
@@ -71,19 +72,20 @@ class TaskService {
   asio::awaitable<Result<task::ConnectResponse>> Connect(task::ConnectRequest request);
   asio::awaitable<Result<wkt::Empty>> Shutdown(task::ShutdownRequest request);
 
-  // Finds the stdio that a process is created with.
+  // Opens the stdio that a request names and stores it in setup.
   asio::awaitable<Result<>> Attach(ContainerProcess::Setup& setup, std::string in, std::string out, std::string err);
   asio::awaitable<Result<task::CreateTaskResponse>> CreateNamed(std::shared_ptr<Container> container,
                                                                 task::CreateTaskRequest request);
   asio::awaitable<Result<>> StartInit(std::shared_ptr<Container> container);
   asio::awaitable<Result<>> StartExec(std::shared_ptr<Container> container, std::shared_ptr<ContainerProcess> process);
 
-  // Returns when the process has ended, and with a container's own what ends with it (Container::settled).
+  // Returns when the process has ended. For a container's own process without a stand-in: when Container::settled has
+  // happened, too.
   static asio::awaitable<void> Settle(std::shared_ptr<Container> container, std::shared_ptr<ContainerProcess> process);
 
-  // kNotFound, in runc's words.
+  // kNotFound, with runc's message.
   Result<std::shared_ptr<Container>> Find(const std::string& id);
-  // kFailedPrecondition while it is being created.
+  // kFailedPrecondition while the container is being created.
   Result<std::shared_ptr<Container>> FindMade(const std::string& id);
   // The container's own process when exec is empty.
   Result<std::shared_ptr<ContainerProcess>> Find(const std::string& id, const std::string& exec);
@@ -95,7 +97,8 @@ class TaskService {
   void AnnounceCreate(const task::CreateTaskRequest& request, const ContainerProcess& process);
   void AnnounceDelete(const task::DeleteResponse& reply, const std::string& container);
   void AnnounceExit(const ContainerProcess& process);
-  // Keeps the process's exit back until AnnounceStart: a short process may end before its start has been answered.
+  // Holds the process's exit event back until AnnounceStart: a short process may end before its start has been
+  // answered.
   void HoldExit(const ContainerProcess& process);
   void AnnounceStart(const ContainerProcess& process, bool started);
   static asio::awaitable<void> WatchOom(std::shared_ptr<Sandbox> sandbox, TaskEventSink events);
@@ -109,7 +112,7 @@ class TaskService {
   bool watches_oom_ = false;
   size_t running_calls_ = 0;
   Event shutdown_;
-  Event idle_;  // the next time that no call runs; replaced each time
+  Event idle_;  // happens when no call is in progress; replaced each time
 };
 
 }  // namespace kata::sandbox
