@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// DAN files: networks that somebody has prepared for a sandbox as taps, instead of a pod's namespace (docs/network.md).
+// DAN files: taps that somebody has prepared for a sandbox, used instead of the pod's namespace (docs/network.md).
 #pragma once
 
 #include <cstdint>
@@ -20,15 +20,15 @@ struct DanTap {
 };
 
 struct Dan {
-  std::string netns;         // path of the namespace that the taps are in; empty: the host's
-  std::vector<DanTap> taps;  // in the order of network.interfaces, whose numbers are 1, 2, 3 ...
-  PodNetwork network;        // what the guest is told
+  std::string netns;         // path of the network namespace with the taps; empty: the host's
+  std::vector<DanTap> taps;  // in the order of network.interfaces, whose indexes are 1, 2, 3 ...
+  PodNetwork network;        // what the agent is told
 };
 
-// kInvalidArgument names the member that is wrong; kUnimplemented: a kind of device other than host-tap.
+// kInvalidArgument: malformed; the message names the member. kUnimplemented: a vhost-user device.
 Result<Dan> ParseDan(std::string_view json);
 
-// The file directory/SANDBOX.json; nothing when there is none, or no directory.
+// Reads directory/SANDBOX.json. Nothing when there is no such file, or no such directory. Errors: ParseDan's.
 Result<std::optional<Dan>> LoadDan(const std::string& directory, const std::string& sandbox);
 
 }  // namespace kata::sandbox::network

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The loopback of a pod's network namespace on the host. The pod's servers are in the guest, so nobody listens there.
+// Catches connections to the loopback of a pod's network namespace on the host. The pod's servers are in the guest, so
+// no process on the host listens there.
 #pragma once
 
 #include "base/result.h"
@@ -8,16 +9,16 @@
 
 namespace kata::sandbox::network {
 
-// Catches the TCP connections to 127.0.0.0/8 and ::1 in one namespace for as long as it lives.
+// Catches the TCP connections to 127.0.0.0/8 and ::1 in one namespace for as long as this object exists.
 struct LoopbackCatch {
-  // A listening IPv6 socket, non-blocking, that gets them all. The local address of what it accepts is the one that
-  // was meant, with its port.
+  // A listening IPv6 socket, non-blocking, that gets all these connections. The local address and port of an accepted
+  // connection are those that the client meant.
   UniqueFd listener;
-  UniqueFd link;  // the kernel's hook, which goes with this descriptor and leaves nothing behind
+  UniqueFd link;  // the BPF link; closing it detaches the program
 };
 
-// kInvalidArgument: it is the host's own namespace, whose loopback is not the pod's. kUnimplemented or
-// kPermissionDenied: the kernel has no BPF for this (5.9), or this process may not use it.
+// kInvalidArgument: the namespace is the host's own, whose loopback is not the pod's. kUnimplemented or
+// kPermissionDenied: the kernel lacks BPF programs for socket lookup (Linux 5.9), or this process may not use BPF.
 Result<LoopbackCatch> CatchLoopback(const Namespace& pod);
 
 }  // namespace kata::sandbox::network

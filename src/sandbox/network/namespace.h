@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A network namespace as a descriptor, and work that is done in it: this process has one thread, which goes there and
-// comes back.
+// A network namespace as a descriptor, and work in it. The process must have a single thread, which enters the
+// namespace and comes back.
 #pragma once
 
 #include <string>
@@ -12,18 +12,19 @@ namespace kata::sandbox::network {
 
 class Namespace {
  public:
-  // A descriptor or a path of a network namespace; kInvalidArgument when it is one of something else.
+  // From a descriptor, or the path, of a network namespace. kInvalidArgument: it is something else.
   static Result<Namespace> Of(UniqueFd fd);
   static Result<Namespace> Open(const std::string& path);
-  // A new one, which nobody else knows of; it lives as long as its descriptors and the processes in it.
+  // A new network namespace without a path. It exists as long as its descriptors and the processes in it.
   static Result<Namespace> New();
 
   int fd() const { return fd_.get(); }
   Result<UniqueFd> Duplicate() const;
-  // Whether it is the VM's own: that of process 1, or, where that may not be seen, this process's.
+  // Whether it is the host's own: that of process 1, or, where that may not be seen, this process's.
   Result<bool> IsHosts() const;
 
-  // Does the work, which returns a Result, in this namespace. Sockets and taps that it opens stay there.
+  // Calls `work`, which returns a Result, in this namespace, and comes back; aborts the process if it cannot come back.
+  // Sockets and taps that `work` opens stay in this namespace.
   template <typename Work>
   auto Do(Work work) const -> decltype(work()) {
     const Visit visit(fd_.get());

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The network of a sandbox: the cards of its VM, what the guest is told of them, and what changes while it runs.
+// The network of a sandbox: the network cards of its VM, what the agent is told about them, and changes while the VM
+// runs.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -24,52 +25,56 @@
 
 namespace kata::sandbox::network {
 
-// What a pod whose network is the host's gets: a VM cannot share the host's interfaces.
+// What a pod gets that has the host's network: a VM cannot share the host's interfaces.
 enum class HostNetwork {
-  kRefused,       // kInvalidArgument: whoever asked for it gets told
-  kLoopbackOnly,  // the guest has loopback and nothing else
+  kRefused,       // kInvalidArgument
+  kLoopbackOnly,  // the guest has loopback only
 };
 
 struct NetworkOptions {
   AttachOptions attach;
   HostNetwork host_network = HostNetwork::kRefused;
-  std::string dan_conf;        // the directory of DAN files; empty: none are looked for
+  std::string dan_conf;        // directory of DAN files; empty: none are read
   bool vmm_stays_out = false;  // disable_new_netns: the VMM does not enter the pod's namespace
 };
 
-// The configuration's network options; vcpus is the default number of queues of a card.
+// The network options of a configuration. vcpus: the default number of queues of a network card.
 NetworkOptions OptionsOf(const config::Config& config, std::string sandbox, uint32_t vcpus, HostNetwork host_network);
 
-// Where the pod of this spec has its network: the namespace at the path that it names, a new one of its own where it
-// wants one and names none, or nothing where it has the host's.
+// The network namespace of a spec (linux.namespaces): the one at its path, a new one if it has no path, or nothing if
+// the spec has no network namespace, which means the host's network. Errors: Namespace::Open's.
 Result<std::optional<Namespace>> NamespaceOf(const grpc::Spec& spec);
 
+// Connects a pod's interfaces to the VM and keeps the guest's network like the pod's. Not thread-safe. The destructor
+// calls End.
 class Network : public std::enable_shared_from_this<Network> {
  public:
-  // Attaches the interfaces that the pod's namespace has now; no namespace is the host's network. All or nothing;
-  // an interface that cannot be attached is an error that names it.
+  // Attaches the interfaces that the pod's namespace has now, or opens the taps of the sandbox's DAN file instead. pod:
+  // none means the host's network. An error takes everything back, and names the interface that cannot be attached.
   static Result<std::shared_ptr<Network>> Create(const asio::any_io_executor& executor, NetworkOptions options,
                                                  std::optional<Namespace> pod);
   ~Network();
 
-  // For VmSpec, once: the cards that the VM starts with, and the namespace for the VMM (not valid: where we are).
+  // For VmSpec, once: the network cards that the VM starts with, and the namespace for the VMM (not valid: the VMM
+  // stays in this process's).
   std::vector<hypervisor::NetworkDevice> TakeDevices() { return std::move(devices_); }
   Result<UniqueFd> VmmNamespace() const;
 
-  // The VM runs and the agent answers: from now on the guest's network follows the pod's.
+  // Called once, when the VM runs and the agent answers: from then on the guest's network follows the pod's.
   void Follow(std::weak_ptr<hypervisor::Hypervisor> vm, std::shared_ptr<AgentClient> agent);
-  // Brings the guest to where the namespace is now: plugs in what came, takes out what left, tells the agent. For the
-  // moment before a container is made. An interface that cannot be attached is an error.
+  // Brings the guest's network up to date with the pod's: plugs in new interfaces, removes those that have left, tells
+  // the agent. For the moment before a container is made. kUnavailable: an interface could not be attached. Other
+  // errors: the agent's.
   asio::awaitable<Result<>> Settle();
-  // The end: takes back what was made on the host. The VMM must have ended, or be about to.
+  // Removes what was made on the host. The VMM must have ended, or be about to. Later calls have no effect.
   void End();
 
  private:
   // One network card of the guest.
   struct Card {
     std::string id;
-    std::optional<Attachment> attachment;  // none: a tap that somebody else has made
-    std::string told;                      // what the agent was told last, or empty
+    std::optional<Attachment> attachment;  // none: a tap of a DAN file
+    std::string told;                      // what the agent was told last; empty: nothing
   };
 
   Network(const asio::any_io_executor& executor, NetworkOptions options);
@@ -89,12 +94,12 @@ class Network : public std::enable_shared_from_this<Network> {
   NetworkOptions options_;
   std::optional<Namespace> pod_;
   std::optional<PodNetwork> dan_;
-  netlink::Owned<nl_sock> socket_;         // for questions and changes, in pod_
-  asio::posix::stream_descriptor events_;  // tells that something has changed in pod_
+  netlink::Owned<nl_sock> socket_;         // rtnetlink in pod_
+  asio::posix::stream_descriptor events_;  // readable when something has changed in pod_
   std::vector<hypervisor::NetworkDevice> devices_;
-  std::map<int, Card> cards_;           // by the number of their interface
+  std::map<int, Card> cards_;           // by the index of the interface
   std::map<int, std::string> refused_;  // interfaces that could not be attached, and why
-  std::set<std::string> warned_;        // what is unsupported or lost, and has been said
+  std::set<std::string> warned_;        // warnings that have been logged
   std::string told_routes_;
   std::string told_neighbors_;
   int next_id_ = 0;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Traffic control over netlink: all that one link receives goes out of another, and how fast a link may send.
+// Traffic control over rtnetlink (tc(8)): redirects what one link receives to another, and limits how fast a link
+// sends.
 #pragma once
 
 #include <cstdint>
@@ -10,18 +11,20 @@
 
 namespace kata::sandbox::network {
 
-// Everything that link `from` receives leaves by link `to` from now on: an ingress queueing discipline, if it has none,
-// and a filter that is marked as ours, in the place of an older one.
+// Sends everything that link `from` receives out of link `to`. Adds an ingress queueing discipline if `from` has none,
+// and a filter that is marked as this runtime's; it replaces an older one.
 Result<> Redirect(nl_sock* socket, int from, int to);
-// Takes the filter back, and the ingress discipline, unless somebody else has filters there. Nothing of ours, or no
-// such link, is success.
+// Removes the filter, and the ingress discipline unless it has filters of others. Success if there is no filter of this
+// runtime, or no such link.
 Result<> RemoveRedirect(nl_sock* socket, int from);
-// Whether the link has a filter of ours, and where it leads: 0 where the other link has gone; -1: none.
+// The index of the link to which this runtime's filter on `from` leads. 0: that link has gone. -1: there is no such
+// filter.
 Result<int> RedirectTarget(nl_sock* socket, int from);
 
-// Limits what the link sends to so many bits per second (a token bucket as its root discipline, marked as ours).
-// kAlreadyExists: somebody else has set one.
+// Limits the rate at which the link sends: a token bucket (tc-tbf(8)) as its root discipline, marked as this runtime's.
+// kAlreadyExists: the link has somebody else's root discipline.
 Result<> LimitRate(nl_sock* socket, int link, uint64_t bits_per_second);
+// Success if there is no limit of this runtime.
 Result<> RemoveLimit(nl_sock* socket, int link);
 
 }  // namespace kata::sandbox::network
