@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What of one container is on disks: its rootfs, volumes and device nodes. Claimed while the VM boots, plugged and
-// addressed when it is up.
+// The disks of one container: for its rootfs, volumes and device nodes. They are claimed while the VM boots, and
+// plugged when it is ready.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -14,7 +14,7 @@
 
 namespace kata::sandbox {
 
-// A file system of the host's that the guest is to mount.
+// A file system of the host for the guest to mount.
 struct DiskMount {
   std::string field;                 // where the caller names it, for messages: "mounts[2].source"
   std::string path;                  // of the block device or image, on the host
@@ -23,7 +23,7 @@ struct DiskMount {
   bool read_only = false;
 };
 
-// A block device of the host that the container is to have.
+// A block device of the host for the container.
 struct DiskNode {
   std::string field;
   std::string path;  // in the container
@@ -31,6 +31,7 @@ struct DiskNode {
   bool read_only = false;
 };
 
+// Collects the disks of one container, plugs them, and releases them. Not thread-safe.
 class ContainerDisks {
  public:
   // container: its id. allowed: false with disable_block_device_use.
@@ -40,31 +41,32 @@ class ContainerDisks {
   bool allowed() const { return allowed_; }
   bool empty() const { return uses_.empty(); }
 
-  // Adds a storage to the request; returns where it will be in the guest. kFailedPrecondition: disks are not allowed;
-  // else Disks::Claim's.
+  // Claims a disk and adds a storage to the request. Returns the storage's mount point in the guest.
+  // kFailedPrecondition: disks are not allowed. Other errors: Disks::Claim's.
   Result<std::string> AddMount(DiskMount mount, grpc::CreateContainerRequest& request);
-  // Adds a device to the request. linux.devices has it with the host's numbers, and so have the rules: the agent
-  // replaces them. Returns the source for a mount that binds the guest's node. Errors as AddMount's.
+  // Claims a disk and adds a device to the request. linux.devices and the device rules keep the host's numbers; the
+  // agent replaces them. Returns a placeholder as the source for a mount that binds the guest's node; the agent
+  // replaces that, too. Errors: as AddMount's.
   Result<std::string> AddNode(DiskNode node, grpc::CreateContainerRequest& request);
   // Disks::HostHas.
   Result<bool> HostHas(DeviceNumber number) const { return disks_->HostHas(number); }
-  // The devices on the host of what AddNode has added.
+  // The host's numbers of the devices that AddNode has added.
   const std::vector<DeviceNumber>& nodes() const { return nodes_; }
 
-  // Plugs everything, and puts the addresses into the request.
+  // Plugs all claimed disks and puts their addresses in the guest into the request. The VM must be ready.
   asio::awaitable<Result<>> Plug(grpc::CreateContainerRequest& request);
-  // An error of the agent; one about a storage gets the field and the path on the host in front.
+  // Adds the field and the path on the host to an error of the agent that is about one of these storages.
   Error Explain(Error error) const;
-  // Gives everything back. The guest must have let go of it.
+  // Releases all disks. The guest must no longer use them.
   asio::awaitable<void> Release();
 
  private:
   struct Use {
     std::string disk;  // key
     std::string field;
-    std::string path;         // of a storage, on the host
-    int index = 0;            // in the request's storages, or devices
-    std::string mount_point;  // of a storage; empty: a device
+    std::string path;         // on the host; storages only
+    int index = 0;            // in the request's storages or devices
+    std::string mount_point;  // in the guest; empty: a device
   };
   Result<> Allow(const std::string& path) const;
 

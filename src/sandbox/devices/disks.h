@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The disks of a sandbox's machine: block devices and file system images of the host, each plugged once and counted by
-// the containers that use it.
+// The disks of a sandbox's VM: block devices and image files of the host. Each is plugged once, and the containers that
+// use it are counted.
 #pragma once
 
 #include <sys/stat.h>
@@ -29,51 +29,52 @@ struct DeviceNumber {
   auto operator<=>(const DeviceNumber&) const = default;
 };
 
-// Whether a node of a block device is one of the host's own, in its /dev: a guest can make nodes with any numbers in
-// the directories that it shares, and must not get the device behind them. kPermissionDenied. In the host's mount
-// namespace.
+// Checks that a node of a block device is in the host's /dev. A guest can make nodes with any numbers in shared
+// directories, and must not get the devices behind them. kPermissionDenied: it is elsewhere. To be called in the host's
+// mount namespace.
 Result<> CheckNode(const struct stat& node, const std::string& path);
 
-// A disk that somebody has claimed.
+// A claimed disk.
 struct ClaimedDisk {
-  std::string key;  // for Plug and Release; the same for all names of one file or device
-  // As it was asked for; but false for a disk that another container has already for writing.
+  std::string key;  // for Plug and Release; the same for all paths of one file or device
+  // As requested, except that it is false if another container has the disk for writing.
   bool read_only = false;
 };
 
-// A claim holds the file itself: the path may lead elsewhere later.
+// Counts, plugs and unplugs disks. A claim pins the file itself (O_PATH), since the path may lead elsewhere later. Not
+// thread-safe.
 class Disks : public std::enable_shared_from_this<Disks> {
  public:
   Disks(const asio::any_io_executor& executor, std::shared_ptr<hypervisor::Hypervisor> vm, MountNamespaces spaces)
       : executor_(executor), fake_vm_(std::move(vm)), spaces_(std::move(spaces)) {}
 
-  // One more user for the block device (CheckNode) or regular file at a path of the host. kInvalidArgument: it is
-  // neither, or empty; kFailedPrecondition: another container has it read-only and this one wants to write.
+  // Adds a user of the block device (CheckNode) or regular file at a path of the host. kInvalidArgument: it is neither,
+  // or an empty file. kFailedPrecondition: another container has it read-only, and this one wants to write.
   Result<ClaimedDisk> Claim(const std::string& path, bool read_only);
-  // The same for the block device of the host with these numbers. kNotFound: /dev has none.
+  // The same for the block device of the host with these numbers. kNotFound: the host has none, or its node is missing.
   Result<ClaimedDisk> Claim(DeviceNumber number, bool read_only);
   // Whether the host has a block device with these numbers.
   Result<bool> HostHas(DeviceNumber number) const;
 
-  // Plugs a claimed disk, unless it is there already; where the guest finds it. kFailedPrecondition: the host itself,
-  // or another VM, uses it; else Hypervisor::AddBlockDevice's.
+  // Plugs a claimed disk, unless it is plugged already, and returns its address in the guest. kFailedPrecondition: the
+  // host or another VM uses it, or it has no medium. Other errors: Hypervisor::AddBlockDevice's.
   asio::awaitable<Result<hypervisor::GuestAddress>> Plug(std::string key);
-  // One user less; without any it is unplugged. One that the guest does not let go of stays, with a warning, until the
-  // machine ends or somebody claims it again.
+  // Removes a user. A disk without users is unplugged. One that the guest does not release stays plugged, with a
+  // warning, until the VM ends; a later Claim uses it again.
   asio::awaitable<void> Release(std::string key);
 
  private:
   struct Disk {
     explicit Disk(const asio::any_io_executor& executor) : lock(executor) {}
-    std::string path;  // for people
-    std::string name;  // in the VM
+    std::string path;  // for messages
+    std::string name;  // its id in the VM
     UniqueFd pin;      // O_PATH
     bool read_only = false;
     bool is_device = false;
     int users = 0;
     bool plugged = false;
     hypervisor::GuestAddress address;
-    Lock lock;  // of who is plugging or unplugging it
+    Lock lock;  // held while it is plugged or unplugged
   };
   Result<ClaimedDisk> ClaimOpened(UniqueFd pin, const std::string& path, bool read_only);
   asio::awaitable<Result<>> PlugNow(std::shared_ptr<Disk> disk);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The device nodes of a spec, the rules about them and the limits of their I/O, which name devices of the host by
-// number, as those of a guest.
+// Translates a spec's device nodes, device rules and I/O limits to the guest. They name devices of the host by number.
 #pragma once
 
 #include <vector>
@@ -11,23 +10,26 @@
 
 namespace kata::sandbox {
 
-// Whether a guest has a character device of its own with these numbers, which mean the same in every kernel.
+// Whether the guest's kernel has a character device with these numbers, which mean the same in every kernel.
 bool IsCharDeviceOfGuests(DeviceNumber number);
 
-// Whether the rules of a container, whose last one counts, let it read a block device of the host, or write to it. With
-// no rule for it they do not.
+// Whether a container's device rules let it read, or write to, a block device of the host. The last matching rule
+// counts. Without a matching rule access is denied.
 bool MayRead(const grpc::LinuxResources& resources, DeviceNumber number);
 bool MayWrite(const grpc::LinuxResources& resources, DeviceNumber number);
 
-// Of linux.devices, block devices become disks and what the guest has itself stays. A device that the guest cannot have
-// is kInvalidArgument, unless the rules allow everything and do not name it, as for a privileged container, which has
-// all devices of the host in its list: those are left out, with one warning, and so are the host's disks. A block
-// device that the host has not, and that no rule names, becomes a node that cannot be opened, as with runc: whatever
-// the guest has behind its numbers, TranslateRules leaves no rule for it.
+// Translates linux.devices. Block devices become disks; devices that the guest has itself stay. kInvalidArgument: a
+// device that the guest cannot have.
+//
+// Rules that allow everything mean a privileged container, whose list has all devices of the host. Then the host's
+// disks and the devices that the guest cannot have are left out, with one warning, unless a rule names them.
+//
+// A block device that the host does not have, and that no rule names, stays as a node that cannot be opened, as with
+// runc: TranslateRules leaves no rule for its numbers, whatever the guest has behind them.
 Result<> TranslateDevices(ContainerDisks& disks, grpc::CreateContainerRequest& request);
 
-// Takes the rules and limits for other devices of the host than these away, since behind their numbers may be something
-// else in the guest. After TranslateDevices and MayWrite, which read them.
+// Removes rules and I/O limits for devices of the host other than `disks`: in the guest their numbers may mean
+// something else. To be called after TranslateDevices and MayWrite, which read the rules.
 void TranslateRules(const std::vector<DeviceNumber>& disks, grpc::LinuxResources& resources);
 
 }  // namespace kata::sandbox

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// An image file as a block device of the host, for what is mounted there.
+// Attaches an image file to a loop device of the host, for what is mounted on the host.
 #pragma once
 
 #include <string>
@@ -9,8 +9,10 @@
 
 namespace kata::sandbox {
 
-// Attaches a file to a free loop device, which the kernel detaches when neither the descriptor nor a mount of it is
-// left. FdPath of the descriptor names it for mount(2). kResourceExhausted: none stays free for long enough.
+// Attaches a file to a free loop device and returns the device's descriptor. The kernel detaches the file when neither
+// the descriptor nor a mount of the device is left. FdPath of the descriptor names the device for mount(2).
+// kInvalidArgument: neither a regular file nor a block device. kResourceExhausted: others always took the free loop
+// device first.
 Result<UniqueFd> AttachLoop(const std::string& file, bool read_only);
 
 }  // namespace kata::sandbox

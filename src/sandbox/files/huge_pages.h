@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Volumes of huge pages in the guest: as large as the container's limit for pages of their size.
+// The sizes of hugetlbfs volumes in the guest.
 #pragma once
 
 #include "base/result.h"
@@ -7,8 +7,8 @@
 
 namespace kata::sandbox {
 
-// Gives each hugetlbfs storage of the request a size, which the kubelet's mounts do not say. kInvalidArgument: the
-// spec has no limit for pages of this size.
+// Gives each hugetlbfs storage of the request a size, which the kubelet's mounts lack: the container's limit for pages
+// of its page size. kInvalidArgument: the spec has no such limit.
 Result<> SizeHugePages(grpc::CreateContainerRequest& request);
 
 }  // namespace kata::sandbox

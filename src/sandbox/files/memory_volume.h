@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Volumes in memory as the kubelet lays them out: emptyDirs with the medium Memory or HugePages, whole or a part.
+// Volumes in memory, in the kubelet's layout: emptyDirs with the medium Memory or HugePages, and subPaths of them.
 #pragma once
 
 #include <optional>
@@ -11,19 +11,20 @@
 
 namespace kata::sandbox {
 
-// The guest's replacement for a path of the host.
+// What replaces a path of the host in the guest.
 struct MemoryVolume {
-  std::vector<grpc::Storage> storages;  // to be made, in order
+  std::vector<grpc::Storage> storages;  // to be made in the guest, in this order
   std::string path;                     // in the guest
 };
 
-// A storage of a file system in the guest's memory.
+// A storage for a file system in the guest's memory (the agent's ephemeral driver).
 grpc::Storage MemoryStorage(const char* fstype, std::string mount_point, const std::vector<std::string>& options);
-// How large a file system is, in bytes; 0 when that is not known.
+// The size of a file system in bytes. 0: unknown.
 uint64_t FilesystemSize(int fd);
 
-// What a bind's source, opened at this path without links, comes to; nothing when it is no such volume. It is of the
-// guest's memory then, with the owner, mode and size that the host's has, and the same for all containers of the pod.
+// The memory volume of a bind's source; nothing if it is no such volume. path: the real path of source, without
+// symbolic links. The volume is made in the guest's memory, with the owner, mode and size of the host's, once for all
+// containers of the pod.
 Result<std::optional<MemoryVolume>> MemoryVolumeAt(int source, const std::string& path);
 
 }  // namespace kata::sandbox

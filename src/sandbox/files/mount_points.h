@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a container's mounts need in a rootfs that the guest may not write to.
+// Mount points in a rootfs that the guest may not write to.
 #pragma once
 
 #include <string>
@@ -9,13 +9,13 @@
 
 namespace kata::sandbox {
 
-// Whether the spec mounts something on /dev. Without that the guest makes the device nodes in the rootfs itself.
+// Whether the spec mounts something on /dev. Otherwise the guest makes the device nodes in the rootfs itself.
 bool CoversDev(const grpc::Spec& spec);
 
-// Makes the directories and files on which the spec's mounts will be, and process.cwd, in the rootfs, beneath it
-// whatever links it has. Those that are covered by a mount before them are not the rootfs's. What cannot be made, since
-// the rootfs is on a read-only file system for example, is left: the guest says so if it is needed. In the mount
-// namespace of the bundle, whose directory relative sources are relative to.
+// Makes the mount points of the spec's mounts, and process.cwd, in the rootfs. Symbolic links do not lead out of the
+// rootfs. A path that an earlier mount covers is skipped. So is one that cannot be made, on a read-only file system for
+// example: the guest reports an error if it needs it. To be called in the mount namespace of the bundle; relative
+// sources are relative to the bundle's directory.
 Result<> MakeMountPoints(int rootfs, const grpc::Spec& spec, const std::string& bundle);
 
 }  // namespace kata::sandbox

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What of the host a guest sees: a tmpfs of mount points, exported by virtiofsd, on which trees of the host are
-// mounted.
+// The files of the host that the guest sees: virtiofsd exports a tmpfs, on which trees of the host are mounted.
 #pragma once
 
 #include <string>
@@ -17,32 +16,33 @@ enum class ReadOnly {
   kRecursive,  // "rro": all mounts below it, too
 };
 
-// A detached copy (open_tree(2)) of the tree that source (O_PATH or more) stands for, with all mounts below it. Called
-// in the mount namespace that source was opened in. What is mounted there later comes into the copy, nothing goes back.
+// A detached copy (open_tree(2)) of the tree at `source` (O_PATH or more), with all mounts below it. To be called in
+// the mount namespace in which `source` was opened. Later mounts on the host propagate into the copy, but not back.
 Result<UniqueFd> CloneTree(int source);
-// Its topmost mount only.
+// Makes the topmost mount of a tree read-only, not the mounts below it.
 Result<> MakeReadOnly(int tree);
-// From then on nothing that is mounted or unmounted on the host changes it, nor does it keep the host from unmounting.
+// Ends mount propagation into a tree: later mounts and unmounts on the host do not change it. It does not keep the host
+// from unmounting either.
 Result<> MakePrivate(int tree);
 
-// Owns the tmpfs at <directory>/shared of the process's own mount namespace; the mounts go with the namespace.
+// Owns the tmpfs at <directory>/shared in the process's own mount namespace. Its mounts end with that namespace.
 //
-// The guest must not be able to put something else where a mount point is made (CVE-2020-2026) or undone
-// (CVE-2020-2024): what virtiofsd exports is a read-only mount of the tmpfs, and mount points are made through another,
-// writable and mounted nowhere.
+// The guest must not be able to replace a mount point while it is made (CVE-2020-2026) or removed (CVE-2020-2024). So
+// virtiofsd exports a read-only mount of the tmpfs. Mount points are made through a second mount of it, which is
+// writable and detached.
 class SharedFiles {
  public:
-  // Mounts the tmpfs at directory/shared, which it makes when it is missing.
+  // Mounts the tmpfs at directory/shared, and makes that directory when it is missing.
   static Result<SharedFiles> Create(int directory);
 
-  // The directory for virtiofsd, absolute.
+  // The absolute path of the directory that virtiofsd exports.
   const std::string& path() const { return path_; }
 
-  // Mounts a detached tree (CloneTree) at name, which may have directories. Returns the path in the guest.
-  // kAlreadyExists when the name is taken.
+  // Mounts a detached tree (CloneTree) at name, which may contain slashes; devices in it cannot be opened (nodev).
+  // Returns the path in the guest. kAlreadyExists: the name is taken.
   Result<std::string> Add(UniqueFd tree, const std::string& name, ReadOnly read_only);
-  // Detaches what Add mounted and removes the mount point, with its directories when they are empty; never anything
-  // below it.
+  // Detaches what Add mounted at name, and removes the mount point and the directories above it that are empty then.
+  // Never removes anything of the mounted tree.
   Result<> Remove(const std::string& name);
 
  private:
