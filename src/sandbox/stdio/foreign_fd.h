@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A descriptor that came from outside, read and written without ever blocking the process and without ever making its
-// description non-blocking, since strangers share that (docs/architecture.md, "Stdio").
+// Reads and writes a descriptor from outside without blocking the process. Other processes share its open file
+// description, so it is never made non-blocking (docs/architecture.md, "Stdio").
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -19,38 +19,39 @@ namespace kata::sandbox {
 
 namespace asio = boost::asio;
 
-// One direction of one descriptor. Used by one coroutine at a time.
+// One direction of one descriptor, for one coroutine at a time.
 class ForeignFd : public std::enable_shared_from_this<ForeignFd> {
  public:
   enum class Direction { kRead, kWrite };
-  // Called for each number of bytes that went through.
+  // Called after each write with the number of bytes written.
   using Progress = std::function<void(size_t)>;
 
+  // For a descriptor from outside. Takes it over. Pipes and terminals are opened again, if possible.
   static Result<std::shared_ptr<ForeignFd>> Open(const asio::any_io_executor& executor, UniqueFd fd,
                                                  Direction direction);
-  // For a descriptor whose description is this process's alone, and non-blocking.
+  // For a descriptor whose open file description is non-blocking and this process's alone.
   static Result<std::shared_ptr<ForeignFd>> OpenOwn(const asio::any_io_executor& executor, UniqueFd fd,
                                                     Direction direction);
 
-  // Up to limit bytes as soon as there are any; empty at the end. kCancelled after Cancel.
+  // Returns up to limit bytes as soon as there are any. Empty: the end. kCancelled: after Cancel.
   asio::awaitable<Result<std::string>> Read(size_t limit);
-  // All of data. kUnavailable when nobody can read it any more (EPIPE, a terminal that was hung up); kCancelled after
-  // Cancel, when a part may have been written.
+  // Writes all of data. kUnavailable: nobody can read it any more (EPIPE, or a terminal that was hung up). kCancelled:
+  // after Cancel; a part may have been written.
   asio::awaitable<Result<>> Write(std::string data, Progress progress);
-  // It is a terminal whose other side has gone. The end of a file, or what Ctrl-D means, is no such thing.
+  // Whether it is a terminal whose other side has gone. The end of a file and Ctrl-D are no hang-up.
   bool HungUp() const;
-  // What can be read without waiting is still read; then comes the end.
+  // Makes Read return what is available without waiting, and then the end.
   void Finish();
-  // Wakes Read and Write, now and for ever.
+  // Wakes Read and Write and makes them fail from now on.
   void Cancel();
 
  private:
-  // How it is used; see Open.
+  // How the descriptor is used; see Open.
   enum class Kind {
-    kOwn,     // non-blocking, the description is ours
+    kOwn,     // non-blocking; the open file description is this process's
     kSocket,  // MSG_DONTWAIT
-    kPolled,  // poll first, then little enough that it does not block
-    kDirect,  // cannot be waited for and does not block for long: files, /dev/null
+    kPolled,  // polled first, then with so few bytes that it does not block
+    kDirect,  // cannot be polled and does not block for long: files, /dev/null
   };
 
   ForeignFd(UniqueFd fd, Kind kind, bool terminal) : fd_(std::move(fd)), kind_(kind), terminal_(terminal) {}
@@ -61,8 +62,9 @@ class ForeignFd : public std::enable_shared_from_this<ForeignFd> {
 
   UniqueFd fd_;
   Kind kind_;
-  bool terminal_;  // when it was given: after a hang-up isatty(3) says no
-  // An epoll instance with fd_ in it: the loop waits for this one, because Asio makes what it waits for non-blocking.
+  bool terminal_;  // as of Make: after a hang-up isatty(3) says no
+  // An epoll instance with fd_ in it. The loop waits for the instance, because Asio makes what it waits for
+  // non-blocking.
   std::optional<asio::posix::stream_descriptor> poll_;
   bool finishing_ = false;
   bool cancelled_ = false;

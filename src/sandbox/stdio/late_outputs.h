@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Outputs of a container's processes that have ended, which others in the container still have open.
+// Outputs of a container's ended processes that others in the container hold open.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -11,13 +11,14 @@
 
 namespace kata::sandbox {
 
-// They go on by themselves; this only knows them, and bounds their number.
+// Knows these outputs and limits their number. Each continues by itself.
 class LateOutputs {
  public:
-  // One that has ended is not kept. Where there are too many, the oldest is stopped.
+  // Adds an output, unless it has ended. Beyond the limit, the oldest is stopped.
   void Add(std::shared_ptr<Stdio> stdio);
-  // Returns when all that are known now have ended, at the latest after this time.
+  // Returns when all outputs known now have ended, at the latest after this time.
   asio::awaitable<void> AwaitEnd(std::chrono::milliseconds time) const { return AwaitAll(outputs_, time); }
+  // Stops all outputs.
   void Stop();
 
  private:

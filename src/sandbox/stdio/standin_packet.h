@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The packets of a stand-in connection (docs/architecture.md, "Stand-in connection"), read from their text.
+// Parses the packets of a stand-in connection (docs/architecture.md, "Stand-in connection").
 #pragma once
 
 #include <sys/types.h>
@@ -13,7 +13,7 @@
 
 namespace kata::sandbox {
 
-// Two ids of 255 bytes, and numbers.
+// In bytes; room for two ids of 255 bytes, and numbers.
 inline constexpr size_t kMaxPacket = 1024;
 
 struct HelloPacket {
@@ -30,7 +30,7 @@ struct SizePacket {
 };
 using Packet = std::variant<HelloPacket, SignalPacket, SizePacket>;
 
-// kInvalidArgument for anything else.
+// kInvalidArgument: not a packet of a stand-in.
 Result<Packet> ParsePacket(std::string_view text);
 
 }  // namespace kata::sandbox

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The stand-ins' side of the sandbox process: takes their connections and the stdio that comes with them.
+// The sandbox process's end of the stand-in connections: accepts them and receives the stdio that stand-ins pass.
 #pragma once
 
 #include <sys/types.h>
@@ -22,13 +22,13 @@
 
 namespace kata::sandbox {
 
-// One stand-in that has said hello.
+// A stand-in whose hello has been received.
 class Standin : public std::enable_shared_from_this<Standin> {
  public:
   struct Handlers {
     std::function<void(int signal)> on_signal;
     std::function<void(uint32_t rows, uint32_t columns)> on_resize;
-    std::function<void()> on_gone;  // it was killed, or broke the connection
+    std::function<void()> on_gone;  // it was killed, or closed the connection
   };
 
   Standin(const asio::any_io_executor& executor, UniqueFd connection, HelloPacket hello, StdioFds stdio,
@@ -36,13 +36,13 @@ class Standin : public std::enable_shared_from_this<Standin> {
 
   pid_t pid() const { return hello_.standin; }
   const HelloPacket& hello() const { return hello_; }
-  // The descriptors of its hello, once.
+  // The descriptors of its hello. To be called once.
   StdioFds TakeStdio() { return std::move(stdio_); }
-  // The fourth, which its caller wants to be held until the outputs have ended. Not valid: there was none.
+  // The fourth descriptor, to be held until the outputs have ended. Not valid: there was none.
   UniqueFd TakeUntilEnd() { return std::move(until_end_); }
-  // Begins to pass on what it says.
+  // Starts to pass the stand-in's packets to the handlers. To be called once.
   void Attach(Handlers handlers);
-  // Tells it to exit with this status, and lets it go.
+  // Tells the stand-in to exit with this status, and closes the connection. No handler is called any more.
   void SendExit(int status);
 
  private:
@@ -57,15 +57,15 @@ class Standin : public std::enable_shared_from_this<Standin> {
   Handlers handlers_;
 };
 
-// Knows the stand-ins that wait for their Task Create or Exec.
+// Accepts stand-ins and keeps them until a Task Create or Exec claims them.
 class StandinServer : public std::enable_shared_from_this<StandinServer> {
  public:
   explicit StandinServer(const asio::any_io_executor& executor) : executor_(executor), arrived_(executor) {}
 
-  // Accepts peers that are root or this user, until the executor's context stops.
+  // Accepts stand-ins of root or this user, until the executor's context stops.
   static asio::awaitable<void> Serve(std::shared_ptr<StandinServer> self, UniqueFd listener);
-  // The stand-in with this pid; its hello may still be under way. It must have named this process. kNotFound: it has
-  // not come; kInvalidArgument.
+  // Returns the stand-in with this pid, and waits for its hello. kNotFound: it sent none in time. kInvalidArgument: its
+  // hello names another process.
   asio::awaitable<Result<std::shared_ptr<Standin>>> Claim(pid_t pid, std::string container, std::string exec,
                                                           Patience patience);
 
@@ -81,11 +81,11 @@ class StandinServer : public std::enable_shared_from_this<StandinServer> {
 
   asio::any_io_executor executor_;
   std::map<pid_t, Waiting> waiting_;
-  Event arrived_;           // the next one's arrival; replaced each time
-  size_t connections_ = 0;  // that nobody has claimed
+  Event arrived_;           // the arrival of the next stand-in; replaced each time
+  size_t connections_ = 0;  // that have not been claimed
 };
 
-// A listening SEQPACKET socket at directory/name, mode 0600.
+// Listens on a SEQPACKET socket at directory/name, mode 0600. Replaces an old one.
 Result<UniqueFd> ListenSeqpacket(int directory, const std::string& name);
 
 }  // namespace kata::sandbox

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The stdio of kata-runtime's containers: descriptors that came with a stand-in's hello.
+// The stdio of kata-runtime's containers: descriptors that a stand-in passed in its hello.
 #pragma once
 
 #include <memory>
@@ -9,7 +9,7 @@
 
 namespace kata::sandbox {
 
-// Knows the names that StandinStdio (task_client.h) gives; all three empty: no stdio and no stand-in.
+// Understands the names that StandinStdio (task_client.h) makes. Three empty names mean no stdio and no stand-in.
 class StandinStdioSource : public StdioSource {
  public:
   StandinStdioSource(const asio::any_io_executor& executor, std::shared_ptr<StandinServer> standins)

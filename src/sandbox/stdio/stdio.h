@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The three streams of one process, pumped between the agent and the descriptors that its caller gave.
+// Pumps the three streams of one process between the agent and the descriptors that its caller gave.
 #pragma once
 
 #include <array>
@@ -17,47 +17,49 @@
 
 namespace kata::sandbox {
 
-// stdin, stdout, stderr; one that is not valid is as if it were /dev/null.
+// stdin, stdout, stderr. One that is not valid acts like /dev/null.
 using StdioFds = std::array<UniqueFd, 3>;
 
 // Properties of the descriptors.
 struct StdioTraits {
-  bool own = false;               // they are this process's alone, and non-blocking
-  std::vector<UniqueFd> keepers;  // held as long as the process is known: what is unread in a FIFO lives with them
-  UniqueFd until_end;             // held until the outputs have ended, for whoever has the other end of it
+  bool own = false;               // their open file descriptions are this process's alone, and non-blocking
+  std::vector<UniqueFd> keepers;  // held until Stdio is destroyed: they keep the unread data of a FIFO
+  UniqueFd until_end;             // closed when the outputs have ended; the holder of the other end sees that
 };
 
-// What a process wrote last holds its exit back no longer than this in all, whatever the agent and the reader do.
+// The longest time for which a process's last output delays the report of its exit, whatever the agent and the reader
+// do.
 inline constexpr std::chrono::milliseconds kLastOutputTime{5000};
 
-// Pulls output a chunk ahead of what is being written, and pushes input a chunk at a time: memory is bounded, and a
-// slow reader blocks its own stream only. With a terminal there is no stderr; when the caller's terminal is hung up, so
-// is the guest's.
+// Pulls output one chunk ahead of the chunk that is being written, and pushes input a chunk at a time. So memory is
+// bounded, and a slow reader blocks only its own stream. With a terminal there is no stderr, and when the caller's
+// terminal is hung up, so is the guest's.
 //
-// An output is passed on for as long as anybody in the guest has it open, also after the process's end, and its
-// descriptor is closed with it. So is stdin's when nobody in the guest can read it any more. stdin ends with the
-// process.
+// An output is passed on as long as a process in the guest has it open, also after the end of this process; then its
+// descriptor is closed. The descriptor of stdin is closed when no process in the guest can read it any more, or when
+// this process has ended. Not thread-safe.
 class Stdio : public std::enable_shared_from_this<Stdio> {
  public:
+  // Takes the descriptors over. Pumps nothing before Start.
   static Result<std::shared_ptr<Stdio>> Create(const asio::any_io_executor& executor, StdioFds fds, bool terminal,
                                                StdioTraits traits = {});
 
-  // Begins to pump; the process exists. Once.
+  // Starts pumping. To be called once, when the process exists in the guest.
   void Start(std::shared_ptr<AgentClient> agent, AgentProcess process);
-  // After the process's end: returns when all that it had written has arrived, or after this time, or after more bytes
-  // than a process can leave behind. What is left of the outputs goes on.
+  // To be called after the process's end. Returns when all that the process itself wrote has been written here, or
+  // after this time, or after more bytes than a process can leave behind. The outputs continue.
   asio::awaitable<void> Drain(std::chrono::milliseconds time);
-  // Nothing more is passed to stdin.
+  // Closes the descriptor of stdin; nothing more is passed to the process.
   void EndInput();
   // Happens when all outputs have ended.
   const Event& ended() const { return ended_; }
-  // Gives everything up: the descriptors are closed soon, whatever the agent does, and who still writes in the guest
-  // gets SIGPIPE.
+  // Gives up all streams. The descriptors are closed soon, whatever the agent does, and processes that still write in
+  // the guest get SIGPIPE.
   void Stop();
-  // Hangs the guest's terminal up, now or when the process exists: its session gets SIGHUP, reads get the end. Nothing
-  // without a terminal.
+  // Hangs up the guest's terminal, now or when the process exists: its session gets SIGHUP, and reads return the end.
+  // No effect without a terminal.
   void HangUp();
-  // Ends stdin, as the end of its file would; what is there already still goes to the process.
+  // Ends stdin as the end of its file would. Data that is available already still goes to the process.
   void CloseStdin();
 
  private:
@@ -66,13 +68,13 @@ class Stdio : public std::enable_shared_from_this<Stdio> {
   static asio::awaitable<void> PumpOutput(std::shared_ptr<Stdio> self, OutputStream stream);
   struct Chunk;
   std::shared_ptr<Chunk> Pull(OutputStream stream);
-  // All that the process itself had written to it has arrived.
+  // All that the process itself wrote to this stream has arrived.
   void Settle(OutputStream stream);
   void CountOutput(size_t size);
   static asio::awaitable<Result<>> CopyOutput(std::shared_ptr<Stdio> self, OutputStream stream,
                                               std::shared_ptr<ForeignFd> sink);
-  // Who opens a FIFO for reading when its last writer has closed it waits for another one. A writer comes and goes, so
-  // that such a reader finds what is left in it, and its end.
+  // A process that opens a FIFO for reading after its last writer has closed it waits for another writer. This opens
+  // and closes each FIFO for writing now and then, so that such a reader gets the rest of its data, and the end.
   static asio::awaitable<void> LetLateReadersIn(asio::any_io_executor executor, std::weak_ptr<Stdio> weak);
   static asio::awaitable<void> CloseOutput(std::shared_ptr<AgentClient> agent, AgentProcess process,
                                            OutputStream stream);
@@ -83,14 +85,14 @@ class Stdio : public std::enable_shared_from_this<Stdio> {
 
   asio::any_io_executor executor_;
   bool terminal_;
-  std::shared_ptr<ForeignFd> stdin_;   // null: none, the container reads the end at once, or has read it
-  std::shared_ptr<ForeignFd> stdout_;  // null: what comes is dropped, or all has come
+  std::shared_ptr<ForeignFd> stdin_;   // null: none, or it has ended; the process reads the end
+  std::shared_ptr<ForeignFd> stdout_;  // null: output is dropped, or has ended
   std::shared_ptr<ForeignFd> stderr_;
   std::vector<UniqueFd> keepers_;
   UniqueFd until_end_;
   std::shared_ptr<AgentClient> agent_;
   AgentProcess process_;
-  std::array<std::shared_ptr<Chunk>, 2> pulled_;  // that each output waits for
+  std::array<std::shared_ptr<Chunk>, 2> pulled_;  // the chunk that each output waits for
   std::array<bool, 2> is_settled_{};
   int unsettled_ = 0;
   int outputs_ = 0;  // pumps that still run

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where the stdio of a process comes from: what the names in Task Create and Exec mean. Each interface has its own way.
+// What the stdio names in Task Create and Exec mean. Each interface has its own source.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -24,14 +24,15 @@ struct StdioRequest {
 
 struct AttachedStdio {
   std::shared_ptr<Stdio> stdio;
-  std::shared_ptr<Standin> standin;  // null: none
+  std::shared_ptr<Standin> standin;  // null: there is none
   UniqueFd foreground;               // see ContainerProcess::Setup
 };
 
 class StdioSource {
  public:
   virtual ~StdioSource() = default;
-  // kInvalidArgument: names that mean nothing; kNotFound: what they name is not there.
+  // Opens the stdio that a request names. kInvalidArgument: the names mean nothing. kNotFound: what they name does not
+  // exist.
   virtual asio::awaitable<Result<AttachedStdio>> Attach(StdioRequest request) = 0;
 };
 
