@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Cgroups of the host that are frozen: a process in one stands still, and with version 1 not even SIGKILL ends it.
+// Frozen cgroups of the host: a process in one does not run, and with cgroup v1 not even SIGKILL ends it.
 #pragma once
 
 #include <sys/types.h>
@@ -11,16 +11,17 @@
 
 namespace kata::sandbox {
 
-// The nearest cgroup at or above a directory, which need not exist, that somebody has frozen; empty: none is.
+// The nearest frozen cgroup at or above a directory, which need not exist. Empty: none.
 std::string FrozenAt(const std::string& directory);
-// The same for the cgroups that a process is in.
+// FrozenAt for the cgroups of a process.
 std::string FrozenAround(pid_t pid);
 
-// Thaws cgroups. One whose parent is frozen stays so: that is for whoever froze the parent.
+// Thaws these cgroups. One below a frozen parent stays frozen until that is thawed by whoever froze it. Errors are
+// logged.
 void Thaw(const std::vector<std::string>& cgroups);
 
-// Lets all processes of a sandbox run, stand-ins of execs too, so that they can end: thaws the cgroups that were made
-// for it, and moves those that still stand in a frozen one into this process's own.
+// Lets all processes of a sandbox run, stand-ins of execs too, so that they can end. Thaws the cgroups that were made
+// for the sandbox, and moves processes that are still in a frozen cgroup into this process's own. Errors are logged.
 void Unfreeze(const State& state);
 
 }  // namespace kata::sandbox

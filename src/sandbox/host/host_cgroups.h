@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which cgroups of the host the processes of a sandbox are in: the sandbox's own, or, with sandbox_cgroup_only = false,
-// only its vCPUs there and the rest in /kata_overhead/ID. All calls are for the host's mount namespace.
+// The cgroups of the host for the processes of a sandbox: all of them in the sandbox's own, or, with
+// sandbox_cgroup_only = false, only the vCPUs there and the rest in /kata_overhead/ID. All functions are for the host's
+// mount namespace.
 #pragma once
 
 #include <sys/types.h>
@@ -12,44 +13,46 @@
 
 namespace kata::sandbox {
 
-// The sandbox's cgroup beside the one that the spec's linux.cgroupsPath names, which a manager thinks of as the
-// container's: "/pod/ID" gives "/pod/kata_ID", as in Kata; with systemd's form it is the unit of that name.
-// kInvalidArgument for a malformed path.
+// The path of the sandbox's cgroup. It is beside the one that linux.cgroupsPath names, which a manager takes for the
+// container's: "/pod/ID" gives "/pod/kata_ID", as in Kata. In systemd's form it is the named unit itself.
+// kInvalidArgument: a malformed path.
 Result<std::string> SandboxCgroupPath(const std::string& spec_path, const std::string& id);
 
-// Where this process is to go, and what is made for that.
+// The cgroups that this process is to enter, and what is made for that.
 struct CgroupStay {
   std::string process;                        // path of the cgroups for this process and all that it starts
-  std::string vcpus;                          // path of those for the vCPUs alone; empty: they stay with the rest
-  std::vector<std::string> vcpu_directories;  // the same, for PlaceVcpus
+  std::string vcpus;                          // path of those for the vCPUs alone; empty: the vCPUs stay with the rest
+  std::vector<std::string> vcpu_directories;  // the directories of these, for PlaceVcpus
   std::vector<std::string> made;              // directories to remove at the end, parents first
   std::vector<std::string> own;               // the sandbox's cgroup in each hierarchy
-  std::vector<std::string> leaves;            // all that are entered: own, and where the overhead is
+  std::vector<std::string> leaves;            // all directories that are entered: own, and the overhead's
 };
 
-// What the key sandbox_cgroup_only means for a sandbox whose cgroup has this path (SandboxCgroupPath, or the
-// container's). Looks only. Errors: those of reading /proc.
+// Plans the stay of a sandbox whose cgroup has this path (from SandboxCgroupPath, or the container's). Changes nothing.
+// Errors: those of reading /proc.
 Result<CgroupStay> PlanCgroupStay(const std::string& path, const std::string& id, bool sandbox_cgroup_only);
 
-// Whether processes can run there. kFailedPrecondition where a cgroup is frozen: whoever entered it would stand still.
-// One that already has processes is a warning. Both in runc's words.
+// Checks that processes can run in these cgroups. kFailedPrecondition: one is frozen, and a process that enters it
+// would not run. Logs a warning if `own` has processes already. Both messages are runc's.
 Result<> CheckCgroupStay(const CgroupStay& stay);
 
-// Makes the cgroups of a path and returns their directories. Where none may be made it is a warning.
+// Makes the cgroups of a path and returns their leaf directories. Where cgroups may not be made, there is only a
+// warning.
 Result<std::vector<std::string>> MakeCgroupsOf(const std::string& path);
 
-// Moves the vCPUs of a VMM into cgroups: these threads of it, where a hierarchy can (version 1), else the whole VMM.
+// Moves the vCPUs of a VMM into cgroups: only these threads where a hierarchy can do that (v1), otherwise the whole
+// VMM. Errors are logged.
 void PlaceVcpus(const std::vector<std::string>& leaves, const std::vector<pid_t>& vmm,
                 const std::vector<pid_t>& threads);
 
-// A stay of this process, which must leave in order to remove what was made.
+// This process's stay in a sandbox's cgroups, which it must leave before it can remove them.
 class CgroupVisit {
  public:
   CgroupVisit() = default;
-  // Makes the cgroups and enters them. What was made before an error is removed by End.
+  // Makes the cgroups and enters them. After an error, End removes what was made.
   Result<> Enter(CgroupStay stay);
 
-  // Goes back to where it came from, and removes what was made. Everything else must have left.
+  // Returns to the cgroups from which the process came, and removes what was made. All other processes must have left.
   void End();
 
  private:

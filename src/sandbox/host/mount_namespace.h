@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The mount namespace that a sandbox process lives in, and the host's, in which paths of the host mean something.
+// The sandbox process's own mount namespace, and the host's, in which paths of the host are looked up.
 #pragma once
 
 #include <memory>
@@ -10,16 +10,17 @@
 
 namespace kata::sandbox {
 
-// Both namespaces of a process with one thread; copies are the same. Default-constructed: the process has none of its
-// own.
+// Both namespaces of a process with one thread. Copies are equivalent. Default-constructed: the process has no
+// namespace of its own, and OnHost only calls the function.
 class MountNamespaces {
  public:
-  // Moves this process into a mount namespace of its own. Mounts of the host come in, none goes out; where the host's
-  // "/" is private none comes in either.
+  // Moves this process into a new mount namespace. Later mounts of the host propagate into it, and none propagates out.
+  // Where the host's "/" is private, none propagates in either.
   static Result<MountNamespaces> EnterPrivate();
 
-  // Runs a function, which returns a Result, in the host's namespace: what it opens or clones there is of today, also
-  // where mounts do not come in, and after DropHostMounts. The working directory and root are "/" afterwards.
+  // Runs a function, which returns a Result, in the host's namespace. The function sees the host's present mounts, also
+  // where mounts do not propagate in, and after DropHostMounts. Working directory and root are "/" afterwards
+  // (setns(2)). Aborts the process if it cannot come back.
   template <typename Function>
   auto OnHost(Function function) const -> decltype(function()) {
     if (!spaces_) return function();
@@ -47,8 +48,8 @@ class MountNamespaces {
   std::shared_ptr<const Spaces> spaces_;
 };
 
-// Detaches the mounts of the host from this process's own namespace, so that they can be unmounted on the host without
-// delay. What is mounted at or below `keep` stays.
+// Detaches the host's mounts from this process's own namespace, so that the host can unmount them without delay. Mounts
+// at, above and below `keep` stay, and so do /proc and /dev.
 Result<> DropHostMounts(const std::string& keep);
 
 }  // namespace kata::sandbox
