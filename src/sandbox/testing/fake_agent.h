@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// For tests: an agent that keeps its processes in memory and speaks real ttRPC over a socket pair.
+// For tests: an agent whose processes exist in memory only, and that speaks real ttRPC over a socket pair.
 #pragma once
 
 #include <array>
@@ -25,13 +25,13 @@ class FakeAgent {
   struct Process {
     std::deque<std::string> out;  // chunks still to be read
     std::deque<std::string> err;
-    bool out_closed = false;  // by all in the guest
-    bool held = false;        // both outputs, by others, also when the process has ended
+    bool out_closed = false;  // no process in the guest has it open
+    bool held = false;        // others hold both outputs, also when the process has ended
     std::array<bool, 2> told_held{};
     bool out_closed_by_host = false;
     std::string in;
     bool stdin_closed = false;
-    bool stdin_unread = false;  // nobody in the guest has the reading end any more
+    bool stdin_unread = false;  // no process in the guest has the reading end
     bool ended = false;
     int status = 0;
     uint32_t rows = 0;
@@ -39,26 +39,26 @@ class FakeAgent {
 
   explicit FakeAgent(const asio::any_io_executor& executor);
 
-  // A new connection, the host's end.
+  // Makes a connection and returns the host's end.
   UniqueFd Connect();
-  // Breaks what is connected, as a guest that dies does.
+  // Closes all connections, as a guest that dies does.
   void Disconnect();
-  // Replaces a method; before Connect.
+  // Replaces a method. To be called before Connect.
   template <typename Request, typename Reply>
   void Replace(const std::string& method, std::function<asio::awaitable<Result<Reply>>(Request)> function) {
     table_.Method<Request, Reply>(contract::kAgentService, method, std::move(function));
   }
 
-  // The process, made when it is asked for the first time; the container's own has its id as exec.
+  // Returns the process, and makes it at the first call. The container's own has the container's id as exec.
   Process& process(const std::string& container, const std::string& exec);
-  // Ends it; what it has written stays readable.
+  // Ends the process; what it has written stays readable.
   void End(const std::string& container, const std::string& exec, int status);
   void Write(const std::string& container, const std::string& exec, std::string data);
-  // Looks again at what a test has changed in a process.
+  // Makes waiting calls look at what a test has changed in a process.
   void Change();
 
   std::vector<std::string> calls;  // "Method container exec ..."
-  bool answers = true;             // false: calls are taken and never answered
+  bool answers = true;             // false: calls are received and never answered
   // The error of CreateContainer and ExecProcess, when not empty.
   std::string create_error;
   grpc::CreateContainerRequest created;

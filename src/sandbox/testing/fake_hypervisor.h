@@ -14,7 +14,7 @@
 
 namespace kata::sandbox::testing {
 
-// The state that the test sets and looks at.
+// The state that the test sets and reads.
 struct FakeVm {
   explicit FakeVm(const asio::any_io_executor& executor) : exited(executor) {}
   Event exited;
@@ -29,7 +29,7 @@ struct FakeVm {
   std::vector<std::string> sizes;  // "vcpus 3", "memory 512": what was asked for
   Result<> resize_result;
   hypervisor::Capabilities can{.grows = true, .memory_slots = 10};
-  std::optional<uint32_t> memory_slots;  // that are left; none: as many as it takes
+  std::optional<uint32_t> memory_slots;  // those left; none: unlimited
   Result<> disk_result;                  // of plugging and unplugging
 
   // The VMM dies.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// For tests: what a hostile guest can do with the agent's connection, put between the host and a fake agent. It tells
-// the truth until it is told to lie; from then on no answer is what it should be.
+// For tests: a link between the host and a fake agent that does to the agent's connection what a hostile guest can do.
+// It passes answers on unchanged until Tell names a lie; from then on every answer is wrong.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -21,13 +21,13 @@ enum class Lie {
   kHuge,       // answers as large as a frame may be
   kOverlong,   // frames that claim to be larger
   kDeep,       // nested a hundred thousand times
-  kFlood,      // thousands of answers to nothing for each one
-  kTrickle,    // a byte now and then
+  kFlood,      // thousands of answers without a request, for each real one
+  kTrickle,    // a byte every 20 ms
   kTwice,      // each answer twice
   kForOthers,  // the answer to another call
   kGarbage,    // a well-formed frame with anything in it
-  kErrors,     // errors with unknown codes and texts that command a terminal
-  kHalf,       // half a frame, then the end
+  kErrors,     // errors with unknown codes and with control sequences of terminals
+  kHalf,       // half a frame, then the end of the stream
 };
 inline constexpr Lie kLies[] = {Lie::kSilence, Lie::kHuge,    Lie::kOverlong, Lie::kDeep,
                                 Lie::kFlood,   Lie::kTrickle, Lie::kTwice,    Lie::kForOthers,
@@ -38,7 +38,7 @@ class HostileLink : public std::enable_shared_from_this<HostileLink> {
  public:
   explicit HostileLink(const boost::asio::any_io_executor& executor) : executor_(executor) {}
 
-  // Takes a connection to the agent, gives the host's end of one to itself.
+  // Takes a connection to the agent, and returns the host's end of a connection to this link.
   UniqueFd Connect(UniqueFd agent);
   void Tell(Lie lie) { lie_ = lie; }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// For tests: a loop, a directory of one's own, and waiting for coroutines with a bound that only a hang reaches.
+// For tests: an event loop, a temporary directory, and waits for coroutines that only a hang exceeds.
 #pragma once
 
 #include <fcntl.h>
@@ -52,7 +52,7 @@ class LoopTest : public ::testing::Test {
     });
     RunUntil([&] { return done; });
   }
-  // Runs the loop until this is true.
+  // Runs the loop until this is true; aborts after kHang.
   void RunUntil(const std::function<bool()>& condition) {
     auto deadline = std::chrono::steady_clock::now() + kHang;
     while (!condition()) {
@@ -68,7 +68,7 @@ class LoopTest : public ::testing::Test {
   asio::io_context io_;
 };
 
-// A directory that goes with the test.
+// A directory that is removed with this object.
 class TempDir {
  public:
   TempDir() {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// For tests: a whole sandbox whose VM is a fake, spoken to through its Task service and its stand-in socket.
+// For tests: a whole sandbox with a fake VM, used through its Task service and its stand-in socket.
 #pragma once
 
 #include <gmock/gmock.h>
@@ -43,7 +43,7 @@ struct FakeStandin {
   FdPair out = Pipe();
   FdPair err = Pipe();
 
-  // "X 0"; empty: nothing yet; "EOF".
+  // The next packet, such as "X 0". Empty: nothing yet. "EOF": the connection has ended.
   std::string Received() const {
     char text[64];
     ssize_t got = recv(connection.get(), text, sizeof(text), MSG_DONTWAIT);
@@ -114,7 +114,7 @@ class SandboxTest : public LoopTest {
   Result<Reply> Call(const std::string& method, const Request& request) {
     return Await(CallTask<Reply>(client_, method, request));
   }
-  // Sends a call, to see later what comes of it.
+  // Sends a call whose outcome the test looks at later.
   template <typename Reply, typename Request>
   std::shared_ptr<std::optional<Result<Reply>>> CallAside(const std::string& method, const Request& request) {
     auto outcome = std::make_shared<std::optional<Result<Reply>>>();
@@ -215,9 +215,9 @@ class SandboxTest : public LoopTest {
   TempDir bundle_;
   FakeAgent agent_;
   std::vector<TaskEvent> events_;
-  std::function<void(const TaskEvent&)> on_event_;  // called before it is kept
+  std::function<void(const TaskEvent&)> on_event_;  // called before the event is kept
   bool lists_guest_ = true;
-  GrowthRules growth_;  // by default it keeps its size
+  GrowthRules growth_;  // by default the VM keeps its size
   std::shared_ptr<FakeVm> fake_vm_;
   std::shared_ptr<Vm> vm_;
   std::shared_ptr<Sandbox> sandbox_;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// For tests: what kata-standin sends first, right or wrong.
+// For tests: kata-standin's first packet, correct or not.
 #pragma once
 
 #include <gtest/gtest.h>
