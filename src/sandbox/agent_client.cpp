@@ -13,11 +13,10 @@ namespace {
 using contract::kAgentService;
 using contract::kHealthService;
 
-// What a reply may have, beside what was asked for: an empty one or a number, or an error with its text.
+// The largest reply, without the data that was asked for: an empty message, a number, or an error with its text.
 constexpr size_t kSmallReply = 64U << 10U;
 constexpr size_t kStreamReply = kStreamChunk + kSmallReply;
-// Of lists: as much as the agent makes of as many processes, devices or routes as it tells of, and more than all
-// others.
+// The largest reply with a list (of processes, devices or routes), and the largest of all.
 constexpr size_t kListReply = contract::kMaxListBytes + kSmallReply;
 
 template <typename Request>
@@ -35,15 +34,16 @@ asio::awaitable<Result<Reply>> AgentClient::Call(const char* service, std::strin
                                                  Patience patience, size_t max_reply) {
   auto self = shared_from_this();
   auto reply = co_await client_->Call<Reply>(service, method, request, std::move(patience), max_reply);
-  // Not an agent that says that something in the guest took too long.
+  // Only the client's own time-out has ETIMEDOUT. kDeadlineExceeded alone is the agent's answer that something in the
+  // guest took too long.
   if (!reply && reply.error().code() == Code::kDeadlineExceeded && reply.error().sys() == ETIMEDOUT) {
-    // It begins with the method's name.
+    // The message begins with the method's name.
     const std::string text = reply.error().message();
     const size_t within = std::min(text.find(" within "), text.size());
     on_fault_(
         fmt::format("the virtual machine does not answer: its agent did not answer {}{}", method, text.substr(within)));
   }
-  // The words of an error are the guest's.
+  // The text of an error comes from the guest.
   if (!reply) reply = tl::unexpected<Error>(Error(reply.error().code(), ForeignText(reply.error().message())));
   co_return reply;
 }
@@ -260,7 +260,7 @@ asio::awaitable<Result<size_t>> AgentClient::WriteStdin(AgentProcess process, st
     on_fault_(fmt::format("the agent says that it took {} of {} bytes of stdin", reply.len(), size));
     co_return Fail(Code::kInternal, "more stdin was taken than was offered");
   }
-  // Offered again for ever, it would not end.
+  // After 0 the caller would offer the same data for ever.
   if (reply.len() == 0) co_return Fail(Code::kUnavailable, "the container takes no more stdin");
   co_return reply.len();
 }

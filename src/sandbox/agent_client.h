@@ -97,9 +97,9 @@ class AgentClient : public std::enable_shared_from_this<AgentClient> {
   asio::awaitable<Result<int>> WaitProcess(AgentProcess process);
   // Reads at most kStreamChunk bytes, also those that others write after the process's end.
   asio::awaitable<Result<OutputPiece>> ReadOutput(AgentProcess process, OutputStream stream);
-  // Tells the agent that nobody reads the stream any more.
+  // Tells the agent that nobody reads the stream any more: it closes the stream.
   asio::awaitable<Result<>> CloseOutput(AgentProcess process, OutputStream stream);
-  // Returns when nobody in the guest has the reading end of the process's stdin any more.
+  // Returns when no process in the guest can read the process's stdin any more.
   asio::awaitable<Result<>> AwaitStdinClosed(AgentProcess process);
   // Returns how many bytes of data the guest took: at least one. kUnavailable: it takes no more.
   asio::awaitable<Result<size_t>> WriteStdin(AgentProcess process, std::string data);

@@ -24,7 +24,8 @@
 namespace kata::sandbox {
 namespace {
 
-// The VMM's user is this plus the pid of the sandbox process: nobody's, and no other sandbox's.
+// The VMM's uid and gid are this number plus the pid of the sandbox process: no user of the host has it, and no other
+// sandbox.
 constexpr uid_t kFirstVmmUser = 1880000000;
 
 Result<> CompleteState(SandboxPlan& plan) {
@@ -72,12 +73,13 @@ Result<grpc::CreateSandboxRequest> SandboxRequest(const SandboxPlan& plan) {
   return request;
 }
 
-// QEMU and virtiofsd, which inherit this, have the guest's memory mapped: shared, and without a name (core(5)).
+// QEMU and virtiofsd inherit this filter. They map the guest's memory as shared anonymous memory, which 0x31 leaves out
+// (core(5)).
 void LeaveGuestMemoryOutOfCoreDumps() {
   if (auto set = WriteFile("/proc/self/coredump_filter", "0x31"); !set) log::Warn("{}", set.error().message());
 }
 
-// What the VM is made for at its start, and what it may become.
+// The VM's initial and largest size, and the rules of its growth.
 struct PlannedSize {
   VmSize start;
   VmSize max;
@@ -89,7 +91,7 @@ Result<PlannedSize> PlanSize(const SandboxPlan& plan, const hypervisor::Capabili
   PlannedSize size;
   size.rules.hypervisor = plan.config.hypervisor;
   size.rules.host = ThisHost();
-  // What the pod's containers will ask for, as far as their manager knows it now.
+  // The demand of all containers of the pod, as far as the manager has announced it in annotations.
   size.rules.announced =
       DemandOf(plan.pod ? TRY(oci::PodResources(plan.bundle.annotations)) : plan.bundle.spec.linux().resources());
   Demand demand = size.rules.announced;
@@ -101,12 +103,13 @@ Result<PlannedSize> PlanSize(const SandboxPlan& plan, const hypervisor::Capabili
   size.start = TRY(SizeVm(plan.config.hypervisor, demand, size.rules.host));
   if (size.rules.fixed) return size;
   size.max = LargestVm(plan.config.hypervisor, size.rules.host);
-  // Where nobody has said how many there may be.
+  // default_maxvcpus is not set: room for more than usual_vcpus would make the boot longer.
   if (can.usual_vcpus > 0 && plan.config.hypervisor.default_maxvcpus == 0) {
     size.max.vcpus = std::min(size.max.vcpus, std::max(can.usual_vcpus, size.start.vcpus));
     size.rules.hypervisor.default_maxvcpus = size.max.vcpus;
   }
-  // That of a single container has its size from the start, which is quicker than to grow.
+  // The VM of a pod starts with the base size and grows. The VM of a single container has its full size from the start,
+  // which is quicker than growing.
   if (plan.pod) size.start = TRY(SizeVm(plan.config.hypervisor, Demand(), size.rules.host));
   return size;
 }

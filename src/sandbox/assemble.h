@@ -21,7 +21,7 @@ namespace kata::sandbox {
 // The input of StartSandbox: what is known of a sandbox before anything is started.
 struct SandboxPlan {
   std::string id;
-  UniqueFd directory;  // the sandbox's, opened in this process's own mount namespace
+  UniqueFd directory;  // opened in this process's own mount namespace
   MountNamespaces mounts;
   config::Config config;
   oci::Bundle bundle;                                   // the first container's

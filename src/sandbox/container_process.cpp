@@ -17,7 +17,7 @@ namespace kata::sandbox {
 namespace {
 
 constexpr size_t kMaxPendingSignals = 64;
-// What a killed process had still to say is waited for less long.
+// How long the exit of a killed process waits for its last output.
 constexpr std::chrono::milliseconds kLastOutputTimeOfKilled{1000};
 
 asio::awaitable<void> PassOnSignal(std::shared_ptr<AgentClient> agent, AgentProcess process, int signal) {
@@ -36,7 +36,7 @@ asio::awaitable<void> PassOnSize(std::shared_ptr<AgentClient> agent, AgentProces
 std::shared_ptr<ContainerProcess> ContainerProcess::Create(const asio::any_io_executor& executor, Setup setup) {
   std::shared_ptr<ContainerProcess> process(new ContainerProcess(executor, std::move(setup)));
   if (process->setup_.standin) {
-    // The stand-in does not keep the process, which keeps the stand-in.
+    // Weak: the process owns the stand-in, so that a strong pointer would be a cycle.
     std::weak_ptr<ContainerProcess> weak = process;
     Standin::Handlers handlers;
     handlers.on_signal = [weak](int signal) {
@@ -59,7 +59,7 @@ std::shared_ptr<ContainerProcess> ContainerProcess::Create(const asio::any_io_ex
 
 asio::awaitable<void> ContainerProcess::WatchForeground(std::shared_ptr<ContainerProcess> self) {
   auto [error] = co_await self->foreground_.async_wait(asio::posix::descriptor_base::wait_read, kAwait);
-  // As when runc dies, which has the terminal's master.
+  // As with runc, which holds the terminal's master: its death is a hang-up.
   if (!error) self->setup_.stdio->HangUp();
 }
 
@@ -73,7 +73,7 @@ pid_t ContainerProcess::pid() const {
 }
 
 void ContainerProcess::MarkRunning() {
-  // It may have ended before the answer to its start was here.
+  // The process may have ended before the reply to its start arrived.
   if (status_ == Status::kCreated) status_ = Status::kRunning;
 }
 
@@ -89,7 +89,7 @@ void ContainerProcess::Follow(std::shared_ptr<AgentClient> agent) {
 asio::awaitable<void> ContainerProcess::WaitForEnd(std::shared_ptr<ContainerProcess> self) {
   auto status = co_await self->agent_->WaitProcess(self->agent_process());
   if (!status) {
-    // Whatever the reason, nothing more can be known of it. A connection that broke is noticed where it is watched.
+    // Whatever the reason, nothing more can be known of the process. Vm::WatchConnection notices a broken connection.
     if (self->agent_->connection().closed()) co_return;
     self->agent_->ReportFault("the agent cannot tell how a process ended: " + status.error().message());
     co_return;
@@ -99,7 +99,7 @@ asio::awaitable<void> ContainerProcess::WaitForEnd(std::shared_ptr<ContainerProc
   self->exited_.Happen();
   self->setup_.stdio->EndInput();
   co_await self->setup_.stdio->Drain(self->killed_ ? kLastOutputTimeOfKilled : kLastOutputTime);
-  // What others in the container still write goes on.
+  // Other processes in the container may still write; Stdio continues to pass that on.
   self->Conclude();
 }
 

@@ -82,7 +82,7 @@ class ContainerProcess : public std::enable_shared_from_this<ContainerProcess> {
   // process without a word to the guest.
   void Begin() { begun_ = true; }
   bool begun() const { return begun_; }
-  // The guest could not make the process.
+  // To be called when the guest could not make the process.
   void NeverBegan() { begun_ = false; }
   // The guest has made the process. Pumps its stdio, waits for its end, and passes on the signals and the size that
   // were kept.

@@ -16,11 +16,11 @@
 namespace kata::sandbox {
 namespace {
 
-// How long the end of a sandbox waits for the statuses of execs that must have ended.
+// How long the end of a container waits for the statuses of its execs, which end with it.
 constexpr std::chrono::milliseconds kExecEndDelay{1000};
-// How long it waits for those who read slowly what the container wrote last, after its exit has been told.
+// How long it then waits for slow readers of the last output.
 constexpr std::chrono::milliseconds kSlowReaderTime{5000};
-// Of one container. The agent itself gives up after 30 s.
+// For RemoveContainer. The agent itself gives up after 30 s.
 constexpr std::chrono::milliseconds kRemoveTime{35000};
 
 }  // namespace
@@ -38,7 +38,7 @@ Sandbox::Sandbox(const asio::any_io_executor& executor, SandboxParts parts)
       growth_(std::make_shared<Growth>(parts_.vm, std::move(parts_.growth))),
       end_(executor),
       vm_gone_(executor) {
-  // Whoever holds the VMM holds the VM.
+  // Shares the ownership of the Vm, so that the hypervisor cannot be destroyed while it is in use.
   std::shared_ptr<hypervisor::Hypervisor> vm(parts_.vm, &parts_.vm->hypervisor());
   disks_ = std::make_shared<Disks>(executor_, std::move(vm), parts_.mounts);
 }
@@ -63,7 +63,7 @@ asio::awaitable<Result<>> Sandbox::CreateContainer(std::shared_ptr<Container> co
     const auto sandbox = weak.lock();
     return sandbox ? sandbox->vm().KillPatience(sandbox->HasDisks()) : Patience(std::chrono::milliseconds(1));
   };
-  // Before the guest knows of it, so that a stand-in that is killed meanwhile is heard.
+  // Created before the guest knows of the container, so that a stand-in that is killed in the meantime is noticed.
   pid_t standin = setup.standin ? setup.standin->pid() : 0;
   auto process = ContainerProcess::Create(executor_, std::move(setup));
   process->Begin();
@@ -82,7 +82,7 @@ asio::awaitable<Result<>> Sandbox::CreateContainer(std::shared_ptr<Container> co
     parts_.state.rootfs = files.bundle.rootfs;
   }
   if (auto stored = Store(); !stored) {
-    // Nobody will know of it: a container without a record must not stay in the guest.
+    // A container without a record could not be found again, so it must not stay in the guest.
     container->init.reset();
     process->End(kKilledStatus);
     auto removed = co_await vm().agent()->RemoveContainer(container->id, vm().PatienceFor(kRemoveTime));
@@ -110,11 +110,11 @@ asio::awaitable<Result<>> Sandbox::CreateInGuest(Container& container, Container
     spec = oci::GuestSpec(files.bundle.spec);
   }
   const grpc::LinuxResources& limits = files.bundle.spec.linux().resources();
-  // A VM that boots knows its size already.
+  // The size of the VM that boots is planned already (PlanSize).
   if (container.id != parts_.state.id) CO_TRY(growth_->Check(container.id, limits));
   if (!parts_.guest_seccomp) spec.mutable_linux()->clear_seccomp();
   spec.mutable_process()->set_terminal(terminal);
-  // While the VM boots.
+  // Done while the VM boots.
   CO_TRY(PrepareFiles(container, files, request));
   if (parts_.pod_spec) JoinPodShm(spec);
   CO_TRY(SizeHugePages(request));
@@ -129,8 +129,9 @@ asio::awaitable<Result<>> Sandbox::CreateInGuest(Container& container, Container
   co_return Result<>();
 }
 
-// The path of the namespace does not tell whose it is, since every task's pid is the VMM's. Where the pod shares
-// one, no container has its own; so where one runs that does, that one is meant (`kubectl debug --target`).
+// Decides which pid namespace a container joins. The path of the namespace in the spec does not tell, since the pid of
+// every task is the VMM's. If the pod shares a pid namespace, no container has one of its own. So if a running
+// container has its own, that one is meant (`kubectl debug --target`).
 Result<> Sandbox::SetPidNamespace(Container& container, bool joins, grpc::CreateContainerRequest& request) const {
   container.own_pid_namespace = !joins;
   if (!joins) return {};
@@ -178,7 +179,8 @@ asio::awaitable<Result<>> Sandbox::UpdateContainer(std::string id, grpc::LinuxRe
   auto self = shared_from_this();
   CO_TRY(co_await growth_->Admit(id, resources));
   grpc::Spec spec;
-  // Rules for devices stay as they were made; what names a device of the host by number is not for the guest.
+  // Device rules stay as they were at creation. Limits that name devices of the host by number have no meaning in the
+  // guest.
   resources.clear_devices();
   TranslateRules({}, resources);
   *spec.mutable_linux()->mutable_resources() = std::move(resources);
@@ -194,18 +196,18 @@ asio::awaitable<void> Sandbox::Unshare(std::shared_ptr<Container> container) {
     if (!removed) log::Warn("{}", removed.error().message());
   }
   container->shared.clear();
-  // With the VM its disks go.
+  // When the sandbox ends, the disks go with the VM.
   if (container->disks && !ending()) co_await container->disks->Release();
 }
 
 asio::awaitable<void> Sandbox::RemoveContainer(std::shared_ptr<Container> container) {
   auto self = shared_from_this();
   containers_.erase(container->id);
-  // Nobody reads what a process that has outlived the container's own might still say.
+  // Nobody reads what a process that outlives the container's own still writes.
   container->late_outputs.Stop();
   if (container->init) container->init->stdio().Stop();
   for (const auto& [id, exec] : container->execs) exec->stdio().Stop();
-  // With the last one the whole VM goes, which is quicker.
+  // When the sandbox ends, the whole VM ends, which is quicker than removing the container.
   if (!ending()) {
     const bool has_disks = container->disks && !container->disks->empty();
     Patience patience = vm().PatienceFor(has_disks ? kWriteBackTime : kRemoveTime);
@@ -214,7 +216,7 @@ asio::awaitable<void> Sandbox::RemoveContainer(std::shared_ptr<Container> contai
     co_await Unshare(container);
     growth_->Forget(container->id);
   } else if (container->disks && !container->disks->empty()) {
-    // Whoever deletes a container may remove its devices and images next.
+    // The caller may remove the container's devices and images next, so the VM must have released them.
     co_await vm_gone_.Wait();
   }
 }
@@ -227,7 +229,7 @@ bool Sandbox::HasDisks() const {
 Result<> Sandbox::Store() {
   State& state = parts_.state;
   auto container = containers_.find(state.id);
-  // A record once stopped stays so, also when the container has been deleted.
+  // A stopped record stays stopped, also when the container has been deleted.
   if (container != containers_.end() && state.status != Status::kStopped) state.status = container->second->status();
   state.timing = vm().timing().microseconds();
   state.disks |= HasDisks();
@@ -254,7 +256,7 @@ void Sandbox::OnEnd(ContainerProcess& process) {
 
 void Sandbox::TellEnd(Container& container) {
   if (container.settled.happened()) return;
-  // One whose creation failed has never been there for anybody.
+  // A container whose creation failed has never been visible to anybody.
   if (on_init_end_ && container.init) on_init_end_(*container.init);
   container.settled.Happen();
 }
@@ -267,11 +269,11 @@ bool Sandbox::EndsWithContainers() const {
 
 asio::awaitable<void> Sandbox::EndIfAllEnded(std::shared_ptr<Sandbox> self, std::shared_ptr<Container> container) {
   if (!self->ending() && !self->EndsWithContainers()) self->TellEnd(*container);
-  // The execs went with the container's pid namespace, or ended just before it: they get the status that is theirs.
+  // The execs ended with the container's pid namespace, or just before. This waits until their own statuses are known.
   auto execs = container->execs;
   auto deadline = std::chrono::steady_clock::now() + kExecEndDelay;
   for (const auto& [id, exec] : execs) {
-    // One that was only added ends with the sandbox.
+    // An exec that was added but not started ends with the sandbox.
     if (!exec->begun()) continue;
     auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
     co_await exec->ended().WaitFor(std::max(left, std::chrono::milliseconds(0)));
@@ -279,7 +281,7 @@ asio::awaitable<void> Sandbox::EndIfAllEnded(std::shared_ptr<Sandbox> self, std:
   const bool killed = !container->init || container->init->expects_end();
   if (!killed) co_await container->late_outputs.AwaitEnd(kSlowReaderTime);
   if (self->EndsWithContainers()) self->RequestEnd(/*now=*/false);
-  // The pid by which a manager knows the container is the VMM's: it has gone when the manager is told of the end.
+  // A manager knows the container by the VMM's pid. The VMM must have gone when the manager is told of the end.
   if (self->ending()) co_await self->vm_gone_.Wait();
   self->TellEnd(*container);
 }
@@ -295,10 +297,10 @@ asio::awaitable<void> Sandbox::WatchVm(std::shared_ptr<Sandbox> self) {
   self->RequestEnd(/*now=*/true);
 }
 
-// Of a sandbox that waits for its first container: nothing else would write down what runs.
+// For a standing sandbox that waits for its first container: nothing else would record the VMM's pids and the status.
 asio::awaitable<void> Sandbox::RecordVm(std::shared_ptr<Sandbox> self) {
   co_await self->vm().vm_settled().Wait();
-  // The end writes a record of its own.
+  // Run writes the last record.
   if (self->ending() || self->vm().failed().happened()) co_return;
   if (auto stored = self->Store(); !stored) log::Error("{}", stored.error().message());
   auto ready = co_await self->vm().Ready();
@@ -309,7 +311,7 @@ asio::awaitable<void> Sandbox::RecordVm(std::shared_ptr<Sandbox> self) {
 }
 
 void Sandbox::EndAllProcesses() {
-  // Copies: whoever is told may remove what has ended.
+  // Copies, since the callbacks of an end may remove entries.
   auto containers = containers_;
   for (auto& [id, container] : containers) {
     auto execs = container->execs;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The main of the sandbox process: everything that exists once in it, put together.
+// The main function of the sandbox process: makes its sandbox and services, and runs the event loop.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -27,10 +27,10 @@
 namespace kata::sandbox {
 namespace {
 
-// For the answers to those who wait for the end.
+// Time for the last replies, to callers that wait for the end.
 constexpr std::chrono::milliseconds kLastAnswers{1000};
 
-// What comes from outside: read once, before anything is started.
+// The input from outside, read once before anything is started.
 struct Plan {
   SandboxOptions options;
   UniqueFd ready;
@@ -44,7 +44,7 @@ Result<UniqueFd> TakeInherited(int fd) {
 
 Result<> OpenLog(int directory, bool debug) {
   UniqueFd file = TRY(OpenBeneath(directory, kSandboxLog, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
-  // Also what libraries write goes there.
+  // What libraries write goes to the log as well.
   if (dup2(file.get(), STDOUT_FILENO) < 0 || dup2(file.get(), STDERR_FILENO) < 0) {
     return FailErrno("cannot send the output to {}", kSandboxLog);
   }
@@ -60,18 +60,18 @@ Result<> Prepare(const std::vector<std::string>& arguments, Plan& plan) {
   if (plan.options.network_namespace) {
     plan.sandbox.network_namespace = TRY(network::Namespace::Of(TRY(TakeInherited(kNetworkNamespaceFd))));
   }
-  // Without a network of its own a container of the command line has loopback only.
+  // A container of the command line with the host's network gets loopback only.
   plan.sandbox.host_network = network::HostNetwork::kLoopbackOnly;
   TRY(EnterCgroups(plan.options.cgroups, getpid()));
-  // The caller's directory must not be kept busy.
+  // This process must not keep the caller's working directory busy.
   if (chdir("/") != 0) return FailErrno("cannot change to /");
   SandboxPlan& sandbox = plan.sandbox;
   sandbox.id = plan.options.id;
   sandbox.bundle = TRY(oci::LoadBundle(plan.options.bundle));
-  // The file's own warnings were shown by whoever started this process.
+  // kata-runtime, which started this process, has shown the file's own warnings.
   sandbox.config = TRY(LoadConfig(plan.options.config_path, sandbox.bundle, /*warn=*/false));
   if (!plan.options.debug) log::SetLevel(LogLevelOf(sandbox.config.runtime));
-  // `create` has written it before, with what it made.
+  // `create` has written a record already, with what it has made.
   if (auto state = LoadState(sandbox.directory.get())) sandbox.state = *std::move(state);
   sandbox.vcpu_cgroups = plan.options.vcpu_cgroups;
   sandbox.state.cgroup_paths = plan.options.cgroup_paths;
@@ -80,17 +80,18 @@ Result<> Prepare(const std::vector<std::string>& arguments, Plan& plan) {
   return {};
 }
 
-// The whole life of the process once it is ready.
+// Runs from the moment at which the process is ready to its end.
 asio::awaitable<void> Live(asio::io_context& io, std::shared_ptr<Sandbox> sandbox, TaskService& service, bool& well) {
   well = co_await Sandbox::Run(sandbox);
   co_await service.Idle(kLastAnswers);
-  // The last answers are on their way once what is queued has run.
+  // Two posts: the queued work sends the last replies before the loop stops.
   asio::post(io, [&io] { asio::post(io, [&io] { io.stop(); }); });
 }
 
-// Before the first container nobody but the starter knows of this process: it must not outlive it.
+// Before the first container is created, only the starter knows of this process, which must then not outlive the
+// starter.
 asio::awaitable<void> WatchStarter(asio::posix::stream_descriptor& ready, std::shared_ptr<Sandbox> sandbox) {
-  // The end that is written to is never readable: it is woken by the closing of the other end.
+  // The writing end of a pipe is never readable: the wait ends when the starter closes the reading end.
   co_await ready.async_wait(asio::posix::descriptor_base::wait_read, kAwait);
   if (sandbox->containers().empty()) sandbox->RequestEnd(/*now=*/true);
 }
@@ -137,7 +138,7 @@ int SandboxProcessMain(const std::vector<std::string>& arguments) {
   EndOrphans();
   if (!well) {
     log::Error("{}", well.error().message());
-    // Read by the one who waits; when it has been told that all is ready, nobody does.
+    // The starter reads this from the pipe. After kReady nobody does, and plan.ready is not valid any more.
     if (plan.ready) (void)WriteAll(plan.ready.get(), well.error().message());
     return 1;
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Starts the sandbox process, and waits until it is ready; its command line, there and back.
+// Starts the sandbox process and waits until it is ready; converts its command line.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -75,7 +75,7 @@ Result<LaunchedSandbox> LaunchSandbox(const SandboxOptions& options, int directo
   for (auto& argument : SandboxArguments(options)) command.argv.push_back(std::move(argument));
   command.extra_fds = {directory, tell.get()};
   if (options.network_namespace) command.extra_fds.push_back(network_namespace);
-  // An engine's own variables, such as secrets of a CI job or NOTIFY_SOCKET, are no business of a VM's processes.
+  // An engine's own variables, such as secrets of a CI job or NOTIFY_SOCKET, must not reach the processes of a VM.
   command.env = EnvironmentOf({"PATH", "KATA_CONF_FILE"});
   command.die_with_parent = false;
   command.new_session = true;

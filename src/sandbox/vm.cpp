@@ -21,17 +21,17 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// Of a call that only touches the guest's memory.
+// For agent calls that only touch the guest's memory.
 constexpr milliseconds kCallTime = seconds(10);
 constexpr milliseconds kDestroyTime = seconds(1);
-// When one part dies the others follow; this long is waited to see which was first.
+// When one part dies, the others follow. Conclude waits this long to learn which of them died first.
 constexpr milliseconds kCauseDelay{300};
 constexpr milliseconds kExplainDelay = seconds(2);
-// After SIGKILL; only a host in trouble takes longer.
+// Time for the VMM to exit after SIGKILL; only a host in trouble needs more.
 constexpr milliseconds kVmExitDelay = seconds(5);
 constexpr milliseconds kKillTime{5000};
 constexpr milliseconds kLongKillTime{15000};
-// virtiofsd ends by itself when the VMM has gone, with the children that it has.
+// virtiofsd and its children exit by themselves when the VMM has gone; time allowed for that.
 constexpr milliseconds kVirtiofsdExitDelay{500};
 
 asio::awaitable<void> SetTime(std::shared_ptr<AgentClient> agent) {
@@ -39,7 +39,8 @@ asio::awaitable<void> SetTime(std::shared_ptr<AgentClient> agent) {
   if (!set) log::Warn("the guest's clock is not set: {}", set.error().message());
 }
 
-// Those of them, and of their children (virtiofsd serves in one), that somebody has stopped: "; process 7 is stopped".
+// Names those of the processes and of their children (virtiofsd serves in a child) that SIGSTOP or a debugger holds: ";
+// process 7 (virtiofsd) is stopped".
 std::string HeldProcesses(const std::vector<pid_t>& pids) {
   std::string text;
   for (pid_t pid : pids) {
@@ -153,7 +154,7 @@ asio::awaitable<Result<>> Vm::BootSteps(VmSize size, grpc::CreateSandboxRequest 
 asio::awaitable<Result<>> Vm::BeginNetwork() {
   if (!parts_.network) co_return Result<>();
   auto self = shared_from_this();
-  // Whoever holds the VMM holds the VM.
+  // Shares the ownership of this Vm, so that the hypervisor cannot be destroyed while it is in use.
   std::shared_ptr<hypervisor::Hypervisor> vm(self, parts_.hypervisor.get());
   parts_.network->Follow(vm, agent_);
   co_return co_await parts_.network->Settle();
@@ -174,7 +175,7 @@ asio::awaitable<Result<>> Vm::GreetAgent(grpc::CreateSandboxRequest request) {
   agent_ = std::make_shared<AgentClient>(client, std::move(patience), std::move(on_fault));
   asio::co_spawn(executor_, WatchConnection(shared_from_this()), asio::detached);
 
-  // Both requests wait in the channel until the agent reads it: a round trip less.
+  // Both requests are sent at once and wait in the channel until the agent reads them. That saves a round trip.
   const milliseconds boot_time(parts_.agent.reconnect_timeout_ms);
   std::optional<Result<>> created;
   Event answered(executor_);
@@ -186,21 +187,22 @@ asio::awaitable<Result<>> Vm::GreetAgent(grpc::CreateSandboxRequest request) {
     answered.Happen();
   });
   auto checked = co_await agent_->Check(PatienceFor(boot_time, "reconnect_timeout_ms"));
-  // A guest that has printed nothing: the agent's share is not known, and counts as the kernel's.
+  // If the guest has printed nothing, the start of the agent is unknown, and all of the time counts as the kernel's.
   auto now = Timing::Clock::now();
   auto init = std::clamp(parts_.hypervisor->AgentBegan().value_or(now), began, now);
   timing_.Record(Phase::kKernel, began, init);
   timing_.Record(Phase::kAgent, init, now);
   began = now;
-  // Awaited in any case, since it writes to this frame; without an agent it fails as soon as the VM is killed.
+  // The handler of CreateSandbox writes to this frame, so its end is awaited in any case. Without an agent, the call
+  // fails as soon as the VM is killed.
   if (!checked) Fault("the agent cannot be reached: " + checked.error().message());
   co_await answered.Wait();
   CO_TRY(checked);
   if (!*created) co_return Context(std::move(*created), "the agent cannot set the sandbox up");
   timing_.Record(Phase::kSandbox, began);
 
-  // Not before the answer: the time would be the boot's length behind. Nothing waits for it: what is asked next is
-  // answered after it.
+  // Sent after the reply: a time that was sent earlier would be late by the length of the boot. Nothing waits for this
+  // call, since the agent answers later requests after it.
   asio::co_spawn(executor_, SetTime(agent_), asio::detached);
   co_return Result<>();
 }
@@ -210,7 +212,7 @@ asio::awaitable<Result<>> Vm::Ready() {
   co_await settled_.Wait();
   if (failed_.happened()) co_return Fail(Code::kUnavailable, "{}", failure_);
   if (!booted_) co_return Fail(Code::kUnavailable, "the sandbox is being ended");
-  // Hooks may have given the pod interfaces since.
+  // Hooks may have added interfaces to the pod since the boot.
   if (parts_.network) co_return co_await parts_.network->Settle();
   co_return Result<>();
 }
@@ -237,7 +239,7 @@ void Vm::Fault(std::string why) {
 asio::awaitable<void> Vm::Conclude(std::shared_ptr<Vm> self, std::string why) {
   if (self->vm_started_) co_await self->cause_known_.WaitFor(kCauseDelay);
   why = self->cause_.empty() ? why + HeldProcesses(self->Pids()) : self->cause_;
-  // A VMM that ended has told of its console already.
+  // The exit reason of a VMM that has ended includes the console.
   std::string console = self->vm_exited_.happened() ? "" : self->parts_.hypervisor->ConsoleTail();
   if (!console.empty()) why += "; the guest's console ended with:\n" + console;
   self->failure_ = std::move(why);
@@ -258,7 +260,7 @@ asio::awaitable<void> Vm::WatchVm(std::shared_ptr<Vm> self) {
 }
 
 asio::awaitable<void> Vm::WatchVirtiofsd(std::shared_ptr<Vm> self) {
-  // One of its own: Asio makes what it waits for non-blocking, and then waitid(2) would not wait.
+  // A pidfd of its own: Asio makes the descriptor non-blocking, and waitid(2) on it would then not wait.
   auto pidfd = OpenPidfd(self->virtiofsd_.process.pid());
   if (!pidfd) co_return self->Fault("virtiofsd: " + pidfd.error().message());
   asio::posix::stream_descriptor descriptor(self->executor_, pidfd->Release());
@@ -267,8 +269,8 @@ asio::awaitable<void> Vm::WatchVirtiofsd(std::shared_ptr<Vm> self) {
   if (self->stopped_.happened()) co_return;
   auto status = self->virtiofsd_.process.Wait();
   std::string what = status ? self->virtiofsd_.DescribeExit(*status) : "virtiofsd: " + status.error().message();
-  // It ends by itself, and well, when the VMM has gone: then that is the cause, and whoever starts or watches the VMM
-  // tells it in a moment.
+  // virtiofsd exits with 0 by itself when the VMM has gone. Then the end of the VMM is the cause, and WatchVm, or the
+  // failing start of the VMM, reports it in a moment.
   if (status && status->Shell() == 0) {
     co_await self->failed_.WaitFor(self->vm_started_ ? kVirtiofsdExitDelay : kVmExitDelay);
   } else {
@@ -289,8 +291,8 @@ asio::awaitable<void> Vm::CheckHealth(std::shared_ptr<Vm> self) {
   while (true) {
     co_await self->stopped_.WaitFor(self->parts_.health_interval);
     if (self->stopped_.happened() || self->faulted_) co_return;
-    // An agent whose virtiofsd is stopped answers, and whatever touches a file hangs. A stop that is short is nobody's
-    // fault.
+    // When virtiofsd is stopped (SIGSTOP), the agent still answers, but accesses to shared files hang. One check that
+    // finds a stopped process is tolerated; a second one in a row is a fault.
     const bool again = !held.empty();
     held = HeldProcesses(self->Pids());
     if (again && !held.empty()) co_return self->Fault("a part of the sandbox stands still");
@@ -308,7 +310,7 @@ asio::awaitable<void> Vm::Stop(bool graceful, bool has_disks) {
     if (!destroyed) log::Debug("the agent did not end the sandbox: {}", destroyed.error().message());
   }
   parts_.hypervisor->Kill();
-  // To take a large memory apart is work.
+  // Freeing the memory of a large VM takes processor time, which counts as progress.
   Patience exit(
       kVmExitDelay, Patience::Kind::kWork, [self] { return self->Look(); }, kTimeoutFactorKey);
   while (vm_started_ && !vm_exited_.happened()) {
