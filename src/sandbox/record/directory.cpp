@@ -15,7 +15,7 @@ namespace {
 constexpr int kOpenDirectory = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
 
 Result<> CheckId(const std::string& id) {
-  // runc's words, which people search for; what is wrong with the id follows them.
+  // runc's message, which people search for. What is wrong with the id follows it.
   return Context(oci::ValidateId(id), "invalid container ID format");
 }
 
@@ -29,7 +29,7 @@ Result<UniqueFd> ClaimDirectory(const std::string& root, const std::string& id) 
   std::filesystem::create_directories(root, error);
   if (error) return FailWith(error.value(), "cannot make the state's directory {}", root);
   const UniqueFd parent = TRY(OpenRoot(root));
-  // mkdir is the claim: of two that come at once, one gets EEXIST.
+  // mkdir is the claim: of two processes at the same time, one gets EEXIST.
   if (mkdirat(parent.get(), id.c_str(), 0700) != 0) {
     if (errno == EEXIST) return Fail(Code::kAlreadyExists, "container with given ID already exists");
     return FailErrno("cannot make {}/{}", root, id);

@@ -11,7 +11,7 @@
 namespace kata::sandbox {
 namespace {
 
-// What a record may still grow by: pids, times, cgroups, the failure.
+// Room for what is added to a record later: pids, times, cgroups, the failure.
 constexpr size_t kRoomToGrow = 128U << 10U;
 
 struct StatusEntry {
@@ -41,7 +41,7 @@ std::optional<Status> StatusFromName(std::string_view name) {
 }
 
 Result<State> LoadState(int directory) {
-  // Not ReadFile: the name must not lead out of the directory by way of a link.
+  // Not ReadFile: a symbolic link under this name must not lead out of the directory.
   auto file = OpenBeneath(directory, kStateFile, O_RDONLY | O_CLOEXEC);
   if (!file) return Context(Result<State>(tl::unexpected<Error>(file.error())), "cannot read {}", kStateFile);
   auto json = ReadAll(file->get(), kMaxStateBytes);
@@ -51,7 +51,8 @@ Result<State> LoadState(int directory) {
 
 Result<> StoreState(int directory, const State& state) {
   const std::string json = ToJson(state);
-  // One that nobody could read again must not be there: the container is refused before anything is made of it.
+  // A record that is too large to be read again must not be written. The first record must leave room to grow, so that
+  // such a container is refused before anything is made for it.
   const size_t limit = kMaxStateBytes - (state.status == Status::kCreating ? kRoomToGrow : 0);
   if (json.size() > limit) {
     return Fail(Code::kResourceExhausted,

@@ -24,7 +24,7 @@ inline constexpr size_t kMaxStateBytes = 4U << 20U;
 // The longest failure text. It includes the end of the guest's console.
 inline constexpr size_t kMaxFailure = 16U << 10U;
 
-// The states of the OCI runtime-spec ("State"), and runc's paused.
+// The states of the OCI runtime-spec ("State"), and runc's "paused".
 enum class Status { kCreating, kCreated, kRunning, kPaused, kStopped };
 const char* StatusName(Status status);
 std::optional<Status> StatusFromName(std::string_view name);
@@ -38,7 +38,7 @@ struct State {
   std::string id;
   std::string oci_version;
   Status status = Status::kCreating;
-  ProcessRef standin;               // its pid is the container's pid on the host
+  ProcessRef standin;               // its pid is the container's on the host
   ProcessRef sandbox;               // the sandbox process
   std::vector<ProcessRef> helpers;  // the VMM and virtiofsd
   std::string bundle;

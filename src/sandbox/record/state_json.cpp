@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// state.json: State as JSON and back, every member checked, since a file may be damaged.
+// Converts State to JSON and back. Every member is checked, since the file may be damaged.
 #include <limits>
 
 #include "base/json.h"
@@ -106,7 +106,7 @@ std::string ToJson(const State& state) {
                {"network", state.network},
                {"socket", state.socket},
                {"disks", state.disks}};
-  // What a bundle said may be no UTF-8: replaced rather than thrown over.
+  // Text from a bundle may be invalid UTF-8: bad bytes are replaced, since the default is to throw.
   return json.dump(1, '\t', /*ensure_ascii=*/false, Json::error_handler_t::replace) + "\n";
 }
 

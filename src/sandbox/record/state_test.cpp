@@ -64,13 +64,13 @@ TEST(State, NeverOutgrowsItsReader) {
   state.failure = std::string(100000, '\x1b');
   ASSERT_TRUE(StoreState(dir.fd(), state));
   EXPECT_LE(LoadState(dir.fd())->failure.size(), kMaxFailure);
-  // Control characters take six bytes each.
+  // In JSON, control characters take six bytes each.
   state.annotations["a"] = std::string(kMaxStateBytes / 6, '\x01');
   auto stored = StoreState(dir.fd(), state);
   ASSERT_FALSE(stored);
   EXPECT_EQ(stored.error().code(), Code::kResourceExhausted);
   EXPECT_TRUE(LoadState(dir.fd())) << "what was there before is still whole";
-  // A container whose record could not grow any more is not made at all.
+  // The first record must leave room to grow.
   state.annotations["a"] = std::string(kMaxStateBytes - 10000, 'x');
   state.failure.clear();
   EXPECT_TRUE(StoreState(dir.fd(), state));

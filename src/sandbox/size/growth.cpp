@@ -12,8 +12,8 @@
 namespace kata::sandbox {
 namespace {
 
-// A guest keeps a note of each page, also of what is plugged, in the memory that it has already: a 64th of it. So it
-// can only become so many times as large at once.
+// The guest keeps a descriptor of each page, also of plugged memory, in memory that it has already. The descriptors
+// take 1/64 of the plugged size. So one step can only add a limited multiple of the present size.
 constexpr uint64_t kLargestStep = 48;
 
 int64_t Milliseconds(std::chrono::steady_clock::time_point began) {
@@ -21,7 +21,7 @@ int64_t Milliseconds(std::chrono::steady_clock::time_point began) {
 }
 
 void WarnOfKept(const Error& error) {
-  // A VM that is just ending gives everything back.
+  // kUnavailable: the VM is ending, and gives everything back anyway.
   if (error.code() != Code::kUnavailable) log::Warn("the VM stays as large as it is: {}", error.message());
 }
 
@@ -95,8 +95,8 @@ Demand Growth::Sum() const {
 Result<VmSize> Growth::Target(const Demand& sum) const {
   const VmSize& start = vm_->size();
   VmSize target = TRY(SizeVm(rules_.hypervisor, sum, rules_.host));
-  // To plug takes its time, and each piece of memory a slot for good: with the first that is needed comes what the
-  // others will need. What can be taken away again is no more than is used.
+  // Plugging takes time, and each piece of memory takes a slot for good. So the first growth also brings what the
+  // manager has announced for the other containers. Memory that can be returned is plugged only as needed.
   const auto all = SizeVm(rules_.hypervisor, rules_.announced, rules_.host);
   if (all && target.vcpus > start.vcpus) target.vcpus = std::max(target.vcpus, all->vcpus);
   if (all && target.memory_mib > start.memory_mib && !can_.returns_memory) {
@@ -132,10 +132,10 @@ asio::awaitable<Result<>> Growth::GrowVcpus(uint32_t count) {
   co_return Context(std::move(online), "the guest does not take {} new vCPUs into use", plugged);
 }
 
-// How large the VM is to be after its next piece of memory, where it needs mib: enough that the slots that are left
-// lead to the largest VM in however small steps it is asked for. The first half of the slots brings what is needed, so
-// that a pod of few containers gets no more; of the others, each multiplies what was plugged by the same number. What
-// is not used costs the host nothing, and the guest a 64th for its note of each page.
+// Returns the VM's size after the next piece of memory, when `mib` are needed. The slots that are left must lead to the
+// largest VM, however small the steps are. The first half of the slots brings only what is needed, so that a pod of few
+// containers gets no more. Each slot of the second half multiplies the plugged memory by the same factor. Unused memory
+// costs the host nothing, and the guest 1/64 for its page descriptors.
 uint64_t Growth::NextMemory(uint64_t mib) const {
   const config::HypervisorConfig& config = rules_.hypervisor;
   if (can_.returns_memory || can_.takes_memory_ahead) return mib;
@@ -154,7 +154,7 @@ asio::awaitable<Result<>> Growth::GrowMemory(uint64_t mib) {
     const uint64_t step = std::min(NextMemory(mib), now_->memory_mib + now_->memory_mib * kLargestStep);
     CO_TRY_ASSIGN(const uint64_t has, co_await vm_->hypervisor().SetMemory(step));
     ++pieces_;
-    // What can be taken away the guest has taken, or not.
+    // Of memory that can be returned, the guest may have taken less than it was offered.
     if (has <= now_->memory_mib || (has < step && can_.returns_memory)) {
       now_->memory_mib = has;
       co_return Fail(Code::kResourceExhausted, "the guest has taken {} MiB of memory where it was offered {}", has,
@@ -166,7 +166,7 @@ asio::awaitable<Result<>> Growth::GrowMemory(uint64_t mib) {
   co_return Result<>();
 }
 
-// Nobody waits for it: a guest may take its time to give something back, or not be able to.
+// Runs in the background: the guest may take its time to give something back, or may not be able to.
 void Growth::ShrinkAside() {
   if (!rules_.fixed && now_) asio::co_spawn(vm_->executor(), Shrink(shared_from_this()), asio::detached);
 }

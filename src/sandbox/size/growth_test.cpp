@@ -24,7 +24,7 @@ grpc::LinuxResources Limits(int64_t memory_mib, int64_t cpu_percent = 0) {
   return resources;
 }
 
-// A VM of 1 vCPU and 256 MiB on a host with 8 and 16384.
+// A VM of 1 vCPU and 256 MiB on a host with 8 processors and 16384 MiB.
 class GrowthTest : public testing::LoopTest {
  protected:
   GrowthTest() : agent_(io_.get_executor()), fake_vm_(std::make_shared<testing::FakeVm>(io_.get_executor())) {
@@ -82,7 +82,7 @@ TEST_F(GrowthTest, FollowsTheSumOfTheContainers) {
   EXPECT_THAT(fake_vm_->sizes, ElementsAre("memory 868"));
   ASSERT_TRUE(Admit("b", Limits(600)));
   EXPECT_THAT(fake_vm_->sizes, ElementsAre("memory 956"));
-  // The memory stays, and serves the next one.
+  // The memory stays plugged, and is enough for the next container.
   EXPECT_THAT(AfterForgetting("b"), ElementsAre());
   ASSERT_TRUE(Admit("d", Limits(600, 50)));
   EXPECT_THAT(fake_vm_->sizes, IsEmpty());
@@ -107,7 +107,7 @@ TEST_F(GrowthTest, AnUpdateThatTheGuestRefusesLeavesTheOldLimits) {
   growth_->Refused("a");
   io_.poll();
   EXPECT_THAT(fake_vm_->sizes, ElementsAre("memory 768"));
-  // Less is not taken away before the guest keeps to less.
+  // Memory is not taken away before the guest has applied the lower limit.
   fake_vm_->sizes.clear();
   ASSERT_TRUE(Await(growth_->Admit("a", Limits(100))));
   EXPECT_THAT(fake_vm_->sizes, IsEmpty());
@@ -143,7 +143,8 @@ TEST_F(GrowthTest, ManyContainersOfAPod) {
     ASSERT_TRUE(admitted) << i << ": " << admitted.error().message();
     sizes.insert(sizes.end(), fake_vm_->sizes.begin(), fake_vm_->sizes.end());
   }
-  // Half of the slots bring what is needed. Then all of it, 3856, with a small part of what the host has.
+  // The first half of the slots brings what is needed. With the second half the VM has enough for the 3856 MiB that are
+  // needed, a small part of the host's memory.
   EXPECT_THAT(sizes, ElementsAre("memory 556", "memory 856", "memory 1156", "memory 1456", "memory 1756", "memory 2669",
                                  "memory 4136"));
 }
@@ -203,7 +204,7 @@ TEST_F(GrowthTest, RefusesMoreThanTheHostHasForAllTogether) {
   EXPECT_THAT(more.error().message(), HasSubstr("more than this host has"));
   EXPECT_FALSE(Admit("b", Limits(6385)));
   EXPECT_THAT(fake_vm_->sizes, IsEmpty());
-  // What was refused does not count.
+  // Refused limits do not count.
   EXPECT_TRUE(Admit("b", Limits(6384)));
   EXPECT_TRUE(growth_->Check("b", Limits(100)));
 }

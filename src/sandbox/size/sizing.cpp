@@ -16,10 +16,10 @@ namespace {
 constexpr uint64_t kMib = 1U << 20U;
 constexpr uint64_t kDefaultPeriod = 100000;  // microseconds, of the kernel's CFS bandwidth control
 
-// Some write a number of this order where they mean none.
+// Some managers write a number of this order for "no limit".
 constexpr uint64_t kNoLimit = uint64_t{1} << 60U;
 
-// A number with a size's letter, as the kernel reads the files of a cgroup; 0 for "max" and what is none.
+// Parses a number with an optional unit (k, m, g, t), as the kernel does in cgroup files. 0: "max", or malformed.
 int64_t ReadSize(std::string_view text) {
   int64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -53,7 +53,7 @@ double CpuLimit(const grpc::LinuxResources& resources) {
   return static_cast<double>(quota) / static_cast<double>(period > 0 ? period : kDefaultPeriod);
 }
 
-// Nobody has asked for what is built in: a small host gets a small VM.
+// A host that is smaller than the built-in default gets a smaller VM, since nobody has asked for the default.
 Result<uint64_t> BaseMemory(const config::HypervisorConfig& config, const Host& host) {
   if (config.default_memory <= host.memory_mib) return config.default_memory;
   if (config.default_memory == config::HypervisorConfig().default_memory) return host.memory_mib;
@@ -73,7 +73,7 @@ Demand Larger(const Demand& a, const Demand& b) {
 
 Demand DemandOf(const grpc::LinuxResources& resources) {
   auto bytes = static_cast<uint64_t>(MemoryLimit(resources));
-  // Huge pages are not of the memory limit.
+  // Huge pages do not count towards the memory limit.
   for (const auto& pages : resources.hugepagelimits()) {
     if (pages.limit() < kNoLimit) bytes += pages.limit();
   }
@@ -82,7 +82,7 @@ Demand DemandOf(const grpc::LinuxResources& resources) {
 
 grpc::LinuxResources Updated(const grpc::LinuxResources& before, const grpc::LinuxResources& update) {
   grpc::LinuxResources after = before;
-  // What an update says in one form must not lose against what was there in the other.
+  // DemandOf prefers unified. So an update in the other form must remove an older value from unified.
   if (update.memory().limit() != 0) {
     after.mutable_memory()->set_limit(update.memory().limit());
     after.mutable_unified()->erase("memory.max");

@@ -27,7 +27,7 @@ TEST(Sizing, BasePlusLimit) {
   EXPECT_EQ(Size(1, 2048, 512 * kMib, 200000, 100000), (VmSize{3, 2560}));
   EXPECT_EQ(Size(1, 256, 1, 1, 100000), (VmSize{2, 257}));  // rounded up
   EXPECT_EQ(Size(1.5, 256, 0, 150000, 100000).vcpus, 3U);
-  EXPECT_EQ(Size(1, 256, 0, 150000, 0).vcpus, 3U);  // the kernel's own period
+  EXPECT_EQ(Size(1, 256, 0, 150000, 0).vcpus, 3U);  // with the kernel's default period
 }
 
 TEST(Sizing, UnlimitedAddsNothing) { EXPECT_EQ(Size(2, 2048, -1, -1, 100000), (VmSize{2, 2048})); }
@@ -131,10 +131,10 @@ TEST(Sizing, UnifiedCountsInPlaceOfTheOthers) {
   };
   EXPECT_EQ(size(nullptr, nullptr), (VmSize{3, 272}));
   EXPECT_EQ(size("134217728", "300000 100000"), (VmSize{4, 384}));
-  EXPECT_EQ(size("1G", "200000"), (VmSize{5, 1280}));  // the period that the other field set
+  EXPECT_EQ(size("1G", "200000"), (VmSize{5, 1280}));  // with the period from cpu.period
   EXPECT_EQ(size("max", "max 100000"), (VmSize{1, 256}));
   EXPECT_EQ(size("8G", "9223372036854775807 1"), (VmSize{8, 8448}));
-  // The guest's kernel refuses it.
+  // Malformed values, which the guest's kernel refuses.
   EXPECT_EQ(size("much", "-5"), (VmSize{1, 256}));
 }
 
