@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What can fail under a sandbox, and an agent that lies: each is an error with its cause, status 137, never success.
+// What can fail under a sandbox, including an agent that lies. Each failure is an error with its cause and status 137,
+// never success.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
@@ -77,7 +78,7 @@ TEST_F(FaultTest, AStatusThatIsKnownStays) {
   ASSERT_TRUE(Start("e1"));
   const auto container = sandbox_->containers().at("c1");
   const auto exec = container->execs.at("e1");
-  // Their outputs never come to an end, and so the statuses are not told yet.
+  // Their outputs do not end, so the exits are not reported yet.
   for (const char* id : {"c1", "e1"}) agent_.process("c1", id).held = true;
   for (const char* id : {"c1", "e1"}) agent_.process("c1", id).told_held = {true, true};
   agent_.End("c1", "c1", 5);
@@ -87,7 +88,7 @@ TEST_F(FaultTest, AStatusThatIsKnownStays) {
   fake_vm_->Die("QEMU crashed");
   agent_.Disconnect();
   RunUntilEnd();
-  // The container's own is told when the VMM has gone.
+  // The container's own exit is reported when the VMM has gone.
   const auto is_exit = [](const TaskEvent& event) { return event.topic == "/tasks/exit"; };
   RunUntil([&] { return std::count_if(events_.begin(), events_.end(), is_exit) == 2; });
   EXPECT_EQ(standin.Received(), "X 5");
@@ -105,7 +106,7 @@ TEST_F(FaultTest, AStatusThatIsKnownStays) {
 TEST_F(FaultTest, TheConnectionBreaksAndTheVmmIsFoundDead) {
   FakeStandin standin = Running();
   agent_.Disconnect();
-  // The news of the end comes a moment later; it is the cause all the same.
+  // The end of the VMM is noticed a moment later, and is reported as the cause all the same.
   for (int turn = 0; turn < 20; ++turn) io_.poll();
   fake_vm_->Die("QEMU crashed");
   ExpectFailure(standin, "QEMU crashed");
@@ -132,7 +133,7 @@ TEST_F(FaultTest, VirtiofsdDies) {
 }
 
 TEST_F(FaultTest, VirtiofsdEndsBecauseTheVmmDied) {
-  virtiofsd_script_ = "read line; exit 0";  // stdin is /dev/null: it ends at once, well
+  virtiofsd_script_ = "read line; exit 0";  // stdin is /dev/null: it exits with 0 at once
   Begin();
   fake_vm_->Die("QEMU has had enough");
   auto created = Create();
@@ -231,7 +232,7 @@ TEST_F(FaultTest, AKillThatTheGuestDoesNotTake) {
   kill_timeout_ = std::chrono::milliseconds(50);
   FakeStandin standin = Running();
   agent_.answers = false;
-  // Its end is what was asked for, however it came.
+  // The process has ended, which is what Kill asked for.
   EXPECT_TRUE(Kill(SIGKILL));
   ExpectFailure(standin, "has not ended");
 }
@@ -240,7 +241,7 @@ TEST_F(FaultTest, ASignalThatMeetsADyingVm) {
   FakeStandin standin = Running();
   fake_vm_->Die("QEMU crashed");
   agent_.Disconnect();
-  // Whom it was for has gone: whoever stops containers is content with that.
+  // The process has ended with the VM. Callers that stop containers expect kNotFound.
   auto killed = Kill(SIGTERM);
   ASSERT_FALSE(killed);
   EXPECT_EQ(killed.error().code(), Code::kNotFound);
@@ -294,7 +295,7 @@ TEST_F(FaultTest, ACommandThatIsNotFoundIsNoFaultOfTheVm) {
   ASSERT_FALSE(created);
   EXPECT_EQ(created.error().code(), Code::kUnknown);
   EXPECT_EQ(created.error().message(), agent_.create_error);
-  // With nothing to run the sandbox ends by itself.
+  // A sandbox without containers ends by itself.
   RunUntilEnd();
   EXPECT_TRUE(*ended_);
   EXPECT_EQ(standin.Received(), "X 137");
@@ -327,13 +328,13 @@ TEST_F(FaultTest, AnExitStatusThatIsNone) {
 TEST_F(FaultTest, AFloodOfOutputIsNotKept) {
   FakeStandin standin = Running();
   agent_.Write("c1", "c1", std::string(64 << 20, 'x'));
-  // Nobody reads: at most a chunk and a pipe are taken.
+  // Nobody reads: no more is taken than two chunks and what a pipe holds.
   for (int turn = 0; turn < 200; ++turn) io_.run_one_for(std::chrono::milliseconds(1));
   EXPECT_GT(agent_.process("c1", "c1").out.front().size(), size_t{62} << 20);
 }
 
 TEST_F(FaultTest, ARecordThatCannotBeWrittenFailsTheCreate) {
-  // As on a full disk: the name is taken by what cannot be replaced.
+  // Makes the write fail, as a full disk would: a directory that is not empty cannot be replaced.
   ASSERT_EQ(mkdirat(dir_.fd(), kStateFile, 0700), 0);
   dir_.Write(std::string(kStateFile) + "/x", "x");
   Begin();
@@ -367,7 +368,7 @@ TEST_F(FaultTest, AVmThatHasNoMoreSlotsForMemory) {
   EXPECT_EQ(GetState()->status(), containerd::v1::types::RUNNING);
 }
 
-// Nobody could find such a container again, to end it.
+// A container without a record could not be found again.
 TEST_F(FaultTest, AContainerThatCannotBeRecordedIsTakenBack) {
   Begin();
   RunUntil([this] { return vm_->vm_settled().happened(); });

@@ -22,7 +22,7 @@ struct Wait {
   bool overdue = false;
 };
 
-// Returns at its end, or when its time is over. 0: it has all the time.
+// Returns when the hook has ended, or at its time-out. timeout_seconds 0: no time-out.
 asio::awaitable<Result<>> AwaitHook(asio::any_io_executor executor, RunningHook& hook, int64_t timeout_seconds) {
   CO_TRY_ASSIGN(UniqueFd pidfd, OpenPidfd(hook.pid()));
   auto wait = std::make_shared<Wait>(executor, std::move(pidfd));
@@ -66,7 +66,7 @@ asio::awaitable<Result<>> HostHooks::Created(std::string id) {
   Vm& vm = sandbox_->vm();
   co_await vm.vm_settled().Wait();
   const std::vector<pid_t> pids = vm.hypervisor().Pids();
-  // A VM that has not started has its own words for why.
+  // The VM has not started: Ready returns the reason.
   if (pids.empty()) co_return co_await vm.Ready();
   found->second.state.standin.pid = pids.front();
   const Of of = found->second;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A guest whose agent lies in every way that HostileLink knows. Whatever it answers, each call of either interface
-// ends, with little memory, and with words that a terminal can bear.
+// The agent of the guest lies in every way that HostileLink knows. Each call of either interface must end, use little
+// memory, and return text that is safe to print on a terminal.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -18,7 +18,7 @@ namespace {
 using testing::Lie;
 namespace task = containerd::task::v2;
 
-// The most memory that this process has had, in bytes.
+// The peak of this process's resident memory, in bytes.
 size_t Peak() {
   const auto status = ReadFile("/proc/self/status", 64U << 10U);
   const size_t at = status ? status->find("VmHWM:") : std::string::npos;
@@ -26,7 +26,7 @@ size_t Peak() {
 }
 void ForgetPeak() { EXPECT_TRUE(WriteFile("/proc/self/clear_refs", "5")); }
 
-// What one call came to: nothing yet, or its error, or "".
+// The outcome of a call: nothing yet, its error, or "".
 using Outcome = std::shared_ptr<std::optional<std::string>>;
 
 class LyingAgentTest : public testing::SandboxTest {
@@ -63,7 +63,7 @@ class LyingAgentTest : public testing::SandboxTest {
     return Ask<Reply>(method, request);
   }
 
-  // Every call that there is, at once, but the end of the sandbox.
+  // Makes all calls at the same time, except for Shutdown.
   std::vector<Outcome> AskEverything() {
     task::CreateTaskRequest second = CreateRequest(nullptr);
     second.set_id("c2");
@@ -98,7 +98,7 @@ class LyingAgentTest : public testing::SandboxTest {
     }
   }
   void ExpectLittleMemory() {
-    // The liar's own frames are among it; with AddressSanitizer, what has been freed as well.
+    // The memory includes HostileLink's frames and, with AddressSanitizer, freed memory.
 #ifdef __SANITIZE_ADDRESS__
     constexpr size_t kMost = 512U << 20U;
 #else
@@ -124,7 +124,7 @@ class EveryLieTest : public LyingAgentTest, public ::testing::WithParamInterface
     auto waiting = AskAbout<task::WaitResponse, task::WaitRequest>("Wait");
     link_->Tell(GetParam());
     ExpectAnswered(AskEverything());
-    // Also that which waits for as long as the container runs.
+    // Wait must end as well, which waits as long as the container runs.
     auto kill = AskAbout<wkt::Empty, task::KillRequest>("Kill");
     (void)Kill(SIGKILL);
     ExpectAnswered({waiting, kill});
@@ -150,7 +150,7 @@ TEST_P(EveryLieTest, EndsTheStartOfASandbox) {
 INSTANTIATE_TEST_SUITE_P(Lies, EveryLieTest, ::testing::ValuesIn(testing::kLies),
                          [](const auto& info) { return std::string(testing::NameOf(info.param)); });
 
-// A list within all limits of size, that no stack could hold.
+// A list within all limits of size, nested too deeply for any stack.
 TEST_F(LyingAgentTest, AListOfProcessesThatIsDeep) {
   agent_.Replace<grpc::GetDiagnosticDataRequest, grpc::GetDiagnosticDataResponse>(
       "GetDiagnosticData",
@@ -195,7 +195,7 @@ TEST_F(LyingAgentTest, ATextOfTheGuestIsCutAndReadable) {
   EXPECT_LE(created.error().message().size(), kMaxForeignText);
 }
 
-// It answers at once, each time that it is asked.
+// The agent answers every GetOOMEvent at once.
 TEST_F(LyingAgentTest, AStormOfOomEvents) {
   int answers = 0;
   agent_.Replace<grpc::GetOOMEventRequest, grpc::OOMEvent>(

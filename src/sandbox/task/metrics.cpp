@@ -21,7 +21,7 @@ namespace v2 = io::containerd::cgroups::v2;
 
 constexpr uint64_t kNanosecondsPerMicrosecond = 1000;
 
-// A line of memory.stat; the guest has cgroup v2.
+// Returns the value of a key of the guest's memory.stat (cgroup v2); 0 if it has none.
 class MemoryStatOf {
  public:
   explicit MemoryStatOf(const grpc::MemoryStats& memory) : memory_(memory) {}
@@ -118,7 +118,7 @@ void SetMemory(const grpc::MemoryStats& memory, v2::MemoryStat* to) {
   to->set_usage(used);
   to->set_usage_limit(limit);
   to->set_max_usage(memory.usage().max_usage());
-  // The agent's protocol counts swap as cgroup v1 did, memory included.
+  // The agent's protocol counts swap as cgroup v1 does: with memory included.
   to->set_swap_usage(memory.swap_usage().usage() - std::min(used, memory.swap_usage().usage()));
   const uint64_t both = memory.swap_usage().limit();
   to->set_swap_limit(both == UINT64_MAX || both < limit ? both : both - limit);
@@ -180,7 +180,7 @@ v1::Metrics MetricsV1(const grpc::StatsContainerResponse& stats) {
   return metrics;
 }
 
-// One entry a device, where the agent has one for each kind of access.
+// One entry for each device. The agent sends one for each device and kind of access.
 void SetIo(const grpc::BlkioStats& from, v2::IOStat* to) {
   std::map<std::pair<uint64_t, uint64_t>, v2::IOEntry*> devices;
   const auto entry_of = [&](const grpc::BlkioStatsEntry& entry) {

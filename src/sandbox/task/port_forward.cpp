@@ -19,9 +19,9 @@
 namespace kata::sandbox {
 namespace {
 
-// At a time. Each is a process in the guest.
+// Connections at a time. Each is a process in the guest.
 constexpr size_t kMostConnections = 128;
-// A client that has not read all so long after the server has closed gets no more.
+// How long a client may take to read the rest after the server has closed its side.
 constexpr std::chrono::milliseconds kSlowClient = std::chrono::minutes(10);
 
 Result<UniqueFd> Duplicate(int fd) {
@@ -37,7 +37,8 @@ uint16_t LocalPort(int connection) {
   return ntohs(local.sin6_port);
 }
 
-// The agent counts every process as one of a container. The pod's own, if it has one, is there the longest.
+// Chooses a container for the process that forwards: the agent assigns every process to one. The pod's own container,
+// if there is one, lives longest.
 Result<std::string> SomeContainer(const Sandbox& sandbox) {
   const auto& containers = sandbox.containers();
   std::string found;
@@ -48,7 +49,7 @@ Result<std::string> SomeContainer(const Sandbox& sandbox) {
   return found;
 }
 
-// When it is closed, the client sees a reset, and not an end as if a server had said all it has to say.
+// Makes closing the connection a reset. An orderly end would tell the client that a server had sent all its data.
 void ResetAtClose(int connection) {
   const linger now{.l_onoff = 1, .l_linger = 0};
   setsockopt(connection, SOL_SOCKET, SO_LINGER, &now, sizeof now);
@@ -86,7 +87,7 @@ PortForward::~PortForward() {
 asio::awaitable<void> PortForward::Accept(std::shared_ptr<Shared> shared) {
   while (UniqueFd connection = co_await AcceptNext(shared->listener, SOCK_CLOEXEC)) {
     const uint16_t port = LocalPort(connection.get());
-    if (port == 0) continue;  // it has gone again
+    if (port == 0) continue;  // the connection has gone already
     if (shared->connections == kMostConnections) {
       log::Warn("port {} is not forwarded: {} connections at a time are the most", port, kMostConnections);
       ResetAtClose(connection.get());

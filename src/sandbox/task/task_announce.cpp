@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the Task service tells containerd of the life of processes.
+// The events that the Task service sends to containerd.
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -15,7 +15,7 @@ namespace kata::sandbox {
 namespace events = containerd::events;
 namespace {
 
-// One event a second for each container is as much as anybody can act on.
+// One event in this time for each container is as much as anybody can act on.
 constexpr std::chrono::milliseconds kOomPause{1000};
 constexpr std::chrono::milliseconds kOomPoll{10};
 
@@ -23,7 +23,7 @@ constexpr std::chrono::milliseconds kOomPoll{10};
 
 void TaskService::AnnounceCreate(const task::CreateTaskRequest& request, const ContainerProcess& process) {
   if (!interface_.events) return;
-  // The guest tells of all its containers in one place.
+  // One watch is enough: the agent reports for all containers of the guest.
   if (!watches_oom_) asio::co_spawn(sandbox_->executor(), WatchOom(sandbox_, interface_.events), asio::detached);
   watches_oom_ = true;
   events::TaskCreate event;
@@ -49,7 +49,7 @@ void TaskService::AnnounceDelete(const task::DeleteResponse& reply, const std::s
 
 void TaskService::AnnounceExit(const ContainerProcess& process) {
   if (!interface_.events) return;
-  // An exec that was deleted before it was started has not ended either.
+  // An exec that was deleted before it was started has no exit.
   if (!process.begun()) return;
   events::TaskExit event;
   event.set_container_id(process.container());
@@ -82,7 +82,7 @@ void TaskService::AnnounceStart(const ContainerProcess& process, bool started) {
     event.set_pid(static_cast<uint32_t>(process.pid()));
     Announce(event);
   }
-  // An exec that never ran has no end either: its caller gets the error.
+  // An exec that never ran has no exit event: its caller gets the error.
   if ((started || process.exec().empty()) && !held.empty() && held.mapped())
     interface_.events(*std::move(held.mapped()));
 }
@@ -98,7 +98,7 @@ asio::awaitable<void> TaskService::WatchOom(std::shared_ptr<Sandbox> sandbox, Ta
     const auto now = Clock::now();
     std::erase_if(told, [&](const auto& each) { return now - each.second >= kOomPause; });
     if (!sandbox->containers().contains(*container) || told.contains(*container)) {
-      // A guest that has nothing else to tell is asked less often; others' news wait no longer than this for theirs.
+      // Paces a guest that only repeats itself. News of other containers wait behind it no longer than this.
       pause.expires_after(kOomPoll);
       co_await pause.async_wait(kAwait);
       continue;

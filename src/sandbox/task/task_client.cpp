@@ -27,7 +27,7 @@ Result<UniqueFd> ConnectStandin(int directory) {
   UniqueFd connection(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   if (!connection) return FailErrno("cannot make a socket");
   sockaddr_un address{.sun_family = AF_UNIX};
-  // By way of the descriptor: ROOT may be longer than sun_path.
+  // The path leads through the descriptor, since ROOT may be longer than sun_path.
   std::string path = fmt::format("{}/{}", FdPath(directory), kStandinSocket);
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   if (connect(connection.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) {

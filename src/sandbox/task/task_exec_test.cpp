@@ -24,7 +24,7 @@ TEST_F(TaskExecTest, AnExecThatWasOnlyAddedHasNoProcess) {
   EXPECT_FAILS(Kill(9, false, "e1"), Code::kFailedPrecondition, "process not created");
   EXPECT_FAILS(Kill(0, false, "e1"), Code::kFailedPrecondition, "process not created");
   EXPECT_FALSE(AgentWasTold("SignalProcess c1 e1 9"));
-  // It is the last container: the VM goes too.
+  // The last container ends, and the VM with it.
   agent_.End("c1", "c1", 0);
   EXPECT_EQ(Wait()->exit_status(), 0U);
   EXPECT_FAILS(Start("e1"), Code::kFailedPrecondition, "container not running");
@@ -85,7 +85,7 @@ TEST_F(TaskExecTest, ExecsComeAndGo) {
     EXPECT_EQ(told, fmt::format("X {}", i));
     EXPECT_EQ(ReadAvailable(standin.out.first.get()), "out " + id);
   }
-  // Nothing of them is kept.
+  // No exec is kept.
   EXPECT_TRUE(sandbox_->containers().at("c1")->execs.empty());
   EXPECT_FALSE(ended_);
 }
@@ -121,7 +121,7 @@ TEST_F(TaskExecTest, DeleteDoesNotWaitForEverForABackgroundProcess) {
   ASSERT_TRUE(Start());
   ASSERT_TRUE(Exec("e1"));
   ASSERT_TRUE(Start("e1"));
-  // As with containerd, without a stand-in: it is known until it is deleted.
+  // Without a stand-in, as with containerd, the exec stays until it is deleted.
   agent_.process("c1", "e1").held = true;
   agent_.End("c1", "e1", 3);
   EXPECT_EQ(Wait("e1")->exit_status(), 3U);

@@ -13,7 +13,7 @@
 namespace kata::sandbox {
 namespace {
 
-// How long Delete of an exec waits for those in the container that have its outputs open.
+// How long Delete of an exec waits for other processes in the container that hold its outputs open.
 constexpr std::chrono::milliseconds kExecOutputTime{2000};
 
 std::string ExecKey(const std::string& container, const std::string& exec) { return container + "/" + exec; }
@@ -40,7 +40,7 @@ asio::awaitable<Result<task::CreateTaskResponse>> TaskService::Create(task::Crea
   auto& containers = sandbox_->containers();
   auto container = std::make_shared<Container>(sandbox_->executor());
   container->id = request.id();
-  // The name is taken from now on, so that of two creates at a time one wins.
+  // Claims the id before anything suspends, so that of two concurrent creates one wins.
   if (!containers.emplace(request.id(), container).second) {
     co_return Fail(Code::kAlreadyExists, "container {} already exists", request.id());
   }
@@ -48,7 +48,7 @@ asio::awaitable<Result<task::CreateTaskResponse>> TaskService::Create(task::Crea
   if (!created) {
     if (hooks_) co_await hooks_->Stopped(container->id);
     containers.erase(container->id);
-    // A sandbox that has nothing to run has no reason to be.
+    // A sandbox without containers has nothing to run.
     if (containers.empty() && !sandbox_->standing()) sandbox_->RequestEnd(/*now=*/true);
   }
   co_return created;
@@ -130,7 +130,7 @@ asio::awaitable<Result<wkt::Empty>> TaskService::Exec(task::ExecProcessRequest r
   CO_TRY_ASSIGN(grpc::Process spec, oci::ParseProcess(request.spec().value()));
   CO_TRY(oci::ValidateProcess(spec));
   spec.set_terminal(request.terminal());
-  // Labels mean something to the host's kernel only.
+  // Labels have a meaning for the host's kernel only.
   spec.clear_apparmorprofile();
   spec.clear_selinuxlabel();
 
@@ -146,7 +146,7 @@ asio::awaitable<Result<wkt::Empty>> TaskService::Exec(task::ExecProcessRequest r
     const auto of = weak.lock();
     if (of) of->late_outputs.Add(process.stdio().shared_from_this());
     if (!process.has_standin()) return;
-    // Nobody will ask for it again: its status has gone to the stand-in.
+    // Nobody asks for this exec again: its status goes to the stand-in.
     exec_specs_.erase(ExecKey(process.container(), process.exec()));
     if (of) of->execs.erase(process.exec());
   };
@@ -164,7 +164,7 @@ asio::awaitable<Result<wkt::Empty>> TaskService::Exec(task::ExecProcessRequest r
 
 asio::awaitable<Result<>> TaskService::StartExec(std::shared_ptr<Container> container,
                                                  std::shared_ptr<ContainerProcess> process) {
-  // Its VM may have gone too, and the agent could not be asked.
+  // After the last container the VM may have gone as well, and the agent could not answer.
   if (container->status() == Status::kStopped) co_return Fail(Code::kFailedPrecondition, "container not running");
   auto spec = exec_specs_.extract(ExecKey(container->id, process->exec()));
   if (spec.empty()) co_return Fail(Code::kFailedPrecondition, "cannot start an exec twice");
@@ -189,7 +189,7 @@ asio::awaitable<Result<task::DeleteResponse>> TaskService::Delete(task::DeleteRe
   CO_TRY_ASSIGN(auto container, FindMade(request.id()));
   CO_TRY_ASSIGN(auto process, Find(request.id(), request.exec_id()));
   if (process->status() == ContainerProcess::Status::kCreated) {
-    // Never started: it is ended with its deletion, as runc does.
+    // A process that was never started is ended by its deletion, as with runc.
     if (process->exec().empty()) {
       process->ExpectEnd();
       CO_TRY(co_await sandbox_->vm().agent()->SignalProcess(process->agent_process(), SIGKILL));
@@ -210,7 +210,7 @@ asio::awaitable<Result<task::DeleteResponse>> TaskService::Delete(task::DeleteRe
     if (hooks_) co_await hooks_->Stopped(container->id);
     AnnounceDelete(reply, container->id);
   } else {
-    // As containerd's own shim: what others still write is waited for, but not for ever.
+    // As containerd's own shim: waits, for a bounded time, for what other processes still write.
     co_await process->stdio().ended().WaitFor(kExecOutputTime);
     process->stdio().Stop();
     container->execs.erase(process->exec());

@@ -19,10 +19,10 @@
 namespace kata::sandbox {
 namespace {
 
-constexpr uint32_t kLastSignal = 64;  // SIGRTMAX of the kernel's, which C libraries number differently
+constexpr uint32_t kLastSignal = 64;  // the kernel's SIGRTMAX; C libraries number it differently
 
-// Added to a guest's pid where the host's are expected. No host has such pids (the kernel's limit is 4194304), so that
-// nobody who looks or kills by number finds a stranger.
+// Added to a guest's pid where the caller expects pids of the host. No process of a host can have such a pid (the
+// kernel's limit is 4194304), so that nobody finds or kills a stranger by it.
 constexpr uint32_t kFirstGuestPid = 10000000;
 
 struct ProcessRow {
@@ -44,7 +44,8 @@ Result<std::vector<ProcessRow>> ProcessRows(const std::string& list) {
   return found;
 }
 
-// The container's own process is the oldest, and has the host's pid already.
+// Leaves out the container's own process: it is the oldest, so that its pid is the lowest, and it is listed with its
+// pid on the host.
 std::vector<uint32_t> PidsBesideInit(const std::vector<ProcessRow>& rows) {
   std::vector<uint32_t> pids;
   pids.reserve(rows.size());
@@ -128,7 +129,7 @@ asio::awaitable<Result<Reply>> TaskService::Answer(asio::awaitable<Result<Reply>
                                                    Request request) {
   ++running_calls_;
   auto reply = co_await (this->*function)(std::move(request));
-  // A VM that failed knows better why; not where the state of the container alone forbids it.
+  // If the VM has failed, Explain returns the real cause. Errors about the state of a container stay as they are.
   if (!reply && !IsAboutState(reply.error().code()))
     reply = tl::unexpected<Error>(co_await sandbox_->vm().Explain(std::move(reply).error()));
   if (--running_calls_ == 0) std::exchange(idle_, Event(sandbox_->executor())).Happen();
@@ -143,7 +144,7 @@ asio::awaitable<void> TaskService::Idle(std::chrono::milliseconds timeout) {
 asio::awaitable<void> TaskService::Settle(std::shared_ptr<Container> container,
                                           std::shared_ptr<ContainerProcess> process) {
   co_await process->ended().Wait();
-  // A stand-in has gone by then.
+  // A container with a stand-in is known by the stand-in's pid, not the VMM's. No need to wait for the VM.
   if (process->exec().empty() && !process->has_standin()) co_await container->settled.Wait();
 }
 
@@ -204,7 +205,8 @@ asio::awaitable<Result<task::PidsResponse>> TaskService::Pids(task::PidsRequest 
     }
     co_return reply;
   }
-  // A containerd that is being restarted asks this of each task: a guest that does not answer is no reason to refuse.
+  // A containerd that is being restarted makes this call for each task. It must not fail because a guest does not
+  // answer.
   if (!rows) log::Warn("container {}: {}", container->id, rows.error().message());
   for (const uint32_t pid : rows ? PidsBesideInit(*rows) : std::vector<uint32_t>()) {
     reply.add_processes()->set_pid(pid);
@@ -246,20 +248,21 @@ asio::awaitable<Result<wkt::Empty>> TaskService::Checkpoint(task::CheckpointTask
 asio::awaitable<Result<wkt::Empty>> TaskService::Kill(task::KillRequest request) {
   CO_TRY_ASSIGN(auto container, FindMade(request.id()));
   CO_TRY_ASSIGN(auto process, Find(request.id(), request.exec_id()));
-  // The code is containerd's for it: whoever kills what has just ended has got what they wanted.
+  // The code that containerd expects here: a caller that kills a process which has just ended has reached its goal.
   if (process->status() == ContainerProcess::Status::kStopped) co_return Fail(Code::kNotFound, "container not running");
   if (!process->exec().empty() && !process->begun()) {
     co_return Fail(Code::kFailedPrecondition, "process not created");
   }
   if (request.signal() > kLastSignal) co_return Fail(Code::kInvalidArgument, "{} is no signal", request.signal());
-  // Whether it runs was all that was asked.
+  // Signal 0 only asks whether the process runs.
   if (request.signal() == 0) co_return wkt::Empty();
   AgentProcess target = process->agent_process();
   if (request.all()) target.exec.clear();
   if (request.signal() == SIGKILL) process->ExpectEnd();
   auto sent = co_await sandbox_->vm().agent()->SignalProcess(target, request.signal());
   if (sent) co_return wkt::Empty();
-  // Where the VM failed, that is the end of all that ran in it; known a moment after the call that did not arrive.
+  // A VM that has failed has ended all its processes. The failure may become known only a moment after the call that
+  // failed because of it.
   auto error = co_await sandbox_->vm().Explain(std::move(sent).error());
   if (!sandbox_->vm().failed().happened()) co_return tl::unexpected<Error>(std::move(error));
   co_await process->ended().Wait();
@@ -273,7 +276,7 @@ asio::awaitable<Result<wkt::Empty>> TaskService::ResizePty(task::ResizePtyReques
   if (stopped && (process->terminal() || !process->exec().empty())) {
     co_return Fail(Code::kFailedPrecondition, "cannot resize a stopped container");
   }
-  // As with runc's shim: a client that passes on the size of its own terminal does not ask whether there is one.
+  // As runc's shim: clients pass on the size of their own terminal without asking whether the process has one.
   if (!process->terminal()) co_return wkt::Empty();
   process->Resize(request.height(), request.width());
   co_return wkt::Empty();
@@ -318,7 +321,8 @@ asio::awaitable<Result<task::ConnectResponse>> TaskService::Connect(task::Connec
   reply.set_shim_pid(static_cast<uint32_t>(getpid()));
   reply.set_version(KATA_VERSION);
   if (sandbox_->standing() && request.id() == sandbox_->state().id) {
-    // It has no container of its own. A containerd that has been restarted asks this to see whether the sandbox lives.
+    // The pod has no container of its own. A containerd that has been restarted calls this to see whether the sandbox
+    // is alive.
     reply.set_task_pid(static_cast<uint32_t>(getpid()));
     co_return reply;
   }
@@ -330,7 +334,7 @@ asio::awaitable<Result<task::ConnectResponse>> TaskService::Connect(task::Connec
 asio::awaitable<Result<wkt::Empty>> TaskService::Shutdown(task::ShutdownRequest request) {
   bool lives = false;
   for (const auto& [id, container] : sandbox_->containers()) lives |= container->status() != Status::kStopped;
-  // As containerd's own shim: asked too early, it is no error and nothing happens.
+  // As containerd's own shim: a call that comes too early has no effect and is no error.
   if (sandbox_->standing() && !request.now()) co_return wkt::Empty();
   if (!lives || request.now()) sandbox_->RequestEnd(request.now() && lives);
   if (sandbox_->containers().empty() || request.now()) shutdown_.Happen();

@@ -42,7 +42,7 @@ class TaskService {
   const rpc::MethodTable& table() const { return table_; }
   // Returns when no call is in progress, at the latest after `timeout`.
   asio::awaitable<void> Idle(std::chrono::milliseconds timeout);
-  // Happens when Shutdown was called with `now`, or while no container was left.
+  // Happens when Shutdown was called with `now`, or, unless the sandbox is standing, while no container was left.
   const Event& shutdown() const { return shutdown_; }
   void RequestShutdown() { shutdown_.Happen(); }
 

@@ -198,7 +198,7 @@ TEST_F(TaskServiceTest, AStandInThatIsKilledWhileTheVmBootsTakesItsContainerWith
   for (int turn = 0; turn < 20; ++turn) io_.poll();
   EXPECT_FALSE(created->has_value());
   agent_.answers = true;
-  agent_.End("", "", 0);  // wakes it
+  agent_.End("", "", 0);  // wakes the waiting calls
   RunUntilEnd();
   EXPECT_TRUE(AgentWasTold("SignalProcess c1 c1 9"));
 }
@@ -221,7 +221,7 @@ TEST_F(TaskServiceTest, TheTerminalGoesWithTheOneWhoKeepsItInTheForeground) {
   EXPECT_FALSE(agent_.process("c1", "c1").out_closed_by_host);
   caller->End();
   RunUntil([&] { return agent_.process("c1", "c1").out_closed_by_host; });
-  // What the process makes of it is its own affair.
+  // The process may ignore the hang-up.
   EXPECT_EQ(GetState()->status(), types::RUNNING);
 }
 
