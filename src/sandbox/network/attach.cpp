@@ -27,7 +27,7 @@ using netlink::Check;
 using netlink::Owned;
 using netlink::Text;
 
-// The alias of a macvtap of ours; behind it comes the sandbox's id.
+// The prefix of the alias of this runtime's macvtaps; the sandbox's id follows.
 constexpr char kAlias[] = "kata:";
 
 Result<Owned<rtnl_link>> NewLink() {
@@ -50,8 +50,8 @@ Result<> SetMac(nl_sock* socket, int index, const std::string& mac) {
   return Check(rtnl_link_change(socket, link.get(), change.get(), 0), "cannot set the hardware address {}", mac);
 }
 
-// Up, with this MTU, and silent: what the host's own stack would send there (router solicitations, ARP) is not the
-// pod's.
+// Sets a tap up, with this MTU, and silent: the host's own network stack must not send packets there (router
+// solicitations, ARP).
 Result<> SetUpTap(nl_sock* socket, rtnl_link* tap, unsigned mtu) {
   const auto quiet = TRY(NewLink());
   rtnl_link_inet6_set_addr_gen_mode(quiet.get(), IN6_ADDR_GEN_MODE_NONE);
@@ -87,10 +87,10 @@ Result<std::vector<UniqueFd>> AttachByFilter(const Namespace& pod, nl_sock* sock
 
 std::string RandomMac() {
   std::array<uint8_t, 6> bytes{};
-  // As few bytes as these come whole; an address of zeros would be one for all cards.
+  // Retried until all bytes have come: with zeros all network cards would have the same address.
   while (getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) {
   }
-  bytes[0] = static_cast<uint8_t>((bytes[0] & 0xfeU) | 2U);  // one station's, given locally
+  bytes[0] = static_cast<uint8_t>((bytes[0] & 0xfeU) | 2U);  // a unicast, locally administered address
   return fmt::format("{:02x}", fmt::join(bytes, ":"));
 }
 
@@ -107,7 +107,7 @@ Result<std::vector<UniqueFd>> AttachByMacvtap(const Namespace& pod, nl_sock* soc
   }
   const std::string name = TapName(interface.index);
   if (netlink::LinkByName(socket, name)) return Fail(Code::kAlreadyExists, "it belongs to another VM ({})", name);
-  // The guest has the pod's address; two links on one wire cannot both have it.
+  // The guest gets the pod's hardware address, so the pod's link needs another: two links on one wire cannot share one.
   const std::string other = RandomMac();
   TRY(SetMac(socket, interface.index, other));
   attachment.model = Model::kMacvtap;
@@ -119,7 +119,7 @@ Result<std::vector<UniqueFd>> AttachByMacvtap(const Namespace& pod, nl_sock* soc
   rtnl_link_macvtap_set_mode(link.get(), MACVLAN_MODE_BRIDGE);
   TRY(Check(rtnl_link_add(socket, link.get(), NLM_F_CREATE | NLM_F_EXCL), "cannot make the macvtap {}", name));
   const auto made = TRY(netlink::LinkByName(socket, name));
-  const auto alias = TRY(NewLink());  // which the kernel ignores when a link is made
+  const auto alias = TRY(NewLink());  // set by a second call: the kernel ignores an alias when a link is made
   rtnl_link_set_ifalias(alias.get(), (kAlias + options.sandbox).c_str());
   TRY(Check(rtnl_link_change(socket, made.get(), alias.get(), 0), "cannot mark {}", name));
   TRY(SetUpTap(socket, made.get(), static_cast<unsigned>(interface.config.mtu())));
@@ -168,7 +168,7 @@ Result<Attached> Attach(const Namespace& pod, nl_sock* socket, const PodInterfac
 Result<> Renew(nl_sock* socket, const Attachment& attachment, const PodInterface& interface,
                const AttachOptions& options) {
   const auto tap = netlink::LinkByName(socket, TapName(attachment.index));
-  if (!tap) return {};  // the VM has ended
+  if (!tap) return {};  // the tap has gone with the VM
   const auto mtu = static_cast<unsigned>(interface.config.mtu());
   if (rtnl_link_get_mtu(tap->get()) != mtu) TRY(SetUpTap(socket, tap->get(), mtu));
   if (attachment.model == Model::kMacvtap) return {};
@@ -213,7 +213,7 @@ Result<> RemoveLeftovers(const Namespace& pod, const std::string& sandbox) {
       if (alias != nullptr && alias == kAlias + sandbox) removed = RemoveMacvtap(socket.get(), link);
     } else {
       auto target = RedirectTarget(socket.get(), index);
-      // A tap that is still there is open in a VM.
+      // A tap that still exists is open in another VM.
       if (target && *target > 0 && LinkByIndex(socket.get(), *target)) continue;
       removed = RemoveRedirect(socket.get(), index);
       if (removed) removed = RemoveLimit(socket.get(), index);
@@ -226,7 +226,7 @@ Result<> RemoveLeftovers(const Namespace& pod, const std::string& sandbox) {
 void RemoveLeftoversAt(const std::string& path, const std::string& sandbox) {
   if (path.empty()) return;
   const auto pod = Namespace::Open(path);
-  if (!pod) return;  // what was in it has gone with it
+  if (!pod) return;  // what was in the namespace has gone with it
   if (auto removed = RemoveLeftovers(*pod, sandbox); !removed) {
     log::Warn("cannot clean up in {}: {}", path, removed.error().message());
   }

@@ -25,7 +25,7 @@ constexpr size_t kMaxEntries = 1024;  // of routes, neighbours and addresses
 constexpr uint64_t kMaxQueues = 64;
 constexpr uint64_t kMaxMtu = 65535;
 
-// A member of an object that is of this type; null when there is none.
+// Returns a member of an object; null when there is none. kInvalidArgument: it has another type.
 Result<const Json*> Member(const Json& object, const char* name, Json::value_t type) {
   const auto found = object.find(name);
   if (found == object.end() || found->is_null()) return nullptr;
@@ -46,7 +46,7 @@ Result<uint64_t> NumberOf(const Json& object, const char* name, uint64_t by_defa
   return value;
 }
 
-// The objects of a list.
+// Returns the objects of a list; empty when there is no list.
 Result<std::vector<const Json*>> ObjectsOf(const Json& object, const char* name, size_t most) {
   std::vector<const Json*> objects;
   const Json* list = TRY(Member(object, name, Json::value_t::array));

@@ -85,7 +85,7 @@ TEST(Dan, IsCheckedStrictly) {
   std::string many = "{\"devices\": [";
   for (int i = 0; i < 33; ++i) many += i == 0 ? "{}" : ",{}";
   EXPECT_THAT(ParseDan(many + "]}").error().message(), HasSubstr("more than 32"));
-  // Every cut-off file is an error and nothing worse.
+  // Every truncated file is an error, and does not crash the parser.
   const std::string good = kGood;
   for (size_t length = 0; length < good.size(); ++length) EXPECT_FALSE(ParseDan(good.substr(0, length)));
 }

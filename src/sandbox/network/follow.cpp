@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The guest's network follows the pod's: each time that something has changed, the whole is looked at anew and compared
-// with what was done so far. While one comparison is at work, further changes only wait for the next: however many
-// there are, that is one more.
+// The guest's network follows the pod's. After each change the whole namespace is read again and compared with what the
+// guest has. Changes during a comparison are handled by one more comparison, however many they are.
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -18,7 +17,7 @@
 namespace kata::sandbox::network {
 namespace {
 
-// What the news say does not matter: ENOBUFS, when there were too many, is news as well.
+// Empties the socket. The content does not matter. ENOBUFS (too many messages) is news as well.
 void Drop(int events) {
   std::array<char, 32768> dropped;
   while (recv(events, dropped.data(), dropped.size(), MSG_DONTWAIT) > 0 || errno == ENOBUFS || errno == EINTR) {
@@ -77,7 +76,7 @@ void Network::WarnOnce(const PodNetwork& now) {
   for (const std::string& warning : warnings) {
     if (!warned_.contains(warning)) log::Warn("{}", warning);
   }
-  warned_ = std::move(warnings);  // no more than there is now, however often it changes
+  warned_ = std::move(warnings);  // bounded by the present state, however often it changes
 }
 
 asio::awaitable<void> Network::RemoveGone(PodNetwork now) {
@@ -97,7 +96,7 @@ asio::awaitable<void> Network::RemoveGone(PodNetwork now) {
     if (ended_) co_return;
     if (!removed) log::Warn("network interface {} stays in the guest: {}", name, removed.error().message());
     if (const auto left = cards_.find(index); left != cards_.end()) {
-      // Its link has gone, and all that was on it; a macvtap of ours went with it.
+      // The link has gone with its filters, and a macvtap with its parent.
       cards_.erase(left);
     }
   }
@@ -142,7 +141,7 @@ asio::awaitable<Result<>> Network::TellAgent(PodNetwork now) {
   const auto agent = agent_;
   std::vector<PodInterface> interfaces = now.interfaces;
   for (const auto& [index, card] : cards_) {
-    // Without an address it is no longer looked at, but the guest must lose those that it had.
+    // Scan leaves out an interface without addresses, but the guest must lose those that it had.
     PodInterface bare{.index = index};
     if (card.told.empty() || now.Find(index) != nullptr || !bare.config.ParseFromString(card.told)) continue;
     bare.config.clear_ipaddresses();
@@ -164,7 +163,7 @@ asio::awaitable<Result<>> Network::TellAgent(PodNetwork now) {
       co_return Context(std::move(updated), "network interface {}: the guest", interface.config.name());
     }
   }
-  // With its addresses an interface has lost its routes.
+  // An interface whose addresses change loses its routes.
   grpc::Routes routes;
   for (const types::Route& route : now.routes) *routes.add_routes() = route;
   const std::string routes_text = routes.SerializeAsString();

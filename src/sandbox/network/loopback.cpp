@@ -15,7 +15,7 @@ namespace kata::sandbox::network {
 namespace {
 
 constexpr int kBacklog = 64;
-// Where the program goes for a connection that is not ours; Resolve puts the distance in its place.
+// Placeholders for jump distances, which Program replaces: to let a connection pass, and to catch it.
 constexpr int16_t kToPass = INT16_MAX;
 constexpr int16_t kToCatch = INT16_MAX - 1;
 
@@ -45,11 +45,11 @@ constexpr bpf_insn IfNot(int reg, int32_t value, int16_t to) {
 }
 constexpr bpf_insn If(int reg, int32_t value, int16_t to) { return Insn(BPF_JMP | BPF_JEQ | BPF_K, reg, 0, to, value); }
 constexpr bpf_insn Call(int function) { return Insn(BPF_JMP | BPF_CALL, 0, 0, 0, function); }
-// In the byte order in which people write addresses.
+// Converts a register from network byte order.
 constexpr bpf_insn FromNetwork(int reg) { return Insn(BPF_ALU | BPF_END | BPF_TO_BE, reg, 0, 0, 32); }
 
-// The kernel asks it who shall have a packet that opens a connection: (context) -> SK_PASS, after assigning a socket
-// or not.
+// The program of type BPF_PROG_TYPE_SK_LOOKUP. For each packet that opens a connection the kernel asks it which socket
+// gets it. It returns SK_PASS, with or without assigning a socket.
 std::vector<bpf_insn> Program(int map) {
   constexpr size_t kV6 = offsetof(bpf_sk_lookup, local_ip6);
   std::vector<bpf_insn> code = {
@@ -64,7 +64,7 @@ std::vector<bpf_insn> Program(int map) {
       FromNetwork(2),
       Insn(BPF_ALU64 | BPF_RSH | BPF_K, 2, 0, 0, 24),
       If(2, IN_LOOPBACKNET, kToCatch),
-      // ::1; an IPv4 address that was not loopback's has the wrong family for it and passes here.
+      // ::1. An IPv4 address outside 127.0.0.0/8 also comes here, and passes because of its family.
       Load(2, 6, offsetof(bpf_sk_lookup, family)),
       IfNot(2, AF_INET6, kToPass),
       Load(2, 6, kV6),
@@ -107,7 +107,7 @@ std::vector<bpf_insn> Program(int map) {
 }
 
 Result<UniqueFd> Listen() {
-  // For both families. Its own port is one that the kernel chooses, and means nothing.
+  // For IPv4 and IPv6. The kernel chooses the port, which has no meaning.
   UniqueFd listener(socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   sockaddr_in6 any{};
   any.sin6_family = AF_INET6;
@@ -151,7 +151,7 @@ Result<LoopbackCatch> CatchLoopback(const Namespace& pod) {
   load.expected_attach_type = BPF_SK_LOOKUP;
   load.insns = Address(code.data());
   load.insn_cnt = static_cast<uint32_t>(code.size());
-  // Of the program only; the kernel asks for it, for some functions.
+  // The licence of the BPF program; the kernel allows some functions to GPL programs only.
   load.license = Address("Apache-2.0");
   const UniqueFd program(Bpf(BPF_PROG_LOAD, load));
   if (!program) return FailErrno("cannot load a program for connections (bpf, sk_lookup)");

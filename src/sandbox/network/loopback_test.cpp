@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Against a real namespace and the kernel's own loopback, as root.
+// Uses a real namespace and the kernel's loopback; needs root.
 #include "sandbox/network/loopback.h"
 
 #include <arpa/inet.h>
@@ -27,7 +27,7 @@ class LoopbackTest : public testing::Test {
       request.ifr_name[1] = 'o';
       request.ifr_flags = IFF_UP;
       if (ioctl(any.get(), SIOCSIFFLAGS, &request) != 0) return FailErrno("cannot set lo up");
-      // One that is this host's, but not of the loopback networks.
+      // A local address outside the loopback networks.
       auto* address = reinterpret_cast<sockaddr_in*>(&request.ifr_addr);
       address->sin_family = AF_INET;
       inet_pton(AF_INET, "10.9.9.9", &address->sin_addr);
@@ -37,7 +37,7 @@ class LoopbackTest : public testing::Test {
     }));
   }
 
-  // A connection in the namespace, or the errno.
+  // Connects in the namespace; the error has the errno.
   Result<UniqueFd> Connect(const char* address, uint16_t port) const {
     return pod_->Do([&]() -> Result<UniqueFd> {
       sockaddr_in v4{};

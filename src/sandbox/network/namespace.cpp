@@ -25,7 +25,7 @@ Namespace::Visit::Visit(int there) : home(open(kOwn, O_RDONLY | O_CLOEXEC)) {
 
 Namespace::Visit::~Visit() {
   if (error != 0 || setns(home.get(), CLONE_NEWNET) == 0) return;
-  // To go on in a pod's network would be worse than not to go on.
+  // Continuing in a pod's network would be worse than aborting.
   log::Error("cannot return to the own network namespace: {}", ErrnoText(errno));
   std::abort();
 }
@@ -37,7 +37,7 @@ Result<Namespace> Namespace::Of(UniqueFd fd) {
 }
 
 Result<Namespace> Namespace::Open(const std::string& path) {
-  // Without blocking, should it be a pipe.
+  // O_NONBLOCK, in case it is a FIFO.
   UniqueFd fd = TRY(kata::Open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY));
   return Context(Of(std::move(fd)), "{}", path);
 }

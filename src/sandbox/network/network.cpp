@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a sandbox's network begins and ends. How it follows the pod's: follow.cpp.
+// Makes and removes a sandbox's network. follow.cpp has the changes in between.
 #include "sandbox/network/network.h"
 
 #include <linux/rtnetlink.h>
@@ -11,7 +11,7 @@
 namespace kata::sandbox::network {
 namespace {
 
-// Readable when links, addresses or routes of the current network namespace change.
+// A socket that is readable when links, addresses or routes of the current network namespace change.
 Result<UniqueFd> Events() {
   UniqueFd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
   sockaddr_nl address{};
@@ -26,7 +26,7 @@ Result<UniqueFd> Events() {
 }  // namespace
 
 NetworkOptions OptionsOf(const config::Config& config, std::string sandbox, uint32_t vcpus, HostNetwork host_network) {
-  constexpr uint32_t kMostQueues = 64;  // as network_queues
+  constexpr uint32_t kMostQueues = 64;  // the limit of network_queues
   const auto& hypervisor = config.hypervisor;
   NetworkOptions options;
   options.attach.sandbox = std::move(sandbox);
@@ -70,7 +70,7 @@ Result<std::shared_ptr<Network>> Network::Create(const asio::any_io_executor& ex
   }
   if (hosts) {
     if (network->options_.host_network == HostNetwork::kLoopbackOnly) {
-      // Also the VMM then gets no network: an empty namespace costs less than a millisecond.
+      // The VMM gets no network either. An empty namespace costs less than a millisecond.
       network->pod_ = TRY(Namespace::New());
       return network;
     }
@@ -83,7 +83,7 @@ Result<std::shared_ptr<Network>> Network::Create(const asio::any_io_executor& ex
 }
 
 Result<> Network::AttachAll() {
-  // Before the first look: what changes after it is heard.
+  // Opened before the first look, so that no later change is missed.
   UniqueFd events = TRY(pod_->Do(Events));
   events_.assign(events.Release());
   socket_ = TRY(pod_->Do([] { return netlink::Connect(); }));

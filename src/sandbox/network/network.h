@@ -35,7 +35,7 @@ struct NetworkOptions {
   AttachOptions attach;
   HostNetwork host_network = HostNetwork::kRefused;
   std::string dan_conf;        // directory of DAN files; empty: none are read
-  bool vmm_stays_out = false;  // disable_new_netns: the VMM does not enter the pod's namespace
+  bool vmm_stays_out = false;  // disable_new_netns: the VMM stays out of the pod's namespace
 };
 
 // The network options of a configuration. vcpus: the default number of queues of a network card.

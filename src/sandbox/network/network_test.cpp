@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Against real namespaces. Links are made by iproute2, so that they are what engines make.
+// Uses real namespaces. iproute2 makes the links, as engines do.
 #include "sandbox/network/network.h"
 
 #include <fcntl.h>
@@ -109,7 +109,7 @@ TEST_F(NetworkTest, Scans) {
   Ip("neigh add 10.1.2.7 lladdr 02:00:00:00:00:07 dev eth0 nud permanent");
   Ip("neigh add 10.1.2.8 lladdr 02:00:00:00:00:08 dev eth0 nud reachable");
   const PodNetwork now = Look();
-  // The other end has no address but the kernel's.
+  // The other end has only an automatic link-local address.
   ASSERT_EQ(now.interfaces.size(), 1U);
   const types::Interface& eth0 = now.interfaces.front().config;
   EXPECT_EQ(eth0.name(), "eth0");
@@ -196,7 +196,7 @@ TEST_F(NetworkTest, KindsOfLinks) {
   EXPECT_THAT(now.unsupported, ::testing::UnorderedElementsAre(
                                    HasSubstr("unsupported network interface tun0: a link of the kind tun"),
                                    HasSubstr("unsupported network interface br0: a link of the kind bridge")));
-  // Kinds that not every kernel has.
+  // Kinds of links that not every kernel has.
   EXPECT_EQ(EndpointType("ipvlan", true), "ipvlan");
   EXPECT_EQ(EndpointType("vlan", true), "vlan");
   EXPECT_EQ(EndpointType("", true), "physical");
@@ -216,7 +216,7 @@ TEST_F(NetworkTest, AttachesByFiltersAndTakesBack) {
   const std::string before = Links();
   options_.queues = 3;
   options_.tx_rate = 8000000;
-  options_.rx_rate = 40000000000;  // more bytes a second than 32 bits hold
+  options_.rx_rate = 40000000000;  // more bytes per second than 32 bits can hold
   {
     const Attached attached = AttachEth0(options_);
     EXPECT_EQ(attached.device.mac, "02:00:00:00:00:05");
@@ -231,7 +231,7 @@ TEST_F(NetworkTest, AttachesByFiltersAndTakesBack) {
     EXPECT_THAT(Qdiscs("eth0"), HasSubstr("rate 8Mbit"));
     EXPECT_THAT(Qdiscs(tap), HasSubstr("rate 40Gbit"));
     EXPECT_THAT(Run("ip address show eth0"), HasSubstr("10.1.2.3/24"));
-    // Another VM gets neither the link nor the tap, and takes nothing away.
+    // Another VM can neither attach the link nor remove anything.
     const PodNetwork now = Look();
     const auto second = Attach(*pod_, socket_.get(), Eth0(now), options_);
     ASSERT_FALSE(second);
@@ -273,12 +273,12 @@ TEST_F(NetworkTest, AFailureHalfWayLeavesNothing) {
 
 TEST_F(NetworkTest, LeftoversGo) {
   options_.tx_rate = 1000000;
-  { const Attached killed = AttachEth0(options_); }  // the descriptors are gone, and nobody has detached
+  { const Attached killed = AttachEth0(options_); }  // the descriptors are closed, without Detach
   EXPECT_THAT(Filters("eth0"), HasSubstr("cookie 6b617461"));
   ASSERT_TRUE(RemoveLeftovers(*pod_, "s1"));
   EXPECT_THAT(Qdiscs("eth0"), Not(HasSubstr("ingress")));
   EXPECT_THAT(Qdiscs("eth0"), Not(HasSubstr("tbf")));
-  // And what is left over does not keep the next VM out.
+  // Leftovers do not keep the next VM from attaching the link.
   { const Attached killed = AttachEth0(options_); }
   const Attached next = AttachEth0(options_);
   EXPECT_THAT(Filters("eth0"), HasSubstr(TapName(next.attachment.index)));

@@ -49,7 +49,8 @@ bool IsLinkLocal(rtnl_addr* address) {
   return rtnl_addr_get_family(address) == AF_INET6 && rtnl_addr_get_scope(address) == RT_SCOPE_LINK;
 }
 
-// The address that a kernel makes of the MAC by itself (RFC 4291, appendix A): the guest's does it, too.
+// Whether the address is the one that a kernel makes from the MAC (RFC 4291, appendix A). The guest's kernel makes it,
+// too.
 bool IsMadeOf(nl_addr* mac, nl_addr* address) {
   if (mac == nullptr || nl_addr_get_len(mac) != 6 || nl_addr_get_len(address) != 16) return false;
   const auto* m = static_cast<const uint8_t*>(nl_addr_get_binary_addr(mac));
@@ -57,7 +58,7 @@ bool IsMadeOf(nl_addr* mac, nl_addr* address) {
   return std::memcmp(static_cast<const uint8_t*>(nl_addr_get_binary_addr(address)) + 8, made.data(), made.size()) == 0;
 }
 
-// Whether one of the addresses was given to it by somebody.
+// Adds the link's addresses. Returns whether one of them is not an automatic one (link-local).
 bool AddAddresses(nl_cache* addresses, rtnl_link* link, types::Interface& config) {
   bool given = false;
   ForEach<rtnl_addr>(addresses, [&](rtnl_addr* address) {
@@ -70,7 +71,7 @@ bool AddAddresses(nl_cache* addresses, rtnl_link* link, types::Interface& config
     types::IPAddress& added = *config.add_ipaddresses();
     added.set_family(FamilyOf(rtnl_addr_get_family(address)));
     added.set_address(WithoutPrefix(Text(local)));
-    // The prefix of an IPv4 address with a peer is the peer's.
+    // With a peer, the prefix of an IPv4 address belongs to the peer.
     const bool alone = rtnl_addr_get_peer(address) != nullptr && added.family() == types::v4;
     added.set_mask(alone ? "32" : std::to_string(rtnl_addr_get_prefixlen(address)));
   });
@@ -112,7 +113,8 @@ void AddLink(rtnl_link* link, nl_cache* addresses, PodNetwork& found) {
   found.interfaces.push_back(std::move(interface));
 }
 
-// Whether the kernel has made it for the peer of an address: the guest, which is not told of peers, has to be given it.
+// Whether the kernel has made the route for the peer of an address. The agent is not told of peers, so the guest needs
+// the route.
 bool LeadsToPeer(rtnl_route* route, nl_cache* addresses) {
   rtnl_nexthop* hop = rtnl_route_nexthop_n(route, 0);
   nl_addr* destination = rtnl_route_get_dst(route);
@@ -125,15 +127,15 @@ bool LeadsToPeer(rtnl_route* route, nl_cache* addresses) {
         static_cast<int>(nl_addr_get_prefixlen(destination)) < rtnl_addr_get_prefixlen(address)) {
       return;
     }
-    // Of an IPv6 address' own prefix the guest's kernel makes the route, too.
+    // The guest's kernel makes the route to an IPv6 address's own prefix as well.
     nl_addr* local = rtnl_addr_get_local(address);
     leads |= nl_addr_get_family(peer) == AF_INET || nl_addr_cmp_prefix(destination, local) != 0;
   });
   return leads;
 }
 
-// What somebody has set: not what the kernel makes of the addresses, nor what it learns from routers, as the guest's
-// does by itself.
+// Whether somebody has set the route. The guest's kernel itself makes the routes of its addresses, and learns those
+// from routers.
 bool Matters(rtnl_route* route, nl_cache* addresses) {
   const int protocol = rtnl_route_get_protocol(route);
   return rtnl_route_get_table(route) == RT_TABLE_MAIN && protocol != RTPROT_RA && protocol != RTPROT_REDIRECT &&
@@ -141,12 +143,12 @@ bool Matters(rtnl_route* route, nl_cache* addresses) {
          (protocol != RTPROT_KERNEL || (rtnl_route_get_type(route) == RTN_UNICAST && LeadsToPeer(route, addresses)));
 }
 
-// Where packets that follow it go; false: what it leads to is not in the guest.
+// Sets where the route leads. False: its target is not in the guest.
 bool SetTarget(rtnl_route* route, const std::string& name, PodNetwork& found, types::Route& added) {
   const uint8_t type = rtnl_route_get_type(route);
   if (type == RTN_BLACKHOLE || type == RTN_UNREACHABLE || type == RTN_PROHIBIT) {
     added.set_type(type);
-    added.set_device("lo");  // for an agent that does not know of types
+    added.set_device("lo");  // for an agent that does not know route types
     return true;
   }
   if (type != RTN_UNICAST) {
@@ -173,7 +175,7 @@ void AddRoute(rtnl_route* route, nl_cache* addresses, PodNetwork& found) {
   added.set_family(FamilyOf(rtnl_route_get_family(route)));
   nl_addr* destination = rtnl_route_get_dst(route);
   if (destination != nullptr && nl_addr_get_prefixlen(destination) != 0) {
-    // With the prefix length always, which the text of a single host's address lacks.
+    // Always with the prefix length, which libnl's text of a host address lacks.
     added.set_dest(fmt::format("{}/{}", WithoutPrefix(Text(destination)), nl_addr_get_prefixlen(destination)));
   }
   const std::string name = added.dest().empty() ? "default" : added.dest();
@@ -223,7 +225,7 @@ bool IsTapName(std::string_view name) {
 
 std::optional<std::string> EndpointType(std::string_view kind, bool ethernet) {
   if (!ethernet) return std::nullopt;
-  // Sub-functions of network cards call themselves "device".
+  // Sub-functions of network cards have the kind "device".
   if (kind.empty() || kind == "device") return "physical";
   if (kind == "tun") return "tap";
   for (const char* known : {"veth", "macvlan", "macvtap", "ipvlan", "vlan"}) {
@@ -254,7 +256,7 @@ Result<PodNetwork> Scan(nl_sock* socket) {
   std::sort(found.interfaces.begin(), found.interfaces.end(),
             [](const PodInterface& a, const PodInterface& b) { return a.index < b.index; });
   ForEach<rtnl_route>(routes.get(), [&](rtnl_route* route) { AddRoute(route, addresses.get(), found); });
-  // On-link routes before those that need them to reach their gateway.
+  // On-link routes first: others need them to reach their gateway.
   std::stable_partition(found.routes.begin(), found.routes.end(),
                         [](const types::Route& route) { return route.gateway().empty(); });
   ForEach<rtnl_neigh>(neighbors.get(), [&](rtnl_neigh* neighbor) { AddNeighbor(neighbor, found); });

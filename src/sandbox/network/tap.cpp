@@ -27,7 +27,7 @@ Result<ifreq> Request(const std::string& name, uint32_t queues) {
     return Fail(Code::kInvalidArgument, "\"{}\" is no name of an interface", name);
   }
   std::memcpy(request.ifr_name, name.c_str(), name.size() + 1);
-  // With the header that lets guest and host leave checksums and segmentation to each other.
+  // With the virtio-net header: guest and host leave checksums and segmentation to each other.
   request.ifr_flags = static_cast<short>(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | (queues > 1 ? IFF_MULTI_QUEUE : 0));
   return request;
 }
@@ -40,7 +40,8 @@ Result<UniqueFd> OpenQueue(ifreq& request, uint32_t number) {
   return FailWith(sys, "cannot open queue {} of the tap {}", number, request.ifr_name);
 }
 
-// A file system of its own that is mounted nowhere: fsopen(2) in the network namespace that it is to show.
+// A new instance of a file system, mounted nowhere. sysfs shows the network namespace in which this is called
+// (fsopen(2)).
 Result<UniqueFd> DetachedMount(const char* type) {
   const UniqueFd context(static_cast<int>(syscall(SYS_fsopen, type, FSOPEN_CLOEXEC)));
   if (!context || syscall(SYS_fsconfig, context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) {
@@ -51,8 +52,8 @@ Result<UniqueFd> DetachedMount(const char* type) {
   return mount;
 }
 
-// The number of a macvtap's character device. Its node in /dev is called after the link's number, which links of other
-// namespaces have as well: so it is not used.
+// The number of a macvtap's character device. Its node in /dev is not used: its name has the link's index, which links
+// of other namespaces may have as well.
 Result<dev_t> DeviceOf(const std::string& name) {
   const unsigned index = if_nametoindex(name.c_str());
   if (index == 0) return FailErrno("interface {}", name);
@@ -79,7 +80,7 @@ Result<std::vector<UniqueFd>> MakeTap(const std::string& name, uint32_t queues) 
   const auto flags = request.ifr_flags;
   std::vector<UniqueFd> fds;
   for (uint32_t i = 0; i < queues; ++i) {
-    // Without this bit it would become one more queue of a tap that another VM has.
+    // Without IFF_TUN_EXCL this could become one more queue of a tap that another VM has.
     request.ifr_flags = static_cast<short>(flags | (i == 0 ? IFF_TUN_EXCL : 0));
     fds.push_back(TRY(OpenQueue(request, i)));
   }
@@ -88,7 +89,7 @@ Result<std::vector<UniqueFd>> MakeTap(const std::string& name, uint32_t queues) 
 
 Result<std::vector<UniqueFd>> OpenTap(const std::string& name, uint32_t queues) {
   ifreq request = TRY(Request(name, queues));
-  // Or it would be made.
+  // Otherwise TUNSETIFF would make the tap.
   if (if_nametoindex(name.c_str()) == 0) return Fail(Code::kNotFound, "there is no interface {}", name);
   std::vector<UniqueFd> fds;
   for (uint32_t i = 0; i < queues; ++i) fds.push_back(TRY(OpenQueue(request, i)));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Written as messages over libnl's: its classifiers know neither the cookie that tells our filters from others', nor
+// Builds its own netlink messages: libnl's classifiers know neither the cookie that marks this runtime's filters, nor
 // rates above 2 GB/s.
 #include "sandbox/network/traffic.h"
 
@@ -30,12 +30,12 @@ namespace {
 
 using netlink::Check;
 
-// The cookie of our actions, the place of our filters among others, and the number of our discipline ("ka").
+// Marks of this runtime ("ka"): the cookie of its actions, the priority of its filters, the handle of its discipline.
 constexpr std::string_view kCookie = "kata";
 constexpr uint32_t kPriority = 0x6b61;
 constexpr uint32_t kLimitHandle = 0x6b610000;
-constexpr uint32_t kIngressHandle = 0xffff0000;  // the parent of the filters on what a link receives
-// The kernel says busy while somebody else changes the same link's filters.
+constexpr uint32_t kIngressHandle = 0xffff0000;  // the parent of filters on received packets
+// The kernel answers EBUSY while somebody else changes the filters of the same link.
 constexpr int kBusyTries = 5;
 constexpr int kBusyPause = 10;  // milliseconds, longer each time
 constexpr int kDumpTries = 5;
@@ -69,7 +69,7 @@ Result<Message> NewMessage(const Header& header, const Fill& fill) {
   return message;
 }
 
-// Sends it and waits for the answer.
+// Sends a request and waits for the reply.
 Result<> Change(nl_sock* socket, const Header& header, const Fill& fill, const char* what) {
   for (int attempt = 1;; ++attempt) {
     Message message = TRY(NewMessage(header, fill));
@@ -79,7 +79,7 @@ Result<> Change(nl_sock* socket, const Header& header, const Fill& fill, const c
   }
 }
 
-// Shows each object of a list to visit.
+// Calls visit for each object of a list.
 Result<> Dump(nl_sock* socket, Header header, const std::function<void(nlmsghdr*)>& visit, const char* what) {
   header.flags = NLM_F_DUMP;
   const std::unique_ptr<nl_cb, Deleter> callbacks(nl_cb_alloc(NL_CB_DEFAULT));
@@ -95,7 +95,7 @@ Result<> Dump(nl_sock* socket, Header header, const std::function<void(nlmsghdr*
     const Message message = TRY(NewMessage(header, nullptr));
     int error = nl_send_auto(socket, message.get());
     if (error >= 0) error = nl_recvmsgs(socket, callbacks.get());
-    // The list changed meanwhile; what was seen is seen again.
+    // The list changed during the dump. In the next attempt visit sees the same objects again.
     if (error != -NLE_DUMP_INTR || attempt == kDumpTries) return Check(error, "cannot list {}", what);
   }
 }
@@ -104,12 +104,12 @@ int Put(nl_msg* message, int type, std::string_view text) {
   return nla_put(message, type, static_cast<int>(text.size()), text.data());
 }
 
-// A u32 classifier with one key that everything matches, and mirred as its action.
+// Fills in a u32 classifier with one key that everything matches, and mirred as its action (tc-u32(8), tc-mirred(8)).
 int FillRedirect(nl_msg* message, int to) {
   tc_u32_sel selector{};
   selector.flags = TC_U32_TERMINAL;
   selector.nkeys = 1;
-  // Behind it its key, all zero: everything matches.
+  // The selector with its key, which is all zero and so matches everything.
   std::array<char, sizeof(tc_u32_sel) + sizeof(tc_u32_key)> match{};
   std::memcpy(match.data(), &selector, sizeof selector);
   tc_mirred mirred{};
@@ -145,7 +145,7 @@ bool Nested(nlattr** attributes, nlattr* of) {
   return of != nullptr && nla_parse_nested(attributes, kMax, of, nullptr) >= 0;
 }
 
-// Where a filter leads, when it is one of ours.
+// The link to which a filter leads, if it is one of this runtime's.
 std::optional<int> TargetOf(nlmsghdr* header) {
   nlattr* filter[TCA_MAX + 1];
   nlattr* u32[TCA_U32_MAX + 1];
@@ -165,7 +165,7 @@ std::optional<int> TargetOf(nlmsghdr* header) {
 }
 
 struct Filters {
-  int ours = -1;  // where it leads
+  int ours = -1;  // the index of the link to which this runtime's filter leads; -1: none
   bool others = false;
 };
 
@@ -181,7 +181,7 @@ Result<Filters> FiltersOf(nl_sock* socket, int link) {
   return filters;
 }
 
-// Whether the link has a discipline of this kind there, with this number unless it is 0.
+// Whether the link has a discipline of this kind at this parent, with this handle unless that is 0.
 Result<bool> HasDiscipline(nl_sock* socket, int link, uint32_t parent, std::string_view kind, uint32_t handle) {
   bool found = false;
   const auto visit = [&](nlmsghdr* header) {
@@ -197,13 +197,13 @@ Result<bool> HasDiscipline(nl_sock* socket, int link, uint32_t parent, std::stri
 
 int FillLimit(nl_msg* message, uint64_t bits_per_second) {
   const uint64_t rate = std::max<uint64_t>(bits_per_second / 8, 1);
-  // A bucket of 20 ms, and never less than a segment that the guest leaves to its card to split, which would not pass.
+  // A bucket of 20 ms, but at least one unsegmented packet (GSO) of the guest, which would otherwise never pass.
   const uint64_t burst = std::clamp<uint64_t>(rate / 50, 128U << 10U, 64U << 20U);
   constexpr uint64_t kMost = std::numeric_limits<uint32_t>::max();
   tc_tbf_qopt options{};
   options.rate.rate = static_cast<uint32_t>(std::min(rate, kMost));
   options.rate.linklayer = TC_LINKLAYER_ETHERNET;
-  // What waits at most: 100 ms more.
+  // The longest queue: the bucket and 100 ms more.
   options.limit = static_cast<uint32_t>(std::min(rate / 10 + burst, kMost));
   nla_put_string(message, TCA_KIND, "tbf");
   nlattr* nest = nla_nest_start(message, TCA_OPTIONS);
@@ -225,7 +225,7 @@ Result<> Redirect(nl_sock* socket, int from, int to) {
                        .parent = TC_H_INGRESS,
                        .handle = kIngressHandle};
   const Fill kind = [](nl_msg* message) { return nla_put_string(message, TCA_KIND, "ingress"); };
-  // Somebody's that is there already serves as well.
+  // An existing discipline of somebody else serves as well.
   if (auto made = Change(socket, ingress, kind, "add an ingress queueing discipline");
       !made && made.error().code() != Code::kAlreadyExists) {
     return made;
