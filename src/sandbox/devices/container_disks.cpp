@@ -28,7 +28,7 @@ Result<std::string> ContainerDisks::AddMount(DiskMount mount, grpc::CreateContai
   storage.set_fstype(mount.type);
   storage.set_mount_point(use.mount_point);
   for (const std::string& option : mount.options) storage.add_options(option);
-  // A disk that another container writes to has the guest's file system writable; what binds it is read-only then.
+  // If another container writes to the disk, the guest's file system is writable, and only the bind is read-only.
   if (disk.read_only) storage.add_options("ro");
   return use.mount_point;
 }
@@ -43,7 +43,7 @@ Result<std::string> ContainerDisks::AddNode(DiskNode node, grpc::CreateContainer
   use.index = request.devices_size();
   grpc::Device& device = *request.add_devices();
   device.set_container_path(node.path);
-  // No path of the guest: the agent puts the disk's own in its place, where a mount has it as its source.
+  // A placeholder, not a path: where a mount has it as its source, the agent replaces it by the disk's node.
   device.set_vm_path(fmt::format("kata-disk-{}", use.index));
   nodes_.push_back(node.number);
   return device.vm_path();
@@ -70,7 +70,7 @@ Error ContainerDisks::Explain(Error error) const {
   for (const Use& use : uses_) {
     const size_t at = use.mount_point.empty() ? std::string::npos : error.message().find(use.mount_point);
     if (at == std::string::npos) continue;
-    // The tenth's begins with that of the first.
+    // A digit follows: another mount point that begins with this one, as .../ID-10 begins with .../ID-1.
     const size_t end = at + use.mount_point.size();
     if (end < error.message().size() && std::isdigit(static_cast<unsigned char>(error.message()[end])) != 0) continue;
     error.AddContext(fmt::format("{} ({})", use.field, use.path));

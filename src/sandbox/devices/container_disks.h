@@ -16,7 +16,7 @@ namespace kata::sandbox {
 
 // A file system of the host for the guest to mount.
 struct DiskMount {
-  std::string field;                 // where the caller names it, for messages: "mounts[2].source"
+  std::string field;                 // its name for messages: "mounts[2].source"
   std::string path;                  // of the block device or image, on the host
   std::string type;                  // "ext4"
   std::vector<std::string> options;  // for the guest's mount(2), without ro and rw
@@ -48,7 +48,7 @@ class ContainerDisks {
   // agent replaces them. Returns a placeholder as the source for a mount that binds the guest's node; the agent
   // replaces that, too. Errors: as AddMount's.
   Result<std::string> AddNode(DiskNode node, grpc::CreateContainerRequest& request);
-  // Disks::HostHas.
+  // As Disks::HostHas.
   Result<bool> HostHas(DeviceNumber number) const { return disks_->HostHas(number); }
   // The host's numbers of the devices that AddNode has added.
   const std::vector<DeviceNumber>& nodes() const { return nodes_; }

@@ -15,7 +15,7 @@ namespace {
 
 std::string SysfsPath(DeviceNumber number) { return fmt::format("/sys/dev/block/{}:{}", number.major, number.minor); }
 
-// "MAJOR=8\nMINOR=0\nDEVNAME=sda\n..."
+// The path of a device's node, from its uevent in sysfs: "MAJOR=8\nMINOR=0\nDEVNAME=sda\n...".
 Result<std::string> NameOf(DeviceNumber number) {
   auto text = ReadFile(SysfsPath(number) + "/uevent", 4096);
   constexpr std::string_view kName = "\nDEVNAME=";
@@ -35,7 +35,7 @@ Result<UniqueFd> Pin(const std::string& path) {
   return pin;
 }
 
-// An error of QEMU, whose words for a file that somebody else has are not for everybody.
+// Rewrites an error of QEMU, whose message about a locked file is hard to understand.
 Error InWords(Error error, const std::string& path) {
   if (error.message().find(" lock") != std::string::npos) {
     return Error(Code::kFailedPrecondition,
@@ -52,8 +52,8 @@ Error InWords(Error error, const std::string& path) {
   return error;
 }
 
-// The disk as the hypervisor wants it. A device is claimed for this host alone when it is written to: what the host
-// has mounted, or another has claimed, is refused, since two writers would destroy it.
+// Opens the disk for the hypervisor. O_EXCL claims a device that is written to: if the host has mounted it, or another
+// process has claimed it, the open fails, since two writers would destroy the data.
 Result<UniqueFd> OpenForVm(const UniqueFd& pin, const std::string& path, bool is_device, bool read_only) {
   const int flags = read_only ? O_RDONLY : O_RDWR | (is_device ? O_EXCL : 0);
   auto file = Open(FdPath(pin.get()), flags);
@@ -88,7 +88,7 @@ Result<ClaimedDisk> Disks::Claim(const std::string& path, bool read_only) {
 }
 
 Result<ClaimedDisk> Disks::Claim(DeviceNumber number, bool read_only) {
-  // Both there: sysfs may be gone from this process's own namespace.
+  // Both in the host's namespace: this process's own may have no sysfs any more.
   std::string path;
   UniqueFd pin = TRY(spaces_.OnHost([&]() -> Result<UniqueFd> {
     path = TRY(NameOf(number));
@@ -115,7 +115,7 @@ Result<ClaimedDisk> Disks::ClaimOpened(UniqueFd pin, const std::string& path, bo
   struct stat status {};
   if (fstat(pin.get(), &status) != 0) return FailErrno("cannot look at {}", path);
   const bool is_device = S_ISBLK(status.st_mode);
-  // What it is says the file itself, and nothing that somebody tells about it.
+  // The file's own type decides, and nothing that a caller says about it.
   if (!is_device && !S_ISREG(status.st_mode)) {
     return Fail(Code::kInvalidArgument, "{} is neither a block device nor an image file", path);
   }
@@ -164,7 +164,7 @@ asio::awaitable<void> Disks::Release(std::string key) {
   auto disk = disks_.at(key);
   --disk->users;
   const auto guard = co_await disk->lock.Acquire();
-  // Somebody may have claimed it while this waited.
+  // Another container may have claimed the disk while this waited for the lock.
   if (disk->users == 0 && disk->plugged) {
     auto gone = co_await fake_vm_->RemoveBlockDevice(disk->name);
     if (gone) disk->plugged = false;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Disks of a VM that is a fake, and what of a container is on them.
+// Disks of a fake VM, and the disks of one container.
 #include "sandbox/devices/disks.h"
 
 #include <gmock/gmock.h>

@@ -13,7 +13,7 @@ namespace {
 
 constexpr int64_t kAny = -1;
 
-// Numbers that Linux has fixed (its Documentation/admin-guide/devices.txt), of devices that the guest's kernel has.
+// Devices of the guest's kernel with numbers that are fixed in Linux (Documentation/admin-guide/devices.txt).
 struct Known {
   int64_t major;
   int64_t minor;
@@ -45,7 +45,7 @@ bool IsForAll(const grpc::LinuxDeviceCgroup& rule) {
   return rule.allow() && all && rule.access().find('w') != std::string::npos;
 }
 
-// Of the fields of all messages with numbers: they are 64 bits wide there.
+// For all messages with device numbers, which have 64 bits there.
 template <typename Message>
 DeviceNumber NumberOf(const Message& message) {
   return {static_cast<uint32_t>((message.major)()), static_cast<uint32_t>((message.minor)())};

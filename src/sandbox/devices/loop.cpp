@@ -19,7 +19,7 @@ Result<UniqueFd> AttachLoop(const std::string& file, bool read_only) {
     return Fail(Code::kInvalidArgument, "{} is no image: neither a regular file nor a block device", file);
   }
   const UniqueFd control = TRY(Open("/dev/loop-control", O_RDWR));
-  // Others look for a free one at the same time, and one of all gets it.
+  // Others may look for a free device at the same time; only one of them gets it, and the rest try again.
   for (int attempt = 0; attempt < 64; ++attempt) {
     const int number = ioctl(control.get(), LOOP_CTL_GET_FREE);
     if (number < 0) return FailErrno("cannot find a free loop device for {}", file);

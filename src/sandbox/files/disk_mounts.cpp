@@ -11,10 +11,11 @@
 namespace kata::sandbox {
 namespace {
 
-// What the guest's kernel can mount of a disk. Of btrfs and others several mounts share a device of the host.
+// File systems that the guest's kernel can mount from a disk. btrfs and the like are left out: several of their mounts
+// share one device of the host.
 constexpr std::string_view kOnDisk[] = {"ext2", "ext3", "ext4", "xfs", "erofs", "squashfs"};
 
-// Of a mount, not of its file system: a bind takes them.
+// Options of a mount, not of its file system: a bind takes them.
 constexpr std::string_view kOfMount[] = {
     "ro",      "rw",       "nosuid",      "suid",       "nodev",      "dev",      "noexec",      "exec",
     "noatime", "atime",    "relatime",    "norelatime", "nodiratime", "diratime", "strictatime", "nostrictatime",
@@ -26,7 +27,7 @@ bool IsOneOf(const std::string_view (&words)[N], std::string_view word) {
   return std::find(std::begin(words), std::end(words), word) != std::end(words);
 }
 
-// Says how the host is to find the file system; an image needs no loop device in the guest.
+// Whether an option only tells the host how to find the file system. An image file needs no loop device in the guest.
 bool IsForHost(std::string_view option) { return option == "loop" || option == "defaults" || option.empty(); }
 
 template <typename Options>
@@ -39,7 +40,7 @@ bool IsReadOnly(const Options& options) {
   return read_only;
 }
 
-// Leaves a bind with the options of the mount; returns those of the file system.
+// Turns the mount into a bind with the options of the mount; returns the options of the file system.
 std::vector<std::string> BecomeBind(grpc::Mount& mount) {
   std::vector<std::string> others;
   grpc::Mount bind = mount;

@@ -33,7 +33,7 @@ bool HasOption(const grpc::Mount& mount, std::string_view option) {
   return std::find(mount.options().begin(), mount.options().end(), option) != mount.options().end();
 }
 
-// The end of the path in letters that need no care anywhere; it only serves people who look at mounts.
+// The last component of the path, in characters that need no quoting. It only helps people who look at mounts.
 std::string TameBasename(const std::string& path) {
   std::string name = path.substr(path.find_last_of('/') + 1).substr(0, kMaxBasename);
   for (char& c : name) {
@@ -43,8 +43,8 @@ std::string TameBasename(const std::string& path) {
   return name.empty() ? "root" : name;
 }
 
-// Whether a source means the guest's own file of that name, because the host's has no meaning there: devices, and what
-// is in proc, sysfs and cgroup file systems.
+// Whether a source means the guest's own file of that name, because the host's has no meaning in the guest: devices,
+// and files of proc, sysfs, cgroup and similar file systems.
 Result<bool> IsGuestsOwn(int source, const std::string& real_path) {
   struct stat status {};
   struct statfs filesystem {};
@@ -56,7 +56,7 @@ Result<bool> IsGuestsOwn(int source, const std::string& real_path) {
                 "{} is a character device of the host, and a virtual machine has no such device", real_path);
   }
   if (real_path == "/dev" || real_path == "/dev/pts") return true;
-  // A directory of device nodes, such as /dev/dri; what is mounted below /dev, such as /dev/shm, is another matter.
+  // A directory of device nodes, such as /dev/dri. A file system mounted below /dev, such as /dev/shm, does not count.
   struct stat dev {};
   if (S_ISDIR(status.st_mode) && real_path.starts_with("/dev/") && stat("/dev", &dev) == 0 &&
       dev.st_dev == status.st_dev) {
@@ -76,8 +76,8 @@ Result<bool> IsGuestsOwn(int source, const std::string& real_path) {
   }
 }
 
-// Whether a bind gives the container the host's shared memory. A directory of a disk at that place is data, and is
-// shared.
+// Whether a bind gives the container the host's shared memory. A directory of a disk at /dev/shm is data, which is
+// shared as usual.
 Result<bool> IsHostShm(const grpc::Mount& mount, int source) {
   struct statfs filesystem {};
   if (mount.destination() != "/dev/shm") return false;
@@ -85,8 +85,8 @@ Result<bool> IsHostShm(const grpc::Mount& mount, int source) {
   return filesystem.f_type == TMPFS_MAGIC;
 }
 
-// Shared memory is the guest's: through a shared directory it could be neither mapped coherently nor be fast. Of the
-// host's mount the size is kept.
+// Makes shared memory in the guest: in a shared directory it could not be mapped coherently, and would be slow. The
+// size of the host's mount is kept.
 void MakeShm(grpc::Mount& mount, uint64_t size) {
   mount.set_type("tmpfs");
   mount.set_source("shm");
@@ -95,17 +95,17 @@ void MakeShm(grpc::Mount& mount, uint64_t size) {
   mount.add_options(fmt::format("size={}", size));
 }
 
-// What the source of a bind comes to.
+// How the source of a bind is provided to the guest.
 struct Source {
-  UniqueFd tree;                        // to be shared
+  UniqueFd tree;                        // the tree to share
   std::string guest;                    // the guest's own file of this name; empty: share the tree
-  std::vector<grpc::Storage> storages;  // to be made in the guest for `guest`
+  std::vector<grpc::Storage> storages;  // for `guest`, to be made in the guest
   std::optional<DeviceNumber> disk;     // a block device
-  bool done = false;                    // the mount says all
+  bool done = false;                    // the mount is complete; nothing is shared
 };
 
-// "ro" is the mount's own, and not that of those below it. In the guest they are all one file system: there it would
-// hold for all, so that the host alone sees to it.
+// "ro" applies to the mount itself and not to the mounts below it. In the guest all of them are one file system, for
+// which "ro" would apply as a whole. So in this case the host alone enforces it.
 Result<> KeepMountsBelowWritable(int tree, const std::string& path, grpc::Mount& mount) {
   if (ReadOnlyOf(mount) != ReadOnly::kTop || !HasOption(mount, "rbind") || !TRY(HasMountsBelow(path))) return {};
   TRY(MakeReadOnly(tree));
@@ -114,7 +114,7 @@ Result<> KeepMountsBelowWritable(int tree, const std::string& path, grpc::Mount&
   return {};
 }
 
-// On the host.
+// To be called in the host's mount namespace.
 Result<Source> LookAtSource(const std::string& path, bool pod, const grpc::LinuxResources& resources,
                             grpc::Mount& mount) {
   UniqueFd file = TRY(Open(path, O_PATH | O_CLOEXEC));
@@ -143,8 +143,8 @@ Result<Source> LookAtSource(const std::string& path, bool pod, const grpc::Linux
   }
   struct stat status {};
   if (fstat(file.get(), &status) != 0) return FailErrno("cannot look at {}", path);
-  // A path alone gives nobody a disk: whoever can write to a shared directory could have made a link to one there.
-  // Without a rule the container gets what runc gives it, a node that does not open.
+  // A path alone gives no access to a disk: whoever can write to a shared directory could have made a link to a device
+  // there. Without a rule the container gets what runc gives it, a node that cannot be opened.
   const DeviceNumber number{major(status.st_rdev), minor(status.st_rdev)};
   if (S_ISBLK(status.st_mode) && !MayRead(resources, number)) {
     log::Warn("{} is a block device that no rule of linux.resources.devices lets the container read", path);
@@ -165,14 +165,14 @@ Result<Source> LookAtSource(const std::string& path, bool pod, const grpc::Linux
   return source;
 }
 
-// The node of a block device, which the mount then binds from the guest's /dev.
+// Adds the node of a block device; the mount then binds the node from the guest's /dev.
 Result<> BindDisk(DeviceNumber number, const std::string& field, ContainerDisks& disks, grpc::Mount& mount,
                   grpc::CreateContainerRequest& request) {
   grpc::Linux& section = *request.mutable_oci()->mutable_linux();
   DiskNode node{.field = field, .path = mount.destination(), .number = number};
   node.read_only = ReadOnlyOf(mount) != ReadOnly::kNo || !MayWrite(section.resources(), number);
   mount.set_source(TRY(disks.AddNode(std::move(node), request)));
-  // So that the agent knows which numbers of the host the rules have for it.
+  // Tells the agent the host's numbers of this device, which the device rules have.
   grpc::LinuxDevice& device = *section.add_devices();
   device.set_path(mount.destination());
   device.set_type("b");
@@ -181,7 +181,7 @@ Result<> BindDisk(DeviceNumber number, const std::string& field, ContainerDisks&
   return {};
 }
 
-// What one container's mounts are worked on with.
+// What the functions below need to share one container's mounts.
 struct Sharing {
   SharedFiles& shared;
   const MountNamespaces& spaces;
@@ -204,7 +204,7 @@ Result<> ShareMount(const Sharing& with, const std::string& name, const std::str
     if (with.disks.allowed()) return PutMountOnDisk(field, path, with.disks, mount, with.request);
     RootfsMounts host;
     *host.Add() = TakeMountForHost(path, mount);
-    // The place is any directory: nobody sees the mount there.
+    // Any directory would do as the mount point: the mount is visible nowhere.
     UniqueFd tree = TRY(Context(MountRootfs(host, with.files.rootfs, with.spaces), "{}", field));
     return Context(ShareTree(with, std::move(tree), shared_name, mount), "{}", field);
   }
@@ -237,7 +237,7 @@ std::string SourcePath(const grpc::Mount& mount, const std::string& bundle) {
   return mount.source().starts_with('/') ? mount.source() : bundle + "/" + mount.source();
 }
 
-// The last ones win, as for mount(8).
+// Later options win, as in mount(8), but "ro" does not weaken an earlier "rro".
 ReadOnly ReadOnlyOf(const grpc::Mount& mount) {
   ReadOnly read_only = ReadOnly::kNo;
   for (const std::string& option : mount.options()) {
@@ -256,8 +256,8 @@ Result<> ShareWithGuest(SharedFiles& shared, const MountNamespaces& spaces, cons
     UniqueFd root = std::move(files.rootfs_tree);
     if (!root) root = TRY(Context(spaces.OnHost([&] { return CloneDirectory(files.rootfs); }), "root.path"));
     std::string root_name = container + "/rootfs";
-    // A guest that is broken into could write where its own read-only mount forbids it: the host's forbids it too. What
-    // the guest would make in it for the mounts is there before.
+    // A compromised guest could write in spite of its own read-only mount, so the host's mount is read-only as well.
+    // The mount points that the guest would make in the rootfs are therefore made beforehand.
     const bool read_only = spec.root().readonly() && CoversDev(spec);
     if (read_only) {
       TRY(Context(spaces.OnHost([&] { return MakeMountPoints(root.get(), spec, files.bundle); }), "root.path"));

@@ -14,7 +14,7 @@ bool HasSize(const grpc::Storage& storage) {
                      [](const std::string& option) { return option.starts_with("size="); });
 }
 
-// "2MB", as linux.resources has it, in bytes.
+// Converts "2MB", as in linux.resources, to bytes; 0: malformed.
 uint64_t BytesOf(std::string_view text) {
   uint64_t number = 0;
   const auto parsed = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -24,7 +24,7 @@ uint64_t BytesOf(std::string_view text) {
   return unit == std::string_view::npos ? 0 : number << (10 * (unit + 1));
 }
 
-// In bytes; 0: it has none.
+// The storage's page size in bytes; 0: it has none.
 uint64_t PageSizeOf(const grpc::Storage& storage) {
   uint64_t size = 0;
   for (const std::string& option : storage.options()) {

@@ -14,25 +14,25 @@
 namespace kata::sandbox {
 namespace {
 
-// The kubelet's names: .../pods/UID/volumes/kubernetes.io~empty-dir/VOLUME, and for a part of any volume
+// The kubelet's paths: .../pods/UID/volumes/kubernetes.io~empty-dir/VOLUME, and for a subPath of any volume
 // .../pods/UID/volume-subpaths/VOLUME/CONTAINER/NUMBER.
 constexpr std::string_view kEmptyDir = "/volumes/kubernetes.io~empty-dir/";
 constexpr std::string_view kSubPaths = "/volume-subpaths/";
 
-// A volume's name is a DNS label; what else is there is not the kubelet's.
+// A volume's name is a DNS label; any other name is not the kubelet's.
 bool IsName(std::string_view name) {
   constexpr size_t kLongest = 63;
   return !name.empty() && name.size() <= kLongest &&
          name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string_view::npos;
 }
 
-// The kubelet has given it to the pod's group.
+// The owner and mode of the volume. The kubelet has set its group to the pod's (fsGroup).
 std::vector<std::string> OwnerOptions(const struct stat& status) {
   return {fmt::format("mode={:o}", status.st_mode & 07777U), fmt::format("uid={}", status.st_uid),
           fmt::format("gid={}", status.st_gid)};
 }
 
-// The whole volume.
+// The volume in `directory` as a whole.
 Result<std::optional<MemoryVolume>> Whole(int directory, const std::string& name) {
   struct statfs filesystem {};
   struct stat status {};
@@ -51,10 +51,10 @@ Result<std::optional<MemoryVolume>> Whole(int directory, const std::string& name
   return volume;
 }
 
-// A directory of a volume that is on the same file system: the kubelet has bound it to where the source is.
+// A subPath: a directory of the volume's file system, which the kubelet has bound to the place of the source.
 Result<std::optional<MemoryVolume>> Part(int source, const std::string& volume_path, const std::string& name) {
   const auto directory = Open(volume_path, O_PATH | O_DIRECTORY);
-  if (!directory) return std::nullopt;  // a volume of another kind
+  if (!directory) return std::nullopt;  // the volume is of another kind
   struct stat status {};
   struct stat whole {};
   if (fstat(source, &status) != 0 || fstat(directory->get(), &whole) != 0) return FailErrno("cannot look at it");

@@ -14,7 +14,7 @@
 namespace kata::sandbox {
 namespace {
 
-// "/dev/pts/" as "/dev/pts".
+// Turns "/dev/pts/" into "/dev/pts".
 std::string_view WithoutSlash(std::string_view path) {
   while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
   return path;

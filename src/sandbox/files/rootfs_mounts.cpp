@@ -18,7 +18,7 @@
 namespace kata::sandbox {
 namespace {
 
-// mount(2) reads one page of data, with its final zero.
+// mount(2) reads one page of data, including the final zero.
 constexpr size_t kMaxData = 4095;
 constexpr int kMaxMounts = 64;
 constexpr std::string_view kLowerDir = "lowerdir=";
@@ -79,7 +79,7 @@ std::vector<std::string> Layers(std::string_view list) {
   return layers;
 }
 
-// The directory, with its last slash, that all layers are below.
+// The common directory of all layers, with a slash at its end.
 std::string CommonDirectory(const std::vector<std::string>& layers) {
   std::string common = layers.front();
   for (const std::string& layer : layers) {
@@ -89,13 +89,13 @@ std::string CommonDirectory(const std::vector<std::string>& layers) {
   return common.substr(0, common.rfind('/') + 1);
 }
 
-// The layers of a big image take more than a page. Relative to their common directory, which becomes the working
-// directory, they are short.
+// The paths of a large image's layers may take more than a page. They are made relative to their common directory,
+// which becomes the working directory.
 void ShortenLayers(std::vector<std::string>& data) {
   for (std::string& word : data) {
     if (!word.starts_with(kLowerDir)) continue;
     std::vector<std::string> layers = Layers(std::string_view(word).substr(kLowerDir.size()));
-    // A colon in a name is written "\:"; such a list is left as it is.
+    // A colon in a name is escaped as "\:". A list with escapes is left unchanged.
     if (layers.size() < 2 || word.find('\\') != std::string::npos) continue;
     const std::string directory = CommonDirectory(layers);
     if (directory.empty() || chdir(directory.c_str()) != 0) continue;
@@ -128,7 +128,8 @@ Result<> MountOne(const containerd::types::Mount& mount, const std::string& root
   if (::mount(source.c_str(), path.c_str(), mount.type().c_str(), options.flags, data.c_str()) != 0) {
     return FailErrno("cannot mount {} (type {}, {})", mount.source(), mount.type(), data);
   }
-  // The other flags of a bind only count when it is mounted again. The descriptor is of what lies beneath.
+  // A bind ignores other flags until it is remounted. `place` refers to the directory beneath the new mount, so the
+  // path is opened again.
   constexpr unsigned long kIgnored = MS_BIND | MS_REC;
   if ((options.flags & MS_BIND) != 0 && (options.flags & ~kIgnored) != 0) {
     const UniqueFd again = TRY(Open(rootfs, O_PATH | O_DIRECTORY));
@@ -142,7 +143,7 @@ Result<> MountOne(const containerd::types::Mount& mount, const std::string& root
 }
 
 Result<UniqueFd> MountAll(const RootfsMounts& mounts, const std::string& rootfs) {
-  // Gone with all that is mounted in it as soon as this process goes back.
+  // The namespace and its mounts end when this process returns to its own namespace.
   if (unshare(CLONE_NEWNS) != 0) return FailErrno("cannot make a mount namespace for the rootfs");
   if (::mount("none", "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) {
     return FailErrno("cannot cut the rootfs's mounts off from the host's");

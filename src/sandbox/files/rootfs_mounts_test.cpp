@@ -22,7 +22,7 @@ containerd::types::Mount& Add(RootfsMounts& mounts, const std::string& type, con
   return mount;
 }
 
-// The mount namespace of the test stays the test's: each case runs in a child.
+// Each case runs in a child, so that the test's own mount namespace does not change.
 class RootfsMountsTest : public ::testing::Test {
  protected:
   RootfsMountsTest() { fs::create_directories(root()); }
@@ -31,7 +31,7 @@ class RootfsMountsTest : public ::testing::Test {
     dir_.Write(name + "/" + file, text);
     return dir_.path() + "/" + name;
   }
-  // What a file of the mounted tree says; else the error.
+  // The contents of a file in the mounted tree, or the error.
   std::string Look(const RootfsMounts& mounts, const std::string& file) {
     auto pipe = testing::Pipe();
     const pid_t child = fork();

@@ -16,7 +16,8 @@ namespace {
 
 constexpr char kSharedName[] = "shared";
 
-// Debian 12's C library declares the new mount calls, but older ones that it also runs on do not.
+// System calls without wrappers: Debian 12's C library has wrappers, but older ones on which the program also runs have
+// not.
 int OpenTree(int fd, const char* path, unsigned flags) {
   return static_cast<int>(syscall(SYS_open_tree, fd, path, flags));
 }
@@ -39,7 +40,7 @@ Result<UniqueFd> Clone(int source, bool recursive) {
 
 Result<UniqueFd> CloneTree(int source) {
   UniqueFd tree = TRY(Clone(source, /*recursive=*/true));
-  // As a peer of the host's mounts it would take those below it away with itself when it is unmounted.
+  // A slave, not a peer, of the host's mounts: unmounting a peer would unmount the host's mounts below it as well.
   if (SetAttributes(tree.get(), AT_RECURSIVE, 0, MS_SLAVE) != 0) {
     return FailErrno("cannot cut a cloned mount off from the host's");
   }
@@ -60,13 +61,13 @@ Result<SharedFiles> SharedFiles::Create(int directory) {
   if (mkdirat(directory, kSharedName, 0700) != 0 && errno != EEXIST) return FailErrno("cannot make {}/", kSharedName);
   UniqueFd below = TRY(OpenBeneath(directory, kSharedName, O_PATH | O_DIRECTORY | O_CLOEXEC));
   std::string path = TRY(PathOfFd(below.get()));
-  // Only mount points live in it.
+  // The tmpfs has nothing but mount points.
   if (mount("kata-shared", FdPath(below.get()).c_str(), "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=16m") != 0) {
     return FailErrno("cannot mount a tmpfs at {}", path);
   }
   UniqueFd exported = TRY(OpenBeneath(directory, kSharedName, O_PATH | O_DIRECTORY | O_CLOEXEC));
   UniqueFd writable = TRY(Clone(exported.get(), /*recursive=*/false));
-  // Shared, so that what is mounted later reaches virtiofsd's own namespace, which is a slave of this one.
+  // MS_SHARED: later mounts propagate into virtiofsd's own namespace, which is a slave of this one.
   if (mount(nullptr, FdPath(exported.get()).c_str(), nullptr, MS_SHARED, nullptr) != 0) {
     return FailErrno("cannot make the mount at {} shared", path);
   }
@@ -91,8 +92,8 @@ Result<> SharedFiles::MakeMountPoint(const std::string& name, bool dir) {
 Result<std::string> SharedFiles::Add(UniqueFd tree, const std::string& name, ReadOnly read_only) {
   struct stat status {};
   if (fstat(tree.get(), &status) != 0) return FailErrno("cannot look at what is shared as {}", name);
-  // All attributes before the tree is attached: what is changed later does not reach virtiofsd's namespace.
-  // A guest has no business with devices of the host, whatever virtiofsd thinks of them.
+  // All attributes are set before the tree is attached: later changes do not reach virtiofsd's namespace. nodev: the
+  // guest must not open devices of the host, whatever virtiofsd does.
   if (SetAttributes(tree.get(), AT_RECURSIVE, MOUNT_ATTR_NODEV) != 0) {
     return FailErrno("cannot forbid devices in what is shared as {}", name);
   }
@@ -118,12 +119,13 @@ Result<> SharedFiles::Remove(const std::string& name) {
   return RemoveMountPoint(name, S_ISDIR(status.st_mode));
 }
 
-// Of the tmpfs, and only when it is empty: what was mounted on it cannot be meant.
+// Removes the mount point from the tmpfs itself, and only when it is empty, so that nothing of the mounted tree can be
+// hit.
 Result<> SharedFiles::RemoveMountPoint(const std::string& name, bool dir) {
   if (unlinkat(writable_.get(), name.c_str(), dir ? AT_REMOVEDIR : 0) != 0) {
     return FailErrno("cannot remove the mount point {}", name);
   }
-  // The directories that it was in, unless they have others.
+  // Then the directories above it, unless they have other entries.
   for (std::string above = name; above.find('/') != std::string::npos;) {
     above.resize(above.rfind('/'));
     if (unlinkat(writable_.get(), above.c_str(), AT_REMOVEDIR) != 0) break;

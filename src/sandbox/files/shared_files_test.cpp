@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Real mounts, in a mount namespace of the test's own.
+// Uses real mounts in a mount namespace of its own.
 #include "sandbox/files/shared_files.h"
 
 #include <gtest/gtest.h>
@@ -104,7 +104,7 @@ TEST_F(SharedFilesTest, ReadOnlyHoldsOnTheHostToo) {
   EXPECT_EQ(TryWrite(Shared("top/sub/x")), 0);
   EXPECT_EQ(TryWrite(Shared("all/x")), EROFS);
   EXPECT_EQ(TryWrite(Shared("all/sub/x")), EROFS);
-  EXPECT_EQ(TryWrite(sub + "/y"), 0);  // the source is as it was
+  EXPECT_EQ(TryWrite(sub + "/y"), 0);  // the source is still writable
   umount2(sub.c_str(), MNT_DETACH);
 }
 
@@ -125,7 +125,7 @@ TEST_F(SharedFilesTest, ATakenNameIsRefusedAndStays) {
 }
 
 TEST_F(SharedFilesTest, MountsReachANamespaceThatWasMadeBefore) {
-  // As virtiofsd's, which is cloned when it starts.
+  // virtiofsd has such a namespace: it is cloned when virtiofsd starts.
   auto [reader, writer] = testing::Pipe();
   pid_t child = fork();
   if (child == 0) {
