@@ -21,7 +21,7 @@
 namespace kata::sandbox {
 namespace {
 
-// Opening these again would not give the same terminal: the controlling one of this process, and a new pair.
+// Opening /dev/tty again gives the controlling terminal of this process, and opening /dev/ptmx makes a new pair.
 bool MeansAnotherTerminal(dev_t device) { return device == makedev(5, 0) || device == makedev(5, 2); }
 
 bool CanBeOpenedAnew(int fd, const struct stat& status) {
@@ -38,7 +38,8 @@ Result<std::shared_ptr<ForeignFd>> ForeignFd::Open(const asio::any_io_executor& 
   Kind kind = S_ISSOCK(status.st_mode) ? Kind::kSocket : Kind::kPolled;
   if (CanBeOpenedAnew(fd.get(), status)) {
     int flags = (direction == Direction::kRead ? O_RDONLY : O_WRONLY) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-    // Fails for a pipe of another user without CAP_DAC_OVERRIDE, for a FIFO that nobody reads: then polled.
+    // This fails for a pipe of another user without CAP_DAC_OVERRIDE, and for a FIFO that nobody reads. Those are
+    // polled.
     UniqueFd own(::open(FdPath(fd.get()).c_str(), flags));
     if (own) {
       fd = std::move(own);
@@ -74,7 +75,7 @@ asio::awaitable<Result<>> ForeignFd::WaitReady() {
   if (poll_) {
     co_await poll_->async_wait(asio::posix::descriptor_base::wait_read, kAwait);
   } else {
-    // The others' turn, between two pieces of a long file.
+    // Lets other coroutines run between two chunks of a long file.
     co_await asio::post(asio::use_awaitable);
   }
   if (cancelled_) co_return Fail(Code::kCancelled, "cancelled");
@@ -94,7 +95,7 @@ asio::awaitable<Result<std::string>> ForeignFd::Read(size_t limit) {
       data.resize(static_cast<size_t>(got));
       co_return data;
     }
-    // EIO: the other end of a terminal has gone, which is how a terminal ends.
+    // EIO: the other end of the terminal has gone, which is the end of a terminal's input.
     if (errno == EIO) co_return std::string();
     if (errno != EINTR && errno != EAGAIN) co_return FailErrno("cannot read from the stdin that was given");
   }
@@ -104,9 +105,10 @@ asio::awaitable<Result<>> ForeignFd::Write(std::string data, Progress progress) 
   auto self = shared_from_this();
   std::string_view rest = data;
   while (!rest.empty()) {
-    // PIPE_BUF: when poll(2) says a pipe is writable, that much fits.
+    // When poll(2) says that a pipe is writable, PIPE_BUF bytes fit.
     size_t size = kind_ == Kind::kPolled ? std::min<size_t>(rest.size(), PIPE_BUF) : rest.size();
-    // Tried at once; only a polled descriptor could block.
+    // A non-blocking write is tried at once. A polled descriptor could block; before a direct one, other coroutines
+    // run.
     if (kind_ == Kind::kPolled || kind_ == Kind::kDirect) CO_TRY(co_await WaitReady());
     if (cancelled_) co_return Fail(Code::kCancelled, "cancelled");
     ssize_t put = kind_ == Kind::kSocket ? send(fd_.get(), rest.data(), size, MSG_DONTWAIT | MSG_NOSIGNAL)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Real pipes, terminals, sockets and files; what must hold of each is that strangers' descriptions stay blocking.
+// Uses real pipes, terminals, sockets and files. The open file descriptions of all of them must stay blocking.
 #include "sandbox/stdio/foreign_fd.h"
 
 #include <gtest/gtest.h>
@@ -85,7 +85,7 @@ TEST_F(ForeignFdTest, TerminalsAreWrittenWithoutMakingThemNonBlocking) {
   cfmakeraw(&raw);
   tcsetattr(slave, TCSANOW, &raw);
   ExpectAllArrives(slave, master);
-  // A master cannot be opened anew: that would be another terminal.
+  // A master cannot be opened again: that would make another terminal.
   ExpectAllArrives(master, slave);
 }
 

@@ -8,7 +8,7 @@
 namespace kata::sandbox {
 namespace {
 
-// Each may hold two chunks of two streams.
+// Each may hold two chunks for each of two streams.
 constexpr size_t kMostLateOutputs = 128;
 
 }  // namespace

@@ -18,7 +18,7 @@ class LateOutputsTest : public testing::LoopTest {
         rpc::Client::Create(io_.get_executor(), fake_.Connect()), [] { return Patience(std::chrono::seconds(30)); },
         [](std::string) {});
   }
-  // Of a process that has ended, while others hold its outputs.
+  // The stdio of an ended process whose outputs others hold.
   std::shared_ptr<Stdio> Held(const std::string& exec) {
     auto stdio = *Stdio::Create(io_.get_executor(), {}, false);
     auto& process = fake_.process("c", exec);
@@ -54,7 +54,7 @@ TEST_F(LateOutputsTest, TheirNumberIsBounded) {
   RunUntil([&] { return all.front()->ended().happened(); });
   EXPECT_FALSE(all[1]->ended().happened());
   RunUntil([&] { return fake_.process("c", "0").out_closed_by_host; });
-  // One that ends by itself makes room.
+  // An output that ends by itself makes room for another.
   fake_.process("c", "5").held = false;
   fake_.Change();
   RunUntil([&] { return all[5]->ended().happened(); });

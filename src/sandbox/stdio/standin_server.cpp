@@ -25,7 +25,7 @@ namespace {
 
 constexpr auto kWaitRead = asio::posix::stream_descriptor::wait_read;
 
-// A client that says nothing, or is never asked for, keeps its place no longer than this; nor are there more of them.
+// How long a connection may stay without a hello or a claim, and how many such connections there may be.
 constexpr std::chrono::seconds kUnclaimed{30};
 constexpr size_t kMaxUnclaimed = 256;
 
@@ -34,13 +34,13 @@ bool IsAllowed(int connection) {
   return peer && (peer->uid == 0 || peer->uid == geteuid());
 }
 
-// A packet and the descriptors with it. An empty packet is the end.
+// A packet and the descriptors that came with it. An empty packet is the end of the connection.
 struct Received {
   std::string text;
   std::vector<UniqueFd> fds;
 };
 
-// nullopt: nothing is there yet.
+// Receives without blocking. nullopt: no packet yet.
 std::optional<Received> ReceiveNow(int connection) {
   Received received;
   received.text.resize(kMaxPacket);
@@ -51,7 +51,7 @@ std::optional<Received> ReceiveNow(int connection) {
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return std::nullopt;
   received.text.resize(got > 0 ? static_cast<size_t>(got) : 0);
   if (got < 0) return received;
-  // All that came is owned first, so that nothing leaks whatever is wrong with the packet.
+  // All descriptors are owned first, so that none leaks if the packet is malformed.
   for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
     if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
     size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -61,7 +61,7 @@ std::optional<Received> ReceiveNow(int connection) {
       received.fds.emplace_back(fd);
     }
   }
-  // Cut off: it cannot be one of ours.
+  // A packet that is cut off is not from a stand-in. '?' makes it malformed.
   if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) received.text.assign(1, '?');
   return received;
 }
@@ -84,7 +84,7 @@ void Standin::Attach(Handlers handlers) {
 asio::awaitable<void> Standin::Listen(std::shared_ptr<Standin> self) {
   while (true) {
     auto [error] = co_await self->connection_.async_wait(kWaitRead, kAwait);
-    if (error) co_return;  // let go by SendExit
+    if (error) co_return;  // closed by SendExit
     auto received = ReceiveNow(self->connection_.native_handle());
     if (!received) continue;
     if (received->text.empty()) break;
@@ -112,7 +112,7 @@ void Standin::Handle(const Packet& packet) {
 void Standin::SendExit(int status) {
   if (!connection_.is_open()) return;
   std::string text = fmt::format("X {}", status);
-  // Its buffer has room: nothing else is ever sent. When it has gone, nobody is left to be told.
+  // The socket's buffer has room, since nothing else is ever sent. An error means that the stand-in has gone.
   (void)send(connection_.native_handle(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   handlers_ = {};
   boost::system::error_code ignored;
@@ -198,7 +198,7 @@ Result<UniqueFd> ListenSeqpacket(int directory, const std::string& name) {
   UniqueFd listener(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!listener) return FailErrno("cannot make a socket");
   if (unlinkat(directory, name.c_str(), 0) != 0 && errno != ENOENT) return FailErrno("cannot remove the old {}", name);
-  // Before bind: the mode of the new file follows the socket's, so that nobody gets in between.
+  // Before bind: the new file gets the socket's mode, so that there is no moment with another mode.
   if (fchmod(listener.get(), 0600) != 0) return FailErrno("cannot restrict {}", name);
   if (bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) {
     return FailErrno("cannot bind {}", name);

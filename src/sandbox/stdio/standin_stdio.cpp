@@ -10,7 +10,7 @@
 namespace kata::sandbox {
 namespace {
 
-// A stand-in says hello as soon as it runs.
+// Time for the hello, which a stand-in sends as soon as it runs.
 constexpr std::chrono::milliseconds kHelloTime{10000};
 
 std::optional<pid_t> ParsePid(std::string_view text) {
@@ -20,7 +20,7 @@ std::optional<pid_t> ParsePid(std::string_view text) {
   return pid;
 }
 
-// What StandinStdio gave.
+// The parsed name from StandinStdio.
 struct StdioName {
   pid_t standin = 0;
   pid_t foreground = 0;  // 0: none

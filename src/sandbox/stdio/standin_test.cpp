@@ -84,7 +84,7 @@ TEST_F(StandinServerTest, StdioComesThroughAndPacketsAreHeard) {
   handlers.on_resize = [&](uint32_t r, uint32_t) { rows = r; };
   handlers.on_gone = [&] { gone = true; };
   (*standin)->Attach(std::move(handlers));
-  // What makes no sense in between changes nothing.
+  // Malformed packets in between have no effect.
   for (const char* text : {"S 15", "garbage", "H 42 c1", "W 50 100"}) send(connection.get(), text, strlen(text), 0);
   RunUntil([&] { return rows == 50; });
   EXPECT_EQ(signal, 15);
@@ -122,7 +122,7 @@ TEST_F(StandinServerTest, TheExitIsTold) {
   EXPECT_EQ(recv(connection.get(), text, sizeof(text), 0), 0);
   io_.restart();
   io_.poll();
-  EXPECT_FALSE(gone);  // let go, not lost
+  EXPECT_FALSE(gone);  // closed by SendExit, not by the stand-in
 }
 
 TEST_F(StandinServerTest, AHelloMayComeAfterTheClaim) {

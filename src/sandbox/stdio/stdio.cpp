@@ -18,11 +18,11 @@ namespace kata::sandbox {
 namespace {
 
 constexpr size_t kInputChunk = 64U << 10U;
-// More than the pipes of a process hold, and what is under way, as long as nobody has made a pipe larger than the
-// kernel lets an ordinary user.
+// More than a process's pipes hold, with the data in transit, unless somebody has enlarged a pipe beyond the limit for
+// unprivileged users.
 constexpr size_t kLastOutputBytes = 4U << 20U;
 
-// When those are let in who open a FIFO after its writer has gone: soon, then ever less often.
+// Pauses of LetLateReadersIn: each is twice as long as the one before.
 constexpr std::chrono::milliseconds kFirstLateReader{10};
 constexpr std::chrono::milliseconds kLastLateReader{60000};
 
@@ -59,7 +59,7 @@ void Stdio::Start(std::shared_ptr<AgentClient> agent, AgentProcess process) {
 asio::awaitable<void> Stdio::PumpOutput(std::shared_ptr<Stdio> self, OutputStream stream) {
   std::shared_ptr<ForeignFd>& sink = stream == OutputStream::kStdout ? self->stdout_ : self->stderr_;
   auto copied = co_await CopyOutput(self, stream, sink);
-  // Readers see the end now, whatever the rest of the process's life is.
+  // Closes the descriptor: its readers see the end now, however long the process lives on.
   sink.reset();
   if (!copied && !self->stopped_) {
     log::Debug("{} of {} ends early: {}", Name(stream), self->process_.exec, copied.error().message());
@@ -83,7 +83,7 @@ asio::awaitable<void> Stdio::LetLateReadersIn(asio::any_io_executor executor, st
   }
 }
 
-// A piece of output that is on its way.
+// A reply of ReadOutput that is awaited.
 struct Stdio::Chunk {
   explicit Chunk(const asio::any_io_executor& executor) : arrived(executor) {}
   Event arrived;
@@ -123,9 +123,9 @@ asio::awaitable<Result<>> Stdio::CopyOutput(std::shared_ptr<Stdio> self, OutputS
     if (self->stopped_) break;
     CO_TRY_ASSIGN(OutputPiece piece, std::move(next->piece));
     const size_t size = piece.data.size();
-    // To be held is said once; an agent that says it again and again has nothing to say.
+    // `held` comes once. An agent that repeats it without data is at fault, and the stream ends.
     if (size == 0 && (!piece.held || std::exchange(held, true))) break;
-    // The guest gets the next one ready while this one is written.
+    // The guest prepares the next chunk while this one is written.
     next = self->Pull(stream);
     if (size == 0) self->Settle(stream);
     if (size == 0 || !sink) {
@@ -134,7 +134,7 @@ asio::awaitable<Result<>> Stdio::CopyOutput(std::shared_ptr<Stdio> self, OutputS
     }
     auto written = co_await sink->Write(std::move(piece.data), count);
     if (!written && !self->stopped_) {
-      // The container learns of it as on a host: SIGPIPE at its next write.
+      // The container learns of it as it would on the host: by SIGPIPE at its next write.
       asio::co_spawn(self->executor_, CloseOutput(self->agent_, self->process_, stream), asio::detached);
     }
     CO_TRY(written);
@@ -154,20 +154,20 @@ asio::awaitable<void> Stdio::PumpInput(std::shared_ptr<Stdio> self) {
   }
   if (self->stopped_ || self->input_ended_) co_return;
   if (self->terminal_) {
-    // A terminal has no end of stdin that could be closed without hanging up. A process that prints nothing would never
-    // notice that its reader has gone.
+    // stdin of a terminal cannot be closed without a hang-up. But after a hang-up of the caller's terminal, a process
+    // that prints nothing would never notice that its reader has gone.
     if (self->stdin_ && self->stdin_->HungUp()) self->HangUp();
     co_return;
   }
-  // Writers see that nobody reads any more.
+  // Closes the descriptor: its writers see that nobody reads any more.
   self->stdin_.reset();
-  // That the process may be gone by now, and the agent know nothing of it, is fine.
+  // An error is no matter: the process may have gone, and the agent may not know it any more.
   (void)co_await self->agent_->CloseStdin(self->process_);
 }
 
 asio::awaitable<void> Stdio::WatchReader(std::shared_ptr<AgentClient> agent, AgentProcess process,
                                          std::weak_ptr<Stdio> weak) {
-  // An error: the process has gone, or the agent does not know the call.
+  // An error means that the process has gone, or that the agent does not know the call.
   if (!co_await agent->AwaitStdinClosed(std::move(process))) co_return;
   if (auto self = weak.lock()) self->EndInput();
 }
@@ -212,13 +212,13 @@ void Stdio::Stop() {
       const auto& chunk = pulled_[Index(stream)];
       const bool has_ended = !chunk && is_settled_[Index(stream)];
       if (has_ended || (terminal_ && stream == OutputStream::kStderr)) continue;
-      // The pump ends without the agent's answer.
+      // Wakes the pump, which ends without the agent's reply.
       if (chunk) chunk->arrived.Happen();
       asio::co_spawn(executor_, CloseOutput(agent_, process_, stream), asio::detached);
     }
     return;
   }
-  // It never ran: whoever waits at the other ends is told so.
+  // The process never ran: closing everything tells whoever waits at the other ends.
   stdout_.reset();
   stderr_.reset();
   keepers_.clear();
@@ -229,7 +229,7 @@ void Stdio::Stop() {
 
 void Stdio::HangUp() {
   if (!terminal_ || stopped_ || std::exchange(hung_up_, true)) return;
-  // The agent's side of it is the master: with that closed, the kernel does the rest.
+  // The agent holds the terminal's master. When that is closed, the kernel hangs the terminal up.
   if (agent_) asio::co_spawn(executor_, CloseOutput(agent_, process_, OutputStream::kStdout), asio::detached);
 }
 

@@ -84,7 +84,7 @@ TEST_F(StdioTest, AReaderThatOpensTheFifoWhenAllIsOverGetsItAll) {
   process().ended = true;
   Start(stdio);
   Await(stdio->Drain(testing::kHang));
-  // It blocks in open(2) until there is a writer.
+  // cat blocks in open(2) until there is a writer.
   Command reader;
   reader.argv = {"/bin/sh", "-c", "[ \"$(cat " + path + ")\" = late ]"};
   auto child = Spawn(reader);
@@ -112,7 +112,7 @@ TEST_F(StdioTest, WhenTheReaderGoesTheAgentIsTold) {
   process().out = {"x", "y", "z"};
   Start(stdio);
   RunUntil([&] { return process().out_closed_by_host; });
-  EXPECT_EQ(process().out.size(), 1U);  // no more than one piece ahead was asked for
+  EXPECT_EQ(process().out.size(), 1U);  // at most one chunk ahead was asked for
 }
 
 TEST_F(StdioTest, WhatOthersWriteAfterTheExitArrives) {
@@ -121,7 +121,7 @@ TEST_F(StdioTest, WhatOthersWriteAfterTheExitArrives) {
   process().out = {"early "};
   process().ended = process().held = true;
   Start(stdio);
-  Await(stdio->Drain(std::chrono::hours(1)));  // it fails by hanging
+  Await(stdio->Drain(std::chrono::hours(1)));  // a failure would hang here
   EXPECT_EQ(ReadAvailable(out.first.get()), "early ");
   EXPECT_FALSE(stdio->ended().happened());
   fake_.Write("c", "e", "late");
@@ -168,7 +168,7 @@ TEST_F(StdioTest, StopClosesAllAlthoughTheAgentIsSilent) {
   RunUntil([&] { return stdio->ended().happened(); });
   EXPECT_TRUE(HasEnded(out.first.get()));
   EXPECT_TRUE(IsUnread(in.second.get()));
-  // Who still writes in the guest shall not wait for ever.
+  // Processes that still write in the guest must not block for ever.
   RunUntil([&] { return process().out_closed_by_host; });
 }
 
@@ -180,7 +180,7 @@ TEST_F(StdioTest, AReaderThatStandsStillDoesNotHoldTheEndBack) {
   Start(stdio);
   Await(stdio->Drain(std::chrono::milliseconds(50)));
   EXPECT_FALSE(process().out.empty());
-  // One chunk at a time is all that was taken: memory is bounded.
+  // At most two chunks were taken: memory is bounded.
   EXPECT_GE(process().out.size(), 14U);
   stdio->Stop();
 }
@@ -231,7 +231,7 @@ TEST_F(StdioTest, StdinIsClosedWhenItHasEnded) {
 TEST_F(StdioTest, NullAsStdinEndsAtOnce) {
   auto stdio = Make({UniqueFd(open("/dev/null", O_RDONLY | O_CLOEXEC)), UniqueFd(), UniqueFd()});
   Start(stdio);
-  RunUntil([&] { return process().stdin_closed; });  // it fails by hanging
+  RunUntil([&] { return process().stdin_closed; });  // a failure would hang here
   EXPECT_EQ(process().in, "");
 }
 
@@ -242,7 +242,7 @@ TEST_F(StdioTest, CloseStdinEndsAStdinThatIsStillOpen) {
   io_.poll();
   EXPECT_FALSE(process().stdin_closed);
   stdio->CloseStdin();
-  RunUntil([&] { return process().stdin_closed; });  // it fails by hanging
+  RunUntil([&] { return process().stdin_closed; });  // a failure would hang here
 }
 
 TEST_F(StdioTest, ATerminalsStdinIsNotClosed) {
@@ -267,7 +267,7 @@ TEST_F(StdioTest, ATerminalThatIsHungUpHangsTheGuestsUp) {
   io_.poll();
   EXPECT_FALSE(process().out_closed_by_host);
   own_master.Reset();
-  // The process has printed nothing, so that no write could have found it out.
+  // The process has printed nothing, so no write has found the hang-up.
   RunUntil([&] { return process().out_closed_by_host; });
   EXPECT_FALSE(process().stdin_closed);
 }
@@ -338,7 +338,7 @@ TEST_F(StdioTest, ATrickleDoesNotHoldTheExitBack) {
   auto stdio = Make({UniqueFd(), std::move(out.second), UniqueFd()});
   process().ended = true;
   Start(stdio);
-  Await(stdio->Drain(std::chrono::milliseconds(100)));  // it fails by hanging
+  Await(stdio->Drain(std::chrono::milliseconds(100)));  // a failure would hang here
   stdio->Stop();
 }
 
@@ -352,7 +352,7 @@ TEST_F(StdioTest, AFloodDoesNotHoldTheExitBack) {
   auto stdio = Make({});
   process().ended = true;
   Start(stdio);
-  Await(stdio->Drain(std::chrono::hours(1)));  // it fails by hanging
+  Await(stdio->Drain(std::chrono::hours(1)));  // a failure would hang here
   EXPECT_FALSE(stdio->ended().happened());
   stdio->Stop();
 }
@@ -367,7 +367,7 @@ TEST_F(StdioTest, AnOutputThatIsHeldAgainAndAgainHasEnded) {
   auto stdio = Make({});
   process().ended = true;
   Start(stdio);
-  RunUntil([&] { return stdio->ended().happened(); });  // it fails by hanging
+  RunUntil([&] { return stdio->ended().happened(); });  // a failure would hang here
 }
 
 TEST_F(StdioTest, MoreStdinTakenThanOfferedIsAFault) {
@@ -380,7 +380,7 @@ TEST_F(StdioTest, MoreStdinTakenThanOfferedIsAFault) {
   auto in = Pipe();
   ASSERT_TRUE(WriteAll(in.second.get(), "x"));
   Start(Make({std::move(in.first), UniqueFd(), UniqueFd()}));
-  RunUntil([&] { return !fault_.empty(); });  // it fails by hanging
+  RunUntil([&] { return !fault_.empty(); });  // a failure would hang here
 }
 
 TEST_F(StdioTest, StdinThatIsNeverTakenEndsInsteadOfSpinning) {
@@ -399,8 +399,8 @@ TEST_F(StdioTest, StdinThatIsNeverTakenEndsInsteadOfSpinning) {
 
 TEST_F(StdioTest, OutputThatIsNeverAnsweredDoesNotHoldTheEndBack) {
   auto stdio = Make({});
-  Start(stdio);                                        // the process has not ended, for the agent: it answers no read
-  Await(stdio->Drain(std::chrono::milliseconds(20)));  // it fails by hanging
+  Start(stdio);                                        // for the agent the process runs: it answers no read
+  Await(stdio->Drain(std::chrono::milliseconds(20)));  // a failure would hang here
   stdio->Stop();
 }
 
