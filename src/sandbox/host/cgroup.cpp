@@ -17,12 +17,12 @@
 namespace kata::sandbox {
 namespace {
 
-// How often a cgroup is tried again whose last process (an exec's stand-in, say) is still on its way out, and the pause
-// between, in milliseconds: five seconds on a host that is busy.
+// How often removing a cgroup is tried again while its last process (such as an exec's stand-in) exits, and the pause
+// between two attempts in milliseconds. Five seconds in all, for a busy host.
 constexpr int kRemoveTries = 1000;
 constexpr int kRemovePause = 5;
 
-// runc's words.
+// runc's message.
 constexpr char kCannotApply[] = "unable to apply cgroup configuration";
 
 std::string Parent(const std::string& directory) { return directory.substr(0, directory.rfind('/')); }
@@ -39,7 +39,7 @@ Result<> FillCpuset(const std::string& directory) {
   return {};
 }
 
-// A cpuset of version 1 that has no processors takes no process; it gets its parent's, from the top downwards.
+// A cpuset of cgroup v1 without processors takes no process. Each new one gets its parent's, from the top downwards.
 Result<> FillCpusets(const std::string& leaf, const std::string& mount_point) {
   for (size_t end = mount_point.size(); end != leaf.size();) {
     end = std::min(leaf.find('/', end + 1), leaf.size());
@@ -48,8 +48,8 @@ Result<> FillCpusets(const std::string& leaf, const std::string& mount_point) {
   return {};
 }
 
-// Lets the cgroups below a new one of version 2 have controllers, or engines find no memory.current in them. Some may
-// be another's: each is tried alone.
+// Enables controllers for the cgroups below a new one of cgroup v2; without them engines find no memory.current there.
+// Each is written separately, since some may not be available to this process.
 void PassControllersOn(const std::string& directory) {
   const auto available = ReadFile(directory + "/cgroup.controllers");
   if (!available) return;
@@ -62,7 +62,8 @@ void PassControllersOn(const std::string& directory) {
   }
 }
 
-// A new cgroup of version 2. Below one that somebody has made threaded it takes processes only when it is threaded too.
+// Prepares a new cgroup of cgroup v2. Below a threaded cgroup it takes processes only if it is threaded too
+// (cgroups(7)).
 void PrepareNew(const std::string& directory, bool is_leaf) {
   const std::string type = directory + "/cgroup.type";
   const auto is = ReadFile(type);
@@ -70,7 +71,7 @@ void PrepareNew(const std::string& directory, bool is_leaf) {
   if (!is_leaf) PassControllersOn(directory);
 }
 
-// It only tracks processes: a container without it lacks nothing.
+// Whether a hierarchy only tracks processes, so that a container can do without it.
 bool IsOptional(const Hierarchy& hierarchy, const std::vector<Hierarchy>& all) {
   if (!hierarchy.unified) return hierarchy.controllers.front().starts_with("name=");
   return std::any_of(all.begin(), all.end(), [](const Hierarchy& other) { return !other.unified; });
@@ -85,7 +86,7 @@ bool Has(const Container& container, const Value& value) {
 
 bool HasChildren(const std::string& directory) {
   struct stat info {};
-  // A directory has a link for itself, one from its parent, and one from each child.
+  // A directory has one link for itself, one from its parent, and one for each child.
   return stat(directory.c_str(), &info) == 0 && info.st_nlink > 2;
 }
 
@@ -95,7 +96,7 @@ const Hierarchy* HierarchyOf(const std::string& directory, const std::vector<Hie
   const Hierarchy* found = nullptr;
   for (const Hierarchy& hierarchy : hierarchies) {
     if (!(directory + "/").starts_with(hierarchy.mount_point + "/")) continue;
-    // One may be mounted in a directory of another.
+    // A hierarchy may be mounted inside another.
     if (found == nullptr || hierarchy.mount_point.size() > found->mount_point.size()) found = &hierarchy;
   }
   return found;
@@ -109,7 +110,7 @@ Result<CgroupPlan> PlanHostCgroups(const std::string& path) {
 
 Result<std::vector<std::string>> MakeCgroups(const CgroupPlan& plan, const std::vector<Hierarchy>& hierarchies) {
   std::string complaint;
-  std::vector<const Hierarchy*> without;  // where none can be made
+  std::vector<const Hierarchy*> without;  // hierarchies in which none can be made
   for (const std::string& directory : plan.missing) {
     const Hierarchy* hierarchy = HierarchyOf(directory, hierarchies);
     if (hierarchy == nullptr || Has(without, hierarchy)) continue;
@@ -117,12 +118,12 @@ Result<std::vector<std::string>> MakeCgroups(const CgroupPlan& plan, const std::
       if (hierarchy->unified) PrepareNew(directory, Has(plan.leaves, directory));
       continue;
     }
-    // Another sandbox has made it meanwhile, and sees to it.
+    // Another sandbox has made it in the meantime, and prepares it.
     if (errno == EEXIST) continue;
     if (!MayNot(errno) && !IsOptional(*hierarchy, hierarchies)) {
       return FailErrno("{}: cannot make {}", kCannotApply, directory);
     }
-    // One word for all: where cgroups are read-only, every hierarchy is.
+    // One warning for all: where cgroups are read-only, they are so in every hierarchy.
     if (complaint.empty()) complaint = fmt::format("{}: {}", directory, ErrnoText(errno));
     without.push_back(hierarchy);
   }
@@ -155,7 +156,7 @@ Result<> EnterCgroups(const std::vector<std::string>& leaves, pid_t pid) {
 size_t CountProcesses(const std::vector<std::string>& directories) {
   std::set<pid_t> found;
   for (const std::string& directory : directories) {
-    std::error_code gone;  // a cgroup may go while this looks
+    std::error_code gone;  // a cgroup may be removed during the walk
     std::vector<std::string> all = {directory};
     for (std::filesystem::recursive_directory_iterator at(directory, gone), end; !gone && at != end;
          at.increment(gone)) {
@@ -187,7 +188,7 @@ void RemoveCgroups(const std::vector<std::string>& made) {
     while (rmdir(directory->c_str()) != 0) {
       if (errno == ENOENT) break;
       if (errno != EBUSY || HasChildren(*directory) || tries == 0) {
-        // Those above may be others' by now.
+        // Parent directories may be in use by other sandboxes by now, which is no problem.
         log::Write(Has(leaves, *directory) ? log::Level::kWarning : log::Level::kDebug,
                    fmt::format("cannot remove the cgroup {}: {}", *directory, ErrnoText(errno)));
         break;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which directories a container's cgroups are: text to text, but for the look whether a directory is there.
+// Computes the directories of a container's cgroups: text processing, except for the check whether a directory exists.
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,7 +21,7 @@ std::vector<std::string> Split(std::string_view text, char separator) {
   }
 }
 
-// "user-1000-app.slice" lies in "user-1000.slice", which lies in "user.slice" (systemd.slice(5)).
+// The path of a slice: "user-1000-app.slice" is in "user-1000.slice", which is in "user.slice" (systemd.slice(5)).
 Result<std::string> ExpandSlice(const std::string& slice) {
   constexpr std::string_view kSuffix = ".slice";
   if (slice == "-.slice") return std::string();
@@ -59,7 +59,7 @@ const std::string* OwnCgroup(const Hierarchy& hierarchy, const std::map<std::str
   return found == own.end() ? nullptr : &found->second;
 }
 
-// Where a relative path begins, seen from the mount point: where runc has it.
+// The start of a relative path, seen from the mount point: the same as runc's.
 std::string BaseOf(const Hierarchy& hierarchy, const std::string* own, bool hybrid) {
   if (own == nullptr || (hierarchy.unified && hybrid)) return "";
   const std::string below = Normal(Below(hierarchy, *own));
@@ -133,7 +133,7 @@ CgroupPlan PlanCgroups(const std::vector<Hierarchy>& hierarchies, const std::map
   for (const Hierarchy& hierarchy : hierarchies) {
     const std::string base = path.starts_with('/') ? "" : BaseOf(hierarchy, OwnCgroup(hierarchy, own), hybrid);
     const std::string below = Normal(base + Normal(path));
-    if (below == "/") continue;  // the root is nobody's own
+    if (below == "/") continue;  // the root cgroup belongs to no container
     std::string directory = hierarchy.mount_point;
     for (const std::string& part : Split(std::string_view(below).substr(1), '/')) {
       directory += "/" + part;

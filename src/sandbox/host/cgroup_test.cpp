@@ -83,7 +83,7 @@ TEST(CgroupPaths, PlanIsBelowOwnCgroupUnlessAbsolute) {
               ElementsAre("/nowhere/cpu/a", "/nowhere/cpu/a/c1", "/nowhere/memory/a", "/nowhere/memory/a/c1"));
 }
 
-// As runc's: on a host with version 2 the caller's service has processes, so the container lies beside it.
+// As with runc: on a host with cgroup v2 the caller's cgroup has processes, so the container's is beside it.
 TEST(CgroupPaths, ARelativePathIsBesideTheCallerWithVersion2) {
   const std::vector<Hierarchy> version2 = {
       {.mount_point = "/nowhere", .root = "/", .controllers = {}, .unified = true}};
@@ -125,14 +125,14 @@ TEST(CgroupPaths, PlanNeverLeavesTheMountPoint) {
   EXPECT_THAT(PlanCgroups(hierarchies, own, "/").leaves, IsEmpty());
 }
 
-// A directory whose name no other run has, in each hierarchy of this host; removed at the end.
+// Makes a directory with a unique name in each hierarchy of this host, and removes it at the end.
 class Cgroups : public ::testing::Test {
  protected:
   ~Cgroups() override {
     for (const std::string& leaf : made_) RemoveCgroups({leaf});
   }
 
-  // What MakeCgroups makes of a path on this host.
+  // Calls MakeCgroups for a path on this host.
   Result<std::vector<std::string>> Make(const std::string& path) {
     const CgroupPlan plan = TRY(PlanHostCgroups(path));
     made_.insert(made_.begin(), plan.missing.rbegin(), plan.missing.rend());
@@ -166,12 +166,12 @@ TEST_F(Cgroups, MadeEnteredAndRemovedOnThisHost) {
   ASSERT_TRUE(now);
   EXPECT_EQ(*now, *leaves);
 
-  // With a process inside, nothing goes.
+  // Not removed yet.
   EXPECT_TRUE(std::filesystem::exists(leaves->front()));
   child->End();
   RemoveCgroups(plan->missing);
   for (const std::string& directory : plan->missing) EXPECT_FALSE(std::filesystem::exists(directory)) << directory;
-  RemoveCgroups(plan->missing);  // what has gone is no error
+  RemoveCgroups(plan->missing);  // a second call is no error
 }
 
 TEST_F(Cgroups, OnesOfStrangersStay) {

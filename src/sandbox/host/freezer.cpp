@@ -17,7 +17,7 @@ namespace {
 
 constexpr char kStandinName[] = "kata-standin";
 
-// How a version of cgroups tells that a cgroup itself is frozen, and how that ends.
+// The files by which a version of cgroups reports that a cgroup itself is frozen, and thaws it.
 struct Switch {
   const char* told_by;
   const char* file;
@@ -26,7 +26,7 @@ struct Switch {
 constexpr Switch kSwitches[] = {{"freezer.self_freezing", "freezer.state", "THAWED"},
                                 {"cgroup.freeze", "cgroup.freeze", "0"}};
 
-// nullptr: it is not frozen.
+// Returns the switch of a frozen cgroup; nullptr: it is not frozen.
 const Switch* FrozenBy(const std::string& directory) {
   for (const Switch& one : kSwitches) {
     const auto told = ReadFile(fmt::format("{}/{}", directory, one.told_by), 64);
@@ -35,7 +35,8 @@ const Switch* FrozenBy(const std::string& directory) {
   return nullptr;
 }
 
-// With version 1 the vCPUs of a VMM may be in others than the rest of it (PlaceVcpus).
+// The cgroups of all threads: with cgroup v1, a VMM's vCPUs may be in other cgroups than its other threads
+// (PlaceVcpus).
 std::vector<std::string> CgroupsOfThreads(pid_t pid, const std::vector<Hierarchy>& hierarchies) {
   std::vector<std::string> cgroups;
   const auto directory = Open(fmt::format("/proc/{}/task", pid), O_RDONLY | O_DIRECTORY);
@@ -50,7 +51,7 @@ std::vector<std::string> CgroupsOfThreads(pid_t pid, const std::vector<Hierarchy
   return cgroups;
 }
 
-// Into this process's own cgroup of each hierarchy in which it is frozen.
+// Moves a process out of frozen cgroups, into this process's own cgroup of the same hierarchy.
 void MoveOut(pid_t pid, const std::vector<Hierarchy>& hierarchies, const std::vector<std::string>& own) {
   for (const std::string& cgroup : CgroupsOfThreads(pid, hierarchies)) {
     if (FrozenAt(cgroup).empty()) continue;
@@ -63,7 +64,7 @@ void MoveOut(pid_t pid, const std::vector<Hierarchy>& hierarchies, const std::ve
   }
 }
 
-// Only ours: what else somebody has put there is not to be moved.
+// The stand-ins in a cgroup. Other processes there are not this runtime's and must not be moved.
 std::vector<pid_t> StandinsIn(const std::string& cgroup) {
   std::vector<pid_t> standins;
   std::istringstream pids(ReadFile(cgroup + "/cgroup.procs").value_or(""));
@@ -79,7 +80,7 @@ std::vector<pid_t> StandinsIn(const std::string& cgroup) {
 std::string FrozenAt(const std::string& directory) {
   for (std::string at = directory; !at.empty(); at = at.substr(0, at.rfind('/'))) {
     if (FrozenBy(at) != nullptr) return at;
-    // Above the mount point there are no cgroups.
+    // The end of the hierarchy: above the mount point there are no cgroups.
     if (access(at.c_str(), F_OK) == 0 && access((at + "/cgroup.procs").c_str(), F_OK) != 0) break;
   }
   return "";

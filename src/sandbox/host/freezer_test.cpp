@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// On this host's real cgroups, of each version that is mounted.
+// Uses this host's real cgroups of each mounted version.
 #include "sandbox/host/freezer.h"
 
 #include <gtest/gtest.h>
@@ -12,7 +12,7 @@
 namespace kata::sandbox {
 namespace {
 
-// A cgroup that can be frozen, in one below the root, and what freezes and thaws each.
+// A cgroup that can be frozen, its parent, and what to write to freeze and thaw each.
 struct Place {
   std::string above;
   std::string leaf;
@@ -51,7 +51,7 @@ class Freezer : public ::testing::Test {
     for (const std::string& directory : made_) EXPECT_NE(access(directory.c_str(), F_OK), 0) << directory;
   }
 
-  // A process in the leaves.
+  // Starts a process in the leaves.
   Child Inside(const std::string& program = "sleep") {
     Command command;
     command.argv = {program, "1000"};
@@ -112,7 +112,7 @@ TEST_F(Freezer, AFrozenSandboxIsLetRun) {
   }
 }
 
-// What somebody has frozen above the container's stays frozen; the processes leave it.
+// A frozen parent stays frozen; the processes leave it.
 TEST_F(Freezer, BelowAFrozenParentTheProcessesMoveOut) {
   for (const Place& place : places_) {
     Child child = Inside();
@@ -126,7 +126,7 @@ TEST_F(Freezer, BelowAFrozenParentTheProcessesMoveOut) {
   }
 }
 
-// That of an exec is in no record.
+// No record has the stand-in of an exec.
 TEST_F(Freezer, StandinsMoveOutAndStrangersStay) {
   std::string directory = ::testing::TempDir() + "/kata-XXXXXX";
   ASSERT_NE(mkdtemp(directory.data()), nullptr);

@@ -15,10 +15,10 @@
 namespace kata::sandbox {
 namespace {
 
-// How much of a failed hook's output is shown.
+// The bytes of a failed hook's output that are shown.
 constexpr size_t kShownOutput = 4096;
 
-// Memory files stand for pipes, so that a hook which reads or writes nothing, or a lot, never blocks.
+// Memory files instead of pipes: a hook that reads or writes nothing, or a lot, never blocks.
 Result<UniqueFd> MemoryFile(const char* name, std::string_view contents = {}) {
   UniqueFd file(memfd_create(name, MFD_CLOEXEC));
   if (!file) return FailErrno("cannot make a memory file");
@@ -34,7 +34,7 @@ std::string Output(const UniqueFd& file) {
   return text;
 }
 
-// Waits for the end of a hook, or of its time.
+// Waits for the end of a hook, its time-out, or an interrupt.
 Result<> Await(RunningHook& hook, int64_t timeout_seconds, const Interrupts* interrupts) {
   using Clock = std::chrono::steady_clock;
   const auto deadline = Clock::now() + std::chrono::seconds(timeout_seconds);

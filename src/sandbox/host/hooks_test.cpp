@@ -21,7 +21,7 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-// Hooks are real scripts that leave what they saw in a directory.
+// The hooks are real scripts that write what they see into a directory.
 class Hooks : public testing::Test {
  protected:
   void SetUp() override {
@@ -66,7 +66,7 @@ TEST_F(Hooks, GetStateEnvironmentAndDirectory) {
   EXPECT_EQ(Read("pwd"), directory_ + "\n");
 }
 
-// runc's: a hook for which the bundle names no environment has the runtime's, or the container's.
+// As with runc: a hook for which the bundle names no environment gets the runtime's, or the container's.
 TEST_F(Hooks, WithoutAnEnvironmentInheritOne) {
   ASSERT_EQ(setenv("KATA_HOOKS_TEST", "inherited", 1), 0);
   Add("/usr/bin/env > $1/env");

@@ -17,7 +17,7 @@ namespace {
 
 constexpr char kOverhead[] = "/kata_overhead";
 
-// Directories that this sandbox shares with others too, so that the last one takes them away.
+// The overhead's directories with their parent. Other sandboxes share the parent; the last one removes it.
 std::vector<std::string> OverheadDirectories(const CgroupPlan& plan) {
   std::vector<std::string> directories;
   for (const std::string& leaf : plan.leaves) {
@@ -64,7 +64,7 @@ Result<> CheckCgroupStay(const CgroupStay& stay) {
 }
 
 Result<std::vector<std::string>> MakeCgroupsOf(const std::string& path) {
-  // Again where another sandbox was just taking away a parent that was there.
+  // Tried again if another sandbox has removed a parent in the meantime.
   constexpr int kTries = 3;
   for (int tries = kTries;; --tries) {
     const CgroupPlan plan = TRY(PlanHostCgroups(path));
@@ -78,7 +78,7 @@ void PlaceVcpus(const std::vector<std::string>& leaves, const std::vector<pid_t>
   if (threads.empty()) return;  // the VMM has just ended
   for (const std::string& leaf : leaves) {
     const std::string tasks = leaf + "/tasks";
-    if (access(leaf.c_str(), F_OK) != 0) continue;  // it could not be made, as a warning has said
+    if (access(leaf.c_str(), F_OK) != 0) continue;  // it could not be made; a warning was logged
     if (access(tasks.c_str(), F_OK) != 0) {
       for (const pid_t pid : vmm) {
         if (auto moved = EnterCgroups({leaf}, pid); !moved) log::Warn("the VMM stays: {}", moved.error().message());

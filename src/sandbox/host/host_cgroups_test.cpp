@@ -40,13 +40,13 @@ TEST(CgroupStay, IsOnePlaceOrTwo) {
   EXPECT_EQ(two->process, "/kata_overhead/" + id);
   EXPECT_EQ(two->vcpus, "/" + id);
   EXPECT_THAT(two->vcpu_directories, Contains(EndsWith("/" + id)));
-  // Also what others may have made already: the last one removes it.
+  // Includes directories that other sandboxes may have made already: the last one removes them.
   EXPECT_THAT(two->made, Contains(EndsWith("/kata_overhead")));
   EXPECT_THAT(two->made, Contains(EndsWith("/kata_overhead/" + id)));
   EXPECT_THAT(two->made, Contains(EndsWith("/" + id)));
 }
 
-// On the host's real cgroups: this process goes there and comes back.
+// Uses the host's real cgroups: this process enters them and comes back.
 TEST(CgroupVisit, LeavesNothing) {
   const std::string id = fmt::format("kata-{}-visit", getpid());
   const auto before = CgroupsOf(getpid());
@@ -61,7 +61,7 @@ TEST(CgroupVisit, LeavesNothing) {
   visit.End();
   EXPECT_EQ(*CgroupsOf(getpid()), *before);
   for (const std::string& directory : made) {
-    // The parent of all overhead may be another sandbox's, too.
+    // Another sandbox may use the parent of all overhead, too.
     if (!directory.ends_with(id)) continue;
     EXPECT_NE(access(directory.c_str(), F_OK), 0) << directory;
   }

@@ -9,7 +9,7 @@
 namespace kata::sandbox {
 namespace {
 
-// A node of Kubernetes has some thousands of mounts.
+// A node of Kubernetes may have thousands of mounts.
 constexpr size_t kMaxMountinfo = 16U << 20U;
 
 // Takes the first word off a line.

@@ -32,7 +32,7 @@ TEST(HostMountsTest, ReadsTheKernelsFormat) {
   EXPECT_EQ(mounts[1].point, "/mnt/c\\d");
 }
 
-// A pod's directory as the kubelet has it, with real mounts in a mount namespace of a child's own. As root.
+// A pod's directory in the kubelet's layout, with real mounts in the mount namespace of a child. Needs root.
 class VolumeTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -47,7 +47,7 @@ class VolumeTest : public testing::Test {
   }
   void TearDown() override { std::filesystem::remove_all(pod_); }
 
-  // The volume mounted and a directory of it bound, as for a subPath.
+  // Mounts the volume and binds a directory of it, as for a subPath.
   void Mount() const {
     ASSERT_EQ(mount("tmpfs", volume_.c_str(), "tmpfs", 0, "size=1m,mode=2770,gid=4321"), 0);
     std::filesystem::create_directories(volume_ + "/a/b");
@@ -112,7 +112,7 @@ TEST_F(VolumeTest, OthersAreNone) {
     EXPECT_FALSE(At(pod_ + "/volumes/kubernetes.io~empty-dir/disk")) << "on a disk";
     EXPECT_FALSE(At(volume_ + "/a")) << "not a volume's own directory";
     EXPECT_FALSE(At("/proc"));
-    // A part of another file system under the name of this volume.
+    // A subPath with this volume's name that is on another file system.
     ASSERT_EQ(umount(part_.c_str()), 0);
     ASSERT_EQ(mount("tmpfs", part_.c_str(), "tmpfs", 0, nullptr), 0);
     EXPECT_FALSE(At(part_));

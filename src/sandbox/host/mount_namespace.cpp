@@ -28,7 +28,7 @@ Result<MountNamespaces> MountNamespaces::EnterPrivate() {
   Spaces spaces;
   spaces.host = TRY(Open(kOwnNamespace, O_RDONLY));
   if (unshare(CLONE_NEWNS) != 0) return FailErrno("cannot make a mount namespace for the sandbox (unshare)");
-  // Without an effect on a private "/", whose mounts then neither come in nor go out.
+  // No effect on a private "/": its mounts then propagate in neither direction.
   if (mount("none", "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) {
     return FailErrno("cannot cut the mounts of the sandbox off from the host's");
   }
@@ -46,18 +46,18 @@ Result<> MountNamespaces::Enter(const UniqueFd& space) {
 void MountNamespaces::ComeBack() const {
   auto back = Enter(spaces_->own);
   if (back) return;
-  // Whatever were done next would be done to the host.
+  // Whatever this process did next would be done to the host.
   log::Error("{}", back.error().message());
   std::abort();
 }
 
 Result<> DropHostMounts(const std::string& keep) {
-  // Those above come before those below.
+  // Mounts come before those below them.
   for (const HostMount& host_mount : TRY(HostMounts())) {
     const std::string& point = host_mount.point;
     bool needed = IsSameOrBelow(keep, point) || IsSameOrBelow(point, keep) || IsSameOrBelow(point, "/proc") ||
                   IsSameOrBelow(point, "/dev");
-    // Takes all below with it; those then fail with EINVAL (no mount point) or ENOENT in their turn.
+    // Unmounts all mounts below as well. In their own turn those fail with EINVAL (no mount point) or ENOENT.
     if (!needed) umount2(point.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
   }
   return {};

@@ -30,7 +30,7 @@ std::string DeepAnswer(const std::string& method) {
     list.set_data(R"([{"pid":1,"x":)" + std::string(kLevels, '[') + std::string(kLevels, ']') + "}]");
     return AsResponse(list.SerializeAsString());
   }
-  // Groups, which begin in each other.
+  // Nested groups (start-group tags of field 1).
   return AsResponse(std::string(kLevels, '\x0b'));
 }
 
