@@ -51,7 +51,8 @@ class Disks : public std::enable_shared_from_this<Disks> {
   // Adds a user of the block device (CheckNode) or regular file at a path of the host. kInvalidArgument: it is neither,
   // or an empty file. kFailedPrecondition: another container has it read-only, and this one wants to write.
   Result<ClaimedDisk> Claim(const std::string& path, bool read_only);
-  // The same for the block device of the host with these numbers. kNotFound: the host has none, or its node is missing.
+  // The same for the block device of the host with these numbers. kNotFound: the host has none, or no node of it in
+  // /dev.
   Result<ClaimedDisk> Claim(DeviceNumber number, bool read_only);
   // Whether the host has a block device with these numbers.
   Result<bool> HostHas(DeviceNumber number) const;

@@ -17,8 +17,9 @@ struct LoopbackCatch {
   UniqueFd link;  // the BPF link; closing it detaches the program
 };
 
-// kInvalidArgument: the namespace is the host's own, whose loopback is not the pod's. kUnimplemented or
-// kPermissionDenied: the kernel lacks BPF programs for socket lookup (Linux 5.9), or this process may not use BPF.
+// kInvalidArgument: the namespace is the host's own, whose loopback is not the pod's. Other errors are bpf(2)'s:
+// kPermissionDenied if this process may not use BPF; kUnimplemented or kInvalidArgument if the kernel has no socket
+// lookup programs (Linux 5.9).
 Result<LoopbackCatch> CatchLoopback(const Namespace& pod);
 
 }  // namespace kata::sandbox::network

@@ -25,7 +25,8 @@ Result<UniqueFd> ClaimDirectory(const std::string& root, const std::string& id);
 // Opens ROOT/ID. kInvalidArgument: a malformed id. kNotFound: "container does not exist".
 Result<UniqueFd> OpenDirectory(const std::string& root, const std::string& id);
 
-// Removes ROOT/ID and what is below it. Never enters a mount point (kFailedPrecondition). Success when there is none.
+// Removes ROOT/ID and what is below it. Never enters a mount point (kFailedPrecondition). Success when there is no
+// ROOT/ID; kNotFound: there is no ROOT.
 Result<> RemoveDirectory(const std::string& root, const std::string& id);
 
 }  // namespace kata::sandbox
