@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The host's devices of a container as those of the guest: the protocol's Device messages.
+// Devices of a CreateContainer request (the protocol's Device messages): finds each disk in the guest and rewrites the
+// container's spec from the host's device numbers to the guest's.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -14,23 +15,26 @@ namespace kata::agent {
 namespace asio = boost::asio;
 using Devices = google::protobuf::RepeatedPtrField<grpc::Device>;
 
-// kInvalidArgument, kUnimplemented: a type that the agent cannot give.
+// Checks the types of all devices. kInvalidArgument: unknown type. kUnimplemented: VFIO.
 Result<> CheckDevices(const Devices& devices);
 
-// Waits for each disk until limit, and puts its numbers in the guest in the place of the host's: in linux.devices at
-// container_path, and in the rules and I/O limits of linux.resources. Where mounts have its vm_path as their source,
-// they bind the guest's node, and linux.devices loses it. kInvalidArgument: the spec has no such device.
+// Waits until each disk is plugged in, at most limit for each. Then replaces the host's device numbers in spec by the
+// guest's: in the entry of linux.devices whose path is container_path, and in the device rules and I/O limits of
+// linux.resources. A mount whose source is the device's vm_path binds the guest's node instead, and the entry in
+// linux.devices is removed. kNotFound: the disk did not appear in time. kInvalidArgument: linux.devices has no block
+// device at container_path. spec must outlive the coroutine.
 asio::awaitable<Result<>> AddDevices(asio::any_io_executor executor, Devices devices, grpc::Spec& spec,
                                      std::chrono::seconds limit);
 
-// One of the disks, known: pairs of device and its numbers. For AddDevices, and for tests.
+// A disk that was found in the guest.
 struct GuestNumbers {
-  std::string path;  // in the container
+  std::string path;  // container_path, the path in linux.devices
   uint32_t major = 0;
   uint32_t minor = 0;
-  std::string source = {};  // vm_path; empty: no mount has it
-  std::string node = {};    // of the guest, for those mounts
+  std::string source = {};  // vm_path; empty: no mount refers to the disk
+  std::string node = {};    // the disk's node in the guest, such as /dev/vda
 };
+// The rewriting step of AddDevices, without the wait. Public for tests.
 Result<> RenumberDevices(const std::vector<GuestNumbers>& numbers, grpc::Spec& spec);
 
 }  // namespace kata::agent

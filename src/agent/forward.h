@@ -9,7 +9,9 @@
 
 namespace kata::agent {
 
-// Starts it. It ends with 0 when the server has closed its side, and with 1 when nobody listens at the port.
+// Starts the process with stdin and stdout from io. It connects to 127.0.0.1, then to ::1. It exits with 1 if nothing
+// listens on the port. It exits with 0 when the server has closed its side, when stdout has no reader any more, or
+// when the client has ended its input and no data has flowed for 60 s. The Reaper must collect the process.
 Result<StartedProcess> StartForward(uint16_t port, ProcessIo io);
 
 }  // namespace kata::agent

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// What PID 1 owes to a guest: its mounts, its loopback, its limits; and how the guest ends.
+// The duties of PID 1: setting the guest up at boot, and powering it off.
 #pragma once
 
 namespace kata::agent {
 
-// Mounts the kernel's file systems and tmpfs, opens the console, sets lo up. Whatever fails
-// is logged, and the rest is done: what is really missing is said by the call that needs it.
+// Mounts the kernel's file systems and tmpfs, opens the console as stdout and stderr, sets resource limits and the host
+// name, and sets lo up. A step that fails is logged and skipped; a later call that needs its result reports the error.
 void SetUpGuest();
 
-// Writes everything back and powers the VM off; one without a power switch is reset, which ends it too.
+// Syncs the file systems and powers the VM off. A VM without ACPI or a device tree is reset instead, which ends a QEMU
+// that was started with -no-reboot.
 [[noreturn]] void PowerOff();
 
 }  // namespace kata::agent

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// GetIPTables and SetIPTables: the guest's packet filter, by way of the programs that an image brings along.
+// GetIPTables and SetIPTables: the guest's packet filter, read and set by the iptables programs of the initrd.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -9,10 +9,12 @@
 
 namespace kata::agent {
 
-// iptables-save, iptables-restore and their IPv6 twins. Their rules are text; a guest without these programs answers
-// kFailedPrecondition and says how to get them. Needs the Reaper.
+// Both need a Reaper. kFailedPrecondition: the guest has no such program; the message says how to add it to the initrd.
+// kInvalidArgument: the program exited with an error; the message has its stderr.
+
+// Runs iptables-save or ip6tables-save and returns the rules as text.
 boost::asio::awaitable<Result<std::string>> SaveIpTables(bool ipv6);
-// Returns what the program said. kInvalidArgument, with its words: it has refused the rules.
+// Runs iptables-restore or ip6tables-restore with the rules as input, and returns the program's output.
 boost::asio::awaitable<Result<std::string>> RestoreIpTables(bool ipv6, std::string rules);
 
 }  // namespace kata::agent

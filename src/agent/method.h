@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Puts plain functions of a Sandbox and a request into the table of methods.
+// Adds handlers, which are plain functions of a Pod and a request, to the table of ttRPC methods.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -15,17 +15,19 @@ namespace kata::agent {
 
 using wkt::Empty;
 
-// A handler that waits for something.
+// A handler that suspends.
 template <typename Request, typename Reply>
 using Coroutine = asio::awaitable<Result<Reply>> (*)(Pod&, Request);
-// A handler that does not.
+// A handler that never suspends.
 template <typename Request, typename Reply>
 using Function = Result<Reply> (*)(Pod&, const Request&);
 
-// A Function without its types: what it answers, serialized.
+// A Function with its types erased, and the Caller that restores them: Caller parses payload, calls the function and
+// serializes its reply.
 using AnyFunction = void (*)();
 using Caller = Result<std::string> (*)(AnyFunction, Pod&, const std::string& payload);
 void AddFunction(rpc::MethodTable& table, Pod& pod, const char* name, Caller caller, AnyFunction function);
+// kInvalidArgument: payload is no valid message of this type.
 Result<> Parse(google::protobuf::MessageLite& request, const std::string& payload);
 
 template <typename Request, typename Reply>
@@ -37,6 +39,7 @@ Result<std::string> CallFunction(AnyFunction function, Pod& pod, const std::stri
   return reply->SerializeAsString();
 }
 
+// Both forms of Add add the method name of grpc.AgentService. pod must outlive the table and its calls.
 template <typename Request, typename Reply>
 void Add(rpc::MethodTable& table, Pod& pod, const char* name, Coroutine<Request, Reply> handler) {
   table.Method<Request, Reply>(contract::kAgentService, name,
@@ -48,7 +51,7 @@ void Add(rpc::MethodTable& table, Pod& pod, const char* name, Function<Request, 
   AddFunction(table, pod, name, CallFunction<Request, Reply>, reinterpret_cast<AnyFunction>(handler));
 }
 
-// For `return Done(result);` in a handler that answers nothing.
+// The reply of a handler that answers Empty: `return Done(result);`.
 inline Result<Empty> Done(Result<> result) {
   if (!result) return tl::unexpected<Error>(std::move(result).error());
   return Empty();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The namespaces that all containers of a pod share, kept alive by descriptors.
+// The namespaces that all containers of a pod share. Descriptors keep them alive.
 #pragma once
 
 #include <string>
@@ -13,14 +13,14 @@ namespace kata::agent {
 struct SharedNamespaces {
   UniqueFd ipc;
   UniqueFd uts;
-  UniqueFd pid;  // only with a pod-wide pid namespace
-  // The init of the pid namespace, which lives as long as the pod and reaps the pod's orphans.
+  UniqueFd pid;  // valid only if the pod has a shared pid namespace
+  // The init of that pid namespace. It lives as long as the pod and reaps orphans in the namespace.
   Child pause;
 };
 
-// Makes ipc and uts, with this host name (empty: the guest's), and pid if asked for.
+// Makes the ipc and uts namespaces with this host name (empty: the guest's), and the pid namespace if with_pid.
 Result<SharedNamespaces> MakeSharedNamespaces(const std::string& hostname, bool with_pid);
-// Makes pid, unless it is there.
+// Makes the pid namespace unless shared has one already.
 Result<> NeedPidNamespace(SharedNamespaces& shared);
 
 }  // namespace kata::agent

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the kernel's command line (agent.* words) tells the agent. Names and defaults are Kata's.
+// The agent's options: the agent.* words of the kernel's command line, with Kata's names and defaults.
 #pragma once
 
 #include <chrono>
@@ -14,14 +14,14 @@ namespace kata::agent {
 
 struct Options {
   log::Level log_level = log::Level::kInfo;  // agent.log
-  std::string server_address;                // agent.server_addr; empty: virtio-serial, else vsock://-1:1024
+  std::string server_address;                // agent.server_addr; empty: FindAddress (transport.h) chooses
   uint32_t pipe_size = 0;                    // agent.container_pipe_size, bytes; 0: MakePipes chooses
   std::chrono::seconds hotplug_timeout{contract::kHotplugTimeout};  // agent.hotplug_timeout
-  std::string cgroup_mount = "/sys/fs/cgroup";                      // where cgroup2 is; another place in tests
+  std::string cgroup_mount = "/sys/fs/cgroup";                      // mount point of cgroup2; tests use another
 };
 
-// Reads the agent.* words of text (as /proc/cmdline has it). A word that is not understood is logged, and left out: a
-// guest without an agent could tell nobody what is wrong.
+// Parses the agent.* words of text, which has the format of /proc/cmdline. A bad or unknown word is logged and ignored,
+// never an error: an agent that gave up here could not report the fault to the host.
 Options ParseOptions(std::string_view text);
 
 }  // namespace kata::agent

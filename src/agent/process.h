@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One process of a container as the host sees it: its status, its waiters and its stdio.
+// One process of a container, as the host's calls address it: its exit status, the calls that wait for it, its stdio.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -17,42 +17,45 @@
 
 namespace kata::agent {
 
-// The two sides of a new process's stdio.
+// Both ends of the stdio of a new process.
 struct Pipes {
   ProcessIo child;
-  // The agent's ends; none with a terminal.
+  // The agent's ends; not valid with a terminal.
   UniqueFd stdin_write;
   UniqueFd stdout_read;
   UniqueFd stderr_read;
 };
 
-// pipe_size in bytes. 0: the kernel's default for stdin, and what one Read takes for the outputs, since each has its
-// price.
+// Makes the pipes of a new process, or none with a terminal. pipe_size is in bytes; 0: the kernel's default for stdin,
+// and kMaxRead for stdout and stderr, so that one Read can return a full pipe.
 Result<Pipes> MakePipes(bool terminal, uint32_t rows, uint32_t columns, uint32_t pipe_size);
 
-// A process from its start until nobody has to know of it any more.
+// A process that has been started. Used from the executor's thread only.
 class Process : public std::enable_shared_from_this<Process> {
  public:
-  // Takes over a started process, with the agent's ends of its stdio, and waits for its end. Call it under the
-  // Reaper::Hold that was there when the process was started. It is killed when this fails.
+  // Takes over a started process and the agent's ends of its stdio, and begins to wait for its exit. The caller must
+  // hold a Reaper::Hold from before the process was started until this returns. If this fails, the process is killed.
   static Result<std::shared_ptr<Process>> Adopt(const asio::any_io_executor& executor, StartedProcess started,
                                                 Pipes pipes);
 
   pid_t pid() const { return pid_; }
   bool exited() const { return status_.has_value(); }
-  // kNotFound when it has ended.
+  // kNotFound: the process has exited.
   Result<> Signal(int signal);
-  // The exit code, or 128 + signal; waits for it. Any number of callers.
+  // Waits for the exit and returns the exit code, or 128 + the signal; 255 if the status was lost. Any number of
+  // callers may wait.
   asio::awaitable<int> Wait();
+  // See OutputStream::Read. With a terminal, stdout carries all output and stderr is at its end from the start.
   asio::awaitable<Result<OutputStream::Piece>> ReadStdout(size_t length, bool past_exit = false);
   asio::awaitable<Result<OutputStream::Piece>> ReadStderr(size_t length, bool past_exit = false);
+  // See InputStream.
   asio::awaitable<Result<>> WriteStdin(std::string data);
   asio::awaitable<Result<>> AwaitStdinClosed();
   void CloseStdin();
   Result<> Resize(uint32_t rows, uint32_t columns);
-  // Its status was answered and its output is at the end: nothing is left to ask.
+  // Whether a Wait has returned the status and all output has been read to its end.
   bool Done() const;
-  // Closes the agent's ends, when the container goes.
+  // Closes the agent's ends of stdio; called when the container is removed.
   void CloseStreams();
 
  private:
@@ -65,10 +68,10 @@ class Process : public std::enable_shared_from_this<Process> {
   UniqueFd pidfd_;
   Condition ended_;
   std::optional<int> status_;
-  bool answered_ = false;
+  bool answered_ = false;  // a Wait has returned the status
   std::shared_ptr<InputStream> stdin_;
   std::shared_ptr<OutputStream> stdout_;
-  std::shared_ptr<OutputStream> stderr_;  // none with a terminal
+  std::shared_ptr<OutputStream> stderr_;  // null with a terminal
 };
 
 }  // namespace kata::agent

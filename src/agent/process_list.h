@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The processes of a container as `ps` shows them, in JSON.
+// Lists the processes of a container as JSON, with the data that `ps` needs.
 #pragma once
 
 #include <sys/types.h>
@@ -11,12 +11,12 @@
 
 namespace kata::agent {
 
-// A JSON array of {"pid", "ppid", "uid", "c", "stime", "tty", "time", "cmd"}: ps -ef's columns, with the numbers that
-// the guest uses; stime is HH:MM in UTC. And for whoever wants other columns: "stat" (what /proc/PID/stat has behind
-// the name), "comm", "gid", "ruid", "rgid", the names of the four ids as "user", "group", "ruser" and "rgroup" (empty:
-// the container has none), "now" (seconds since 1970), "up" (since the guest's start) and "memory" (bytes that the
-// guest has). Processes that have ended meanwhile are left out. At most 4096 of them, with 4096 bytes of command each
-// and 2 MiB in all.
+// Returns a JSON array with an object for each process. The columns of `ps -ef`: "pid", "ppid", "uid", "c", "stime"
+// (HH:MM, UTC), "tty", "time", "cmd"; pids and ids are those of the guest. For other columns of ps(1): "stat" (the
+// fields of /proc/PID/stat after the name, proc(5)), "comm", "gid", "ruid", "rgid", the names of the four ids as
+// "user", "group", "ruser" and "rgroup" (empty if names has none), "now" (seconds since 1970), "up" (seconds since the
+// guest booted) and "memory" (bytes of RAM in the guest). Processes that have exited since are left out. The list ends
+// after 4096 processes, or with the process that makes it larger than 1 MiB; each command is cut at 4096 bytes.
 std::string ListProcesses(const std::vector<pid_t>& pids, const UserNames& names);
 
 }  // namespace kata::agent

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one place that reaps: collects every child of this process, and hands the statuses to those who ask for them.
+// Reaps every child of the agent, and hands each exit status to the coroutine that waits for that child.
 #pragma once
 
 #include <sys/types.h>
@@ -15,30 +15,33 @@ namespace kata::agent {
 
 namespace asio = boost::asio;
 
-// As PID 1 the agent also inherits every orphan of the guest, so all children are collected on SIGCHLD, known or not.
+// As PID 1 the agent inherits every orphan of the guest. So the Reaper reaps all children on SIGCHLD, including those
+// that the agent did not start.
 //
-// It collects only while the event loop runs. So a child that is started and waited for (waitpid, Child::Wait) without
-// a co_await in between is its starter's own. After the first co_await only Wait below has the status, and waitpid
-// answers ECHILD. Used from the executor's thread.
+// The Reaper reaps only while the event loop runs. Code that starts a child and reaps it itself (waitpid(2),
+// Child::Wait) is safe as long as there is no co_await in between. After a co_await only Reaper::Wait returns the
+// status, and waitpid fails with ECHILD. Used from the executor's thread only.
 class Reaper {
  public:
-  // Collects until destroyed. There is one at a time in a process.
+  // Reaps until destroyed. At most one may exist in the process.
   explicit Reaper(asio::any_io_executor executor);
   ~Reaper();
   Reaper(const Reaper&) = delete;
   Reaper& operator=(const Reaper&) = delete;
 
-  // This process's reaper; it must exist.
+  // The process's Reaper, which must exist.
   static Reaper& Get();
 
-  // Keeps the status of pid until Wait has taken it. Call it before the first co_await after the fork; a pid that was
-  // learnt later (a grandchild's, told through a pipe) needs a Hold that was there before the fork.
+  // Makes the Reaper keep the status of pid until Wait takes it. The caller must claim before its first co_await after
+  // the fork. If it learns the pid only later (that of a grandchild, for example), it needs a Hold from before the
+  // fork.
   void Claim(pid_t pid);
 
-  // Claims pid, waits for its end, and forgets it. One caller for each pid. kNotFound: no such child.
+  // Claims pid, waits for its exit, and drops the claim. At most one caller for each pid. kNotFound: no such child.
   asio::awaitable<Result<ExitStatus>> Wait(pid_t pid);
 
-  // While one lives, the statuses of children that nobody claimed yet are kept for a Claim or Wait to come.
+  // While a Hold exists, the Reaper also keeps the statuses of unclaimed children, for a later Claim or Wait. They are
+  // dropped with the last Hold.
   class Hold {
    public:
     Hold();

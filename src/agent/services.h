@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The methods of grpc.AgentService and grpc.Health, in groups. sandbox must outlive the calls.
+// Adds the methods of grpc.AgentService and grpc.Health to a method table. pod must outlive the table and its calls.
 #pragma once
 
 #include "agent/pod.h"
@@ -14,7 +14,7 @@ void AddGuestMethods(rpc::MethodTable& table, Pod& pod);
 void AddNetworkMethods(rpc::MethodTable& table, Pod& pod);
 void AddResourceMethods(rpc::MethodTable& table, Pod& pod);
 
-// All of them.
+// Adds all of the above.
 void AddServices(rpc::MethodTable& table, Pod& pod);
 
 }  // namespace kata::agent

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The agent's ends of a process's stdio: what it writes is pulled from an OutputStream, what it reads is put into an
-// InputStream. docs/kata-agent.md has the rules.
+// The agent's ends of a process's stdio: the host pulls the process's output from an OutputStream and pushes its input
+// into an InputStream. docs/kata-agent.md, "Stdio", has the rules. Both are used from the executor's thread only.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -21,34 +21,37 @@ namespace kata::agent {
 
 namespace asio = boost::asio;
 
-// The most bytes that one Read answers.
+// The most bytes that one Read returns.
 inline constexpr size_t kMaxRead = contract::kMaxOutputChunk;
 
-// stdout, stderr, or the master of a terminal. Memory is taken only for bytes that are there.
+// stdout, stderr, or the master of a terminal. No buffer is held while a Read waits for data.
 class OutputStream : public std::enable_shared_from_this<OutputStream> {
  public:
+  // Makes fd non-blocking and takes it over.
   static Result<std::shared_ptr<OutputStream>> Create(const asio::any_io_executor& executor, UniqueFd fd);
 
-  // What a read answers. No data is the end, unless others hold the stream.
+  // The result of a Read. Empty data means end of stream, unless held is set.
   struct Piece {
     rpc::Payload data;
-    bool held = false;
+    bool held = false;  // the process has exited, but other processes have the stream open
   };
 
-  // Waits for data and answers at most min(length, kMaxRead) bytes of it, much of it in a pipe. length 0 says that the
-  // reader has gone: the agent's end is closed, and whoever still writes gets SIGPIPE.
+  // Waits for data and returns at most min(length, kMaxRead) bytes. More than 4 KiB of a pipe's data are returned in
+  // Payload::tail, uncopied. length 0 says that the reader has gone: the agent's end is closed, and a process that
+  // still writes gets SIGPIPE.
   //
-  // past_exit: it is the end when nobody has the stream open any more. When the process has exited and what it had
-  // written has been read, but others hold the stream, `held` says so, once. Of a terminal nothing is left then: the
-  // kernel hangs it up with the leader of its session.
-  // Otherwise it is the end also when the process has exited and the stream is empty; what others write after that is
-  // read and dropped.
+  // With past_exit, the stream ends when no process has it open any more. If the process has exited and its output has
+  // been read, but other processes still have the stream open, one Read returns `held`; later ones return what those
+  // processes write. This is for pipes only: the kernel hangs a terminal up when its session leader exits.
+  //
+  // Without past_exit, the stream also ends when the process has exited and the stream is empty. Anything that other
+  // processes write later is read and dropped.
   asio::awaitable<Result<Piece>> Read(size_t length, bool past_exit = false);
-  // The process has exited.
+  // Tells the stream that the process has exited; a waiting Read looks at the stream again.
   void OnExit();
-  // Closes at once.
+  // Closes the agent's end at once; a waiting Read returns end of stream.
   void Close();
-  // Read has answered the end, or will not be asked.
+  // Whether a Read has returned end of stream, or the stream was closed.
   bool finished() const { return finished_; }
 
  private:
@@ -64,26 +67,28 @@ class OutputStream : public std::enable_shared_from_this<OutputStream> {
   bool is_pipe_;
   bool exited_ = false;
   bool finished_ = false;
-  bool told_held_ = false;
+  bool told_held_ = false;  // a Read has returned `held`
 };
 
 // stdin, or the master of a terminal.
 class InputStream : public std::enable_shared_from_this<InputStream> {
  public:
+  // Makes fd non-blocking and takes it over.
   static Result<std::shared_ptr<InputStream>> Create(const asio::any_io_executor& executor, UniqueFd fd, bool terminal);
 
-  // Writes everything, in the order of the calls, waiting for the process to read. kFailedPrecondition when it never
-  // will: it has exited or has closed its stdin, or Close was called before.
+  // Writes all of data, in the order of the calls; waits while the process does not read. kFailedPrecondition: the
+  // process has exited or closed its stdin, or Close was called before.
   asio::awaitable<Result<>> Write(std::string data);
-  // The process reads the end after what is being written. A terminal has no end to read: nothing happens, as with
-  // runc.
+  // Closes the agent's end after the writes in progress, so that the process reads end of file. Does nothing for a
+  // terminal, as runc.
   void Close();
-  // Returns when nobody has the reading end any more, or the process has exited; then this end is closed.
-  // kFailedPrecondition for a terminal.
+  // Returns when no process has the read end open any more, or the process has exited. The agent's end is closed then,
+  // after the writes in progress. kFailedPrecondition: the stream is a terminal.
   asio::awaitable<Result<>> AwaitClosed();
-  // The process has exited: writers that wait are sent home.
+  // Tells the stream that the process has exited; waiting writes fail.
   void OnExit();
-  // TIOCSWINSZ, for a terminal.
+  // Sets the window size (TIOCSWINSZ). kFailedPrecondition: no terminal. kInvalidArgument: larger than 65535.
+  // kNotFound: the process has exited.
   Result<> Resize(uint32_t rows, uint32_t columns);
 
  private:
@@ -91,10 +96,10 @@ class InputStream : public std::enable_shared_from_this<InputStream> {
   void CloseWhenIdle();
 
   asio::posix::stream_descriptor stream_;
-  Lock turn_;
+  Lock turn_;  // keeps the writes in order
   bool terminal_;
-  int writers_ = 0;
-  bool closing_ = false;
+  int writers_ = 0;       // writes in progress
+  bool closing_ = false;  // close after the writes in progress
   bool exited_ = false;
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How the host reaches the agent: a virtio-serial port, a vsock, or a unix socket for tests.
+// The transports over which the host reaches the agent: a virtio-serial port, a vsock, or, for tests, a unix socket.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -16,7 +16,7 @@
 
 namespace kata::agent {
 
-// Where to serve.
+// The address at which the agent serves.
 struct Address {
   enum class Kind { kSerial, kVsock, kUnix };
   Kind kind = Kind::kVsock;
@@ -24,32 +24,35 @@ struct Address {
   uint32_t port = contract::kAgentVsockPort;  // kVsock
 };
 
-// "vsock://-1:1024" or "unix:///path". kInvalidArgument.
+// Parses "vsock://-1:PORT" or "unix:///PATH". kInvalidArgument: anything else.
 Result<Address> ParseAddress(const std::string& text);
 
-// The address when none was given: the port of contract::kAgentPortName below sysfs, or vsock when the guest has one.
-// Devices may still be appearing, so it waits for them, for at most 30 s. kUnavailable.
+// Chooses the address when none was configured: the virtio-serial port contract::kAgentPortName if there is one, else
+// vsock. Waits up to 30 s for either device to appear. kUnavailable: neither has appeared.
 asio::awaitable<Result<Address>> FindAddress(asio::any_io_executor executor);
 
-// The device node of the virtio-serial port called name, "/dev/vport0p1"; nothing: not there (yet).
+// The device node, such as "/dev/vport0p1", of the virtio-serial port called name. ports is a directory such as
+// /sys/class/virtio-ports. nullopt: there is no such port (yet).
 std::optional<std::string> FindSerialPort(const std::string& ports, const std::string& name);
 
-// The device of a serial address, which no container may touch.
+// The device of a serial address, from which containers must be kept away; nullopt for other addresses.
 std::optional<ProtectedDevice> DeviceOf(const Address& address);
 
-// Whether the peer of a vsock connection may command the agent: the host, from a port that takes a privilege there.
-// Without the second rule every user of the host could, and without the first every container of the guest.
+// Whether a vsock peer with this CID and port may command the agent: it must be the host (CID 2), from a port below
+// contract::kFirstUnprivilegedVsockPort. The check of the CID keeps out containers of the guest; the check of the port
+// keeps out unprivileged users of the host.
 bool MayCommand(uint32_t cid, uint32_t port);
 
-// Whether the peer of an accepted socket may command.
+// Decides whether the peer of an accepted socket may command the agent.
 using PeerRule = std::function<bool(int socket)>;
 
-// Serves a listening socket, one connection at a time: one whose peer may not command, or that comes while another
-// lives, is closed before a byte of it is read. Returns only when it cannot.
+// Accepts connections on listener and serves one at a time. A connection is closed unread if may_command refuses its
+// peer, or if another connection is alive. Does not return. table must outlive all connections.
 asio::awaitable<Error> ServeControl(asio::any_io_executor executor, UniqueFd listener, PeerRule may_command,
                                     const rpc::MethodTable& table);
 
-// Serves connections for ever. Returns only when it cannot.
+// Serves connections at address for ever. Returns only with an error, such as an address that cannot be opened. table
+// must outlive all connections.
 asio::awaitable<Error> ServeAddress(asio::any_io_executor executor, Address address, const rpc::MethodTable& table);
 
 }  // namespace kata::agent

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// StringUser: names of users and groups, looked up in the container's own /etc/passwd and /etc/group.
+// Looks up user and group names in the container's own /etc/passwd and /etc/group (the protocol's StringUser).
 #pragma once
 
 #include <map>
@@ -10,15 +10,17 @@
 
 namespace kata::agent {
 
-// Sets user's numbers from names or numbers. rootfs is a descriptor of the container's root; its files are hostile:
-// only regular ones of at most 1 MiB are read, and links lead nowhere else. kNotFound names who is missing.
+// Sets uid, gid and additional gids in user from names, each of which is a name or a number. A user name without a gid
+// sets the gid of its passwd entry. rootfs is a descriptor of the container's root. Its files are not trusted: only
+// regular files of at most 1 MiB are read, and symbolic links cannot leave rootfs. kNotFound: no such user or group.
+// kInvalidArgument: more than 1024 additional groups, or a database that is no regular file.
 Result<> ResolveUser(int rootfs, const grpc::StringUser& names, grpc::User& user);
 
-// The way back: names by number, from the files as they are when this is made.
+// The reverse: names by number. The constructor reads the files once; a file that cannot be read counts as empty.
 class UserNames {
  public:
   explicit UserNames(int rootfs);
-  // Empty: the container has none.
+  // Empty: no entry has this number.
   std::string User(uint32_t uid) const;
   std::string Group(uint32_t gid) const;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Usage statistics of a mounted volume, and its growth with its disk.
+// Usage statistics of a mounted volume, and growing a volume after its disk has grown.
 #pragma once
 
 #include "agent/storage/guest_dir.h"
@@ -8,10 +8,11 @@
 
 namespace kata::agent {
 
-// Bytes and inodes of the file system that path, below root, is in.
+// Bytes and inodes, used and in all, of the file system that contains the directory path, which must be below root.
 Result<grpc::VolumeStatsResponse> VolumeStats(const GuestDir& root, const std::string& path);
 
-// Grows the ext4 file system at path to size bytes, after its disk has grown. kUnimplemented: another file system.
+// Resizes the ext4 file system mounted at path, which must be below root, to size bytes (0: the size of its disk).
+// kUnimplemented: another file system.
 Result<> ResizeVolume(const GuestDir& root, const std::string& path, uint64_t size);
 
 }  // namespace kata::agent
