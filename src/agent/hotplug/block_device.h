@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Finds disks by where the host has plugged them in.
+// Finds a disk in the guest by the address at which the host has plugged it in.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -22,21 +22,21 @@ struct BlockNode {
   uint32_t minor = 0;
 };
 
-// blk, mmioblk, scsi and nvdimm: drivers of storages, and types of devices, that are disks.
+// Whether a storage driver or device type is a disk: blk, mmioblk, scsi or nvdimm.
 bool IsDiskDriver(std::string_view driver);
 
-// One look into sysfs, mounted at sys, for a disk by its address:
-//   blk      a PCI path of hexadecimal slots from the root bus on, "10/02", each also with its function, "10.1/02";
-//            or a name as below
-//   scsi     "id:lun" on any controller
-//   mmioblk, nvdimm   a kernel's name, "vda" or "/dev/vda"
-// kNotFound: it has not come yet; kInvalidArgument: no such address.
+// Looks once for a disk in sysfs, which is mounted at sys. The format of address depends on driver:
+//   blk               a PCI path: hexadecimal slots from the root bus down, "10/02", each optionally with its function,
+//                     "10.1/02"; or "/dev/vda"
+//   scsi              "id:lun", decimal, on any controller
+//   mmioblk, nvdimm   the kernel's name, "vda" or "/dev/vda"
+// kNotFound: the disk has not appeared. kInvalidArgument: a malformed address.
 Result<BlockNode> FindDisk(const std::string& sys, std::string_view driver, std::string_view address);
 
-// The directory in sysfs of the PCI device at a PCI path. Errors as FindDisk's.
+// The sysfs directory of the PCI device at pci_path. Errors as FindDisk.
 Result<std::string> PciDirectory(const std::string& sys, std::string_view pci_path);
 
-// FindDisk, waiting until limit for it to be plugged in.
+// Waits until FindDisk finds the disk and its node can be opened. kNotFound: not within limit.
 asio::awaitable<Result<BlockNode>> WaitForDisk(asio::any_io_executor executor, std::string driver, std::string address,
                                                std::chrono::seconds limit);
 

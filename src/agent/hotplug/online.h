@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Processors and memory that the host has plugged in are taken into use.
+// Brings processors and memory online that the host has plugged in.
 #pragma once
 
 #include <cstdint>
@@ -11,9 +11,9 @@ namespace kata::agent {
 
 inline constexpr char kMemoryDirectory[] = "/sys/devices/system/memory";
 
-// Takes every processor into use that is not (directory: /sys/devices/system/cpu); returns how many those were.
+// Brings every offline processor online and returns how many there were. directory: /sys/devices/system/cpu.
 Result<uint32_t> OnlineCpus(const std::string& directory);
-// The same for blocks of memory (kMemoryFolder), which a kernel may do by itself.
+// The same for memory blocks; directory: kMemoryDirectory. Many kernels bring memory online by themselves.
 Result<uint32_t> OnlineMemory(const std::string& directory);
 
 }  // namespace kata::agent

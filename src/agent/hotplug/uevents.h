@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Waiting for what the host plugs in: the kernel's uevents say when to look again.
+// Waits for hot-plugged devices: repeats a check at every uevent of the kernel.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -13,9 +13,10 @@ namespace kata::agent {
 
 namespace asio = boost::asio;
 
-// Looks, and looks again at every uevent until look() answers something else than kNotFound, or the time is over: then
-// its kNotFound comes with how long was waited. The socket for the events is opened only when the first look fails, and
-// before the next one, so that nothing is missed. What look refers to must live until this returns.
+// Calls look(), and calls it again after every uevent, until it returns anything but kNotFound or until limit has
+// passed. After limit its kNotFound is returned, with the time waited in the message. The uevent socket is opened only
+// after a first failure, and look() is called again once it is open, so that no device is missed. Whatever look refers
+// to must outlive the coroutine.
 asio::awaitable<Result<>> LookUntilFound(asio::any_io_executor executor, std::chrono::seconds limit,
                                          std::function<Result<>()> look);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The guest's network interfaces: what they are, and how the host wants them.
+// Lists and configures the guest's network interfaces over netlink.
 #pragma once
 
 #include <vector>
@@ -9,13 +9,16 @@
 
 namespace kata::agent {
 
-// Gives the interface with hwAddr (or, when that is empty, the one called device) its name, addresses, mtu and flags,
-// and sets it up. What the message does not name is removed (addresses) or left alone. kNotFound: no such interface.
+// Configures the interface with the MAC address hwAddr, or the one called device if hwAddr is empty, and sets it up.
+// Replaces its addresses, except IPv6 link-local ones. Sets name, MTU and NOARP if the message has them. An interface
+// that has the wanted name already is set down and renamed to kataINDEX. Returns the resulting interface. kNotFound: no
+// such interface. kInvalidArgument: a bad name, MTU or prefix length.
 Result<types::Interface> UpdateInterface(const types::Interface& wanted);
 
+// All interfaces of the guest, loopback included.
 Result<grpc::Interfaces> ListInterfaces();
 
-// Counters of all interfaces but loopback.
+// Traffic counters of all interfaces except loopback.
 Result<std::vector<grpc::NetworkStats>> InterfaceStats();
 
 // Sets loopback up.

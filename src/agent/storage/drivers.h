@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The storage drivers: each makes a Storage message into a file system, or a directory, at its mount point.
+// The storage drivers: each makes the mount or the directory that a Storage message describes, at its mount point.
 #pragma once
 
 #include <string_view>
@@ -12,12 +12,12 @@ namespace kata::agent {
 
 struct StorageDriver {
   std::string_view name;
-  bool mounts;  // false: it makes a directory
-  // Makes the storage. The mount point is the driver's to make.
+  bool mounts;  // false: the driver makes a directory and mounts nothing
+  // Makes the storage, its mount point included.
   Result<> (*make)(const GuestDir& root, const grpc::Storage& storage);
 };
 
-// nullptr: there is no such driver.
+// nullptr: no such driver.
 const StorageDriver* FindStorageDriver(std::string_view name);
 
 }  // namespace kata::agent

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Kubernetes' fsGroup: a volume belongs to a group, which may write to it, and so does what is made in it.
+// Kubernetes' fsGroup: gives a volume to a group that may write to it and that new files in it inherit.
 #pragma once
 
 #include "agent/storage/guest_dir.h"
@@ -8,9 +8,9 @@
 
 namespace kata::agent {
 
-// Gives the directory at the storage's mount point, and all that is in its file system, to the group of fs_group, if
-// there is one. OnRootMismatch: only when the directory itself is not the group's yet. A read-only storage stays as it
-// is.
+// Gives the directory at the storage's mount point, and everything below it in the same file system, to the group
+// fs_group.group_id. Does nothing if the storage has no fs_group or is read-only, or if the policy is OnRootMismatch
+// and the directory itself belongs to the group already.
 Result<> ApplyGroup(const GuestDir& root, const grpc::Storage& storage);
 
 }  // namespace kata::agent

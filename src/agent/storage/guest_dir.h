@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one directory in which the host may make things in the guest: every path of the host is walked beneath it, by
-// descriptors and without following links.
+// The only directory of the guest in which the host may create files. Every path from the host is resolved beneath it,
+// by descriptors and without following symbolic links.
 #pragma once
 
 #include <sys/types.h>
@@ -13,29 +13,30 @@
 
 namespace kata::agent {
 
-// Where a path leads: its parent directory, pinned, and its last name.
+// A resolved path: a descriptor of the parent directory, and the last component.
 struct Place {
   UniqueFd parent;
   std::string name;
-  // A path that system calls resolve to exactly this place, whatever happens to the directories above it.
+  // A path by way of the parent's descriptor (/proc/self/fd/N/NAME), so that renaming a directory above does not
+  // redirect it. Valid while parent is open.
   std::string path() const;
 };
 
-// A directory such as /run/kata-containers. Paths are absolute and must lead below it: "..", links, and a path
-// elsewhere are kInvalidArgument or the error of the walk.
+// A directory such as /run/kata-containers. All paths are absolute and must lead below it. kInvalidArgument: a path
+// outside of it, or one with ".." or a zero byte. A symbolic link on the way is the error of openat2(2).
 class GuestDir {
  public:
-  // Opens path, making it (0700) when it does not exist.
+  // Opens the directory path, and makes it with mode 0700 if it does not exist.
   static Result<GuestDir> Open(std::string path);
 
   const std::string& path() const { return path_; }
-  // Makes the directory and those missing above it, and opens it O_PATH.
+  // Makes the directory path and its missing parents with mode, and opens it with O_PATH.
   Result<UniqueFd> MakeDirs(std::string_view path, mode_t mode) const;
-  // The place of a path, whose parents must exist or, with make_parents, are made.
+  // Resolves path, whose last component need not exist. Its parents must exist, or are made with mode if make_parents.
   Result<Place> Find(std::string_view path, bool make_parents, mode_t mode = 0755) const;
-  // Opens something that exists.
+  // Opens an existing file or directory with flags and O_CLOEXEC.
   Result<UniqueFd> OpenExisting(std::string_view path, int flags) const;
-  // The place is in the guest's own file system, and not in one that was mounted below this directory.
+  // Whether the parent of place is in the same file system as this directory, and not in one mounted below it.
   Result<bool> Owns(const Place& place) const;
 
  private:

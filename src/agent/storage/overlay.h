@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The storage driver overlayfs: layers that are in the guest already, one above the other.
+// The storage driver overlayfs: stacks directories of the guest as layers.
 #pragma once
 
 #include "agent/storage/guest_dir.h"
@@ -8,13 +8,14 @@
 
 namespace kata::agent {
 
-// Mounts it. lowerdir=, upperdir= and workdir= name directories below root. With Kata's word
-// io.katacontainers.fs-opt.overlay-rw the directories upper and work beside the mount point are made and used.
+// Mounts the overlay. The options lowerdir=, upperdir= and workdir= name directories below root. Kata's option
+// io.katacontainers.fs-opt.overlay-rw makes the directories "upper" and "work" beside the mount point and uses them.
+// kUnimplemented: another io.katacontainers. option, or an fs_group.
 Result<> MakeOverlay(const GuestDir& root, const grpc::Storage& storage);
 
-// The word above is among the options; then RemoveOverlayFolders is for the end.
+// Whether the storage has the option overlay-rw, and so needs RemoveOverlayDirectories at its end.
 bool HasOverlayDirectories(const grpc::Storage& storage);
-// Removes upper and work beside the place of the mount point.
+// Removes "upper" and "work" beside place, the mount point, after it has been unmounted.
 Result<> RemoveOverlayDirectories(const Place& place);
 
 }  // namespace kata::agent

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The storages of the sandbox: file systems that the host asked for, each at a mount point, counted by their users.
+// The storages of the guest: mounts and directories that the host has asked for, each with a count of its users.
 #pragma once
 
 #include <map>
@@ -14,41 +14,42 @@
 
 namespace kata::agent {
 
-// The names of the drivers (drivers.cpp), for GetGuestDetails.
+// The names of all storage drivers (drivers.cpp), for GetGuestDetails.
 std::vector<std::string> StorageDrivers();
 
-// The mounts of the sandbox and its containers.
+// All storages of the pod and its containers, by mount point.
 class StorageTable {
  public:
   // root must outlive the table.
   explicit StorageTable(const GuestDir& root) : root_(root) {}
 
-  // Makes all of them, or none: what was made before an error is taken back. A storage that exists at the mount point
-  // gets one more user when it is the same, and is kAlreadyExists otherwise. An unknown driver is kInvalidArgument.
-  // The source of a disk is its node in /dev. What is below sandbox/ stays until ReleaseAll.
-  // Returns the mount points, which the caller gives back to Release.
+  // Makes all storages, or none: after an error the storages made so far are released. If an identical storage exists
+  // at the mount point, its user count grows by one; kAlreadyExists: a different one exists there. kInvalidArgument:
+  // unknown driver. The source of a disk must be its node in /dev. A storage below sandbox/ stays until ReleaseAll.
+  // Returns the mount points, which the caller passes to Release later.
   Result<std::vector<std::string>> Add(const google::protobuf::RepeatedPtrField<grpc::Storage>& storages);
-  // One user less for each, last first; what nobody uses is unmounted. Goes on after an error, and returns the first.
+  // Decrements the user count of each storage, from the last to the first, and unmounts or removes those without users.
+  // Goes on after an error and returns the first one.
   Result<> Release(const std::vector<std::string>& mount_points);
-  // Unmounts everything, last first.
+  // Removes all storages, from the newest to the oldest. Goes on after an error and returns the first one.
   Result<> ReleaseAll();
-  // Gives ephemeral storages new options, such as size=. kNotFound: there is none at the mount point.
+  // Gives ephemeral storages new mount options, such as size=. kNotFound: no ephemeral storage at a mount point.
   Result<> Remount(const google::protobuf::RepeatedPtrField<grpc::Storage>& storages);
-  // There are watchable-bind storages that are copies.
+  // Whether there is a watchable-bind storage that is a copy.
   bool HasWatched() const;
-  // Takes over what has changed in their sources; as HasWatched.
+  // Updates the copies from their sources and logs failures. Returns HasWatched().
   bool UpdateWatched();
   size_t size() const { return entries_.size(); }
 
  private:
   struct Entry {
-    std::string identity;  // the message, to tell the same storage from another at the same place
-    bool mounted = false;  // else a directory
+    std::string identity;  // the serialized message: two storages are the same if theirs are equal
+    bool mounted = false;  // false: a directory
     int users = 0;
-    uint64_t order = 0;
-    bool overlay_directories = false;       // to be removed with it
-    std::unique_ptr<Watched> watched = {};  // a copy that is kept up to date
-    std::string complaint = {};             // the last error of that
+    uint64_t order = 0;                     // grows with every storage; ReleaseAll goes backwards
+    bool overlay_directories = false;       // RemoveOverlayDirectories is needed
+    std::unique_ptr<Watched> watched = {};  // the copy of a watchable-bind storage
+    std::string complaint = {};             // the last error of updating the copy
   };
   Result<> AddOne(const grpc::Storage& storage);
   Result<> Remove(const std::string& mount_point, Entry& entry);
@@ -59,10 +60,11 @@ class StorageTable {
   uint64_t next_order_ = 0;
 };
 
-// Unmounts what is at place, lazily when it is busy.
+// Unmounts the mount at place, lazily (MNT_DETACH) if it is busy.
 Result<> Unmount(const Place& place);
 
-// Binds the directory or file source (an open descriptor) to target, with all that is mounted below it.
+// Bind-mounts the directory or file behind the descriptor source at target, recursively. flags are MS_RDONLY and the
+// like, propagation is MS_PRIVATE and the like (0: unchanged).
 Result<> BindMount(int source, const Place& target, unsigned long flags, unsigned long propagation);
 
 }  // namespace kata::agent
