@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a process has that its parent can set: rlimits, OOM score, scheduler and io priority.
+// Attributes of a process that the agent sets from outside: OOM score, rlimits, scheduler and I/O priority.
 #pragma once
 
 #include <sys/types.h>
@@ -9,11 +9,12 @@
 
 namespace kata::agent {
 
-// Sets them from outside, with the agent's privileges, which a container's init in a user namespace does not have.
-// pidfd guards against a pid that has been given to another process.
+// Sets oomScoreAdj, rlimits, ioPriority and scheduler of the runtime-spec's process object on the process pid. The
+// agent does this with its own privileges, since an init in a user namespace lacks them. pidfd must belong to pid:
+// kAborted if that process has exited, because pid may be reused. kInvalidArgument: a bad value, with the field's name.
 Result<> ApplyAttributes(pid_t pid, int pidfd, const grpc::Process& process);
 
-// personality(2) of the calling process.
+// Sets the personality(2) of the calling process (linux.personality). kUnimplemented: personality flags.
 Result<> ApplyPersonality(const grpc::LinuxPersonality& personality);
 
 }  // namespace kata::agent

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The place from which a container's root is put together: a mount namespace with nothing of the guest in it but /proc,
-// /sys and /dev, and an empty directory for the container's root.
+// The base: a mount namespace in which a container's root is assembled. Of the guest it contains only /proc, /sys and
+// /dev, and it has an empty directory for the container's root.
 //
-// It exists for three reasons. A guest's root is an initramfs, which pivot_root(2) cannot leave. Beneath a container's
-// root nothing of the guest may be left that an unmount could bring to light. And a user namespace may mount a proc or
-// a sysfs only where it sees one, and may not unmount what it was born with.
+// It exists for three reasons. The guest's root is an initramfs, which pivot_root(2) cannot replace. No mount of the
+// guest may remain beneath the container's root, where an unmount would expose it. And a process in a user namespace
+// may mount proc or sysfs only if one is visible in its mount namespace, and cannot unmount what that namespace began
+// with (mount_namespaces(7)).
 #pragma once
 
 #include "base/result.h"
@@ -12,17 +13,18 @@
 
 namespace kata::agent {
 
-inline constexpr const char* kContainerRoot = "/root";  // in the base
+inline constexpr const char* kContainerRoot = "/root";  // the empty directory in the base
 
-// Leaves the mounts of the caller for a new mount namespace whose root is a base. Everything that the container needs
-// of the guest must have been taken as detached mounts before. Needs CAP_SYS_ADMIN in the initial user namespace.
+// Turns the caller's mount namespace into a base. The caller must be in a mount namespace of its own
+// (LeaveMountNamespace), and must have taken all mounts of the guest that the container needs as detached mounts before
+// (CloneMount). Needs CAP_SYS_ADMIN in the initial user namespace.
 Result<> EnterBase();
 
-// A new mount namespace in which everything is a slave of what it was copied from: the guest's mounts, with nothing
-// leaking back.
+// Moves the caller into a new mount namespace in which every mount is a slave of the original: mounts of the guest
+// propagate into it, and its own mounts do not propagate back.
 Result<> LeaveMountNamespace();
 
-// Makes the mount behind root, attached in the base, the root of the mount namespace, and drops the base.
+// Makes the mount behind root, which is attached in the base, the root of the mount namespace, and detaches the base.
 Result<> PivotInto(int root);
 
 }  // namespace kata::agent

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The five capability sets of a process (capabilities(7)), from the names of the spec to the kernel.
+// The five capability sets of a process (capabilities(7)): parses the names in the spec and applies the sets.
 #pragma once
 
 #include <cstdint>
@@ -22,17 +22,20 @@ struct CapabilitySets {
   uint64_t ambient = 0;
 };
 
-// The number of "CAP_CHOWN", or nothing.
+// The number of a capability such as "CAP_CHOWN"; nullopt for an unknown name.
 std::optional<unsigned> CapabilityFromName(std::string_view name);
 
-// Unknown names go to unknown, as runc skips them with a warning. Nothing is implied: a set that the spec leaves empty
-// stays empty, the inheritable set most of all (CVE-2022-29162).
+// Appends unknown names to unknown; the caller warns about them, as runc does. No set is derived from another: a set
+// that is empty in the spec stays empty, above all the inheritable set (CVE-2022-29162).
 CapabilitySets ParseCapabilities(const grpc::LinuxCapabilities& names, std::vector<std::string>* unknown);
 
-// Drops from the bounding set what is not in it; needs CAP_SETPCAP, so it comes before the change of the user.
+// Drops all capabilities that are not in sets.bounding from the caller's bounding set. Needs CAP_SETPCAP, so the caller
+// does this before it changes its user.
 Result<> LimitBoundingSet(const CapabilitySets& sets);
-// Sets the other four sets of the calling thread; after the change of the user, under PR_SET_KEEPCAPS. Those in
-// until_exec stay permitted and effective as well: exec computes both anew, from the other sets, and takes them away.
+// Sets the other four sets of the calling thread, after the change of the user, which must happen under
+// PR_SET_KEEPCAPS. The capabilities in until_exec are permitted and effective until the next execve(2), which computes
+// both sets anew. Capabilities that the kernel does not know are left out, and so are ambient ones that are not both
+// permitted and inheritable.
 Result<> ApplyCapabilities(const CapabilitySets& sets, uint64_t until_exec = 0);
 
 }  // namespace kata::agent

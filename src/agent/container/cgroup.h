@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A cgroup v2 directory: made, looked into, frozen, killed and removed. Everything goes through a descriptor of the
-// directory.
+// A cgroup v2 of a container: makes, reads, freezes, kills and removes it, through a descriptor of its directory.
 #pragma once
 
 #include <sys/types.h>
@@ -22,35 +21,40 @@ namespace kata::agent {
 
 namespace asio = boost::asio;
 
-// linux.cgroupsPath as a path below the mount, without leading slash: "/a/b", "a/b", or systemd's "slice:prefix:name".
-// ".." never leads above the mount. Empty: the id.
+// Converts linux.cgroupsPath into a path below the cgroup2 mount, without a leading slash. Takes "/a/b", "a/b" and
+// systemd's "slice:prefix:name"; returns id if the path is empty or "/". ".." cannot lead above the mount.
+// kInvalidArgument: a NUL byte, or a malformed systemd name.
 Result<std::string> SanitizeCgroupPath(std::string_view cgroups_path, std::string_view id);
 
-// The number behind key in the text of a flat-keyed file such as cpu.stat; nothing when it is not there.
+// The number that follows key in the text of a flat-keyed file such as cpu.stat; nullopt if the key is missing.
 std::optional<uint64_t> KeyOf(std::string_view text, std::string_view key);
 
 class Cgroup {
  public:
-  // Makes the directory, and those above it, below the cgroup2 mount, with every controller there is enabled on the
-  // way. kAlreadyExists: it has processes in it.
+  // Makes the cgroup path and its missing parents below the cgroup2 mount. Enables every available controller in each
+  // parent. kAlreadyExists: the cgroup exists and contains processes. kFailedPrecondition: mount is no cgroup2.
   static Result<Cgroup> Create(const std::string& mount, const std::string& path);
 
   int fd() const { return fd_.get(); }
   const std::string& path() const { return path_; }
 
+  // file is the name of a file in the cgroup, such as "memory.max".
   bool Has(const std::string& file) const;
   Result<std::string> Read(const std::string& file) const;
   Result<> Write(const std::string& file, std::string_view data) const;
-  // KeyOf of the file.
+  // KeyOf the content of file; nullopt also if the file is missing.
   std::optional<uint64_t> ReadKey(const std::string& file, std::string_view key) const;
 
-  // The processes in it and below it.
+  // The processes in this cgroup and in the cgroups below it.
   Result<std::vector<pid_t>> Pids() const;
+  // Signals all of these processes; SIGKILL goes through cgroup.kill, which a fork cannot escape.
   Result<> SignalAll(int signal) const;
+  // Whether a freeze has been requested (cgroup.freeze).
   Result<bool> Frozen() const;
-  // Returns when the kernel says so in cgroup.events. kDeadlineExceeded after limit.
+  // Freezes or thaws the cgroup, and waits until cgroup.events confirms it. kDeadlineExceeded: not within limit.
   asio::awaitable<Result<>> Freeze(asio::any_io_executor executor, bool frozen, std::chrono::seconds limit) const;
-  // Kills all processes, waits until they are gone, and removes the directory, those below, and those made above it.
+  // Kills all processes and waits until they are gone. Then removes the cgroup, the cgroups below it, and the parents
+  // that Create made, if those are empty. kDeadlineExceeded: processes are left after limit.
   asio::awaitable<Result<>> Remove(asio::any_io_executor executor, std::chrono::seconds limit) const;
 
  private:
@@ -59,19 +63,21 @@ class Cgroup {
   UniqueFd fd_;
   std::string mount_;
   std::string path_;
-  size_t made_ = 0;  // how many of the last components this made
+  size_t made_ = 0;  // how many of the last components of path_ Create has made
 };
 
-// Waits until the kernel has changed a file of a cgroup since it was last read through fd (cgroup.events,
-// memory.events).
+// Waits until the kernel changes an event file of a cgroup (cgroup.events, memory.events) after it was last read
+// through fd. kDeadlineExceeded: not within limit; seconds::max() means no limit.
 asio::awaitable<Result<>> WaitChanged(asio::any_io_executor executor, int fd, std::chrono::seconds limit);
 
-// Waits for kills for want of memory, one after the other.
+// Waits for OOM kills in a cgroup.
 class OomWatch {
  public:
-  // Returns once for every growth of oom_kill in memory.events. kUnimplemented: the guest has no memory controller;
-  // kNotFound: Cancel was called, or the cgroup is gone.
+  // Returns when oom_kill in memory.events has grown since the last call, or since 0 at the first. kUnimplemented: the
+  // guest has no memory controller. kNotFound: Cancel was called, or the cgroup is gone. cgroup is used only until the
+  // first suspension.
   asio::awaitable<Result<>> Wait(asio::any_io_executor executor, const Cgroup& cgroup);
+  // Ends the current Wait and all later ones. Does nothing before the first Wait.
   void Cancel();
 
  private:

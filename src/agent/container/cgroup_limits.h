@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// linux.resources of the runtime-spec as writes to cgroup v2 files (kernel's admin-guide/cgroup-v2).
+// Translates linux.resources of the runtime-spec into writes to cgroup v2 files (the kernel's
+// admin-guide/cgroup-v2.rst).
 #pragma once
 
 #include <cstdint>
@@ -12,26 +13,29 @@
 
 namespace kata::agent {
 
-// One write. Where file is missing, other_file (if any) takes other_value; where that is missing too, it is an error
-// that names the field, unless it is of no consequence.
+// One write. If the cgroup has no such file, other_value is written to other_file. If that is missing too, ApplyLimits
+// fails with the field's name, or skips an optional limit.
 struct Limit {
   std::string file;
   std::string value;
-  std::string field;  // "linux.resources.memory.limit"
+  std::string field;  // below linux.resources, such as "memory.limit"
   std::string other_file = {};
   std::string other_value = {};
   bool optional = false;
 };
 
-// cpu.shares (2..262144) on the scale of cpu.weight (1..10000), as runc and crun do.
+// Converts cpu.shares (2..262144) to cpu.weight (1..10000), as runc and crun do.
 uint64_t WeightFromShares(uint64_t shares);
-// blkio's weight (10..1000) on the scale of io.weight (1..10000).
+// Converts blockIO.weight (10..1000) to io.weight (1..10000).
 uint64_t IoWeight(uint64_t weight);
 
-// A limit that is not set is left out. kInvalidArgument: values that contradict each other; kUnimplemented: what cgroup
-// v2 has no place for.
+// The writes for all limits that are set. kInvalidArgument: a bad value, or values that contradict each other.
+// kUnimplemented: a limit that cgroup v2 does not have. Some cgroup v1 settings that engines send by default are
+// ignored with a warning.
 Result<std::vector<Limit>> TranslateResources(const grpc::LinuxResources& resources);
 
+// Makes the writes, and stops at the first error. kUnimplemented: the cgroup lacks the file. kInvalidArgument: the
+// kernel refuses the value.
 Result<> ApplyLimits(const Cgroup& cgroup, const std::vector<Limit>& limits);
 
 }  // namespace kata::agent

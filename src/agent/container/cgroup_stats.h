@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A cgroup's usage, as the agent protocol reports it.
+// Reads a cgroup's resource usage into the protocol's CgroupStats.
 #pragma once
 
 #include "agent/container/cgroup.h"
@@ -7,8 +7,8 @@
 
 namespace kata::agent {
 
-// Files of controllers that are not there leave their fields at 0. Times are in nanoseconds, sizes in bytes; a limit
-// that is "max" is the largest number, for pids 0.
+// Times are in nanoseconds, sizes in bytes. Fields of missing controllers are 0. The limit "max" is reported as the
+// largest uint64_t; for pids, as 0.
 Result<grpc::CgroupStats> ReadStats(const Cgroup& cgroup);
 
 }  // namespace kata::agent

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a process of a container finds in its root before it runs: its executable and its home.
+// Looks up, in the container's root, the executable and the home directory of a process before it is executed.
 #pragma once
 
 #include <sys/types.h>
@@ -11,16 +11,18 @@
 
 namespace kata::agent {
 
-// The value of name in a list of "name=value"; nullptr when it is missing. The last one counts, as in execve's readers.
+// Stores the value of the variable name, from a list of "NAME=VALUE", in *value and returns value; nullptr if env has
+// no such variable. If there are several, the last one counts.
 const std::string* FindVariable(const std::vector<std::string>& env, const std::string& name, std::string* value);
 
-// The path to execute for name, seen with the rights of the calling process and its working directory: name itself when
-// it has a slash, or the first in PATH of env. Errors are in runc's words (container.h).
+// The path of the executable for name: name itself if it contains a slash, else the first match in PATH of env. Checked
+// with the rights and the working directory of the calling process. kNotFound, kPermissionDenied: in runc's words, see
+// Container::Create.
 Result<std::string> FindCommand(const std::string& name, const std::vector<std::string>& env);
 
-// The home of uid in the passwd file's text; "/" when it has none.
+// The home directory of uid in passwd, the text of a passwd(5) file; "/" if it has no entry with an absolute path.
 std::string HomeOf(const std::string& passwd, uid_t uid);
-// The same from /etc/passwd.
+// HomeOf /etc/passwd; "/" if that is no readable regular file of at most 1 MiB.
 std::string FindHome(uid_t uid);
 
 }  // namespace kata::agent

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One container in the guest, made as the OCI runtime-spec says: its namespaces, its cgroup and its processes.
+// One container in the guest, made as the OCI runtime-spec demands: its namespaces, its cgroup and its processes.
 #pragma once
 
 #include <sys/types.h>
@@ -19,84 +19,92 @@ namespace kata::agent {
 
 namespace asio = boost::asio;
 
-// The child's end of its stdio. With a terminal these are unused: the pty is made inside the container.
+// The process's ends of its stdio. With a terminal the descriptors are unused: the pty is made inside the container.
 struct ProcessIo {
-  UniqueFd stdin_read;  // one that is not valid is /dev/null
+  UniqueFd stdin_read;  // a descriptor that is not valid stands for /dev/null
   UniqueFd stdout_write;
   UniqueFd stderr_write;
   bool terminal = false;
-  uint32_t rows = 0;  // the terminal's first size; 0: unknown
+  uint32_t rows = 0;  // initial size of the terminal; 0: the kernel's default
   uint32_t columns = 0;
 };
 
-// A process that the agent, PID 1, will reap. The pidfd names it whatever happens to the number.
+// A started process that is a child of the agent and that the Reaper reaps. The pidfd is safe against reuse of the pid.
 struct StartedProcess {
   pid_t pid = -1;
   UniqueFd pidfd;
-  UniqueFd terminal;  // the pty's master, when a terminal was asked for
+  UniqueFd terminal;  // the pty's master, if a terminal was requested
 };
 
-// A device that no container may touch, whatever its spec allows.
+// A device that no container may access, whatever its spec allows.
 struct ProtectedDevice {
   char type = 'c';  // 'b' or 'c'
   uint32_t major = 0;
   uint32_t minor = 0;
 };
 
-// Everything a container is made from.
+// The input of Container::Create.
 struct ContainerOptions {
-  std::string id;          // at most 255 bytes, no slash
-  grpc::Spec spec;         // root.path is a path in the guest
-  UniqueFd ipc_namespace;  // the pod's shared namespaces, joined where the spec has one of the type with a path;
-  UniqueFd uts_namespace;  // not valid: the spec's own words count
+  std::string id;   // at most 255 bytes, no slash
+  grpc::Spec spec;  // root.path is a path in the guest
+  // The pod's shared namespaces. The container joins one if the spec has a namespace of its type with a path. If the
+  // descriptor is not valid, the path in the spec is joined instead.
+  UniqueFd ipc_namespace;
+  UniqueFd uts_namespace;
   UniqueFd pid_namespace;
   std::string cgroup_mount = "/sys/fs/cgroup";  // where cgroup2 is mounted
-  // The guest's root device is always protected; these are too (the agent's own channel, for example).
+  // Devices to protect in addition to the guest's root device, such as the agent's virtio-serial port.
   std::vector<ProtectedDevice> protected_devices;
-  // How long a process may take until it is ready. Longer than anything that works takes, and shorter than the host
-  // waits for an emulated guest.
+  // Time allowed for a process to become ready to execute its command. Chosen to be longer than any successful start,
+  // and shorter than the host's time-out under emulation.
   std::chrono::seconds ready_limit{120};
 };
 
-// From CreateContainer to RemoveContainer. Each call either does all of it or leaves nothing.
+// A container from CreateContainer to RemoveContainer. A call that fails leaves nothing behind, unless it says
+// otherwise. The destructor does not end a started container: call Destroy.
 //
-// Its processes are direct children of this process: the reaper (agent/reaper.h) collects them, and the helpers that
-// start them. Call Create and Exec under a Reaper::Hold.
+// The container's processes and the helpers that start them are children of the agent, and the Reaper
+// (agent/reaper.h) reaps them. The caller of Create and Exec must hold a Reaper::Hold.
 class Container {
  public:
-  // Makes cgroup, namespaces and mounts, finds the command, and returns when the init waits to be released.
-  // A command that is missing or cannot be run fails here, in runc's words:
+  // Makes the cgroup, the namespaces and the mounts, and looks the command up. Returns when the init process is ready
+  // and waits for Start. If the command is missing or cannot be run, this fails in runc's words, for example:
   //   exec: "foo": executable file not found in $PATH            (kNotFound)
   //   exec: "/foo": stat /foo: no such file or directory          (kNotFound)
   //   exec: "/foo": permission denied                             (kPermissionDenied)
-  // What the spec asks and the guest cannot do is kInvalidArgument or kUnimplemented and names the field.
+  // kInvalidArgument, kUnimplemented: a request of the spec that the guest cannot fulfil, with the field's name.
+  // kDeadlineExceeded: the init was not ready within ready_limit. kResourceExhausted: the memory limit is too low.
   static asio::awaitable<Result<std::unique_ptr<Container>>> Create(asio::any_io_executor executor,
                                                                     ContainerOptions options, ProcessIo io);
   ~Container();
 
-  // The init's process; the terminal can be taken once.
+  // The init process. The caller may move from it, once.
   StartedProcess& init();
-  // Releases the init: runs the startContainer hooks, then the command. kFailedPrecondition: it was started before.
+  // Lets the init run the startContainer hooks and then execute the command; returns when it has. Returns the error of
+  // a hook or of execve(2). kFailedPrecondition: Start was called before.
   asio::awaitable<Result<>> Start();
-  // Another process in the container's namespaces and cgroup. Errors as Create's. Without capabilities in process it
-  // gets those of the init. kFailedPrecondition: the container is paused, or its init has ended.
+  // Starts another process in the container's namespaces and cgroup. Errors as Create. If process has no capabilities,
+  // it gets those of the init. kFailedPrecondition: the container is paused, or its init has exited.
   asio::awaitable<Result<StartedProcess>> Exec(grpc::Process process, ProcessIo io);
   // Sends a signal to every process of the container (cgroup.kill for SIGKILL).
   Result<> SignalAll(int signal);
-  // Return when every process is frozen, or thawed.
+  // Freeze and thaw all processes, and wait at most 10 s until that is done (kDeadlineExceeded). A Pause that fails
+  // thaws them again.
   asio::awaitable<Result<>> Pause();
   asio::awaitable<Result<>> Resume();
-  // Sets what the message has; the rest stays.
+  // Changes the limits that resources has and keeps the others. After an error some of them may have been changed.
   Result<> Update(const grpc::LinuxResources& resources);
+  // Resource usage of the container's cgroup, see cgroup_stats.h.
   Result<grpc::CgroupStats> Stats() const;
-  // The processes in the container, as the guest numbers them.
+  // The pids of the container's processes in the guest's pid namespace.
   Result<std::vector<pid_t>> Pids() const;
-  // The path of its cgroup below the cgroup2 mount, without a leading slash.
+  // The path of the container's cgroup below the cgroup2 mount, without a leading slash.
   const std::string& cgroup_path() const;
-  // Waits until a process of the container has been killed for want of memory: once for every growth of memory.events'
-  // oom_kill. kNotFound when the container is destroyed. The Container may go while this waits.
+  // Waits until the OOM killer has killed a process of the container; see OomWatch::Wait. kNotFound: the container was
+  // destroyed. The Container object may be destroyed while this waits.
   asio::awaitable<Result<>> WaitOom();
-  // Kills what is left, waits for its end, removes the cgroup and lets go of the namespaces, and so of the mounts.
+  // Kills all processes and waits for their end, at most 30 s (kDeadlineExceeded). Then removes the cgroup and closes
+  // the namespaces, and with them the mounts. After an error it can be called again; after success it does nothing.
   asio::awaitable<Result<>> Destroy();
 
  private:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// For tests: a small root filesystem, specs, and real containers made of them on this machine, which take root.
+// For tests: makes a small root filesystem, specs, and real containers on this machine. Needs root.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -16,7 +16,7 @@
 
 namespace kata::agent {
 
-// The outcome of a process: an error that kept it from running, or its output and status.
+// The outcome of a process: the error that prevented its start, or its output and exit status.
 struct Outcome {
   std::optional<Error> error;
   std::string out;  // stdout and stderr, in one pipe
@@ -28,16 +28,16 @@ class ContainerTest : public testing::Test {
   void SetUp() override;
   void TearDown() override;
 
-  // What podman would ask for, with /bin/sh -c script as the command.
+  // A spec as podman writes it, with /bin/sh -c script as the command.
   grpc::Spec Spec(const std::string& script) const;
-  // The same with a user namespace: container id 0 is 100000 here. The root filesystem is given to that user.
+  // The same with a user namespace, in which id 0 is the host's 100000. Gives the root filesystem to that user.
   grpc::Spec UserSpec(const std::string& script) const;
   ContainerOptions Options(const grpc::Spec& spec);
 
   // Creates, starts, waits, destroys.
   Outcome Run(const grpc::Spec& spec);
   Outcome Run(ContainerOptions options);
-  // Creates and starts one that stays; ends the test when it cannot.
+  // Creates and starts a container and leaves it running; fails the test if that is not possible.
   std::unique_ptr<Container> Started(const grpc::Spec& spec);
   Outcome Exec(Container& container, const grpc::Process& process);
   Outcome ExecScript(Container& container, const std::string& script);
@@ -56,8 +56,8 @@ class ContainerTest : public testing::Test {
   }
   asio::any_io_executor executor() { return context_.get_executor(); }
 
-  std::string directory_;  // for this test alone, removed at its end
-  std::string root_;       // folder_ + "/rootfs"
+  std::string directory_;  // of this test only, removed at its end
+  std::string root_;       // directory_ + "/rootfs"
   std::string cgroup_mount_;
 
  private:

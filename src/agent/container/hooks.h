@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// startContainer hooks: programs of the container that run in it just before its command.
+// startContainer hooks of the runtime-spec: programs that run inside the container just before its command.
 #pragma once
 
 #include <map>
@@ -12,12 +12,13 @@
 
 namespace kata::agent {
 
-// The state of the runtime-spec as JSON, which each hook finds on stdin.
+// The container's state as JSON (runtime-spec, "State"), which each hook reads on stdin.
 std::string StateJson(const grpc::Spec& spec, const std::string& id, pid_t pid);
 
-// Runs them one after the other, as the container's user and under its filter, which this process does not have yet.
-// env is for a hook that names none. A hook that fails, or takes longer than its timeout (seconds), fails the start;
-// what it wrote is in the error.
+// Runs the startContainer hooks one after the other, as the caller's user. filter is loaded into each hook, and not
+// into the caller. A hook without an env of its own gets env. kFailedPrecondition: a hook has failed.
+// kDeadlineExceeded: a hook has exceeded its timeout (in seconds) and was killed. Both errors contain the end of the
+// hook's output.
 Result<> RunStartContainerHooks(const grpc::Spec& spec, const std::string& id, const std::vector<std::string>& env,
                                 const SeccompFilter& filter);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The agent's side of making a container process: starts stage 1 with its plan, and follows both stages by what they
-// say.
+// The agent's side of starting a container process: forks it with its plan (see init.h), and follows its packets on the
+// status socket.
 #pragma once
 
 #include <sys/types.h>
@@ -18,18 +18,20 @@
 
 namespace kata::agent {
 
-// A container process that has not executed its command yet. Destroyed before Go has succeeded, it kills the process.
+// A container process that has not executed its command yet. The destructor kills the process unless Go has succeeded.
 class Launch {
  public:
-  // Starts the stages and returns when the process is ready. The descriptors by role stay the caller's. kAborted: it
-  // was killed; kDeadlineExceeded: it is not ready after limit.
+  // Forks the process and returns when it is ready to execute its command. The caller keeps ownership of fds and must
+  // keep them open until this returns. kAborted: the process ended before it was ready, for example because it was
+  // killed. kDeadlineExceeded: it was not ready within limit. Other errors are those that the process reports.
   static asio::awaitable<Result<std::unique_ptr<Launch>>> Start(asio::any_io_executor executor, Plan plan,
                                                                 std::array<int, kRoles> fds,
                                                                 std::chrono::seconds limit);
   ~Launch();
 
   StartedProcess& process() { return process_; }
-  // Lets it execute the command; returns when it has, or with the error of the stage.
+  // Lets the process run its hooks and execute the command. Returns when the process has closed its status socket, by
+  // execve(2) or by its death, or returns the error that the process reports.
   asio::awaitable<Result<>> Go();
 
  private:
@@ -39,7 +41,7 @@ class Launch {
 
   struct Socket;
   std::shared_ptr<Socket> socket_;
-  UniqueFd stage1_;  // pidfd of a stage 1 that is not the process itself
+  UniqueFd stage1_;  // pidfd of stage 1, if that is a process of its own
   StartedProcess process_;
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Paths of a container that nobody in it is to read (maskedPaths), or to write (readonlyPaths, a read-only root).
+// Protects paths of a container: maskedPaths against reading and writing, readonlyPaths against writing.
 #pragma once
 
 #include "base/result.h"
@@ -7,9 +7,13 @@
 
 namespace kata::agent {
 
-// Covers files with the guest's /dev/null and directories with an empty read-only tmpfs. Paths that do not exist are
-// skipped. In the base, which has that /dev/null: the container's own could be anything (CVE-2025-31133).
+// Both resolve the paths inside root and skip those that do not exist.
+
+// Covers each file of linux.maskedPaths with /dev/null, and each directory with an empty read-only tmpfs. Must be
+// called in the base (base_root.h), whose /dev/null is the guest's: the container's own could be any file
+// (CVE-2025-31133).
 Result<> MaskPaths(const grpc::Linux& linux, int root);
+// Covers each path of linux.readonlyPaths with a read-only bind mount of itself.
 Result<> MakePathsReadonly(const grpc::Linux& linux, int root);
 
 }  // namespace kata::agent

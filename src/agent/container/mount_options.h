@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The options of a mount in the runtime-spec ("Linux mount options"), sorted by what they are to the kernel.
+// Parses the options of a mount of the runtime-spec ("Linux mount options") by the way in which the kernel takes them.
 #pragma once
 
 #include <cstdint>
@@ -16,26 +16,27 @@ namespace kata::agent {
 struct MountOptions {
   bool bind = false;
   bool recursive = false;  // rbind
-  uint64_t set = 0;        // MOUNT_ATTR_* of the mount itself
+  uint64_t set = 0;        // MOUNT_ATTR_* to set and to clear on the mount itself
   uint64_t clear = 0;
-  uint64_t recursive_set = 0;  // the same of all mounts below, too ("rro")
+  uint64_t recursive_set = 0;  // the same on the mount and all mounts below it ("rro")
   uint64_t recursive_clear = 0;
   struct Propagation {
     uint64_t type;  // MS_PRIVATE, ...
     bool recursive;
   };
   std::vector<Propagation> propagation;
-  std::vector<std::string> data;  // for the filesystem, in order, with its own flags (sync, lazytime, ...)
+  std::vector<std::string> data;  // options for the filesystem, after its flags (sync, lazytime, ...)
   bool copy_up = false;           // tmpcopyup
 };
 
-// kInvalidArgument, with the option, for one that cannot be honoured.
+// Options that this does not know go to data. kUnimplemented: remount, idmap or ridmap. kInvalidArgument: a NUL byte,
+// or tmpcopyup for a bind mount.
 Result<MountOptions> ParseMountOptions(const grpc::Mount& mount);
 
-// "rslave" and so on; nothing for any other word.
+// Parses "private", "rslave" and so on; nullopt for any other word.
 std::optional<MountOptions::Propagation> ParsePropagation(std::string_view word);
 
-// Whether a mount's destination is /dev, however it is written.
+// Whether destination is /dev after the removal of ".", ".." and repeated slashes.
 bool IsDev(std::string_view destination);
 
 }  // namespace kata::agent

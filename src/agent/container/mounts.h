@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The mounts of a container, made from descriptors only: sources are taken while the guest's paths are still there,
+// Makes the mounts of a container, by descriptors only. Sources are opened while the guest's paths are still visible;
 // destinations are resolved inside the container's root.
 #pragma once
 
@@ -12,28 +12,30 @@
 
 namespace kata::agent {
 
-// One mount of the spec on its way.
+// A mount of the spec that is not attached yet.
 struct PreparedMount {
   MountOptions options;
-  bool is_file = false;  // the mount point is to be a file
-  UniqueFd tree;         // what is mounted; not valid: a filesystem that is to be made in the container's namespaces
+  bool is_file = false;  // the mount point must be a file
+  UniqueFd tree;         // the detached mount; not valid: MakeMounts makes a filesystem in the container's namespaces
 };
 
-// Takes what the mounts need of the guest: bind sources, and filesystems with a device or paths in the guest. With
-// own_cgroup_namespace false, cgroup (the container's, a path in the guest) stands for the filesystem of cgroups.
+// Takes from the guest what the spec's mounts need: copies of bind sources, and filesystems on a device. If the
+// container has no cgroup namespace of its own, a mount of type cgroup is a copy of the mount at cgroup, the path of
+// the container's cgroup in the guest. Must be called while the guest's mounts are visible.
 Result<std::vector<PreparedMount>> PrepareMounts(const grpc::Spec& spec, const std::string& cgroup,
                                                  bool own_cgroup_namespace);
 
-// Makes them inside root, in order, with the mount points that are missing. In the base, after the namespaces are
-// there.
+// Attaches the mounts inside root in the order of the spec, and makes missing mount points. Must be called in the base
+// (base_root.h), after the container's namespaces have been entered.
 Result<> MakeMounts(const grpc::Spec& spec, std::vector<PreparedMount>& prepared, int root);
 
-// Makes those of them read-only that could not be from the beginning: /dev and every tmpfs, in which devices and mount
-// points had still to be made. When nothing is to be made in the root any more.
+// Makes /dev and every tmpfs read-only where the spec demands it. MakeMounts leaves them writable, since devices and
+// mount points are made in them. Must be called when nothing else is to be made in the root.
 Result<> FinishMounts(const grpc::Spec& spec, const std::vector<PreparedMount>& made);
 
-// Copies what is in the directory source to the empty directory target: directories, files, links and FIFOs with their
-// modes and owners (tmpcopyup). limit: bytes at most.
+// Copies the content of the directory source to the empty directory target (tmpcopyup): directories, files, symbolic
+// links and FIFOs, with modes and owners. *limit is the number of bytes that may be copied, and is decremented.
+// kResourceExhausted: more than that.
 Result<> CopyTree(int source, int target, uint64_t* limit);
 
 }  // namespace kata::agent

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the agent hands to a copy of itself that is to become a container process, and what the two say to each other
-// meanwhile.
+// The plan that the agent hands to a fork of itself that becomes a container process (init.h), and the packets that the
+// two exchange on the status socket.
 #pragma once
 
 #include <array>
@@ -15,14 +15,14 @@
 
 namespace kata::agent {
 
-// The descriptors of a plan, beside stdin, stdout and stderr of the agent itself.
+// The descriptors that a plan carries.
 enum Role : size_t {
-  kStdin,  // the process's stdio; missing: /dev/null
+  kStdin,  // stdio of the process; missing: /dev/null
   kStdout,
   kStderr,
   kCgroup,        // the container's cgroup directory
-  kSeccomp,       // memfd: the compiled filter; written at create, read at exec
-  kPidNamespace,  // namespaces to join; missing: as the spec says
+  kSeccomp,       // memfd with the compiled filter: written by create, read by create and exec
+  kPidNamespace,  // namespaces to join; missing: a new one or the guest's, as the spec says
   kMountNamespace,
   kIpcNamespace,
   kUtsNamespace,
@@ -33,44 +33,45 @@ enum Role : size_t {
   kRoles,
 };
 
-// The stages' end of the status socket.
+// The descriptor of the process's end of the status socket.
 inline constexpr int kStatusFd = 3;
 
 struct Plan {
-  bool exec = false;  // join a container, not make one
+  bool exec = false;  // join an existing container instead of making one
   bool terminal = false;
   uint32_t rows = 0;
   uint32_t columns = 0;
   CapabilitySets capabilities;
   std::string id;
-  grpc::Spec spec;                // of an exec: only Process
-  std::array<int, kRoles> fds{};  // the stages' numbers, -1: none
+  grpc::Spec spec;                // for an exec: only process and linux.personality
+  std::array<int, kRoles> fds{};  // descriptor numbers in the forked process; -1: missing
 
   int fd(Role role) const { return fds[role]; }
 };
 
-// Packets of the status socket (SOCK_SEQPACKET). Towards the agent:
+// Types of packets on the status socket (SOCK_SEQPACKET). From the process to the agent:
 enum class Say : char {
-  kStarted = 'P',   // int32 pid, with the pidfd
-  kTerminal = 'T',  // with the pty's master
-  kReady = 'R',     // all is made, waits for kGo
+  kStarted = 'P',   // stage 2 exists: int32 pid, with its pidfd
+  kTerminal = 'T',  // the pty's master is attached
+  kReady = 'R',     // the setup is done; the process waits for kGo
   kError = 'E',     // uint8 code, int32 errno, text; the last packet
-  // end of stream: the program runs (the socket is close-on-exec), or the stage died
-  kGo = 'S',  // from the agent: run the program
+  // End of stream: the process has executed its command (the socket is close-on-exec), or has died.
+  kGo = 'S',  // from the agent to the process: execute the command
 };
 
 struct Packet {
   Say what = Say::kError;
   std::string text;
   UniqueFd fd;
-  bool end = false;  // end of stream, nothing else is set
+  bool end = false;  // end of stream; no other member is set
 };
 
-// Sends one packet, with passed_fd unless it is -1; text is cut at 4096 bytes.
+// Sends one packet. text is cut at 4096 bytes. passed_fd is attached (SCM_RIGHTS) unless it is -1.
 Result<> SendPacket(int socket, Say what, std::string_view text = {}, int passed_fd = -1);
-// Receives one; blocks unless flags has MSG_DONTWAIT (then errno EAGAIN when there is none).
+// Receives one packet. Blocks, unless flags has MSG_DONTWAIT: then the error has errno EAGAIN if there is no packet.
 Result<Packet> ReceivePacket(int socket, int flags = 0);
 
+// The text of a kError packet.
 std::string PackError(const Error& error);
 Error UnpackError(std::string_view text);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// linux.seccomp of the runtime-spec: compiled once, when the container is made, and loaded into each of its processes.
+// linux.seccomp of the runtime-spec. The profile is compiled once, when the container is made, and the filter is loaded
+// into each of its processes.
 #pragma once
 
 #include <linux/filter.h>
@@ -11,23 +12,26 @@
 
 namespace kata::agent {
 
-// Compiles the profile with libseccomp into file (an empty memfd). System calls that libseccomp does not know are left
-// out, as runc does; an unknown action, operator, architecture or flag is kInvalidArgument and names its field.
-// A system call that is newer than all that the profile names is ENOSYS unless the default action lets it pass, so that
-// a C library falls back to an older one instead of believing in a lack of rights.
+// Compiles the profile with libseccomp and writes the filter to file, an empty memfd. System calls that libseccomp does
+// not know are left out, as with runc. kInvalidArgument: an unknown action, operator, architecture or flag, with the
+// field's name. kUnimplemented: SCMP_ACT_NOTIFY.
+// On the architectures that the profile names, a system call with a higher number than all calls in the profile fails
+// with ENOSYS, unless the default action permits it (as runc). So a C library falls back to an older call, where the
+// default EPERM would look like missing rights.
 Result<> CompileSeccomp(const grpc::LinuxSeccomp& profile, int file);
 
-// A compiled filter in memory. The default is none.
+// A compiled filter in memory. Without code it is no filter at all.
 struct SeccompFilter {
   uint32_t flags = 0;
   std::vector<sock_filter> code;
 };
 
-// Reads what CompileSeccomp wrote. An empty file is no filter.
+// Reads the filter that CompileSeccomp has written. An empty file gives no filter.
 Result<SeccompFilter> ReadSeccomp(int file);
 
-// Loads it into the calling process, which has no_new_privs or CAP_SYS_ADMIN. One system call and nothing after it, so
-// that a caller which executes a program next needs none that the filter could refuse. False: errno says why.
+// Loads the filter into the calling process, which must have no_new_privs or CAP_SYS_ADMIN. Makes only the system call
+// seccomp(2). So a caller that executes a program next makes no call in between that the filter could refuse. False:
+// failed; errno is set.
 bool LoadSeccomp(const SeccompFilter& filter);
 
 }  // namespace kata::agent

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// linux.sysctl: kernel parameters, set in the namespaces of the container.
+// linux.sysctl of the runtime-spec: sets kernel parameters in the namespaces of the container.
 #pragma once
 
 #include <string>
@@ -10,15 +10,18 @@
 
 namespace kata::agent {
 
-// "net.ipv4.ip_forward" or "net/ipv4/ip_forward" as a path beneath /proc/sys. As in sysctl(8), the first separator says
-// which of the two it is; the other character is then swapped ("net.ipv4.conf.eth0/1.x" is eth0.1).
+// Converts the name of a parameter, "net.ipv4.ip_forward" or "net/ipv4/ip_forward", to a path below /proc/sys. As in
+// sysctl(8), the first separator in the name decides: if it is a dot, dots and slashes are swapped, so that
+// "net.ipv4.conf.eth0/1.x" refers to the interface eth0.1. kInvalidArgument: the path would leave /proc/sys.
 Result<std::string> SysctlPath(std::string_view name);
 
-// Group numbers as they are in the container ("0 100", net.ipv4.ping_group_range) as the guest's own.
+// Maps the container's group numbers in value ("0 100", for net.ipv4.ping_group_range) to those of the guest by
+// linux.gidMappings. kInvalidArgument: no number, or a group that is not mapped.
 Result<std::string> GuestGroups(std::string_view value, const grpc::Linux& linux);
 
-// Writes those of the network (net.*), or all others, through the base's /proc, which no container has touched. The
-// network is not of the container's user namespace: its parameters are set before that is entered.
+// Writes the parameters of the network (net.*) if network, else all others. Must be called in the base (base_root.h),
+// whose /proc no container can have changed. The network namespace does not belong to the container's user namespace,
+// so the caller sets its parameters before it enters that.
 Result<> ApplySysctls(const grpc::Linux& linux, bool network);
 
 }  // namespace kata::agent

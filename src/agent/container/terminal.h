@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A pseudo-terminal of the container's own devpts, made from inside.
+// Makes a pseudo-terminal on the container's own devpts, from inside the container.
 #pragma once
 
 #include <sys/types.h>
@@ -16,13 +16,15 @@ struct Terminal {
   UniqueFd slave;
 };
 
-// Opens a pair through root's /dev/pts, verified to be a devpts, owned by uid, with this size (0: the kernel's).
+// Opens a pty through /dev/pts of root. The slave belongs to uid and has this size (0: the kernel's default).
+// kInvalidArgument: /dev/pts is no devpts.
 Result<Terminal> OpenTerminal(int root, uid_t uid, uint32_t rows, uint32_t columns);
 
-// Binds the slave on root's /dev/console.
+// Bind-mounts the slave on /dev/console of root, and makes the mount point.
 Result<> BindConsole(int root, int slave);
 
-// Makes the slave the controlling terminal of the caller's new session, and its stdin, stdout and stderr.
+// Makes the slave the caller's controlling terminal and its stdin, stdout and stderr. The caller must lead a session
+// without a terminal.
 Result<> TakeTerminal(int slave);
 
 }  // namespace kata::agent

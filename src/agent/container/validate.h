@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Checks of a spec that need no look at the guest: what is missing, and what this agent does not do.
+// Checks of a spec that do not depend on the state of the guest: missing or malformed fields, and unsupported features.
 #pragma once
 
 #include <string>
@@ -9,7 +9,7 @@
 
 namespace kata::agent {
 
-// kInvalidArgument or kUnimplemented, with the field.
+// Both return kInvalidArgument or kUnimplemented with the field's name. ValidateSpec includes ValidateProcess.
 Result<> ValidateSpec(const std::string& id, const grpc::Spec& spec);
 Result<> ValidateProcess(const grpc::Process& process);
 
