@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The calls about one container: its life from CreateContainer to RemoveContainer, and what is done to all of it.
+// The ttRPC methods for one container: from CreateContainer to RemoveContainer.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -22,10 +22,10 @@ namespace kata::agent {
 
 namespace {
 
-// The path of a pid namespace that is another container's; its id follows.
+// Prefix of the path of a pid namespace that belongs to another container; that container's id follows.
 constexpr std::string_view kOfContainer = contract::kNamespaceOfContainer;
 
-// What this agent cannot do is said before anything is made.
+// Refuses what the agent cannot do before anything is made.
 Result<> CheckRequest(const grpc::CreateContainerRequest& request) {
   TRY(CheckDevices(request.devices()));
   if (request.shared_mounts_size() > 0) return Fail(Code::kUnimplemented, "shared_mounts are not implemented");
@@ -45,10 +45,10 @@ Result<UniqueFd> Duplicate(const UniqueFd& fd) {
   return copy;
 }
 
-// Where a container's root is, as seen by everything after the bind mount.
+// The path of a container's root after MountRootfs.
 std::string RootfsPath(const Pod& pod, const std::string& id) { return pod.root().path() + "/" + id + "/rootfs"; }
 
-// The spec's root is a directory that the host shares. It gets a mount of its own, which pivot_root needs.
+// Bind-mounts the spec's root, a directory shared by the host, to RootfsPath, and changes root.path to that.
 Result<> MountRootfs(Pod& pod, ContainerEntry& entry, grpc::Spec& spec) {
   const std::string& path = spec.root().path();
   const auto source = TRY(Context(pod.root().OpenExisting(path, O_PATH | O_DIRECTORY), "root.path"));
@@ -83,10 +83,10 @@ Result<ContainerOptions> Prepare(Pod& pod, ContainerEntry& entry, grpc::CreateCo
   options.ipc_namespace = TRY(Duplicate(pod.namespaces().ipc));
   options.uts_namespace = TRY(Duplicate(pod.namespaces().uts));
   if (request.sandbox_pidns()) {
-    // The host learns only now whether the pod's containers share one.
+    // CreateSandbox may not have made it: the host learns only from a container whether the pod shares one.
     TRY(NeedPidNamespace(pod.namespaces()));
     options.pid_namespace = TRY(Duplicate(pod.namespaces().pid));
-    // The flag is an order; a namespace without a path would be one of the container's own.
+    // The flag overrides the spec. A namespace with any path is joined; one without a path would be a new one.
     for (auto& wanted : *options.spec.mutable_linux()->mutable_namespaces()) {
       if (wanted.type() == "pid") wanted.set_path("/proc/1/ns/pid");
     }
@@ -127,7 +127,7 @@ asio::awaitable<Result<Empty>> CreateContainer(Pod& pod, grpc::CreateContainerRe
   co_return Done(std::move(made));
 }
 
-// Reports every process that the container loses for want of memory, as long as it exists.
+// Reports OOM kills in the container until it is removed.
 asio::awaitable<void> WatchOom(Pod& pod, std::shared_ptr<ContainerEntry> entry) {
   while (entry->container) {
     auto event = co_await entry->container->WaitOom();
@@ -137,7 +137,7 @@ asio::awaitable<void> WatchOom(Pod& pod, std::shared_ptr<ContainerEntry> entry) 
   }
 }
 
-// The entry, once nobody else is changing it.
+// An entry whose lock is held.
 struct Locked {
   std::shared_ptr<ContainerEntry> entry;
   Lock::Guard guard;
@@ -161,7 +161,7 @@ asio::awaitable<Result<Empty>> StartContainer(Pod& pod, grpc::StartContainerRequ
 
 asio::awaitable<Result<Empty>> RemoveContainer(Pod& pod, grpc::RemoveContainerRequest request) {
   CO_TRY_ASSIGN(auto found, pod.Find(request.container_id()));
-  // Killed before the lock is had: whoever has it may be waiting for one of these processes.
+  // Kills before it acquires the lock: the holder of the lock may be waiting for one of these processes.
   (void)found->container->SignalAll(SIGKILL);
   CO_TRY_ASSIGN(auto locked, co_await FindLocked(pod, request.container_id()));
   co_return Done(co_await pod.Remove(locked.entry));
@@ -190,7 +190,7 @@ asio::awaitable<Result<Empty>> ExecProcess(Pod& pod, grpc::ExecProcessRequest re
   co_return Empty();
 }
 
-// The process counts as one of the container's execs, though it is outside of it.
+// The forwarding process runs outside of the container, but is registered as one of its execs.
 asio::awaitable<Result<Empty>> ForwardPort(Pod& pod, grpc::ForwardPortRequest request) {
   CO_TRY(CheckId("exec id", request.exec_id()));
   if (request.port() == 0 || request.port() > UINT16_MAX) {

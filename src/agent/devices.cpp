@@ -20,7 +20,7 @@ Result<> CheckDevices(const Devices& devices) {
 
 namespace {
 
-// All old numbers are read before any is changed: a new one may be another's old one.
+// All old numbers are collected before any is changed: the new number of one disk may be the old number of another.
 struct Change {
   int64_t major;
   int64_t minor;
@@ -38,7 +38,8 @@ void Renumber(const std::vector<Change>& changes, Message& message) {
   }
 }
 
-// The mounts that bind a disk's node; the device is theirs then.
+// Makes mounts whose source is vm_path bind the disk's node. If there is such a mount, the device was only listed for
+// it, and is removed from linux.devices.
 void BindNode(const GuestNumbers& now, grpc::Spec& spec) {
   bool bound = false;
   for (auto& mount : *spec.mutable_mounts()) {
@@ -89,7 +90,7 @@ asio::awaitable<Result<>> AddDevices(asio::any_io_executor executor, Devices dev
                                      std::chrono::seconds limit) {
   std::vector<GuestNumbers> numbers;
   for (const grpc::Device& device : devices) {
-    // Where both are there, vm_path is what the host guesses that the disk will be called.
+    // If the message has both, id is the address, and vm_path is only the host's guess of the disk's name.
     std::string address = device.id().empty() ? device.vm_path() : device.id();
     auto disk = co_await WaitForDisk(executor, device.type(), std::move(address), limit);
     CO_TRY_ASSIGN(auto found, Context(std::move(disk), "device {}", device.container_path()));

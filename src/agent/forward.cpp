@@ -17,10 +17,11 @@ namespace kata::agent {
 
 namespace {
 
-// How long a server may say nothing once its client has said everything: whoever has gone looks just like that.
-constexpr int kQuietTime = 60000;  // milliseconds
+// Time without data, in milliseconds, after which a connection ends whose client has ended its input. A client that has
+// gone looks the same as one that has only finished sending.
+constexpr int kQuietTime = 60000;
 
-// As a client of "localhost" does: IPv4 first. -1: nobody listens.
+// Tries IPv4 first, as clients of "localhost" do. -1: nothing listens on the port.
 int Connect(uint16_t port) {
   sockaddr_in v4{};
   v4.sin_family = AF_INET;
@@ -38,7 +39,7 @@ int Connect(uint16_t port) {
   return -1;
 }
 
-// One direction, with what is under way in it.
+// One direction of the connection, with its buffered data.
 struct Way {
   int from;
   int to;
@@ -48,7 +49,7 @@ struct Way {
   bool ended = false;
 
   bool empty() const { return begin == end; }
-  // Moves what can be moved now; false when nobody takes it any more.
+  // Moves as much data as is possible without blocking; false when the receiving end is closed.
   bool Move() {
     if (empty() && !ended) {
       const ssize_t count = read(from, buffer.data(), buffer.size());
@@ -105,7 +106,7 @@ Result<StartedProcess> StartForward(uint16_t port, ProcessIo io) {
   started.pid = child.pid();
   started.pidfd.Reset(fcntl(child.pidfd(), F_DUPFD_CLOEXEC, 0));
   if (!started.pidfd) return FailErrno("cannot duplicate a descriptor");
-  // The reaper collects it, as it does every child.
+  // The Reaper reaps it, as it does every child.
   child.Disown();
   return started;
 }

@@ -53,19 +53,19 @@ constexpr std::array kLinks{
 void MountAll() {
   for (const GuestMount& wanted : kMounts) {
     ::mkdir(wanted.target, 0755);
-    // EBUSY: the kernel has mounted it already, as it does with devtmpfs.
+    // EBUSY: the kernel itself has mounted it, as it may do with devtmpfs.
     if (::mount(wanted.type, wanted.target, wanted.type, wanted.flags, wanted.data) < 0 && errno != EBUSY) {
       log::Error("cannot mount {} at {}: {}", wanted.type, wanted.target, ErrnoText(errno));
     }
   }
   for (const Link& link : kLinks) {
-    // devtmpfs has a node of its own for ptmx; the link leads to the mount of devpts above.
+    // Replaces the ptmx node of devtmpfs by a link to the devpts mount above.
     ::unlink(link.path);
     if (::symlink(link.target, link.path) < 0) log::Error("cannot make {}: {}", link.path, ErrnoText(errno));
   }
 }
 
-// stdin is nothing, stdout and stderr are the console, whatever the kernel has opened.
+// Makes stdin /dev/null, and stdout and stderr the console.
 void OpenConsole() {
   const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
   const UniqueFd console(::open("/dev/console", O_WRONLY | O_NOCTTY | O_CLOEXEC));
@@ -76,11 +76,11 @@ void OpenConsole() {
 }
 
 void SetLimits() {
-  // The agent has up to seven descriptors for each process. The hard limit is what containers may ask for.
+  // The agent holds up to seven descriptors for each process. Containers may raise their limit to the hard limit.
   constexpr rlimit kFiles{65536, 1048576};
   if (::setrlimit(RLIMIT_NOFILE, &kFiles) < 0) log::Error("cannot set the limit of open files: {}", ErrnoText(errno));
-  // oom_score_adj stays 0: the OOM killer never takes PID 1, and a child that inherited -1000 could not be killed at a
-  // limit of memory that it does not fit into, but would try for ever.
+  // oom_score_adj stays 0: the OOM killer never kills PID 1. A child that inherited -1000 could not be killed when it
+  // exceeds its memory limit, and would retry the allocation for ever.
 }
 
 void SetHostname() {
@@ -107,7 +107,7 @@ void SetUpGuest() {
 
 void PowerOff() {
   ::sync();
-  // Without ACPI a power-off only halts; a reset ends a machine that was started with -no-reboot.
+  // Without ACPI, RB_POWER_OFF only halts the CPU. A reset ends a QEMU that was started with -no-reboot.
   const bool has_switch = ::access("/sys/firmware/acpi", F_OK) == 0 || ::access("/proc/device-tree", F_OK) == 0;
   ::reboot(has_switch ? RB_POWER_OFF : RB_AUTOBOOT);
   for (;;) ::pause();

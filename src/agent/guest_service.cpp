@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The calls about the guest itself: what it is, its clock, its randomness, its files.
+// The ttRPC methods for the guest itself: health, details, clock, entropy, files, diagnostics.
 #include <fcntl.h>
 #include <linux/random.h>
 #include <sys/ioctl.h>
@@ -31,7 +31,7 @@ asio::awaitable<Result<grpc::HealthCheckResponse>> Check(grpc::CheckRequest) {
 asio::awaitable<Result<grpc::VersionCheckResponse>> Version(grpc::CheckRequest) {
   grpc::VersionCheckResponse reply;
   reply.set_agent_version(KATA_VERSION);
-  reply.set_grpc_version("0.0.1");  // the version of the protocol that every Kata agent answers
+  reply.set_grpc_version("0.0.1");  // the protocol version that Kata's agents report
   co_return reply;
 }
 
@@ -40,7 +40,7 @@ bool Exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0;
 Result<grpc::GuestDetailsResponse> GetGuestDetails(Pod&, const grpc::GuestDetailsRequest& request) {
   grpc::GuestDetailsResponse reply;
   if (request.mem_block_size()) {
-    // Absent on a kernel without memory hotplug: 0 says that there is none.
+    // The file is missing on a kernel without memory hotplug: the size stays 0.
     if (const auto text = ReadFile(std::string(kMemoryDirectory) + "/block_size_bytes", 64)) {
       uint64_t size = 0;
       std::from_chars(text->data(), text->data() + text->size(), size, 16);
@@ -71,7 +71,7 @@ Result<Empty> SetGuestDateTime(Pod&, const grpc::SetGuestDateTimeRequest& reques
   return Empty();
 }
 
-// random(4): the bytes are mixed in, counted as entropy, and the generator starts anew from them.
+// random(4): mixes the bytes into the pool, credits them as entropy, and reseeds the generator.
 Result<Empty> ReseedRandomDev(Pod&, const grpc::ReseedRandomDevRequest& request) {
   constexpr size_t kMost = 4096;
   if (request.data().empty() || request.data().size() > kMost) {
@@ -96,7 +96,7 @@ Result<grpc::GetDiagnosticDataResponse> GetDiagnosticData(Pod& pod, const grpc::
   }
   const auto entry = TRY(pod.Find(request.container_id()));
   grpc::GetDiagnosticDataResponse reply;
-  // As a path and not the process's own view of it, which it could have changed.
+  // By path and not by /proc/PID/root, which the process could have changed.
   const auto rootfs =
       TRY(pod.root().OpenExisting(pod.root().path() + "/" + entry->id + "/rootfs", O_PATH | O_DIRECTORY));
   reply.set_data(ListProcesses(TRY(entry->container->Pids()), UserNames(rootfs.get())));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// kata-agent: PID 1 of the guest, which makes containers there for the host.
+// kata-agent: PID 1 of the guest, which makes containers there on behalf of the host.
 #include <malloc.h>
 #include <sched.h>
 #include <signal.h>
@@ -28,10 +28,10 @@ namespace kata::agent {
 
 namespace {
 
-// How long the answer to DestroySandbox has to reach the host.
+// Time allowed for the answer to DestroySandbox to reach the host before power-off.
 constexpr std::chrono::milliseconds kFarewell{100};
 
-// Memory that is not used goes back to the kernel at once: the guest's memory is the pod's.
+// Makes malloc return unused memory to the kernel at once, so that containers can use it.
 void TuneMemory() {
   ::mallopt(M_ARENA_MAX, 1);
   ::mallopt(M_MMAP_THRESHOLD, 128 << 10);
@@ -55,7 +55,7 @@ Options ReadOptions() {
   return options;
 }
 
-// The end of the agent: of the VM when it is PID 1, of the process otherwise.
+// Ends the VM if the agent is PID 1, else only the process.
 [[noreturn]] void End(int status) {
   if (::getpid() == 1) PowerOff();
   ::_exit(status);
@@ -79,7 +79,7 @@ asio::awaitable<void> Run(Pod& pod, const rpc::MethodTable& table) {
       log::Error("the host cannot reach the agent: {}", why.message());
       End(1);
     } catch (const std::exception& e) {
-      // Memory has run out while a request was read: that connection is gone, the next one may do.
+      // Out of memory while a request was read: that connection is lost, but the next one may succeed.
       log::Error("a connection was lost: {}", e.what());
     }
   }
@@ -93,10 +93,10 @@ asio::awaitable<void> EndWithSandbox(Pod& pod) {
   End(0);
 }
 
-// What a container writes passes through here in pieces, the fewer the faster, sched(7): as a batch process the agent
-// does not interrupt a writer that is just filling a pipe for it, and ahead of others by its nice value it is not
-// interrupted by one that it has given room again. Containers' processes keep neither: see ApplyAttributes for the
-// policy.
+// The agent passes a container's output on in pieces, and few large pieces are faster than many small ones. With
+// SCHED_BATCH (sched(7)) the agent does not preempt a process that is still filling a pipe. With its negative nice
+// value it is not preempted by a writer whose pipe it has just emptied. Container processes inherit neither: the kernel
+// resets the nice value on fork (SCHED_RESET_ON_FORK), and ApplyAttributes sets the policy.
 void ScheduleForLargePieces() {
   constexpr int kAhead = -5;
   const sched_param none{};
@@ -106,10 +106,11 @@ void ScheduleForLargePieces() {
 
 int AgentMain() {
   TuneMemory();
-  // Containers' processes begin as copies of this one, and their first moments are nobody's to look into either.
+  // Container processes begin as forks of the agent. Like the agent, they must not be open to inspection through /proc
+  // before they execute their command.
   ::prctl(PR_SET_DUMPABLE, 0);
   log::AddField("source", "agent");
-  // The first word of the guest, on the console that the kernel has opened: the host takes its time.
+  // The host measures the boot time by this line, so it is written first, to the console that the kernel has opened.
   log::Info("{}, version {}", contract::kAgentBegins, KATA_VERSION);
   if (::getpid() == 1) SetUpGuest();
   ::signal(SIGPIPE, SIG_IGN);
@@ -129,7 +130,7 @@ int AgentMain() {
   asio::co_spawn(context, EndWithSandbox(pod), asio::detached);
   log::Debug("kata-agent is ready");
   for (;;) {
-    // One call that runs out of memory ends itself; PID 1 goes on.
+    // An exception, such as bad_alloc, ends the call that has thrown it; PID 1 goes on.
     try {
       context.run();
       End(0);

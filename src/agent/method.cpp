@@ -5,7 +5,7 @@ namespace kata::agent {
 
 namespace {
 
-// One coroutine for all of them: one for each would be a kilobyte of code for each.
+// All Functions share this coroutine, since each coroutine costs about a kilobyte of code.
 asio::awaitable<Result<rpc::Payload>> Run(Caller caller, AnyFunction function, Pod& pod, std::string payload) {
   co_return caller(function, pod, payload);
 }

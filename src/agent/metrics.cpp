@@ -40,7 +40,7 @@ std::vector<std::string_view> Words(std::string_view text, std::string_view sepa
 
 std::string Read(const char* path) { return ReadFile(path, 1U << 20U).value_or(std::string()); }
 
-// "MemFree" and "Active(anon)" as Kata writes them: mem_free, active_anon.
+// Converts "MemFree" and "Active(anon)" to Kata's names mem_free and active_anon.
 std::string SnakeCase(std::string_view name) {
   std::string result;
   char before = '_';
@@ -59,13 +59,13 @@ std::string SnakeCase(std::string_view name) {
 
 class Text {
  public:
-  // The next samples are of this metric.
+  // Starts a metric; the samples that follow belong to it.
   void Begin(const char* prefix, std::string_view name, const char* type = "gauge") {
     name_ = prefix;
     name_ += name;
     text_ += "# TYPE " + name_ + " " + type + "\n";
   }
-  // labels: "item=\"x\"", or nothing.
+  // labels: such as "item=\"x\"", or empty.
   void Add(std::string_view labels, std::string_view value) {
     text_ += name_;
     if (!labels.empty()) {
@@ -99,7 +99,7 @@ class Text {
   std::string text_;
 };
 
-// Calls each(words) for the lines of a file.
+// Calls each(words) for each line of text that has words.
 template <typename Each>
 void ForLines(const std::string& text, Each each) {
   for (std::string_view rest = text; !rest.empty();) {
@@ -110,7 +110,7 @@ void ForLines(const std::string& text, Each each) {
   }
 }
 
-// Lines of "Name: value [kB]".
+// Adds a sample for each line "Name: value [kB]" of a file.
 void AddPairs(Text& out, const char* path, bool all_names, std::string (*convert)(std::string_view)) {
   ForLines(Read(path), [&](const std::vector<std::string_view>& words) {
     const bool kib = words.size() == 3 && words[2] == "kB";
@@ -127,7 +127,7 @@ std::string LowerCase(std::string_view name) {
   return result;
 }
 
-// The values of a line under the names of its columns, a text with spaces between them.
+// Adds a sample for each value of a line, from the index first on, under the names in columns (separated by spaces).
 void AddColumns(Text& out, const std::string& label, const std::vector<std::string_view>& words, size_t first,
                 std::string_view columns) {
   for (const std::string_view column : Words(columns)) {
@@ -139,7 +139,7 @@ void AddColumns(Text& out, const std::string& label, const std::vector<std::stri
 void AddAgent(Text& out) {
   const auto tick = static_cast<uint64_t>(sysconf(_SC_CLK_TCK));
   const auto page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-  // proc(5), /proc/PID/stat: the name in brackets may have spaces; fields count from the state, which is number 3.
+  // proc(5), /proc/PID/stat: the name in parentheses may contain spaces. Fields are counted from the state, number 3.
   const std::string stat = Read("/proc/self/stat");
   const auto fields = Words(std::string_view(stat).substr(std::min(stat.rfind(')') + 1, stat.size())));
   const auto field = [&](size_t number) { return number - 3 < fields.size() ? Number(fields[number - 3]) : 0; };
@@ -151,7 +151,7 @@ void AddAgent(Text& out) {
   uint64_t open_fds = 0;
   if (const auto directory = Open("/proc/self/fd", O_RDONLY | O_DIRECTORY)) {
     const auto names = ListDir(directory->get());
-    if (names) open_fds = names->size() - 1;  // without the one that reads them
+    if (names) open_fds = names->size() - 1;  // the listing itself has one descriptor open
   }
   rlimit files{};
   (void)getrlimit(RLIMIT_NOFILE, &files);
@@ -185,7 +185,7 @@ void AddFilesystems(Text& out) {
   std::string bytes;
   std::vector<std::pair<std::string, struct statvfs>> all;
   ForLines(Read("/proc/self/mounts"), [&](const std::vector<std::string_view>& words) {
-    // What has blocks: disks, tmpfs and the shared file system, each container's root among them.
+    // Only file systems with blocks: disks, tmpfs and virtio-fs, which include each container's root.
     struct statvfs info {};
     if (words.size() < 3 || all.size() >= 64) return;
     std::string path = UnescapeMountinfo(words[1]);
@@ -234,7 +234,7 @@ void AddGuest(Text& out) {
   AddPairs(out, "/proc/meminfo", /*all_names=*/true, SnakeCase);
   out.Begin(kGuest, "netdev_stat");
   ForLines(Read("/proc/net/dev"), [&](const std::vector<std::string_view>& line) {
-    // Two lines of headings have "|" in them.
+    // The two heading lines have fewer words.
     if (line.size() < 17) return;
     AddColumns(out, Text::Label("interface", line[0]), line, 1,
                "recv_bytes recv_packets recv_errs recv_drop recv_fifo recv_frame recv_compressed recv_multicast "

@@ -15,7 +15,8 @@ namespace kata::agent {
 
 namespace {
 
-// Goes into a new namespace, opens it, and comes back: the agent has one thread, so nobody else is moved.
+// Moves the agent into a new namespace, opens that, and moves back. The agent has one thread, so no other code runs in
+// the new namespace meanwhile.
 Result<UniqueFd> MakeNamespace(int type, const std::string& name, const std::string& hostname) {
   const std::string path = "/proc/self/ns/" + name;
   const auto old = TRY(Open(path, O_RDONLY));
@@ -30,10 +31,10 @@ Result<UniqueFd> MakeNamespace(int type, const std::string& name, const std::str
 
 [[noreturn]] void Pause() {
   for (int signal = 1; signal < NSIG; ++signal) ::signal(signal, SIG_DFL);
-  // Ignored, it makes the kernel reap this process's children.
+  // With SIGCHLD ignored, the kernel reaps this process's children (wait(2)).
   ::signal(SIGCHLD, SIG_IGN);
   ::prctl(PR_SET_NAME, "pause");
-  // With it would go every process of the pod.
+  // When the init of a pid namespace ends, the kernel kills every process in it: the OOM killer must spare this one.
   (void)WriteFile("/proc/self/oom_score_adj", "-1000");
   ::syscall(SYS_close_range, 0U, ~0U, 0U);
   for (;;) ::pause();

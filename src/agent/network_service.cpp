@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The calls about the guest's network.
+// The ttRPC methods for the guest's network.
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
@@ -18,7 +18,7 @@ namespace kata::agent {
 
 namespace {
 
-// A socket that becomes readable when an interface comes or changes.
+// Returns a socket that becomes readable when an interface appears or changes.
 Result<UniqueFd> LinkEvents() {
   UniqueFd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
   sockaddr_nl address{};
@@ -30,14 +30,14 @@ Result<UniqueFd> LinkEvents() {
   return socket;
 }
 
-// What the deadline's handler shares with the call, which may have ended before it.
+// Shared by the deadline's handler and the call, since the call may end first.
 struct Wait {
   Wait(const asio::any_io_executor& executor, UniqueFd socket) : events(executor, socket.Release()) {}
   asio::posix::stream_descriptor events;
   bool late = false;
 };
 
-// An interface that is plugged in while the guest runs may come after the host's call.
+// Waits for the interface: a hot-plugged network card may appear only after the host's call.
 asio::awaitable<Result<types::Interface>> UpdateInterfaceCall(Pod& pod, grpc::UpdateInterfaceRequest request) {
   CO_TRY_ASSIGN(auto socket, LinkEvents());
   auto wait = std::make_shared<Wait>(pod.executor(), std::move(socket));

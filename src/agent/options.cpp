@@ -19,14 +19,14 @@ std::optional<T> ParseNumber(std::string_view text) {
   return number;
 }
 
-// logrus' names, of which ours are a part.
+// The level names of logrus, which include those of the agent's own log.
 std::optional<log::Level> ParseLevel(std::string_view name) {
   if (name == "trace") return log::Level::kDebug;
   if (name == "critical" || name == "fatal" || name == "panic") return log::Level::kError;
   return log::LevelFromName(name);
 }
 
-// False: the value is not one.
+// False: the value is not valid for this word.
 bool Set(Options& options, std::string_view name, std::string_view value) {
   if (name == contract::kLogWord) {
     const auto level = ParseLevel(value);

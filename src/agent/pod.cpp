@@ -25,33 +25,34 @@ namespace kata::agent {
 namespace {
 
 constexpr size_t kMaxOoms = 1024;
-// As Kata's agent: what changes on the host is in the guest soon, and looking costs nearly nothing.
+// The interval of Kata's agent. A check costs next to nothing.
 constexpr std::chrono::seconds kWatchInterval{2};
 
-// Writes back what is for disks, in a child: to unmount one that has much unwritten would keep the agent, which has one
-// thread, from everything else for as long.
+// Syncs the storages that are on disks, each in a child process. Otherwise the unmount would write the data back, and
+// would block the agent, which has one thread, for as long.
 asio::awaitable<void> WriteBack(const GuestDir& root, std::vector<std::string> mount_points) {
   for (const std::string& point : mount_points) {
     auto directory = root.OpenExisting(point, O_RDONLY | O_DIRECTORY);
     struct stat status {};
-    // Only a block device gives its file system a major number.
+    // File systems that are not on a block device have the major number 0.
     if (!directory || ::fstat(directory->get(), &status) != 0 || major(status.st_dev) == 0) continue;
     ForkOptions options{.fds = {-1, -1, -1, directory->get()}};
     auto child = Fork(std::move(options), [] { ::_exit(::syncfs(3) == 0 ? 0 : 1); });
-    if (!child) continue;  // then the unmounting does it
+    if (!child) continue;  // the unmount writes back then
     (void)co_await Reaper::Get().Wait(child->Disown());
   }
 }
 
-// virtiofsd announces what the host has mounted, and the kernel mounts that by itself when a name is first used;
-// nothing unmounts it again. container: the path that the names of its shares begin with.
+// Unmounts the submounts of a container's shares. virtiofsd announces mounts of the host below the shared directory,
+// and the guest's kernel mounts each automatically when its path is first used, but never unmounts it. container: the
+// path with which the names of the container's shares begin.
 void UnmountShares(const std::string& container) {
   const std::string mounts = ReadFile("/proc/self/mountinfo").value_or("");
   for (size_t at = 0; at < mounts.size();) {
     const size_t end = std::min(mounts.find('\n', at), mounts.size());
     const std::string_view line = std::string_view(mounts).substr(at, end - at);
     at = end + 1;
-    // proc(5): the mount point is the fifth word, and the first that can be such a path.
+    // proc(5): the mount point is the fifth field, and the first that can match this path.
     const size_t begin = line.find(" " + container);
     if (begin == std::string_view::npos || line.find(" - virtiofs ") == std::string_view::npos) continue;
     const std::string point(line.substr(begin + 1, line.find(' ', begin + 1) - begin - 1));
@@ -145,7 +146,7 @@ asio::awaitable<Result<>> Pod::Remove(std::shared_ptr<ContainerEntry> entry) {
     if (!result && first) first = std::move(result);
   };
   if (entry->container) {
-    // Only what is destroyed is forgotten: a second call can try again.
+    // If this fails, the entry stays, so that a second call can try again.
     CO_TRY(co_await entry->container->Destroy());
     co_await WriteBack(root_, entry->storages);
   }
@@ -166,7 +167,7 @@ asio::awaitable<Result<>> Pod::Remove(std::shared_ptr<ContainerEntry> entry) {
   note(storages_.Release(entry->storages));
   entry->storages.clear();
   containers_.erase(entry->id);
-  // The kernel is the agent's own only where it is the init.
+  // Only as PID 1: otherwise, as in tests, the kernel is not the guest's own.
   if (!destroying_ && ::getpid() == 1) {
     UnmountShares(root_.path() + "/shared/containers/" + entry->id);
     asio::co_spawn(executor_, DropCachedNames(), asio::detached);
@@ -174,9 +175,9 @@ asio::awaitable<Result<>> Pod::Remove(std::shared_ptr<ContainerEntry> entry) {
   co_return first;
 }
 
-// Each name in the kernel's cache keeps a file of the host open in virtiofsd, and nobody will ask for those of a
-// container that has gone. The kernel can only be told to drop all that are not in use: in a child, since they may be
-// many.
+// Drops the kernel's unused dentries and inodes. Each cached inode of virtio-fs keeps a file of the host open in
+// virtiofsd, and those of a removed container are not needed any more. The kernel can only drop all unused entries at
+// once, which may take long: so a child process does it.
 asio::awaitable<void> Pod::DropCachedNames() {
   drop_names_ = true;
   if (std::exchange(dropping_names_, true)) co_return;
@@ -193,7 +194,7 @@ asio::awaitable<void> Pod::DropCachedNames() {
 asio::awaitable<Result<>> Pod::Destroy() {
   destroying_ = true;
   Result<> first;
-  // Removing suspends, and the map changes meanwhile: one at a time, from a copy.
+  // Iterates over a copy, because Remove suspends and the map changes meanwhile.
   const auto containers = containers_;
   for (const auto& [id, entry] : containers) {
     if (entry->container) (void)entry->container->SignalAll(SIGKILL);
@@ -207,8 +208,8 @@ asio::awaitable<Result<>> Pod::Destroy() {
   auto released = storages_.ReleaseAll();
   if (!released && first) first = std::move(released);
   if (namespaces_.pause.running()) {
-    // The init of a pid namespace ends only when everybody in it has been reaped, and some of them are this agent's own
-    // children: to wait for it without the event loop would be to wait for ourselves.
+    // The init of a pid namespace exits only when all processes in it have been reaped, and some of them are children
+    // of the agent, which the Reaper reaps in the event loop. A blocking wait here would be a deadlock.
     (void)namespaces_.pause.Signal(SIGKILL);
     (void)co_await Reaper::Get().Wait(namespaces_.pause.Disown());
   }

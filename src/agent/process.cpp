@@ -59,11 +59,11 @@ Result<std::shared_ptr<Process>> Process::Adopt(const asio::any_io_executor& exe
                                                 Pipes pipes) {
   Reaper::Get().Claim(started.pid);
   std::shared_ptr<Process> process(new Process(executor, started.pid, std::move(started.pidfd)));
-  // From here on its end is always collected, also when its streams cannot be had.
+  // Starts before the streams are opened, so that the process is reaped even if they cannot be.
   asio::co_spawn(executor, Watch(process), asio::detached);
   auto open = [&]() -> Result<> {
     if (started.terminal.valid()) {
-      // One description, two descriptors: each direction waits for its own.
+      // Each direction needs a descriptor of its own to wait on in the reactor.
       UniqueFd copy(::fcntl(started.terminal.get(), F_DUPFD_CLOEXEC, 0));
       if (!copy) return FailErrno("cannot copy the terminal");
       process->stdin_ = TRY(InputStream::Create(executor, std::move(copy), /*terminal=*/true));
@@ -117,7 +117,7 @@ asio::awaitable<Result<OutputStream::Piece>> Process::ReadFrom(std::shared_ptr<O
 }
 
 asio::awaitable<Result<OutputStream::Piece>> Process::ReadStdout(size_t length, bool past_exit) {
-  // A terminal whose reader has gone is hung up, and that needs both descriptors closed.
+  // length 0: the reader has gone. A terminal is hung up only when both descriptors of its master are closed.
   if (length == 0 && !stderr_ && stdin_) stdin_->OnExit();
   return ReadFrom(stdout_, length, past_exit);
 }

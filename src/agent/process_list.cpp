@@ -23,13 +23,13 @@ namespace {
 constexpr size_t kMaxCommand = 4096;
 constexpr size_t kMaxBytes = contract::kMaxListBytes / 2;
 
-// proc(5), /proc/PID/stat: the fields after the command's name, which is in parentheses and may hold any byte.
+// The parsed /proc/PID/stat, proc(5). The command's name is in parentheses and may contain any byte.
 struct Stat {
   std::string name;
   std::string rest;
   uint64_t ppid = 0;
   uint64_t tty = 0;
-  uint64_t ticks = 0;  // in user and kernel mode
+  uint64_t ticks = 0;  // CPU time in user and kernel mode
   uint64_t start = 0;  // ticks since boot
 };
 
@@ -56,7 +56,8 @@ std::optional<Stat> ParseStat(const std::string& text) {
   return stat;
 }
 
-// What is cut may be half a character: JSON takes text only, so every byte beyond ASCII that is not whole goes.
+// JSON must be valid UTF-8, but a cut text may end within a character, and a command may contain any bytes. So each
+// byte that is not part of a whole UTF-8 sequence becomes U+FFFD.
 void AppendJson(std::string& out, std::string_view text) {
   out += '"';
   for (size_t i = 0; i < text.size(); ++i) {
@@ -98,14 +99,14 @@ std::string Command(const std::string& directory, const Stat& stat) {
 }
 
 std::string Terminal(uint64_t device) {
-  // 136 to 143 are the majors of pseudo terminals (the kernel's devices.txt); major and minor as in stat's tty_nr.
+  // Majors 136 to 143 are Unix98 ptys (the kernel's devices.txt). The encoding is that of tty_nr in proc(5).
   const uint64_t major = (device >> 8U) & 0xfffU;
   const uint64_t minor = (device & 0xffU) | ((device >> 12U) & 0xfff00U);
   if (major >= 136 && major <= 143) return fmt::format("pts/{}", (major - 136) * 256 + minor);
   return device == 0 ? "?" : "tty";
 }
 
-// Real and effective number of "Uid:" or "Gid:" in /proc/PID/status.
+// The real and the effective id in the line "Uid:" or "Gid:" of /proc/PID/status.
 struct Ids {
   uint32_t real = 0;
   uint32_t effective = 0;

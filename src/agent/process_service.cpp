@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The calls about one process: its signals, its status and its stdio.
+// The ttRPC methods for one process: signals, exit status and stdio.
 #include <signal.h>
 
 #include "agent/method.h"
@@ -9,8 +9,8 @@ namespace kata::agent {
 
 namespace {
 
-// An exec'ed process is forgotten once its status was answered and its output is at the end, so that any number of
-// execs leaves nothing. The container's own process stays until RemoveContainer.
+// Drops an exec'ed process whose status and output have been answered completely, so that execs do not accumulate. The
+// container's init is kept until RemoveContainer.
 void ForgetWhenDone(Pod& pod, const std::string& id, const std::string& exec_id, const Process& process) {
   if (process.Done() && !exec_id.empty() && exec_id != id) pod.Forget(id, exec_id);
 }
@@ -44,7 +44,7 @@ asio::awaitable<Result<grpc::WriteStreamResponse>> WriteStdin(Pod& pod, grpc::Wr
   co_return reply;
 }
 
-// Answers a ReadStreamResponse whose data has not been copied.
+// Returns a serialized ReadStreamResponse whose data may still be in a pipe, uncopied.
 asio::awaitable<Result<rpc::Payload>> ReadOutput(Pod& pod, std::string payload, bool is_stderr) {
   grpc::ReadStreamRequest request;
   CO_TRY(Parse(request, payload));

@@ -17,7 +17,7 @@ namespace kata::agent {
 
 namespace {
 
-// A child whose status somebody wants.
+// A child whose status has been claimed.
 struct Claimed {
   explicit Claimed(const asio::any_io_executor& executor) : ended(executor, asio::steady_timer::time_point::max()) {}
   std::optional<ExitStatus> status;
@@ -50,7 +50,7 @@ struct ReaperState : std::enable_shared_from_this<ReaperState> {
     });
   }
 
-  // Signals merge, so one of them means any number of ended children.
+  // Pending SIGCHLDs merge, so one signal can stand for any number of exited children.
   void Collect() {
     for (;;) {
       siginfo_t info{};
@@ -91,7 +91,7 @@ Reaper::Reaper(asio::any_io_executor executor) : state_(std::make_shared<ReaperS
   current = this;
   current_state = state_;
   state_->Listen();
-  // A child that ended before the handler stood sent its signal to nobody.
+  // The signal of a child that exited before the handler was installed is lost.
   state_->Collect();
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The calls about what the guest has: processors, memory, swap, volumes, the packet filter, and how much is used.
+// The ttRPC methods for the guest's resources: processors, memory, swap, volumes, packet filter and metrics.
 #include <sys/swap.h>
 
 #include "agent/hotplug/block_device.h"
@@ -64,7 +64,7 @@ asio::awaitable<Result<Empty>> AddSwap(Pod& pod, grpc::AddSwapRequest request) {
 }
 
 asio::awaitable<Result<Empty>> AddSwapPath(Pod& pod, grpc::AddSwapPathRequest request) {
-  // Only a disk: a file would be one of a container, or of the host.
+  // Disks only: any file that a path could name belongs to a container or to the host.
   std::string address = request.path().starts_with("/dev/") ? request.path() : "/dev/" + request.path();
   return AddSwapDisk(pod, std::move(address));
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// CreateSandbox and DestroySandbox: what all containers of a pod have in common.
+// The ttRPC methods for the whole pod: CreateSandbox, DestroySandbox and GetOOMEvent.
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -15,7 +15,7 @@ namespace kata::agent {
 
 namespace {
 
-// A kernel without modules has what it has: a module that is built in is there already.
+// The guest kernel loads no modules: a module must be built in.
 Result<> CheckModules(const grpc::CreateSandboxRequest& request) {
   for (const grpc::KernelModule& module : request.kernel_modules()) {
     TRY(CheckId("kernel module", module.name()));
@@ -31,7 +31,7 @@ Result<> CheckModules(const grpc::CreateSandboxRequest& request) {
   return {};
 }
 
-// Containers get the pod's resolv.conf by a mount of the host; the guest's own programs read it at its usual place.
+// Containers get the pod's resolv.conf by a mount from the host. This one is for programs of the guest itself.
 Result<> SetDns(const Pod& pod, const grpc::CreateSandboxRequest& request) {
   if (request.dns_size() == 0) return {};
   std::string text;

@@ -22,9 +22,9 @@ namespace kata::agent {
 namespace {
 
 constexpr size_t kSmallRead = 4096;
-// Of a new pipe, see pipe(7).
+// The capacity of a new pipe, pipe(7).
 constexpr size_t kPipeSize = 64U << 10U;
-// How often a terminal that nobody has open is looked at again.
+// The interval at which a terminal that no process has open is read again.
 constexpr std::chrono::milliseconds kHangupPoll{100};
 
 Result<> SetNonBlocking(int fd) {
@@ -50,8 +50,9 @@ Result<std::shared_ptr<OutputStream>> OutputStream::Create(const asio::any_io_ex
 OutputStream::OutputStream(const asio::any_io_executor& executor, UniqueFd fd)
     : stream_(executor, fd.get()), hangup_(executor), is_pipe_(IsPipe(fd.Release())) {}
 
-// Moves the pages of the process's pipe into a pipe of their own: nobody can take from that one before it is sent, as a
-// container may from its own output, and no memory of the agent is used for it. false: there is no such pipe.
+// Moves data from the process's pipe into a new pipe, by moving its pages. The data needs no memory of the agent. And
+// no process of the container can read from the new pipe before it is sent, as it could from its own stdout. False:
+// there is no new pipe, or no data.
 bool OutputStream::Divert(size_t length, rpc::Piped& data) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) return false;
@@ -78,7 +79,7 @@ OutputStream::Outcome OutputStream::ReadNow(size_t length, rpc::Payload& data) {
   if (count > 0) return Outcome::kData;
   if (count == 0) return Outcome::kEnd;
   if (errno == EAGAIN || errno == EINTR) return Outcome::kNothing;
-  // The master of a terminal answers EIO while no process has the other side open.
+  // Reading the master of a terminal fails with EIO while no process has the slave open.
   return errno == EIO ? Outcome::kHangup : Outcome::kEnd;
 }
 
@@ -88,7 +89,7 @@ asio::awaitable<Result<OutputStream::Piece>> OutputStream::Read(size_t length, b
   length = std::min(length, kMaxRead);
   Piece piece;
   while (!finished_) {
-    // Before the stream is looked at: what the process had written is there by then.
+    // exited_ is read before the stream: if the process has exited, all its output is in the stream already.
     const bool exited = exited_;
     const Outcome outcome = ReadNow(length, piece.data);
     if (outcome == Outcome::kData) co_return piece;
@@ -111,8 +112,8 @@ asio::awaitable<Result<OutputStream::Piece>> OutputStream::Read(size_t length, b
   co_return piece;
 }
 
-// The other side of a terminal was closed by everyone, while the process runs: it may open it again (as getty does),
-// and poll(2) cannot say when.
+// All processes have closed the slave of the terminal, but the process still runs. It may open the slave again, as
+// getty does, and poll(2) does not report that: so this waits for a fixed time.
 asio::awaitable<void> OutputStream::AwaitHangup() {
   hangup_.expires_after(kHangupPoll);
   co_await hangup_.async_wait(kAwait);
@@ -191,7 +192,7 @@ asio::awaitable<Result<>> InputStream::AwaitClosed() {
     if (::poll(&state, 1, 0) == 1 && (state.revents & POLLERR) != 0) break;
     co_await stream_.async_wait(asio::posix::stream_descriptor::wait_error, kAwait);
   }
-  // What is being written finds out by itself.
+  // Writes in progress fail with EPIPE by themselves.
   closing_ = true;
   CloseWhenIdle();
   co_return Result<>();

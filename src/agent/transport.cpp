@@ -6,7 +6,7 @@
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-// After sys/socket.h, whose types it uses.
+// Must come after sys/socket.h, whose types it uses.
 #include <linux/vm_sockets.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -36,7 +36,7 @@ constexpr char kPorts[] = "/sys/class/virtio-ports";
 constexpr std::chrono::seconds kDeviceTimeout{30};
 constexpr std::chrono::milliseconds kReconnectPoll{100};
 
-// The guest has a vsock when its number is one that a host gives.
+// The guest has a vsock device if its CID is one that a host assigns.
 bool HasVsock() {
   auto device = Open("/dev/vsock", O_RDONLY);
   unsigned cid = 0;
@@ -44,7 +44,7 @@ bool HasVsock() {
          cid != VMADDR_CID_ANY;
 }
 
-// Readable when the kernel has found or changed a device.
+// Returns a socket that becomes readable at every uevent.
 Result<UniqueFd> DeviceEvents() {
   UniqueFd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT));
   sockaddr_nl address{};
@@ -56,7 +56,7 @@ Result<UniqueFd> DeviceEvents() {
   return socket;
 }
 
-// What the deadline's handler shares with the waiting coroutine.
+// Shared by the deadline's handler and the waiting coroutine.
 struct DeviceWait {
   DeviceWait(const asio::any_io_executor& executor, UniqueFd socket) : events(executor, socket.Release()) {}
   stream_descriptor events;
@@ -68,15 +68,15 @@ bool HostConnected(int fd) {
   return ::poll(&state, 1, 0) == 1 && (state.revents & POLLHUP) == 0;
 }
 
-// A port can be opened once at a time: calls that still wait, and so keep the connection, must not keep it open,
-// however serving has ended.
+// Closes a connection at the end of the scope, however serving has ended. A virtio-serial port can be opened only once
+// at a time, and calls in progress keep their reference to the connection.
 struct Closing {
   std::shared_ptr<rpc::Connection> connection;
   ~Closing() { connection->Close(); }
 };
 
-// A port is one stream for all connections, one after the other. While the host has its end closed, poll(2) reports a
-// hang-up at once and for ever, so the way back can only be looked at from time to time.
+// Serves one connection after the other over the same port. While the host's end is closed, poll(2) reports POLLHUP
+// immediately, so waiting for the host to open it again needs polling at intervals.
 asio::awaitable<Error> ServeSerial(asio::any_io_executor executor, std::string path, const rpc::MethodTable& table) {
   asio::steady_timer timer(executor);
   for (;;) {
@@ -103,7 +103,7 @@ bool HungUp(int fd) {
   return ::poll(&state, 1, 0) == 1;
 }
 
-// Whether the connection still has two ends. The peer may have ended it already without the reader having seen that.
+// Whether the connection is alive. The peer may have closed it before the reader has noticed.
 bool Lives(const std::shared_ptr<rpc::Connection>& connection) {
   return connection && !connection->closed() && !HungUp(connection->fd());
 }
@@ -122,7 +122,7 @@ Result<UniqueFd> ListenVsock(uint32_t port) {
   address.svm_family = AF_VSOCK;
   address.svm_cid = VMADDR_CID_ANY;
   address.svm_port = port;
-  // Long, so that those who are refused hardly ever stand in the host's way, which tries again.
+  // A long backlog, so that peers that will be refused hardly ever keep the host from connecting. The host retries.
   if (::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0 ||
       ::listen(socket.get(), SOMAXCONN) < 0) {
     return FailErrno("cannot listen on vsock port {}", port);
@@ -179,7 +179,7 @@ std::optional<std::string> FindSerialPort(const std::string& ports, const std::s
 }
 
 asio::awaitable<Result<Address>> FindAddress(asio::any_io_executor executor) {
-  // Listening comes before looking: a device that appears in between is told.
+  // Listens for events before the first look, so that no device is missed that appears in between.
   CO_TRY_ASSIGN(auto socket, DeviceEvents());
   auto wait = std::make_shared<DeviceWait>(executor, std::move(socket));
   asio::steady_timer deadline(executor, kDeviceTimeout);
@@ -228,13 +228,13 @@ asio::awaitable<Error> ServeControl(asio::any_io_executor executor, UniqueFd lis
     co_await incoming.async_wait(stream_descriptor::wait_read, kAwait);
     UniqueFd socket(::accept4(incoming.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!socket && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)) {
-      // The listener stays readable: asked at once it would be asked without end.
+      // The listener stays readable: without a pause this would be a busy loop.
       pause.expires_after(kReconnectPoll);
       co_await pause.async_wait(kAwait);
     }
     if (!socket) continue;
     if (!may_command(socket.get()) || Lives(current)) {
-      // Anybody can make these lines: one for 1, 2, 4, 8 of them.
+      // Strangers can cause these lines at will, so only the 1st, 2nd, 4th, 8th ... refusal is logged.
       if (std::has_single_bit(++refused)) log::Warn("refused {} connections that are not the host's", refused);
       continue;
     }

@@ -21,13 +21,13 @@ constexpr int kMaxNames = 1024;
 std::optional<uint32_t> ParseId(std::string_view text) {
   uint32_t id = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
-  // The last number means "unchanged" to setuid(2).
+  // UINT32_MAX, which is (uid_t)-1, means "unchanged" to setresuid(2).
   if (error != std::errc() || end != text.data() + text.size() || id == UINT32_MAX) return std::nullopt;
   return id;
 }
 
 Result<std::string> ReadDatabase(int rootfs, std::string_view path) {
-  // O_NONBLOCK: a FIFO in the image must not stop the agent.
+  // O_NONBLOCK: opening a FIFO of the image must not block the agent.
   const auto fd = TRY(OpenInRoot(rootfs, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
   struct stat status {};
   if (::fstat(fd.get(), &status) < 0) return FailErrno("cannot look at {}", path);
@@ -35,13 +35,13 @@ Result<std::string> ReadDatabase(int rootfs, std::string_view path) {
   return ReadAll(fd.get(), kMaxFile);
 }
 
-// The numbers in the third and fourth field of name's line; a group has no fourth.
+// The ids in the third and fourth field of a line; a line of a group file has no group.
 struct Line {
   uint32_t id = 0;
   std::optional<uint32_t> group;
 };
 
-// The first fields of the next line of a database, which loses it.
+// Removes the next line from *database and returns its first four fields.
 std::array<std::string_view, 4> TakeLine(std::string_view* database) {
   std::string_view line = database->substr(0, database->find('\n'));
   database->remove_prefix(std::min(line.size() + 1, database->size()));
@@ -53,7 +53,7 @@ std::array<std::string_view, 4> TakeLine(std::string_view* database) {
   return fields;
 }
 
-// The first name of each number counts.
+// If several entries have the same number, the first one counts.
 std::map<uint32_t, std::string> NamesByNumber(int rootfs, std::string_view path) {
   std::map<uint32_t, std::string> names;
   const auto text = ReadDatabase(rootfs, path);

@@ -10,7 +10,7 @@ namespace kata::agent {
 
 namespace {
 
-// fs/ext4/ext4.h: the new number of blocks of the whole file system.
+// EXT4_IOC_RESIZE_FS of the kernel's fs/ext4/ext4.h. The argument is the new number of blocks of the file system.
 constexpr unsigned long kExt4Resize = _IOW('f', 16, uint64_t);
 
 Result<UniqueFd> OpenVolume(const GuestDir& root, const std::string& path, struct statfs* info) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The parts of protobuf that would bring too much along. First its log, without iostreams. Its own, in the same object
-// file as much that every program needs, formats with std::ostringstream and so brings the locales of libstdc++ along:
-// 400 kB that the agent has no use for. Defining these symbols here keeps that object file out of the link.
+// Small replacements for parts of protobuf that pull much code into the binary. protobuf's own logging is in an object
+// file that every program links. It formats with std::ostringstream, which pulls in the locales of libstdc++: 400 kB
+// that the agent never uses. Defining these symbols here keeps that object file out of the link.
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <google/protobuf/extension_set.h>
@@ -49,13 +49,13 @@ LogMessage& LogMessage::operator<<(unsigned long value) {  // NOLINT(google-runt
 void LogMessage::Finish() {
   const auto level = level_ >= LOGLEVEL_ERROR ? kata::log::Level::kError : kata::log::Level::kWarning;
   kata::log::Write(level, fmt::format("protobuf: {} ({}:{})", message_, filename_, line_));
-  // As the original does; the call that is being served fails, and the agent goes on.
+  // Throws, as the original does: the call in progress fails, and the agent goes on.
   if (level_ == LOGLEVEL_FATAL) throw std::runtime_error(message_);
 }
 
 void LogFinisher::operator=(LogMessage& other) { other.Finish(); }
 
-// protobuf's extensions, of which the protocol has none, are another 130 kB.
+// Support for protobuf's extensions would be another 130 kB. The protocol has no extensions.
 const char* ExtensionSet::ParseField(uint64_t, const char*, const MessageLite*, InternalMetadata*, ParseContext*) {
   std::abort();
 }
@@ -68,7 +68,7 @@ uint8_t* ExtensionSet::_InternalSerializeImpl(const MessageLite*, int, int, uint
 
 namespace google::protobuf {
 
-// Lives in the same object file as the log, for no reason that matters here.
+// Defined here because the original is in the same object file as the logging.
 uint32_t ghtonl(uint32_t value) { return htonl(value); }
 
 }  // namespace google::protobuf

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The parts of the C++ and C libraries that the agent is linked with but never uses, replaced by nothing, so that they
-// and what they need (locales, wide characters, name resolution, the demangler) stay out of the binary and of its
-// memory: about 900 kB. Whatever would really need one of them ends the agent loudly, or gets an error.
+// Stubs for parts of the C++ and C libraries that are linked into the agent but never used. They keep these parts and
+// their dependencies (locales, wide characters, name resolution, the demangler) out of the binary and its memory: about
+// 900 kB. A call of a stub aborts the agent or returns an error.
 #include <netdb.h>
 
 #include <cerrno>
@@ -10,12 +10,12 @@
 #include <exception>
 #include <ios>
 
-// Every file that includes <iostream>, as protobuf's headers do, has one of these: it makes cout, cin and their
-// locales.
+// Every file that includes <iostream>, as protobuf's headers do, has an object of this class. The original constructs
+// cout, cin and their locales.
 std::ios_base::Init::Init() = default;
 std::ios_base::Init::~Init() = default;
 
-// What std::terminate calls. The library's own prints the exception's demangled name.
+// Called by std::terminate. The original prints the exception's name, for which it needs the demangler.
 namespace __gnu_cxx {
 void __verbose_terminate_handler() { std::abort(); }
 }  // namespace __gnu_cxx
@@ -28,8 +28,8 @@ extern "C" {
 [[noreturn]] void kata_no_ostream() __asm__("_ZNSo5writeEPKcl");
 [[noreturn]] void kata_no_ostream() { std::abort(); }
 
-// libnl asks for these when it parses or prints names. Addresses are numbers here, and a static program that looks up
-// names loads libraries of the guest into PID 1.
+// libnl calls these to parse or print names. The agent only uses numeric addresses. And name resolution in a static
+// program would load shared libraries of the guest into PID 1.
 int getaddrinfo(const char*, const char*, const addrinfo*, addrinfo**) { return EAI_FAIL; }
 void freeaddrinfo(addrinfo*) {}
 const char* gai_strerror(int) { return "name resolution is not available"; }
@@ -38,8 +38,8 @@ protoent* getprotobynumber(int) { return nullptr; }
 int getnameinfo(const sockaddr*, socklen_t, char*, socklen_t, char*, socklen_t, int) { return EAI_FAIL; }
 unsigned if_nametoindex(const char*) { return 0; }
 
-// libnl reads the clock of traffic control and DECnet's addresses with these, and protobuf a float in text. What the
-// agent reads, it reads with from_chars.
+// libnl uses these for the clock of traffic control and for DECnet addresses, and protobuf for floats in text. The
+// agent's own code uses from_chars.
 int __isoc99_fscanf(FILE*, const char*, ...) { return EOF; }
 int __isoc99_sscanf(const char*, const char*, ...) { return EOF; }
 float strtof(const char* text, char** end) { return static_cast<float>(std::strtod(text, end)); }
