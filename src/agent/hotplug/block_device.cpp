@@ -22,7 +22,7 @@ bool ReadNumber(std::string_view text, int base, Number* number) {
   return parsed.ec == std::errc() && parsed.ptr == end && !text.empty();
 }
 
-// The first name in a directory that begins with prefix; empty: none, or no such directory.
+// The first entry of a directory whose name begins with prefix; empty: no such entry or directory.
 std::string NameIn(const std::string& directory, std::string_view prefix) {
   const UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return {};
@@ -48,7 +48,7 @@ Result<BlockNode> NodeOf(const std::string& sys, const std::string& name) {
 
 Result<BlockNode> FindByName(const std::string& sys, std::string_view name) {
   if (name.starts_with("/dev/")) name.remove_prefix(5);
-  // A name of the kernel is one file of a directory, whatever else it is.
+  // The name becomes a component of a path in sysfs: it must not be able to lead elsewhere.
   if (name.empty() || name.size() > 64 || name.front() == '.' || name.find('/') != std::string_view::npos ||
       name.find('\0') != std::string_view::npos) {
     return Fail(Code::kInvalidArgument, "\"{}\" is no name of a disk", name.substr(0, 64));
@@ -72,7 +72,7 @@ Result<BlockNode> FindByScsi(const std::string& sys, std::string_view address) {
       !ReadNumber(address.substr(std::min(colon + 1, address.size())), 10, &lun)) {
     return Fail(Code::kInvalidArgument, "\"{}\" is no SCSI address id:lun", address.substr(0, 64));
   }
-  const std::string wanted = fmt::format(":0:{}:{}", id, lun);  // behind the number of the controller
+  const std::string wanted = fmt::format(":0:{}:{}", id, lun);  // follows the number of the controller
   const std::string directory = sys + "/bus/scsi/devices";
   const UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (fd) {
@@ -126,7 +126,7 @@ asio::awaitable<Result<BlockNode>> WaitForDisk(asio::any_io_executor executor, s
   BlockNode node;
   std::function<Result<>()> look = [&]() -> Result<> {
     node = TRY(FindDisk("/sys", driver, address));
-    // Its files are there a moment before it can be opened; the event comes after that.
+    // The disk's files in sysfs exist a moment before its node can be opened. The uevent comes after that.
     const auto opened = Open(node.path, O_RDONLY);
     if (opened || (opened.error().sys() != ENXIO && opened.error().sys() != ENOENT)) return {};
     return Fail(Code::kNotFound, "{}", opened.error().message());

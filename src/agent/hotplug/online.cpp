@@ -9,7 +9,7 @@ namespace kata::agent {
 
 namespace {
 
-// Writes `on` into each directory/PREFIXn/file that has `off` in it.
+// Writes `on` to every directory/PREFIX*/file whose content begins with `off`, and returns how many there were.
 Result<uint32_t> Switch(const std::string& directory, std::string_view prefix, const char* file, std::string_view off,
                         const char* on) {
   const UniqueFd fd = TRY(Open(directory, O_RDONLY | O_DIRECTORY));
@@ -17,11 +17,11 @@ Result<uint32_t> Switch(const std::string& directory, std::string_view prefix, c
   for (const std::string& name : TRY(ListDir(fd.get()))) {
     if (!name.starts_with(prefix)) continue;
     const std::string path = fmt::format("{}/{}/{}", directory, name, file);
-    // The first processor has no such file on most machines, and other files may begin like a processor.
+    // Not every entry has the file: on most machines cpu0 does not, and neither do directories such as cpufreq.
     const auto text = ReadFile(path, 64);
     if (!text || !text->starts_with(off)) continue;
     const auto written = WriteFile(path, on);
-    // The kernel may have been faster.
+    // If the write fails, the kernel may have brought it online in the meantime.
     const bool still_off = !written && ReadFile(path, 64).value_or("").starts_with(off);
     if (still_off) TRY(Context(written, "cannot take {} into use", name));
     ++switched;

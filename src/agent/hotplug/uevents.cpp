@@ -18,7 +18,7 @@ namespace kata::agent {
 
 namespace {
 
-// lib/kobject_uevent.c: the kernel's own events; those that udev would add are another group.
+// The multicast group of the kernel's own events (lib/kobject_uevent.c); udev's events have another group.
 constexpr unsigned kKernelGroup = 1;
 
 Result<UniqueFd> Listen() {
@@ -32,7 +32,7 @@ Result<UniqueFd> Listen() {
   return socket;
 }
 
-// What the deadline's handler shares with the call, which may have ended before it.
+// Shared by the deadline's handler and the call, since the call may end first.
 struct Wait {
   Wait(const asio::any_io_executor& executor, UniqueFd socket) : events(executor, socket.Release()) {}
   asio::posix::stream_descriptor events;
@@ -58,7 +58,8 @@ asio::awaitable<Result<>> LookUntilFound(asio::any_io_executor executor, std::ch
     if (found || found.error().code() != Code::kNotFound) co_return found;
     if (wait->late) co_return Context(std::move(found), "after {} s", limit.count());
     co_await wait->events.async_wait(asio::posix::stream_descriptor::wait_read, kAwait);
-    // What they say does not matter: a look shows all that has come. A full buffer (ENOBUFS) is an event as well.
+    // The content of the events does not matter, since look() finds everything that has appeared. ENOBUFS means that
+    // events were lost, and counts as an event, too.
     std::array<char, 4096> dropped;
     while (::recv(wait->events.native_handle(), dropped.data(), dropped.size(), 0) > 0 || errno == ENOBUFS) {
     }

@@ -85,8 +85,8 @@ Result<> SetUp(nl_sock* socket, rtnl_link* link, bool up) {
   return Change(socket, link, change.get(), up ? "set it up" : "set it down");
 }
 
-// The kernel renames only what is down, and two interfaces may want each other's names: whoever has the wanted one
-// steps aside.
+// The kernel renames only interfaces that are down. Two interfaces may swap names, so an interface that has the wanted
+// name is renamed to kataINDEX first.
 Result<> Rename(nl_sock* socket, rtnl_link* link, const std::string& name) {
   if (name.empty() || name == rtnl_link_get_name(link)) return {};
   if (name.size() >= IFNAMSIZ || name.find_first_of("/ \t\n:%") != std::string::npos || name == "." || name == "..") {
@@ -110,7 +110,7 @@ Result<> RemoveAddresses(nl_sock* socket, int index) {
   Result<> result;
   ForEach(addresses.get(), [&](nl_object* object) {
     auto* address = reinterpret_cast<rtnl_addr*>(object);
-    // fe80:: is the kernel's own.
+    // Link-local IPv6 addresses are managed by the kernel.
     if (!result || rtnl_addr_get_ifindex(address) != index) return;
     if (rtnl_addr_get_family(address) == AF_INET6 && rtnl_addr_get_scope(address) == RT_SCOPE_LINK) return;
     const int error = rtnl_addr_delete(socket, address, 0);
@@ -136,10 +136,10 @@ Result<> AddAddress(nl_sock* socket, int index, const types::IPAddress& wanted) 
   if (!address) return Fail(Code::kResourceExhausted, "no memory for an address");
   rtnl_addr_set_ifindex(address.get(), index);
   TRY(Check(rtnl_addr_set_local(address.get(), local.get()), "address {}", wanted.address()));
-  // The host has made sure that the address is free: no waiting for duplicate address detection.
+  // Skips duplicate address detection, which would delay the use of the address: the host has assigned it already.
   if (family == AF_INET6) rtnl_addr_set_flags(address.get(), IFA_F_NODAD);
   const int error = rtnl_addr_add(socket, address.get(), 0);
-  if (error == -NLE_EXIST) return {};  // of fe80::, which is never removed
+  if (error == -NLE_EXIST) return {};  // a link-local address, which RemoveAddresses keeps
   return Check(error, "cannot add the address {}/{}", wanted.address(), prefix);
 }
 
@@ -170,7 +170,7 @@ Result<types::Interface> UpdateInterface(const types::Interface& wanted) {
   auto link = TRY(FindLink(socket.get(), wanted));
   const int index = rtnl_link_get_ifindex(link.get());
   TRY(Rename(socket.get(), link.get(), wanted.name()));
-  // By number from here on: the name in this object may be the old one.
+  // Looks the link up again by index, because the object may still have the old name.
   rtnl_link* renamed = nullptr;
   TRY(Check(rtnl_link_get_kernel(socket.get(), index, nullptr, &renamed), "interface {}", wanted.name()));
   link.reset(renamed);
@@ -222,7 +222,7 @@ Result<std::vector<grpc::NetworkStats>> InterfaceStats() {
   return all;
 }
 
-// Without netlink, which takes much longer to get going; the kernel gives the addresses by itself.
+// Uses ioctl(2), which starts up much faster than libnl. The kernel assigns the addresses by itself.
 Result<> SetUpLoopback() {
   const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   ifreq request{};

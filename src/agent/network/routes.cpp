@@ -29,10 +29,11 @@ bool IsDefault(nl_addr* destination) {
          nl_addr_get_len(destination) == 0;
 }
 
-// A route that leads nowhere, and has no interface.
+// Routes that reject packets; they have no interface.
 bool IsRefusal(uint32_t type) { return type == RTN_BLACKHOLE || type == RTN_UNREACHABLE || type == RTN_PROHIBIT; }
 
-// The host's affair: of the main table, not made by the kernel, neither multicast nor link-local.
+// The routes that the host manages: unicast or rejecting routes of the main table, not made by the kernel, and not IPv6
+// link-local.
 bool IsOurs(rtnl_route* route) {
   if (rtnl_route_get_table(route) != RT_TABLE_MAIN || rtnl_route_get_protocol(route) == RTPROT_KERNEL) return false;
   if (rtnl_route_get_type(route) != RTN_UNICAST && !IsRefusal(rtnl_route_get_type(route))) return false;
@@ -136,7 +137,8 @@ Result<grpc::Routes> ListRoutes() {
 Result<grpc::Routes> UpdateRoutes(const grpc::Routes& wanted) {
   const auto socket = TRY(netlink::Connect());
   const auto old = TRY(OurRoutes(socket.get()));
-  // Those that lead nowhere go last and come first: what they keep back never gets out by way of another.
+  // Rejecting routes are removed last and added first, so that the traffic that they reject never takes another route
+  // in between.
   for (const bool refusals : {false, true}) {
     for (const auto& route : old) {
       if (IsRefusal(rtnl_route_get_type(route.get())) != refusals) continue;
@@ -144,7 +146,7 @@ Result<grpc::Routes> UpdateRoutes(const grpc::Routes& wanted) {
                 Text(rtnl_route_get_dst(route.get()))));
     }
   }
-  // A gateway must be reachable when its route is added, so the routes without one come before.
+  // A gateway must be reachable when its route is added, so routes without a gateway are added before.
   const auto turn_of = [](const types::Route& route) {
     return route.type() != 0 ? 0 : route.gateway().empty() ? 1 : 2;
   };

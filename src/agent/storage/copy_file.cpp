@@ -21,7 +21,7 @@ Result<> MakeDirectory(const Place& place, const grpc::CopyFileRequest& request)
     return FailErrno("cannot make the directory {}", request.path());
   }
   const auto fd = TRY(OpenBeneath(place.parent.get(), place.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  // The owner first: changing it clears the set-id bits.
+  // The mode is set after the owner, because a change of owner clears the set-id bits.
   if (::fchown(fd.get(), static_cast<uid_t>(request.uid()), static_cast<gid_t>(request.gid())) < 0 ||
       ::fchmod(fd.get(), mode) < 0) {
     return FailErrno("cannot set owner and mode of {}", request.path());

@@ -25,7 +25,7 @@ std::vector<std::string> Options(const grpc::Storage& storage) {
   return {storage.options().begin(), storage.options().end()};
 }
 
-// Mounts a file system of its own at the storage's mount point.
+// Mounts a new file system at the storage's mount point.
 Result<> MountNew(const GuestDir& root, const grpc::Storage& storage, const std::string& fstype,
                   const StorageOptions& options) {
   const auto target = TRY(root.MakeDirs(storage.mount_point(), 0755));
@@ -60,7 +60,7 @@ Result<> Make9p(const GuestDir& root, const grpc::Storage& storage) {
   return MountNew(root, storage, "9p", options);
 }
 
-// "2M", "1G", "4096" in bytes.
+// Parses "2M", "1GB" or "4096"; returns bytes.
 std::optional<uint64_t> ParseSize(std::string_view text) {
   uint64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -81,7 +81,7 @@ std::optional<uint64_t> ParseSize(std::string_view text) {
   return number << shift;
 }
 
-// hugetlbfs only reserves from the kernel's pool, so the pool grows by what the storage asks for.
+// Grows the kernel's pool of huge pages by the size of the storage, since hugetlbfs only takes pages from the pool.
 Result<> GrowHugePages(const grpc::Storage& storage) {
   uint64_t page = 0;
   uint64_t size = 0;
@@ -129,7 +129,7 @@ Result<> MakeEphemeral(const GuestDir& root, const grpc::Storage& storage) {
   return GroupOrUnmount(root, storage);
 }
 
-// A disk with a file system on it. Whoever adds the storage has waited for the disk, and source is its node.
+// Mounts the file system of a disk. Pod::AddStorages has waited for the disk and has set source to its node.
 Result<> MakeDisk(const GuestDir& root, const grpc::Storage& storage) {
   if (storage.fstype().empty() || storage.fstype() == "bind") {
     return Fail(Code::kInvalidArgument, "storage {}: the driver {} needs the fstype of what is on the disk",
@@ -191,7 +191,7 @@ constexpr std::array kDrivers{
     StorageDriver{.name = contract::kScsiDriver, .mounts = true, .make = MakeDisk},
     StorageDriver{.name = "nvdimm", .mounts = true, .make = MakeDisk},
     StorageDriver{.name = "overlayfs", .mounts = true, .make = MakeOverlay},
-    // What is too large to be copied, or a file, is shared as it is; see StorageTable::Watch for the rest.
+    // Only for a file, or a directory that is too large to be copied: StorageTable::Watch handles all others.
     StorageDriver{.name = "watchable-bind", .mounts = true, .make = MakeBind},
 };
 

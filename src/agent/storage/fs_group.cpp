@@ -12,7 +12,7 @@ namespace kata::agent {
 
 namespace {
 
-// Deeper trees are nobody's data; and each level holds a descriptor.
+// The recursion holds one descriptor for each level. No real data is nested as deep.
 constexpr int kDeepest = 1024;
 constexpr mode_t kDirectoryRights = S_ISGID | S_IRWXG;
 constexpr mode_t kFileRights = S_IRGRP | S_IWGRP;
@@ -24,7 +24,7 @@ Result<> GiveDirectory(int directory, gid_t group, dev_t device, int depth) {
     struct stat status {};
     if (::fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) < 0)
       return FailErrno("cannot look at {}", name);
-    // Not into what is mounted in it, and through no link.
+    // Neither crosses mount points nor follows symbolic links.
     if (status.st_dev != device) continue;
     if (::fchownat(directory, name.c_str(), static_cast<uid_t>(-1), group, AT_SYMLINK_NOFOLLOW) < 0) {
       return FailErrno("cannot give {} to the group", name);
@@ -60,7 +60,7 @@ Result<> ApplyGroup(const GuestDir& root, const grpc::Storage& storage) {
   if (is_given && storage.fs_group().group_change_policy() == types::OnRootMismatch) return {};
   TRY(Context(GiveDirectory(fd.get(), group, status.st_dev, 0), "cannot give {} to the group {}", storage.mount_point(),
               group));
-  // Last, so that a volume that was not given as a whole is tried again.
+  // The root directory comes last. If this fails before, OnRootMismatch makes the next call start again.
   if (::fchown(fd.get(), static_cast<uid_t>(-1), group) < 0 ||
       ::fchmod(fd.get(), (status.st_mode & 07777) | kDirectoryRights) < 0) {
     return FailErrno("cannot give {} to the group {}", storage.mount_point(), group);

@@ -25,7 +25,8 @@ Result<GuestDir> GuestDir::Open(std::string path) {
   return GuestDir(std::move(path), std::move(fd));
 }
 
-// The path below this directory, without empty parts. Checked as text here, and again by the walk.
+// Converts path to a path relative to this directory, without empty components. This checks the text only; the walk by
+// descriptors checks for symbolic links.
 Result<std::string> GuestDir::Relative(std::string_view path) const {
   if (path.size() >= PATH_MAX || path.find('\0') != std::string_view::npos) {
     return Fail(Code::kInvalidArgument, "a path of {} bytes is too long or has a zero byte in it", path.size());
@@ -48,7 +49,8 @@ Result<std::string> GuestDir::Relative(std::string_view path) const {
   return relative;
 }
 
-// One name at a time, so that what was made or found a moment ago stays pinned and cannot be swapped for a link.
+// Goes down one component at a time. The descriptor pins each directory, so that nobody can replace it by a symbolic
+// link between two steps.
 Result<UniqueFd> GuestDir::Walk(std::string_view relative, mode_t mode) const {
   auto at = TRY(OpenBeneath(fd_.get(), ".", kDirectory));
   while (!relative.empty()) {

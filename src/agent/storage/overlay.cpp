@@ -17,8 +17,8 @@ namespace {
 constexpr std::string_view kReadWrite = "io.katacontainers.fs-opt.overlay-rw";
 constexpr std::string_view kOthers = "io.katacontainers.";
 
-// The overlay's option with every directory by its descriptor, so that no name has to be quoted and no link is
-// followed.
+// Returns the option key with each of the directories as the path of a descriptor. So no name must be escaped, and no
+// symbolic link is followed. The descriptors are added to *held and must stay open until mount(2).
 Result<std::string> Pinned(const GuestDir& root, std::string_view key, std::string_view directories,
                            std::vector<UniqueFd>* held) {
   std::string option(key);

@@ -29,7 +29,7 @@ Result<> BindMount(int source, const Place& target, unsigned long flags, unsigne
   if (::mount(FdPath(source).c_str(), path.c_str(), nullptr, MS_BIND | MS_REC, nullptr) < 0) {
     return FailErrno("cannot bind-mount to {}", target.name);
   }
-  // The path now leads to the new mount. A bind takes its flags only in a second step.
+  // The path leads to the new mount from here on. A bind mount takes its flags only in a second mount(2).
   flags &= ~static_cast<unsigned long>(MS_BIND | MS_REC);
   if ((flags != 0 && ::mount(nullptr, path.c_str(), nullptr, MS_REMOUNT | MS_BIND | flags, nullptr) < 0) ||
       (propagation != 0 && ::mount(nullptr, path.c_str(), nullptr, propagation, nullptr) < 0)) {
@@ -72,14 +72,14 @@ Result<> StorageTable::AddOne(const grpc::Storage& storage) {
   if (driver->name == "watchable-bind") watched = TRY(Context(Watch(storage), "storage driver {}", storage.driver()));
   if (!watched) TRY(Context(driver->make(root_, storage), "storage driver {}", storage.driver()));
   const bool overlay_directories = driver->name == "overlayfs" && HasOverlayDirectories(storage);
-  // What is the sandbox's has the sandbox as one more user: a container that is made anew finds its data.
+  // For a storage below sandbox/ the pod itself is one more user, so that a restarted container finds its data.
   const int users = storage.mount_point().starts_with(root_.path() + "/sandbox/") ? 2 : 1;
   entries_[storage.mount_point()] =
       Entry{identity, driver->mounts, users, next_order_++, overlay_directories, std::move(watched)};
   return {};
 }
 
-// Nothing: the source is a file, or too large to be copied.
+// Makes the copy of a watchable-bind storage; null if the source is a file or too large to be copied.
 Result<std::unique_ptr<Watched>> StorageTable::Watch(const grpc::Storage& storage) {
   auto source = TRY(Context(root_.OpenExisting(storage.source(), O_PATH), "storage {}", storage.mount_point()));
   struct stat status {};
@@ -117,7 +117,7 @@ bool StorageTable::UpdateWatched() {
     if (!entry.watched) continue;
     const auto updated = entry.watched->Update();
     const std::string complaint = updated ? "" : updated.error().message();
-    // Not every two seconds.
+    // Logs a failure once, not at every update.
     if (!complaint.empty() && complaint != entry.complaint) log::Warn("storage {}: {}", mount_point, complaint);
     entry.complaint = complaint;
   }
@@ -141,12 +141,12 @@ Result<> StorageTable::Remount(const google::protobuf::RepeatedPtrField<grpc::St
 }
 
 Result<> StorageTable::Remove(const std::string& mount_point, Entry& entry) {
-  entry.watched.reset();  // its descriptor would keep the file system busy
+  entry.watched.reset();  // its descriptor of the copy would keep the file system busy
   const auto place = TRY(root_.Find(mount_point, /*make_parents=*/false));
   if (!entry.mounted) return RemoveTree(place.parent.get(), place.name);
   TRY(Context(Unmount(place), "storage {}", mount_point));
   if (entry.overlay_directories) TRY(RemoveOverlayDirectories(place));
-  // The mount point was made by the driver, unless it is in a file system that the host shares.
+  // Removes the mount point too, unless it is in a file system that the host shares.
   if (!TRY(root_.Owns(place))) return {};
   if (::unlinkat(place.parent.get(), place.name.c_str(), AT_REMOVEDIR) < 0 && errno == ENOTDIR) {
     (void)::unlinkat(place.parent.get(), place.name.c_str(), 0);

@@ -13,10 +13,10 @@ namespace kata::agent {
 
 namespace {
 
-// Kata's limits for what is copied at all ...
+// Kata's limits: a larger directory is not copied.
 constexpr size_t kMostFiles = 16;
 constexpr off_t kMostBytes = 1 << 20;
-// ... and what a copy that exists may grow to: the mount of a running container cannot become another one.
+// An existing copy may grow to these limits, since a running container cannot change from the copy to a bind mount.
 constexpr size_t kMostEntries = 1024;
 constexpr off_t kLargestFile = 8 << 20;
 constexpr char kNewName[] = ".kata-new";
@@ -40,7 +40,7 @@ Result<UniqueFd> OpenDirectory(int top, const std::string& directory) {
 }  // namespace
 
 bool Watched::Entry::Same(const Entry& other) const {
-  // ctime too: rights and owner may change alone.
+  // Compares ctime too, which changes when only the mode or the owner does.
   const auto& a = status;
   const auto& b = other.status;
   const auto same_time = [](const timespec& x, const timespec& y) {
@@ -66,7 +66,7 @@ Result<> Watched::LookInto(int directory, const std::string& prefix, Tree* tree)
       if (length < 0) return FailErrno("cannot read the link {}", path);
       entry.link.assign(text.data(), static_cast<size_t>(length));
     } else if (type != S_IFREG && type != S_IFDIR) {
-      continue;  // no data
+      continue;  // devices, FIFOs and sockets are not copied
     }
     if (tree->size() >= kMostEntries) {
       return Fail(Code::kResourceExhausted, "it has more than {} entries", kMostEntries);
@@ -82,7 +82,7 @@ Result<> Watched::LookInto(int directory, const std::string& prefix, Tree* tree)
 
 Result<Watched::Tree> Watched::Look() const {
   Tree tree;
-  // A descriptor of its own: the reading of a directory has a position.
+  // Reading a directory moves the position of its open file description, so this needs one of its own.
   const auto top = TRY(OpenDirectory(source_.get(), "."));
   TRY(LookInto(top.get(), "", &tree));
   return tree;
@@ -129,7 +129,7 @@ Result<> Watched::Copy(const std::string& path, const Entry& entry) const {
   if (::fchownat(directory.get(), made, entry.status.st_uid, entry.status.st_gid, AT_SYMLINK_NOFOLLOW) < 0) {
     return FailErrno("cannot set the owner of {}", path);
   }
-  // After the owner, whose change clears set-id bits.
+  // The mode is set after the owner, because a change of owner clears the set-id bits.
   if (!S_ISLNK(entry.status.st_mode) && ::fchmodat(directory.get(), made, mode, 0) < 0) {
     return FailErrno("cannot set the mode of {}", path);
   }
@@ -141,7 +141,7 @@ Result<> Watched::Copy(const std::string& path, const Entry& entry) const {
 
 Result<> Watched::Update() {
   Tree tree = TRY(Look());
-  // A name whose kind has changed makes place first.
+  // Removes entries whose type has changed, to make room for the new ones.
   for (auto old = known_.begin(); old != known_.end();) {
     const auto now = tree.find(old->first);
     if (now != tree.end() && ((now->second.status.st_mode ^ old->second.status.st_mode) & S_IFMT) != 0) {
