@@ -46,7 +46,7 @@ constexpr Name kSchedulerFlags[] = {{"SCHED_FLAG_RESET_ON_FORK", 0x01}, {"SCHED_
                                     {"SCHED_FLAG_KEEP_PARAMS", 0x10},   {"SCHED_FLAG_UTIL_CLAMP_MIN", 0x20},
                                     {"SCHED_FLAG_UTIL_CLAMP_MAX", 0x40}};
 
-// sched_setattr(2), which glibc 2.36 does not declare.
+// The argument of sched_setattr(2), which glibc 2.36 does not declare.
 struct SchedulerAttributes {
   uint32_t size;
   uint32_t policy;
@@ -116,7 +116,7 @@ Result<> SetOomScore(pid_t pid, int pidfd, int64_t score) {
   const UniqueFd file = TRY(Open(fmt::format("/proc/{}/oom_score_adj", pid), O_WRONLY));
   pollfd ended{pidfd, POLLIN, 0};
   if (poll(&ended, 1, 0) > 0) return Fail(Code::kAborted, "the process has ended");
-  // Always: what was inherited from the agent is the choice of whoever started that.
+  // Written also if it is 0, since the process has inherited the agent's value.
   const std::string text = fmt::format("{}", score);
   if (write(file.get(), text.data(), text.size()) < 0) return FailErrno("process.oomScoreAdj: cannot set {}", score);
   return {};
@@ -129,7 +129,7 @@ Result<> ApplyAttributes(pid_t pid, int pidfd, const grpc::Process& process) {
   TRY(SetLimits(pid, process));
   if (process.has_iopriority()) TRY(SetIoPriority(pid, process.iopriority()));
   if (process.has_scheduler()) return SetScheduler(pid, process.scheduler());
-  // Not the agent's, which it has inherited.
+  // Resets the policy that the process has inherited from the agent.
   const sched_param none{};
   if (sched_setscheduler(pid, SCHED_OTHER, &none) != 0)
     return FailErrno("cannot give process {} the usual scheduling policy", pid);

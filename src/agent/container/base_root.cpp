@@ -22,13 +22,13 @@ namespace kata::agent {
 
 namespace {
 
-// What mountinfo(5) tells of the root mount.
+// The root mount according to /proc/self/mountinfo, proc(5).
 struct RootMount {
-  bool is_initramfs = false;          // it has no mount above it, so that nothing can be put in its place
-  std::vector<std::string> children;  // where mounts are attached to it, in the order of their making
+  bool is_initramfs = false;          // it has no parent mount, so that pivot_root(2) cannot replace it
+  std::vector<std::string> children;  // mount points of the mounts directly below it, oldest first
 };
 
-// Spaces and the like are \040 in mountinfo.
+// Decodes mountinfo's octal escapes, such as \040 for a space.
 std::string Unescape(const char* text) {
   std::string plain;
   for (; *text != '\0'; ++text) {
@@ -68,7 +68,7 @@ Result<RootMount> ReadRootMount() {
     parsed.point = Unescape(std::string(fields[4]).c_str());
     lines.push_back(std::move(parsed));
   }
-  // The last of several at "/" is the one on top, which is the root of this process.
+  // If several mounts are at "/", the last one is on top and is this process's root.
   int root = -1;
   RootMount found;
   for (const Line& line : lines) {
@@ -83,14 +83,15 @@ Result<RootMount> ReadRootMount() {
   return found;
 }
 
-// pivot_root(2) into the working directory, with the old root stacked on the new one, whence it is detached with all
-// that is mounted in it.
+// Makes the working directory the root: pivot_root(2) stacks the old root on top of the new one, and the old root is
+// then detached with all mounts below it.
 Result<> PivotHere() {
   const UniqueFd old_root = TRY(Open("/", O_PATH | O_DIRECTORY));
   if (syscall(SYS_pivot_root, ".", ".") != 0) return FailErrno("cannot pivot into the new root");
-  // By its descriptor: "." is the new root to some calls, and what is stacked on it to others.
+  // Uses the descriptor of the old root, because system calls do not agree on whether "." means the new root or the
+  // mount that is stacked on it.
   if (fchdir(old_root.get()) != 0) return FailErrno("cannot enter the old root");
-  // The old root came from elsewhere and may be shared; its unmount concerns nobody but us.
+  // The old root may be in a shared peer group; its unmount must not propagate to other namespaces.
   if (mount(nullptr, ".", nullptr, MS_SLAVE | MS_REC, nullptr) != 0)
     return FailErrno("cannot make the old root a slave");
   if (umount2(".", MNT_DETACH) != 0) return FailErrno("cannot detach the old root");
@@ -119,7 +120,7 @@ Result<> EnterBase() {
   const UniqueFd dev = TRY(CloneMount(AT_FDCWD, "/dev", /*recursive=*/false));
   const UniqueFd base = TRY(NewFilesystem("tmpfs", "base", {"mode=755", "size=64k", "nr_inodes=64"}, 0));
   if (guest.is_initramfs) {
-    // In the order of their making, backwards: one may lie under another that came later.
+    // Newest first, because an older mount may be covered by a newer one.
     for (auto child = guest.children.rbegin(); child != guest.children.rend(); ++child) {
       if (umount2(child->c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0) return FailErrno("cannot detach {}", *child);
     }
@@ -130,7 +131,7 @@ Result<> EnterBase() {
   }
   if (fchdir(base.get()) != 0) return FailErrno("cannot enter the base");
   if (guest.is_initramfs) {
-    // The base covers the initramfs, as the root of any machine does; chroot(2) so that "/" means the base.
+    // An initramfs cannot be replaced. The base stays mounted on top of it, and chroot(2) makes the base "/".
     if (chroot(".") != 0 || chdir("/") != 0) return FailErrno("cannot make the base the root");
   } else {
     TRY(PivotHere());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The second half of stage 2, for create and exec: from a process in the container to the container's command.
+// The second half of stage 2, for create and exec: turns a process in the container into the container's command.
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
@@ -26,11 +26,12 @@ namespace kata::agent {
 
 namespace {
 
-// Stdin, stdout and stderr: the agent's pipes, or the pty. What was not given stays /dev/null, but the container's.
+// Sets stdin, stdout and stderr to the agent's pipes, or to the pty. A missing stream becomes the container's own
+// /dev/null, or stays the guest's if the container has none.
 Result<> PlaceStdio(const Plan& plan, int root) {
   const uid_t uid = plan.spec.process().user().uid();
   if (plan.terminal) {
-    if (!plan.exec) return {};  // MakeConsole did it
+    if (!plan.exec) return {};  // done by MakeConsole
     const Terminal terminal = TRY(OpenTerminal(root, uid, plan.rows, plan.columns));
     TRY(TakeTerminal(terminal.slave.get()));
     return SendPacket(kStatusFd, Say::kTerminal, {}, terminal.master.get());
@@ -38,7 +39,7 @@ Result<> PlaceStdio(const Plan& plan, int root) {
   for (const Role role : {kStdin, kStdout, kStderr}) {
     const auto number = static_cast<int>(role);
     if (plan.fd(role) >= 0) {
-      // So that the user can open /dev/stdout anew. A stream that cannot be owned works all the same.
+      // Lets the user open /dev/stdout again. A stream whose owner cannot be changed works otherwise.
       [[maybe_unused]] const int ignored = fchown(plan.fd(role), uid, static_cast<gid_t>(-1));
       if (dup2(plan.fd(role), number) < 0) return FailErrno("cannot set up the process's streams");
       continue;
@@ -53,8 +54,8 @@ Result<> PlaceStdio(const Plan& plan, int root) {
   return {};
 }
 
-// Whether the working directory has been entered. As root first, since root may enter directories that the user may
-// not; a refusal leaves it to the user, who may have rights where root has none, as on a network filesystem.
+// Tries to enter the working directory as root, which may enter directories that the user may not. False: permission
+// denied. The user may still be able to enter it, as on a network filesystem.
 Result<bool> EnterAsRoot(const std::string& path) {
   if (chdir(path.c_str()) == 0) return true;
   if (errno == EACCES || errno == EPERM) return false;
@@ -66,8 +67,8 @@ Result<> EnterAsUser(const std::string& path) {
   return {};
 }
 
-// A descriptor left open could have led out of the root (CVE-2024-21626). The system call and not getcwd(3), which
-// would search for a name.
+// Fails if the working directory is outside of the root, to which a leaked descriptor could have led (CVE-2024-21626).
+// Uses the system call, because getcwd(3) searches for a path by itself if the kernel's answer is not absolute.
 Result<> CheckWorkingDirectory(const std::string& path) {
   std::array<char, PATH_MAX> where{};
   if (syscall(SYS_getcwd, where.data(), where.size()) < 0 || where[0] != '/') {
@@ -76,7 +77,7 @@ Result<> CheckWorkingDirectory(const std::string& path) {
   return {};
 }
 
-// As runc: a group that is listed twice is one group.
+// Drops duplicate groups, as runc does.
 std::vector<gid_t> AdditionalGroups(const grpc::User& user) {
   std::vector<gid_t> groups;
   for (const gid_t group : user.additionalgids()) {
@@ -115,8 +116,8 @@ std::vector<char*> Pointers(const Strings& strings) {
   return pointers;
 }
 
-// Everything about users and rights, in the one order in which each step still may do what it does, and the working
-// directory, for which it matters who enters it.
+// Sets user, groups, capabilities and no_new_privs, and enters the working directory. The order matters: each step
+// needs rights that a later step takes away.
 Result<> DropPrivileges(const Plan& plan, bool filtered) {
   const grpc::Process& process = plan.spec.process();
   if (process.nonewprivileges() && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
@@ -128,12 +129,13 @@ Result<> DropPrivileges(const Plan& plan, bool filtered) {
   TRY(ChangeUser(process.user()));
   if (!entered) TRY(EnterAsUser(process.cwd()));
   TRY(CheckWorkingDirectory(process.cwd()));
-  // Without no_new_privs a filter needs this capability, and it is to be loaded last, when none of our own system calls
-  // is left that it could refuse.
+  // Without no_new_privs, loading a seccomp filter needs CAP_SYS_ADMIN. The filter is loaded last, so that it cannot
+  // refuse a system call of the agent's own code. So this process keeps the capability until execve(2).
   const uint64_t until_exec = filtered && !process.nonewprivileges() ? uint64_t{1} << CAP_SYS_ADMIN : 0;
   TRY(ApplyCapabilities(plan.capabilities, until_exec));
   if (prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) != 0) return FailErrno("cannot let go of the capabilities");
-  // The change of the user may have made it dumpable, and so a target of the container's processes.
+  // Changes of user and capabilities set dumpable to suid_dumpable (prctl(2)), which would open this process to
+  // ptrace(2) by processes of the container.
   if (prctl(PR_SET_DUMPABLE, 0) != 0) return FailErrno("cannot become undumpable");
   return {};
 }
@@ -146,11 +148,11 @@ Result<> BecomeProcess(const Plan& plan) {
     const UniqueFd root = TRY(Open("/", O_PATH | O_DIRECTORY));
     TRY(PlaceStdio(plan, root.get()));
   }
-  // Before the working directory is entered, so that no path leads there by way of a descriptor.
+  // Closed before the working directory is entered, so that no path can lead through one of them (CVE-2024-21626).
   for (size_t role = 0; role < kRoles; ++role) {
     if (role != kSeccomp && plan.fd(static_cast<Role>(role)) >= 0) close(plan.fd(static_cast<Role>(role)));
   }
-  // A session keyring of its own; a kernel without keyrings has nothing to share.
+  // Joins a new session keyring. A failure is harmless: a kernel without keyrings has none to share.
   syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr);
   if (plan.spec.linux().has_personality()) TRY(ApplyPersonality(plan.spec.linux().personality()));
   umask(process.user().has_umask() ? process.user().umask() & 0777U : 0022);
@@ -166,14 +168,14 @@ Result<> BecomeProcess(const Plan& plan) {
 
   TRY(SendPacket(kStatusFd, Say::kReady));
   const Packet go = TRY(ReceivePacket(kStatusFd));
-  if (go.end || go.what != Say::kGo) _exit(1);  // the container is given up
+  if (go.end || go.what != Say::kGo) _exit(1);  // the agent has given the process up
 
   TRY(RunStartContainerHooks(plan.spec, plan.id, env, filter));
   const std::vector<char*> argv = Pointers(process.args());
   const std::vector<char*> envp = Pointers(env);
-  // All of them are close-on-exec already; this is for the one that somebody forgets one day.
+  // A safeguard: all descriptors are close-on-exec already.
   syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
-  // From here on to execve not one system call: the filter may refuse any, or kill for it.
+  // No system call may come between here and execve(2), because the filter may refuse it or kill the process.
   if (!LoadSeccomp(filter)) return FailErrno("linux.seccomp: cannot load the filter");
   execve(path.c_str(), argv.data(), envp.data());
   const int sys = errno;

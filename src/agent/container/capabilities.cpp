@@ -68,7 +68,7 @@ uint64_t ParseSet(const Names& names, std::vector<std::string>* unknown) {
   return set;
 }
 
-// Asked of the kernel and not of /proc/sys/kernel/cap_last_cap, which a container's mounts can fake.
+// Uses prctl(2) and not /proc/sys/kernel/cap_last_cap, which a container's mounts can fake.
 bool KernelHas(unsigned capability) { return prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; }
 
 uint64_t KernelMask() {
@@ -109,7 +109,7 @@ Result<> LimitBoundingSet(const CapabilitySets& sets) {
 }
 
 Result<> ApplyCapabilities(const CapabilitySets& sets, uint64_t until_exec) {
-  // What this kernel does not know cannot be given, and is no error, as an unknown name is none.
+  // Capabilities that this kernel does not know are left out without an error, like unknown names.
   const uint64_t mask = KernelMask();
   const uint64_t effective = (sets.effective | until_exec) & mask;
   const uint64_t permitted = (sets.permitted | until_exec) & mask;
@@ -126,8 +126,8 @@ Result<> ApplyCapabilities(const CapabilitySets& sets, uint64_t until_exec) {
         "and inheritable ones must be in the bounding set)");
   }
   prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-  // The kernel has only those that are permitted and inheritable. What else a bundle asks for (as the one of `runc
-  // spec` does) is left out without an error, as with runc.
+  // The kernel accepts only ambient capabilities that are permitted and inheritable. Others (`runc spec` writes such)
+  // are left out without an error, as with runc.
   const uint64_t possible = sets.ambient & sets.permitted & sets.inheritable & mask;
   for (unsigned capability = 0; capability < 64; ++capability) {
     if ((possible & uint64_t{1} << capability) == 0) continue;

@@ -47,8 +47,8 @@ std::vector<std::string_view> Words(std::string_view text) {
   return words;
 }
 
-// A controller that cannot be enabled (a cgroup with processes of its own, for one) is missing below; a limit that
-// needs it then says so.
+// Enables all controllers for the cgroups below. Failures are ignored: a controller that cannot be enabled, for example
+// because the cgroup contains processes, is missing below, and ApplyLimits reports a limit that needs it.
 void EnableControllers(int dirfd) {
   const auto has = ReadAt(dirfd, "cgroup.controllers");
   const auto enabled = ReadAt(dirfd, "cgroup.subtree_control");
@@ -59,7 +59,7 @@ void EnableControllers(int dirfd) {
     if (std::find(done.begin(), done.end(), name) == done.end()) missing += fmt::format("+{} ", name);
   }
   if (missing.empty() || WriteAt(dirfd, "cgroup.subtree_control", missing)) return;
-  // One that cannot be had must not take the others with it.
+  // The write of all names has failed as a whole: tries each controller alone.
   for (const std::string_view name : Words(missing)) (void)WriteAt(dirfd, "cgroup.subtree_control", name);
 }
 
@@ -74,7 +74,8 @@ std::string FirstDirectory(int dirfd) {
   return {};
 }
 
-// Container's own cgroups may be nested without limit, so this holds two descriptors at most and never recurses.
+// Removes all cgroups below dirfd. A container may nest its cgroups without limit, so this does not recurse, and holds
+// at most two cgroups open at a time.
 Result<> RemoveBelow(int dirfd) {
   while (true) {
     UniqueFd parent = TRY(OpenDirectory(dirfd, "."));
@@ -104,7 +105,7 @@ Result<> CollectPids(int dirfd, std::vector<pid_t>* pids, int depth) {
   if (depth >= kMaxDepth) return {};
   for (const std::string& name : TRY(ListDir(dirfd))) {
     const UniqueFd child(openat(dirfd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    // It may have gone, or be threaded, which has no list.
+    // Errors are ignored: the cgroup may be gone, or threaded, in which case cgroup.procs cannot be read.
     if (child) (void)CollectPids(child.get(), pids, depth + 1);
   }
   return {};
@@ -176,7 +177,7 @@ Result<std::vector<pid_t>> Cgroup::Pids() const {
 }
 
 Result<> Cgroup::SignalAll(int signal) const {
-  // One write reaches what forks meanwhile, too.
+  // The kernel kills processes that are forked meanwhile, too.
   if (signal == SIGKILL) return Write("cgroup.kill", "1");
   for (const pid_t pid : TRY(Pids())) {
     if (kill(pid, signal) != 0 && errno != ESRCH) return FailErrno("cannot send signal {} to process {}", signal, pid);
@@ -190,7 +191,7 @@ Result<> Cgroup::RemoveDirectories() const {
   if (fd_) TRY(RemoveBelow(fd()));
   const UniqueFd mount = TRY(Open(mount_, O_RDONLY | O_DIRECTORY));
   std::string path = path_;
-  // The container's own always goes; those above it only if they were made here and nobody else uses them by now.
+  // Removes the container's own cgroup, and then the parents that Create has made, up to the first that is in use.
   for (size_t level = 0; level < std::max<size_t>(made_, 1); ++level) {
     if (unlinkat(mount.get(), path.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) {
       if (level == 0) return FailErrno("cannot remove the cgroup {}", path);

@@ -17,7 +17,7 @@ tl::unexpected<Error> NotInV2(std::string_view field) {
   return Fail(Code::kUnimplemented, "linux.resources.{}: cgroup v2, which the guest uses, has no such limit", field);
 }
 
-// What engines ask for whatever the host's cgroups are; runc ignores it, too.
+// For settings that engines send whatever the host's cgroup version is. runc ignores them, too.
 void Ignore(bool asked, std::string_view field) {
   if (asked) log::Warn("linux.resources.{} is ignored: cgroup v2, which the guest uses, has no such limit", field);
 }
@@ -29,7 +29,7 @@ Result<> AddMemory(const grpc::LinuxMemory& memory, Limits* limits) {
   Ignore(memory.kerneltcp() > 0, "memory.kernelTCP");
 
   int64_t swap = memory.swap();
-  if (swap == 0 && memory.limit() == -1) swap = -1;  // as cgroup v1: no limit of memory is none of swap
+  if (swap == 0 && memory.limit() == -1) swap = -1;  // as in cgroup v1: unlimited memory implies unlimited swap
   if (swap > 0) {
     if (memory.limit() <= 0) {
       return Fail(Code::kInvalidArgument, "linux.resources.memory.swap: {} needs linux.resources.memory.limit", swap);
@@ -42,9 +42,9 @@ Result<> AddMemory(const grpc::LinuxMemory& memory, Limits* limits) {
     }
     swap -= memory.limit();
   } else if (swap == 0) {
-    swap = -2;  // not set; a swap of exactly 0 comes from swap == limit
+    swap = -2;  // not set; 0 would mean no swap at all, which is swap == limit in the spec
   }
-  // A kernel without swap has no memory.swap.max, and keeps any limit of it.
+  // Optional, because a kernel without swap has no memory.swap.max, and cannot exceed the limit.
   if (swap != -2) limits->push_back({"memory.swap.max", OrMax(swap), "memory.swap", {}, {}, true});
   if (memory.limit() != 0) limits->push_back({"memory.max", OrMax(memory.limit()), "memory.limit"});
   if (memory.reservation() != 0) {
@@ -57,7 +57,7 @@ Result<> AddCpu(const grpc::LinuxCPU& cpu, Limits* limits) {
   if (cpu.realtimeruntime() != 0) return NotInV2("cpu.realtimeRuntime");
   if (cpu.realtimeperiod() != 0) return NotInV2("cpu.realtimePeriod");
   if (cpu.has_idle()) limits->push_back({"cpu.idle", fmt::format("{}", cpu.idle()), "cpu.idle"});
-  // An idle cgroup has no weight, and the kernel refuses one.
+  // The kernel refuses a weight for an idle cgroup.
   if (cpu.shares() != 0 && cpu.idle() != 1) {
     limits->push_back({"cpu.weight", fmt::format("{}", WeightFromShares(cpu.shares())), "cpu.shares"});
   }
@@ -94,7 +94,7 @@ Result<> AddIo(const grpc::LinuxBlockIO& io, Limits* limits) {
   int index = 0;
   for (const auto& device : io.weightdevice()) {
     Ignore(device.leafweight() != 0, "blockIO.weightDevice.leafWeight");
-    // One that has a leafWeight only.
+    // The device has only a leafWeight.
     if (device.weight() == 0) continue;
     limits->push_back({"io.bfq.weight", fmt::format("{}:{} {}", device.major(), device.minor(), device.weight()),
                        fmt::format("blockIO.weightDevice[{}]", index++), "io.weight",
@@ -107,7 +107,7 @@ Result<> AddIo(const grpc::LinuxBlockIO& io, Limits* limits) {
   return {};
 }
 
-// "2MB", "64KB", "1GB", as in the names of the files.
+// Whether size has the form of the names of hugetlb files: "2MB", "64KB", "1GB".
 bool IsPageSize(std::string_view size) {
   const size_t digits = std::min(size.find_first_not_of("0123456789"), size.size());
   const std::string_view unit = size.substr(digits);
@@ -130,14 +130,14 @@ Result<> AddHugepages(const grpc::LinuxResources& resources, Limits* limits) {
 }
 
 Result<> AddUnified(const grpc::LinuxResources& resources, Limits* limits) {
-  // Sorted, so that the order of the writes, and of the errors, is always the same.
+  // Sorted, because a protobuf map has no order: writes and errors must always come in the same one.
   std::vector<std::pair<std::string, std::string>> entries(resources.unified().begin(), resources.unified().end());
   std::sort(entries.begin(), entries.end());
   for (const auto& [file, value] : entries) {
     const std::string field = fmt::format("unified[\"{}\"]", file);
     const bool plain = file.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
                        std::string::npos;
-    // cgroup.* are the cgroup's own works (its processes, its freezer), not limits.
+    // cgroup.* files control the cgroup itself (its processes, its freezer) and are no limits.
     if (!plain || file.find('.') == std::string::npos || file.front() == '.' || file.starts_with("cgroup.")) {
       return Fail(Code::kInvalidArgument, "linux.resources.{}: no name of a limit such as memory.high", field);
     }

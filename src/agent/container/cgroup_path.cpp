@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What linux.cgroupsPath, in either of its forms, is called in the guest.
+// Converts linux.cgroupsPath, a path or systemd's slice:prefix:name, to a path of the guest's cgroup2 mount.
 #include <algorithm>
 
 #include "agent/container/cgroup.h"
@@ -8,7 +8,7 @@ namespace kata::agent {
 
 namespace {
 
-// systemd.slice(5): "a-b.slice" lies in "a.slice".
+// systemd.slice(5): "a-b.slice" is a child of "a.slice". Returns the path "a.slice/a-b.slice".
 Result<std::string> ExpandSlice(std::string_view slice) {
   constexpr std::string_view kSuffix = ".slice";
   if (slice.empty()) return std::string("system.slice");
@@ -65,7 +65,7 @@ Result<std::string> SanitizeCgroupPath(std::string_view cgroups_path, std::strin
   }
   std::string clean;
   for (const std::string_view part : parts) clean += fmt::format("{}{}", clean.empty() ? "" : "/", part);
-  // The root cgroup is the agent's own.
+  // A container may not use the root cgroup, in which the agent is.
   return clean.empty() ? std::string(id) : clean;
 }
 

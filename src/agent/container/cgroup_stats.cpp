@@ -24,7 +24,7 @@ uint64_t ReadNumber(const Cgroup& cgroup, const std::string& file) {
   return text ? Number(*text) : 0;
 }
 
-// Cuts the next piece up to one of the separators from rest.
+// Removes the text up to the next separator from *rest and returns it.
 std::string_view Next(std::string_view* rest, char separator) {
   const size_t end = std::min(rest->find(separator), rest->size());
   const std::string_view piece = rest->substr(0, end);
@@ -55,7 +55,7 @@ void ReadMemory(const Cgroup& cgroup, grpc::MemoryStats* stats) {
   stats->mutable_usage()->set_max_usage(ReadNumber(cgroup, "memory.peak"));
   stats->mutable_usage()->set_failcnt(cgroup.ReadKey("memory.events", "max").value_or(0));
   if (cgroup.Has("memory.swap.current")) {
-    // Readers expect what cgroup v1 calls memsw: memory and swap together.
+    // The protocol's swap_usage is that of cgroup v1 (memsw): memory and swap together.
     const uint64_t swap_limit = ReadNumber(cgroup, "memory.swap.max");
     stats->mutable_swap_usage()->set_usage(used + ReadNumber(cgroup, "memory.swap.current"));
     stats->mutable_swap_usage()->set_limit(limit == kMax || swap_limit == kMax ? kMax : limit + swap_limit);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Waiting until a cgroup is empty or frozen, and killing all that is in it.
+// The parts of cgroup.h that wait: until a cgroup is empty or frozen, and for OOM kills.
 #include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
@@ -25,7 +25,8 @@ struct Wait {
   bool late = false;
 };
 
-// Whether cgroup.events says "key value". Reading through the same descriptor from its start also arms its poll.
+// Whether cgroup.events has the line "key value". The read also makes the next poll(2) of this descriptor wait for a
+// later change.
 Result<bool> EventIs(int fd, std::string_view key, bool value) {
   std::array<char, 256> text{};
   const ssize_t count = pread(fd, text.data(), text.size(), 0);
@@ -52,10 +53,10 @@ asio::awaitable<Result<>> WaitEvent(asio::any_io_executor executor, int dirfd, s
 }  // namespace
 
 asio::awaitable<Result<>> WaitChanged(asio::any_io_executor executor, int fd, std::chrono::seconds limit) {
-  // A descriptor of its own for the reactor, which closes what it is given.
+  // The reactor closes the descriptor that it is given, so it gets a duplicate.
   const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
   if (copy < 0) co_return FailErrno("cannot duplicate a descriptor");
-  // Shared, since the timer's handler may run after this has returned.
+  // Shared with the timer's handler, which may run after this has returned.
   auto wait = std::make_shared<Wait>(executor, copy);
   asio::steady_timer timer(executor);
   if (limit != std::chrono::seconds::max()) {

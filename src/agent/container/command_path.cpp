@@ -15,12 +15,12 @@ namespace kata::agent {
 
 namespace {
 
-// 0, or the errno that running path would give.
+// 0, or the errno with which executing path would fail.
 int CanRun(const std::string& path) {
   struct stat info {};
   if (stat(path.c_str(), &info) != 0) return errno;
-  if (S_ISDIR(info.st_mode)) return EACCES;  // as execve(2); engines know this answer, and make 126 of it
-  // access(2) and not its newer forms, which a seccomp profile may not know. Real and effective user are the same.
+  if (S_ISDIR(info.st_mode)) return EACCES;  // as execve(2); engines turn this error into the exit status 126
+  // Uses access(2), because a seccomp profile may not know its newer forms. Real and effective user are the same.
   return access(path.c_str(), X_OK) == 0 ? 0 : errno;
 }
 
@@ -88,7 +88,7 @@ std::string HomeOf(const std::string& passwd, uid_t uid) {
 
 std::string FindHome(uid_t uid) {
   constexpr size_t kMaxSize = 1U << 20U;
-  // O_NONBLOCK: an image may have a FIFO here.
+  // O_NONBLOCK: opening a FIFO of the image must not block.
   const auto fd = Open("/etc/passwd", O_RDONLY | O_NONBLOCK | O_NOCTTY);
   struct stat info {};
   if (!fd || fstat(fd->get(), &info) != 0 || !S_ISREG(info.st_mode)) return "/";

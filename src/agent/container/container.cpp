@@ -29,19 +29,19 @@ namespace {
 constexpr std::chrono::seconds kFreezeLimit{10};
 constexpr std::chrono::seconds kRemoveLimit{30};
 
-// The types of namespaces that an exec joins, as /proc/PID/ns names them.
+// The types of namespaces that an exec joins, with their names in /proc/PID/ns.
 struct Pinned {
   Role role;
   const char* name;
-  bool optional;  // a kernel may be without
+  bool optional;  // a kernel may lack this type
 };
 constexpr Pinned kPinned[] = {{kPidNamespace, "pid", false},      {kMountNamespace, "mnt", false},
                               {kIpcNamespace, "ipc", true},       {kUtsNamespace, "uts", true},
                               {kCgroupNamespace, "cgroup", true}, {kNetNamespace, "net", true},
                               {kTimeNamespace, "time", true}};
 
-// Opened once, while the init is still our own code: a later look by pid could find another process, or one that has
-// moved to where it wants us.
+// Opens the namespaces of the init once, while the init still runs the agent's code. Later the pid could belong to
+// another process, or the init could have moved to namespaces of its choice.
 Result<> PinNamespaces(const StartedProcess& init, bool user, std::array<UniqueFd, kRoles>* pins) {
   const UniqueFd directory = TRY(Open(fmt::format("/proc/{}/ns", init.pid), O_PATH | O_DIRECTORY));
   for (const Pinned& pinned : kPinned) {
@@ -59,8 +59,8 @@ Result<> PinNamespaces(const StartedProcess& init, bool user, std::array<UniqueF
 
 std::vector<ProtectedDevice> WithRootDevice(std::vector<ProtectedDevice> devices) {
   struct stat root {};
-  // A guest that boots from an image has its root on a block device, whoever can write that owns the guest
-  // (CVE-2020-2023).
+  // A guest that boots from an image has its root on a block device. Whoever can write to that device controls the
+  // guest (CVE-2020-2023).
   if (stat("/", &root) == 0 && major(root.st_dev) != 0)
     devices.push_back({'b', major(root.st_dev), minor(root.st_dev)});
   return devices;
@@ -68,7 +68,7 @@ std::vector<ProtectedDevice> WithRootDevice(std::vector<ProtectedDevice> devices
 
 bool HasEnded(int pidfd) {
   pollfd ended{pidfd, POLLIN, 0};
-  // -1: a signal has come (SIGCHLD, for one), and nothing else.
+  // A result of -1 (EINTR) does not mean that the process has ended.
   return poll(&ended, 1, 0) > 0;
 }
 
@@ -79,7 +79,7 @@ CapabilitySets CapabilitiesOf(const grpc::Process& process) {
   return sets;
 }
 
-// The namespaces to join: the pod's where the agent has them, else what the spec's path leads to.
+// Finds the namespaces to join: the pod's shared one if options has it, else the one at the path in the spec.
 Result<> OpenShared(const ContainerOptions& options, std::array<UniqueFd, kRoles>* opened,
                     std::array<int, kRoles>* fds) {
   struct Shared {
@@ -125,9 +125,9 @@ struct Container::Impl {
   CapabilitySets capabilities;
   std::optional<grpc::LinuxPersonality> personality;
   StartedProcess init;
-  UniqueFd init_pidfd;  // another one, since the caller takes init
+  UniqueFd init_pidfd;  // a duplicate, since the caller moves from init
   OomWatch oom;
-  std::unique_ptr<Launch> launch;  // until it is started
+  std::unique_ptr<Launch> launch;  // null once Start was called
   bool destroyed = false;
 
   Result<> SetDevices(const grpc::LinuxResources& resources) {
@@ -141,7 +141,7 @@ struct Container::Impl {
     return ApplyLimits(cgroup, TRY(TranslateResources(resources)));
   }
 
-  // The error of a launch, put better where the limit of memory is behind it.
+  // Replaces the error of a launch by a clearer one if the memory limit is its likely cause.
   Error Explain(Error error) const {
     const bool starved =
         error.sys() == ENOMEM || error.code() == Code::kAborted || error.code() == Code::kDeadlineExceeded;
@@ -229,7 +229,7 @@ asio::awaitable<Result<>> Container::Impl::Build(std::shared_ptr<Impl> impl, Con
   const StartedProcess& started = impl->launch->process();
   CO_TRY(ApplyAttributes(started.pid, started.pidfd.get(), process));
   CO_TRY(PinNamespaces(started, user, &impl->pins));
-  // Its number could have been another's by now, had it died.
+  // If the init has died, its pid may have been reused before the namespaces were opened by pid.
   if (HasEnded(started.pidfd.get()))
     co_return Fail(Code::kAborted, "the container's init was killed while it was made");
   impl->init.pid = started.pid;
@@ -252,7 +252,7 @@ asio::awaitable<Result<>> Container::Start() {
 asio::awaitable<Result<StartedProcess>> Container::Exec(grpc::Process process, ProcessIo io) {
   auto impl = impl_;
   CO_TRY(ValidateProcess(process));
-  // A process that is born into a frozen cgroup would never become ready.
+  // A process that is forked into a frozen cgroup never becomes ready.
   CO_TRY_ASSIGN(const bool frozen, impl->cgroup.Frozen());
   if (frozen) co_return Fail(Code::kFailedPrecondition, "the container is paused");
   if (!impl->init_pidfd || HasEnded(impl->init_pidfd.get())) {
@@ -278,7 +278,7 @@ Result<> Container::SignalAll(int signal) { return impl_->cgroup.SignalAll(signa
 asio::awaitable<Result<>> Container::Pause() {
   auto impl = impl_;
   auto frozen = co_await impl->cgroup.Freeze(impl->executor, /*frozen=*/true, kFreezeLimit);
-  // Half frozen is neither paused nor running.
+  // A partly frozen container is neither paused nor running: thaws it again.
   if (!frozen) (void)impl->cgroup.Write("cgroup.freeze", "0");
   co_return Context(std::move(frozen), "cannot pause container {}", impl->id);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Copies what an image has below a mount point into the tmpfs that is to cover it.
+// tmpcopyup: copies the directory that a tmpfs is going to cover into that tmpfs.
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/sendfile.h>
@@ -52,12 +52,12 @@ Result<> CopyEntry(int source, int target, const std::string& name, uint64_t* li
   } else if (S_ISFIFO(info.st_mode)) {
     if (mkfifoat(target, name.c_str(), 0600) != 0) return FailErrno("cannot make the FIFO {}", name);
   } else {
-    return {};  // devices and sockets are not data
+    return {};  // devices and sockets are not copied
   }
   if (fchownat(target, name.c_str(), info.st_uid, info.st_gid, AT_SYMLINK_NOFOLLOW) != 0) {
     return FailErrno("cannot set the owner of {}", name);
   }
-  // After the owner, whose change clears set-user-id.
+  // The mode is set after the owner, because a change of owner clears the set-id bits.
   if (!S_ISLNK(info.st_mode) && fchmodat(target, name.c_str(), info.st_mode & 07777U, 0) != 0) {
     return FailErrno("cannot set the mode of {}", name);
   }

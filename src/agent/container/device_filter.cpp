@@ -22,7 +22,7 @@ bpf_insn Instruction(int code, int destination, int source, int offset, int32_t 
   return instruction;
 }
 
-// Registers of the program.
+// Registers of the BPF program.
 enum : int {
   kAnswer = BPF_REG_0,
   kContext = BPF_REG_1,
@@ -42,13 +42,15 @@ void Return(std::vector<bpf_insn>* program, bool allow) {
   program->push_back(Instruction(BPF_JMP | BPF_EXIT, 0, 0, 0, 0));
 }
 
-// kLeft holds the accesses asked for that no later rule has decided.
+// Appends the code for a rule. kLeft holds those kinds of the requested access that no later rule has decided. An allow
+// rule clears its kinds and returns "allowed" if none is left. A deny rule returns "denied" if one of its kinds is
+// left.
 void AddRule(const DeviceRule& rule, std::vector<bpf_insn>* program) {
   std::vector<bpf_insn> body;
   const auto access = static_cast<int32_t>(rule.access);
   if (rule.allow) {
     body.push_back(Instruction(BPF_ALU | BPF_AND | BPF_K, kLeft, 0, 0, ~access));
-    body.push_back(Instruction(BPF_JMP | BPF_JNE | BPF_K, kLeft, 0, 2, 0));  // something is left: go on behind Return
+    body.push_back(Instruction(BPF_JMP | BPF_JNE | BPF_K, kLeft, 0, 2, 0));  // some are left: skips Return
     Return(&body, /*allow=*/true);
   } else {
     body.push_back(Instruction(BPF_ALU64 | BPF_MOV | BPF_X, kScratch, kLeft, 0, 0));
@@ -68,7 +70,7 @@ void AddRule(const DeviceRule& rule, std::vector<bpf_insn>* program) {
   program->insert(program->end(), body.begin(), body.end());
 }
 
-// Other letters than these stand for nothing, as with runc.
+// Letters other than r, w and m are ignored, as with runc. An empty text means all access.
 uint32_t ParseAccess(const std::string& text) {
   uint32_t access = 0;
   for (const char c : text) {
@@ -108,7 +110,7 @@ Result<std::vector<DeviceRule>> DeviceRules(const grpc::LinuxResources& resource
       return Fail(Code::kInvalidArgument, "linux.resources.devices[{}].type: \"{}\" is not a, b or c", i,
                   device.type());
     }
-    // "a" stands for all devices; the numbers that the wire cannot leave out mean nothing there.
+    // "a" means all devices. Its major and minor, which the protocol cannot leave out, mean nothing.
     if (rule.type != 'a') {
       rule.major = device.major();
       rule.minor = device.minor();
@@ -142,8 +144,8 @@ std::vector<bpf_insn> BuildDeviceFilter(const std::vector<DeviceRule>& rules) {
   program.push_back(Instruction(BPF_ALU | BPF_RSH | BPF_K, kLeft, 0, 0, 16));
   program.push_back(Load(kMajor, offsetof(bpf_cgroup_dev_ctx, major)));
   program.push_back(Load(kMinor, offsetof(bpf_cgroup_dev_ctx, minor)));
-  // The last rule counts first. Once a rule for everything is met, those before it can never be reached, and the
-  // verifier refuses code that is dead.
+  // The code tests the last rule first. Rules before one that matches everything can never be reached, and the verifier
+  // refuses dead code.
   bool open_end = true;
   for (auto rule = rules.rbegin(); rule != rules.rend() && open_end; ++rule) {
     AddRule(*rule, &program);
@@ -163,7 +165,7 @@ Result<UniqueFd> AttachDeviceFilter(int cgroup, const std::vector<bpf_insn>& fil
   UniqueFd program;
   do {
     program.Reset(Bpf(BPF_PROG_LOAD, &load));
-    // The verifier gives up at any signal, such as the SIGCHLD of another container.
+    // A pending signal, such as SIGCHLD for another container, makes the verifier give up with EAGAIN.
   } while (!program && errno == EAGAIN);
   if (!program) return FailErrno("linux.resources.devices: cannot load the device filter (BPF_PROG_LOAD)");
   bpf_attr attach{};

@@ -48,7 +48,7 @@ Result<mode_t> TypeOf(const std::string& type) {
   return Fail(Code::kInvalidArgument, "type \"{}\" is not c, u, b or p", type);
 }
 
-// By path, so that the spec's word on /dev/null wins over the default.
+// The default devices and those of linux.devices by path, so that the spec's /dev/null replaces the default one.
 Result<std::map<std::string, Device>> AllDevices(const grpc::Spec& spec) {
   std::map<std::string, Device> devices = {{"/dev/null", {S_IFCHR, 1, 3}},    {"/dev/zero", {S_IFCHR, 1, 5}},
                                            {"/dev/full", {S_IFCHR, 1, 7}},    {"/dev/random", {S_IFCHR, 1, 8}},
@@ -78,7 +78,8 @@ bool IsDevice(int fd, const Device& device) {
   return device.type == S_IFIFO || info.st_rdev == device.number();
 }
 
-// The guest's node of the device: the kernel names them in /dev/char and /dev/block only with udev, so by its own path.
+// Binds the guest's node at the same path onto target. Looking it up by number in /dev/char or /dev/block would need
+// udev, which the guest does not have.
 Result<> BindFromGuest(const std::string& path, const Device& device, int target) {
   const UniqueFd guest = TRY(Context(Open(path, O_PATH | O_NOFOLLOW), "the guest's own"));
   if (!IsDevice(guest.get(), device)) return Fail(Code::kInvalidArgument, "{} of the guest is another device", path);
@@ -93,7 +94,7 @@ Result<> MakeDevice(const std::string& path, const Device& device, int root) {
   if (IsOnFilesystem(directory.get(), PROC_SUPER_MAGIC)) return Fail(Code::kInvalidArgument, "it is inside /proc");
   const bool made = mknodat(directory.get(), name.c_str(), device.type | 0600U, device.number()) == 0;
   if (!made && errno != EEXIST && errno != EPERM && errno != EROFS) return FailErrno("mknod");
-  // O_NOFOLLOW: what the image has in its place may be a link to anything.
+  // O_NOFOLLOW: the image may have a symbolic link in this place.
   UniqueFd node(openat(directory.get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
   if (!made && (!node || !IsDevice(node.get(), device))) {
     if (device.type == S_IFIFO) return Fail(Code::kAlreadyExists, "something else is in its place");
@@ -105,7 +106,7 @@ Result<> MakeDevice(const std::string& path, const Device& device, int root) {
     return BindFromGuest(path, device, node.get());
   }
   if (!node) return FailErrno("cannot open the new device");
-  // By way of the base's /proc: a node opened with O_PATH has no fchmod, and its path may have changed.
+  // Uses the base's /proc/self/fd: fchmod(2) fails for an O_PATH descriptor, and the node's path may have changed.
   const std::string handle = FdPath(node.get());
   if (chown(handle.c_str(), device.uid, device.gid) != 0) return FailErrno("cannot set its owner");
   if (chmod(handle.c_str(), device.mode) != 0) return FailErrno("cannot set its mode");
@@ -127,7 +128,7 @@ bool IsCharDevice(int fd, unsigned major, unsigned minor) {
 
 Result<> MakeDevices(const grpc::Spec& spec, int root) {
   if (BindsDev(spec)) return {};
-  // An image whose /dev is a link would send the devices where it wants them.
+  // /dev must be no symbolic link, with which the image could choose where the devices are made.
   if (mkdirat(root, "dev", 0755) != 0 && errno != EEXIST) return FailErrno("cannot make /dev in the root");
   const UniqueFd dev =
       TRY(Context(OpenBeneath(root, "dev", O_PATH | O_DIRECTORY), "/dev must be an ordinary directory"));
@@ -138,7 +139,7 @@ Result<> MakeDevices(const grpc::Spec& spec, int root) {
   TRY(MakeLink(dev.get(), "stdin", "/proc/self/fd/0", /*replace=*/false));
   TRY(MakeLink(dev.get(), "stdout", "/proc/self/fd/1", /*replace=*/false));
   TRY(MakeLink(dev.get(), "stderr", "/proc/self/fd/2", /*replace=*/false));
-  // The container's own ptys, whatever was there before.
+  // ptmx must lead to the container's own devpts, so an existing node or link is replaced.
   return MakeLink(dev.get(), "ptmx", "pts/ptmx", /*replace=*/true);
 }
 

@@ -38,7 +38,7 @@ Result<UniqueFd> MemoryFile(std::string_view text) {
   return fd;
 }
 
-// What the hook wrote last.
+// The end of the hook's output, at most 1 KiB.
 std::string Output(int file) {
   constexpr off_t kShown = 1024;
   const off_t size = lseek(file, 0, SEEK_END);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a fork of the agent becomes a container process: the order of the two stages.
+// The entry point of a fork of the agent that becomes a container process: the order of its steps.
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -12,8 +12,8 @@ namespace kata::agent {
 
 namespace {
 
-// Stage 2 of an exec: the container's namespaces, all but the one for pids, which a clone had to enter. The user
-// namespace comes last: before it, this process has every right over the others.
+// For an exec: joins the container's namespaces, except the pid namespace, which the agent has chosen when it forked
+// this process. The user namespace comes last, because the process has full rights over the others only before it.
 Result<> JoinContainer(const Plan& plan) {
   for (const Role role : {kTimeNamespace, kIpcNamespace, kUtsNamespace, kNetNamespace, kCgroupNamespace,
                           kMountNamespace, kUserNamespace}) {
@@ -29,7 +29,7 @@ Result<> BecomeRootOfUserNamespace(const Plan& plan) {
   if (setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0) {
     return FailErrno("linux.uidMappings, linux.gidMappings: id 0 of the container is not mapped");
   }
-  // A change of ids makes a process undumpable only while suid_dumpable says so.
+  // A change of ids sets dumpable to suid_dumpable (prctl(2)), which need not be 0.
   if (prctl(PR_SET_DUMPABLE, 0) != 0) return FailErrno("cannot become undumpable");
   return {};
 }
@@ -57,8 +57,8 @@ Result<> RunCreate(Plan plan) {
 }  // namespace
 
 void RunStages(Plan plan) {
-  // Processes of the container must not reach this one's memory, or its executable, by way of /proc (CVE-2016-9962,
-  // CVE-2019-5736). The clone inherits it; exec ends it.
+  // Processes of the container must not reach this process's memory or executable through /proc (CVE-2016-9962,
+  // CVE-2019-5736). Stage 2 inherits the setting, and execve(2) resets it.
   Result<> result;
   if (prctl(PR_SET_DUMPABLE, 0) != 0) {
     result = FailErrno("cannot become undumpable");

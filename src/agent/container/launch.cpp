@@ -25,19 +25,19 @@ namespace kata::agent {
 
 namespace {
 
-// The pid namespace that is to be joined is entered by the agent itself for the moment of the clone: only a parent can
-// choose it. It is the one for children only, and the agent has one thread, so nobody else is moved.
+// Forks into an existing pid namespace. Only the parent can choose it: the agent sets it for its children with setns(2)
+// and resets it after the fork. The agent has one thread, so nothing else is forked in between.
 Result<Child> ForkInside(int pid_namespace, ForkOptions options, const std::function<void()>& body) {
   if (pid_namespace < 0) return Fork(std::move(options), body);
   const UniqueFd home = TRY(Open("/proc/self/ns/pid", O_RDONLY));
   if (setns(pid_namespace, CLONE_NEWPID) != 0) return FailErrno("linux.namespaces: cannot join the pid namespace");
   auto child = Fork(std::move(options), body);
   if (setns(home.get(), CLONE_NEWPID) != 0) {
-    // All that is started from now on would be the container's.
+    // All later children of the agent would be in the container's pid namespace.
     log::Error("cannot leave a container's pid namespace: {}", ErrnoText(errno));
     std::abort();
   }
-  // ENOMEM is what a pid namespace without its init says.
+  // ENOMEM means that the init of the pid namespace has exited (pid_namespaces(7)).
   return Context(std::move(child), "linux.namespaces: inside the pid namespace");
 }
 
@@ -52,7 +52,7 @@ struct Launch::Socket {
 Launch::Launch(asio::any_io_executor executor) : socket_(std::make_shared<Socket>(executor)) {}
 
 Launch::~Launch() {
-  // Stages end by themselves when their socket closes; this is for one that hangs in a system call.
+  // The stages exit by themselves when the socket is closed. The signal is for a stage that hangs in a system call.
   if (!socket_->descriptor.is_open()) return;
   for (const UniqueFd* stage : {&stage1_, &process_.pidfd}) {
     if (stage->valid()) syscall(SYS_pidfd_send_signal, stage->get(), SIGKILL, nullptr, 0);
@@ -111,7 +111,7 @@ asio::awaitable<Result<std::unique_ptr<Launch>>> Launch::Start(asio::any_io_exec
     if (fds[role] >= 0) numbers.push_back(fds[role]);
   }
   ForkOptions options{.fds = std::move(numbers)};
-  // With a user namespace the process that the agent forks is stage 1 only.
+  // With a user namespace, the forked process is stage 1, which clones the container process.
   const bool staged = !plan.exec && HasNamespace(plan.spec, "user");
   if (!staged) {
     options.cgroup = fds[kCgroup];
@@ -124,7 +124,7 @@ asio::awaitable<Result<std::unique_ptr<Launch>>> Launch::Start(asio::any_io_exec
     pidfd.Reset(fcntl(child.pidfd(), F_DUPFD_CLOEXEC, 0));
     if (!pidfd) co_return FailErrno("cannot duplicate a descriptor");
     if (!staged) launch->process_.pid = child.pid();
-    // The reaper collects it, as it does every child.
+    // The Reaper reaps it, as it does every child.
     child.Disown();
   }
   theirs.Reset();
@@ -136,7 +136,7 @@ asio::awaitable<Result<std::unique_ptr<Launch>>> Launch::Start(asio::any_io_exec
   });
   auto ready = co_await launch->AwaitReady();
   timer.cancel();
-  // The timer may have fired together with the last packet.
+  // The timer may have fired at the same time as the last packet arrived; Go must not see that.
   launch->socket_->late = false;
   CO_TRY(std::move(ready));
   co_return launch;

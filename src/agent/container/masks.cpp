@@ -15,7 +15,7 @@ namespace kata::agent {
 
 namespace {
 
-// Nothing, with no error, for what does not exist.
+// Opens path inside root; a descriptor that is not valid, and no error, if it does not exist.
 Result<UniqueFd> Find(int root, const std::string& path) {
   auto found = OpenInRoot(root, path, O_PATH);
   if (!found && (found.error().sys() == ENOENT || found.error().sys() == ENOTDIR)) return UniqueFd();

@@ -12,7 +12,8 @@ namespace kata::agent {
 
 namespace {
 
-// The filesystem's own words about what failed, one message a read, such as "e tmpfs: Bad value for 'size'".
+// The filesystem's own messages about a failure, such as "e tmpfs: Bad value for 'size'". Each read(2) of an fsopen(2)
+// context returns one.
 std::string Complaint(int context) {
   std::string complaint;
   std::array<char, 256> line{};

@@ -9,7 +9,7 @@ namespace kata::agent {
 
 namespace {
 
-// An option about attributes; "r" + name is the same for all mounts below.
+// An option that sets or clears mount attributes. "r" + name also does so on all mounts below.
 struct Attribute {
   std::string_view name;
   uint64_t set;
@@ -29,7 +29,7 @@ constexpr Attribute kAttributes[] = {
     {"diratime", 0, MOUNT_ATTR_NODIRATIME},
     {"nosymfollow", MOUNT_ATTR_NOSYMFOLLOW, 0},
     {"symfollow", 0, MOUNT_ATTR_NOSYMFOLLOW},
-    // These three are one field: whichever is set, the whole field is cleared with it.
+    // These options set one field of several bits, so the whole field is cleared with each.
     {"relatime", MOUNT_ATTR_RELATIME, MOUNT_ATTR__ATIME},
     {"norelatime", MOUNT_ATTR_STRICTATIME, MOUNT_ATTR__ATIME},
     {"noatime", MOUNT_ATTR_NOATIME, MOUNT_ATTR__ATIME},
@@ -45,7 +45,7 @@ const Attribute* FindAttribute(std::string_view name) {
   return nullptr;
 }
 
-// A later option takes back an earlier one.
+// Adds the attribute. A later option overrides an earlier one.
 void Add(const Attribute& attribute, uint64_t* set, uint64_t* clear) {
   *set &= ~(attribute.clear | attribute.set);
   *clear &= ~attribute.set;
@@ -86,7 +86,7 @@ bool IsDev(std::string_view destination) {
 Result<MountOptions> ParseMountOptions(const grpc::Mount& mount) {
   MountOptions options;
   options.bind = mount.type() == "bind";
-  std::vector<std::string> flags;  // of the filesystem, and none for a bind
+  std::vector<std::string> flags;  // of the filesystem; ignored for a bind mount
   for (const std::string& option : mount.options()) {
     if (option.find('\0') != std::string::npos) {
       return Fail(Code::kInvalidArgument, "an option has a NUL byte in it");
@@ -108,7 +108,7 @@ Result<MountOptions> ParseMountOptions(const grpc::Mount& mount) {
     } else if (IsOneOf(option, {"async", "nomand", "nolazytime"})) {
       std::erase(flags, option == "async" ? "sync" : option.substr(2));
     } else if (IsOneOf(option, {"defaults", "silent", "loud", "nofail", "_netdev", ""})) {
-      continue;  // words of fstab, and of the kernel's log
+      continue;  // without a meaning here: for fstab(5), and for the kernel's log
     } else if (IsOneOf(option, {"remount", "idmap", "ridmap"})) {
       return Fail(Code::kUnimplemented, "the option {} is not supported", option);
     } else {
@@ -117,7 +117,7 @@ Result<MountOptions> ParseMountOptions(const grpc::Mount& mount) {
   }
   if (options.bind && options.copy_up) return Fail(Code::kInvalidArgument, "tmpcopyup is for tmpfs, not for a bind");
   if (!options.bind) options.data.insert(options.data.begin(), flags.begin(), flags.end());
-  // The kernel takes a change of the access time's field only with the whole of it cleared.
+  // mount_setattr(2) accepts a change of the access time field only if all its bits are cleared.
   if ((options.set & MOUNT_ATTR__ATIME) != 0) options.clear |= MOUNT_ATTR__ATIME;
   if ((options.recursive_set & MOUNT_ATTR__ATIME) != 0) options.recursive_clear |= MOUNT_ATTR__ATIME;
   return options;

@@ -18,14 +18,14 @@ namespace kata::agent {
 
 namespace {
 
-// Filesystems without a device: made inside the container's namespaces, of which they show a view or whose users own
-// them.
+// Filesystems without a device. They are made inside the container's namespaces, because they show these namespaces or
+// must belong to the container's users.
 constexpr std::array<std::string_view, 16> kWithoutDevice = {
     "proc",    "sysfs",   "tmpfs", "ramfs",   "devpts",      "mqueue",    "cgroup",     "cgroup2",
     "debugfs", "tracefs", "bpf",   "fusectl", "binfmt_misc", "hugetlbfs", "securityfs", "configfs"};
 
-// As runc, devices and mount points are still to be made in /dev and in any tmpfs, so these become read-only at the
-// end.
+// Whether FinishMounts makes the mount read-only: devices and mount points are made in /dev and in any tmpfs before (as
+// runc).
 bool IsReadOnlyLater(const grpc::Mount& mount, const MountOptions& options) {
   if (options.bind || (options.set & MOUNT_ATTR_RDONLY) == 0) return false;
   return mount.type() == "tmpfs" || IsDev(mount.destination());
@@ -39,7 +39,7 @@ Result<bool> IsFile(int fd) {
   return !S_ISDIR(info.st_mode);
 }
 
-// A mount of procfs has nothing mounted over its parts but these, which show numbers and switch nothing (as runc).
+// The only files of procfs on which a spec may mount something: they show numbers and control nothing (as runc).
 bool MayCoverProc(std::string_view path) {
   constexpr std::array<std::string_view, 10> kAllowed = {
       "/proc/cpuinfo", "/proc/diskstats", "/proc/meminfo",  "/proc/stat",    "/proc/swaps",
@@ -47,7 +47,7 @@ bool MayCoverProc(std::string_view path) {
   return std::find(kAllowed.begin(), kAllowed.end(), path) != kAllowed.end();
 }
 
-// Where fd is, as a path inside the container's root.
+// The path of fd inside the container's root.
 Result<std::string> PathInRoot(int fd) {
   const std::string real = TRY(PathOfFd(fd));
   std::string_view path = real;
@@ -56,17 +56,17 @@ Result<std::string> PathInRoot(int fd) {
   return std::string(path.empty() ? "/" : path);
 }
 
-// The mount point, made if it is missing.
+// Opens the mount point, and makes it if it is missing.
 Result<UniqueFd> MountPoint(const grpc::Mount& mount, bool is_file, int root) {
   const std::string& destination = mount.destination();
   UniqueFd target =
       is_file ? TRY(MakeFileInRoot(root, destination, 0755)) : TRY(MakeDirsInRoot(root, destination, 0755));
   if (mount.type() == "proc" || mount.type() == "sysfs") {
-    // A link here would move the kernel's own view to where the image wants it, and something else under its name
-    // (CVE-2019-19921, CVE-2023-27561).
+    // With a symbolic link here, the image could have procfs mounted elsewhere, and a directory of its own in the place
+    // of /proc (CVE-2019-19921, CVE-2023-27561).
     std::string_view path = destination;
     while (path.starts_with('/')) path.remove_prefix(1);
-    // Engines' tests know runc's words.
+    // The tests of engines expect runc's message.
     target = TRY(Context(OpenBeneath(root, path, O_PATH | O_DIRECTORY), "{} must be mounted on ordinary directory",
                          mount.type()));
   } else if (IsOnFilesystem(target.get(), PROC_SUPER_MAGIC)) {
@@ -76,8 +76,8 @@ Result<UniqueFd> MountPoint(const grpc::Mount& mount, bool is_file, int root) {
   return target;
 }
 
-// A tmpfs takes over the mode of the directory that it covers, if that is the image's, and with tmpcopyup what is in
-// there.
+// Gives a new tmpfs the mode of the directory that it covers, if covers says that this existed before, and with
+// tmpcopyup its content.
 Result<> FillTmpfs(const MountOptions& options, int tree, int target, bool covers) {
   struct stat covered {};
   if (fstat(target, &covered) != 0) return FailErrno("cannot look at the mount point");
@@ -94,17 +94,18 @@ Result<> FillTmpfs(const MountOptions& options, int tree, int target, bool cover
   return Context(CopyTree(source.get(), directory.get(), &limit), "tmpcopyup");
 }
 
-// Attributes that a new filesystem gets at once; the read-only one later for a tmpfs that is still to be filled.
+// The attributes with which a new filesystem is mounted. Read-only is set later, because a tmpfs may have to be filled.
 uint64_t FirstAttributes(const MountOptions& options) { return options.set & ~uint64_t{MOUNT_ATTR_RDONLY}; }
 
 Result<UniqueFd> MakeTree(const grpc::Mount& mount, const MountOptions& options) {
   const std::string type = IsCgroup(mount) ? "cgroup2" : mount.type();
   const std::string source = mount.source().empty() ? type : mount.source();
-  // A cgroup2 has no options that a container could choose: what it may have of v1 (the controllers' names) is dropped.
+  // cgroup2 gets no options: those of a spec may be for cgroup v1 (names of controllers).
   auto tree = NewFilesystem(type, source, IsCgroup(mount) ? std::vector<std::string>() : options.data,
                             FirstAttributes(options));
   if (!tree && type == "sysfs" && (tree.error().sys() == EPERM)) {
-    // A user namespace that shares the guest's network may not mount sysfs. It gets the guest's, to read.
+    // sysfs cannot be mounted in a user namespace that does not own the network namespace. The container gets the
+    // guest's sysfs instead, read-only.
     UniqueFd view = TRY(CloneMount(AT_FDCWD, "/sys", /*recursive=*/false));
     TRY(SetMountAttributes(view.get(), /*recursive=*/false, FirstAttributes(options) | MOUNT_ATTR_RDONLY, 0));
     return view;
@@ -127,7 +128,7 @@ Result<> MakeOne(const grpc::Mount& mount, PreparedMount& prepared, int root) {
     TRY(SetMountAttributes(tree, /*recursive=*/true, options.recursive_set, options.recursive_clear));
   }
   TRY(AttachMount(tree, target.get()));
-  // Afterwards, since a mount that is attached to a shared one becomes shared.
+  // Propagation is set after attaching, because a mount that is attached to a shared mount becomes shared.
   for (const auto& propagation : options.propagation) {
     TRY(SetMountAttributes(tree, propagation.recursive, 0, 0, propagation.type));
   }

@@ -50,7 +50,7 @@ Result<Packet> ReceivePacket(int socket, int flags) {
   do {
     count = recvmsg(socket, &message, flags | MSG_CMSG_CLOEXEC);
   } while (count < 0 && errno == EINTR);
-  // A stage that was killed with packets of ours unread resets the stream.
+  // ECONNRESET: the process was killed before it had read all packets. This counts as end of stream.
   if (count < 0 && errno != ECONNRESET) return FailErrno("cannot receive on the status socket");
   Packet packet;
   packet.end = count <= 0;

@@ -101,14 +101,15 @@ Result<> AddSyscalls(scmp_filter_ctx filter, const grpc::LinuxSeccomp& profile, 
         TRY(AddRule(filter, action, name, arguments));
         continue;
       }
-      // Two conditions on one argument are alternatives, and libseccomp takes one on each only (as runc).
+      // libseccomp accepts only one condition on each argument. With several on the same argument, each condition
+      // becomes a rule of its own, so that they are alternatives (as runc).
       for (const auto& argument : arguments) TRY(AddRule(filter, action, name, {argument}));
     }
   }
   return {};
 }
 
-// libseccomp's number of an architecture, 0 for an unknown one.
+// libseccomp's number for an architecture such as SCMP_ARCH_X86_64; 0 if unknown.
 uint32_t ArchitectureToken(std::string name) {
   if (!name.starts_with("SCMP_ARCH_")) return 0;
   name.erase(0, 10);
@@ -129,11 +130,11 @@ Result<> AddArchitectures(scmp_filter_ctx filter, const grpc::LinuxSeccomp& prof
   return {};
 }
 
-// The highest system call that the profile names, for each architecture that it names. x32 is not one to the kernel but
-// x86_64 with a bit in the call's number, so it has a number of its own.
+// The highest system call number among the calls that the profile names, for each architecture that it names. To the
+// kernel, x32 is the architecture x86_64 with a bit set in the call's number, so x86_64 has two such numbers.
 constexpr uint32_t kX32Bit = 0x40000000;
 struct NewestCalls {
-  uint32_t ordinary = UINT32_MAX;  // not named: no call is above it
+  uint32_t ordinary = UINT32_MAX;  // UINT32_MAX: not named, so that no call is above it
   uint32_t x32 = UINT32_MAX;
 };
 
@@ -144,7 +145,7 @@ std::map<uint32_t, NewestCalls> FindNewestCalls(const grpc::LinuxSeccomp& profil
     int highest = 0;
     for (const auto& call : profile.syscalls()) {
       for (const std::string& name : call.names()) {
-        // A name that this architecture does not have is a negative number.
+        // The number is negative if the architecture lacks the call.
         highest = std::max(highest, seccomp_syscall_resolve_name_arch(token, name.c_str()));
       }
     }
@@ -160,12 +161,12 @@ std::map<uint32_t, NewestCalls> FindNewestCalls(const grpc::LinuxSeccomp& profil
 
 bool Permits(uint32_t action) {
   const uint32_t kind = action & SECCOMP_RET_ACTION_FULL;
-  // A tracer is expected to know of new calls.
+  // SECCOMP_RET_TRACE counts as permitting, because the tracer decides.
   return kind == SECCOMP_RET_ALLOW || kind == SECCOMP_RET_LOG || kind == SECCOMP_RET_TRACE;
 }
 
-// What runs before the filter of libseccomp, which begins by loading what it needs: ENOSYS for calls that the profile
-// cannot have known.
+// The code that runs before libseccomp's filter, and returns ENOSYS for calls that are newer than the profile. It may
+// be put in front, because libseccomp's filter loads everything that it needs by itself.
 std::vector<sock_filter> UnknownCallsPart(const grpc::LinuxSeccomp& profile, uint32_t default_action) {
   const auto number = static_cast<uint32_t>(offsetof(seccomp_data, nr));
   std::vector<sock_filter> code;
@@ -173,8 +174,9 @@ std::vector<sock_filter> UnknownCallsPart(const grpc::LinuxSeccomp& profile, uin
   const auto newest = FindNewestCalls(profile);
   if (newest.empty()) return code;
   code.push_back(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<uint32_t>(offsetof(seccomp_data, arch))));
-  std::vector<size_t> to_filter;  // jumps that are to lead behind this part
-  // A call above the newest one goes to the return, which stands so many instructions behind these two.
+  std::vector<size_t> to_filter;  // jumps to the end of this code, which are patched last
+  // Appends two instructions: a call above newest_call jumps to the return, which is to_return instructions further on;
+  // all other calls jump to the end.
   const auto compare = [&](uint32_t newest_call, uint8_t to_return) {
     code.push_back(BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, newest_call, static_cast<uint8_t>(to_return + 1), 0));
     to_filter.push_back(code.size());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Stage 1 of init.h: out of the guest's mounts, into the namespaces, and the clone that is stage 2.
+// Stage 1 (init.h): leaves the guest's mounts, joins shared namespaces, and clones stage 2.
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <sched.h>
@@ -25,8 +25,8 @@ struct Kind {
   uint64_t flag;
 };
 
-// A new mount namespace comes by LeaveMountNamespace, and a new cgroup namespace only once the process is in its
-// cgroup. The network is never new: the guest's is the pod's.
+// Mount namespaces are missing, because LeaveMountNamespace makes them; cgroup namespaces, because they must be made
+// when the process is in its cgroup; and network namespaces, because containers use the guest's, which is the pod's.
 constexpr Kind kNew[] = {{"pid", kPidNamespace, CLONE_NEWPID},
                          {"ipc", kIpcNamespace, CLONE_NEWIPC},
                          {"uts", kUtsNamespace, CLONE_NEWUTS},
@@ -62,7 +62,7 @@ uint64_t NewNamespaces(const Plan& plan) {
   return flags;
 }
 
-// The pid namespace has been joined by the agent.
+// The pid namespace is not in the list: the agent has forked this process into it.
 Result<> JoinShared(const Plan& plan) {
   for (const Role role : {kTimeNamespace, kIpcNamespace, kUtsNamespace, kNetNamespace}) {
     if (plan.fd(role) >= 0 && setns(plan.fd(role), 0) != 0) return FailErrno("linux.namespaces: cannot join one");
@@ -72,7 +72,8 @@ Result<> JoinShared(const Plan& plan) {
 
 Result<> PrepareContainer(StageContext& context) {
   const grpc::Spec& spec = context.plan.spec;
-  // Its descriptor shows the mount of the namespace that is left below, and only mounts of one's own can be cloned.
+  // A path and not the descriptor, which belongs to a mount of the old mount namespace: open_tree(2) only clones mounts
+  // of the caller's own.
   const std::string cgroup = TRY(Context(PathOfFd(context.plan.fd(kCgroup)), "the container's cgroup"));
   const bool own_cgroup = MakesNamespace(context.plan, "cgroup", kCgroupNamespace);
   TRY(LeaveMountNamespace());
@@ -90,18 +91,18 @@ Result<> EnterUserNamespace(StageContext& context) {
 
   int pidfd = -1;
   clone_args args{};
-  // The mounts have to belong to the container's users, so that its root can mount.
+  // CLONE_NEWNS, so that the mount namespace belongs to the new user namespace, whose root may mount then.
   args.flags = CLONE_PARENT | CLONE_PIDFD | CLONE_INTO_CGROUP | CLONE_NEWNS | NewNamespaces(context.plan);
   args.pidfd = reinterpret_cast<uint64_t>(&pidfd);
   args.cgroup = static_cast<uint64_t>(context.plan.fd(kCgroup));
   const auto pid = static_cast<pid_t>(syscall(SYS_clone3, &args, sizeof args));
   if (pid < 0) {
-    // ENOMEM is what a pid namespace without its init says.
+    // ENOMEM means that the init of the pid namespace has exited (pid_namespaces(7)).
     return FailErrno("linux.namespaces: cannot make the container's process (clone3, flags {:#x})", args.flags);
   }
   if (pid == 0) {
     char byte = 0;
-    // The end of the pipe: stage 1 has failed, and said so.
+    // End of file: stage 1 has failed and has reported its error.
     mapped_write.Reset();
     if (read(mapped_read.get(), &byte, 1) != 1) _exit(1);
     return {};

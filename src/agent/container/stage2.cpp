@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Stage 2 of init.h, its first half at create: hostname, mounts, devices, masks, and the new root.
+// The first half of stage 2 (init.h), for create only: hostname, mounts, devices, masked paths, and the new root.
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
@@ -33,7 +33,8 @@ Result<> SetNames(const grpc::Spec& spec) {
   return {};
 }
 
-// The pty has to be made before the root is: its slave is bound on /dev/console. The agent gets the master at once.
+// Makes the pty before the root is complete, because the slave is bind-mounted on /dev/console. Sends the master to the
+// agent.
 Result<> MakeConsole(const StageContext& context, int root) {
   const Plan& plan = context.plan;
   if (!plan.terminal) return {};

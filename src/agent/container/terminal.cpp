@@ -14,7 +14,7 @@
 namespace kata::agent {
 
 Result<Terminal> OpenTerminal(int root, uid_t uid, uint32_t rows, uint32_t columns) {
-  // O_PATH first: opening whatever lies there could block or do things (CVE-2025-52565).
+  // Checks with O_PATH before it opens: another file in this place could block or have side effects (CVE-2025-52565).
   const UniqueFd pts = TRY(Context(OpenInRoot(root, "/dev/pts", O_PATH | O_DIRECTORY),
                                    "process.terminal: the container has no devpts at /dev/pts"));
   const UniqueFd ptmx = TRY(Context(OpenBeneath(pts.get(), "ptmx", O_PATH), "process.terminal: /dev/pts"));
