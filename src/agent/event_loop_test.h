@@ -30,7 +30,7 @@ class EventLoopTest : public ::testing::Test {
     return *std::move(result);
   }
 
-  // Starts a coroutine, whose value arrives in result.
+  // Starts a coroutine and stores its value in result when it ends.
   template <typename T>
   void Start(asio::awaitable<T> work, std::optional<T>& result) {
     asio::co_spawn(context_, std::move(work), [&result](std::exception_ptr error, T value) {
@@ -50,7 +50,7 @@ class EventLoopTest : public ::testing::Test {
     }
   }
 
-  // Runs what is ready now, and nothing that has to be waited for.
+  // Runs the handlers that are ready, without waiting.
   void RunReady() {
     context_.restart();
     context_.poll();

@@ -64,7 +64,7 @@ TEST_F(ForwardTest, AClientThatDoesNotReadBlocksNothingElse) {
   Start();
   UniqueFd server = Accept();
   ASSERT_TRUE(server);
-  // More than all buffers on the way take.
+  // Fills all buffers on the way.
   const std::string much(65536, 'x');
   while (send(server.get(), much.data(), much.size(), MSG_DONTWAIT) > 0) continue;
   ASSERT_TRUE(WriteAll(in_.get(), "still heard"));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a process has written, as the host would get it.
+// Reads a payload of a process's output, as the host would receive it.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -15,7 +15,7 @@
 namespace kata::agent {
 namespace {
 
-// Of a container that has one user.
+// The names of a container with one user.
 const UserNames& Names() {
   static const UserNames* const names = [] {
     char directory[] = "/tmp/kata-names-XXXXXX";

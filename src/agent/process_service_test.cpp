@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The calls about one process: execs, stdio, terminals, signals, lists.
+// The methods for one process: execs, stdio, terminals, signals, lists.
 #include <gmock/gmock.h>
 
 #include "agent/service_fixture.h"
@@ -33,7 +33,7 @@ TEST_F(ServiceTest, ExecTakesStdinAndIsForgotten) {
 TEST_F(ServiceTest, ABackgroundProcessHasTheStreamsOfItsExec) {
   const std::string id = Id("late");
   Begin(id, "exec sleep 1000");
-  // It goes on when the end of the exec has been told.
+  // The background process writes only after the exit of the exec has been reported.
   ASSERT_TRUE(Exec(id, "e1", "(exec 2>&-; until test -e /go; do sleep 0.1; done; echo late) & exit 4"));
   EXPECT_EQ(Wait(id, "e1"), 4);
   auto read = On<grpc::ReadStreamRequest>(id, "e1");
@@ -72,7 +72,7 @@ TEST_F(ServiceTest, TwoHundredExecsWithoutStdin) {
     ASSERT_TRUE(Exec(id, exec, "true"));
     std::optional<Result<Empty>> closed;
     std::optional<Result<grpc::WaitProcessResponse>> status;
-    // As with /dev/null: closed at once, whatever the process does meanwhile.
+    // As if stdin were /dev/null: the host closes it at once, whatever the process does meanwhile.
     StartCall("CloseStdin", On<grpc::CloseStdinRequest>(id, exec), closed);
     StartCall("WaitProcess", On<grpc::WaitProcessRequest>(id, exec), status);
     EXPECT_EQ(Read(id, exec), "");
@@ -134,7 +134,7 @@ TEST_F(ServiceTest, ProcessesAreListed) {
   request.set_log_type("processes");
   std::string list;
   do {
-    // Until the shell has become what it was told to.
+    // Waits until the shell has executed its command.
     auto reply = Call<grpc::GetDiagnosticDataResponse>("GetDiagnosticData", request);
     ASSERT_TRUE(reply) << reply.error().message();
     list = reply->data();

@@ -106,7 +106,7 @@ TEST_F(ProcessTest, MegabytesThroughBothPipes) {
 }
 
 TEST_F(ProcessTest, StdinOfAProcessThatDoesNotReadIsNoTrap) {
-  // Exit and close race in every way; none may hang, 200 times in a row.
+  // Exit and close race in different orders; no call may hang.
   for (int i = 0; i < 200; ++i) {
     auto process = StartShell("exit 0");
     if (i % 2 == 0) process->CloseStdin();

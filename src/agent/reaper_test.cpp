@@ -12,7 +12,7 @@
 namespace kata::agent {
 namespace {
 
-// A child that ends with this status, or by this signal, once the returned descriptor is closed.
+// A child that exits with a given status, or by a given signal, once release is closed.
 struct Sleeper {
   pid_t pid = -1;
   UniqueFd release;
@@ -23,7 +23,7 @@ Sleeper StartSleeper(int status, int signal = 0) {
   EXPECT_EQ(pipe2(fds, O_CLOEXEC), 0);
   const pid_t pid = fork();
   if (pid == 0) {
-    // Without the others' pipes, which end when their last copy is closed.
+    // Closes the pipes of other children, which reach their end only when the last copy is closed.
     dup2(fds[0], STDIN_FILENO);
     close_range(3, ~0U, 0);
     char byte = 0;
@@ -84,7 +84,7 @@ TEST_F(ReaperTest, AHoldKeepsStatusesOfStrangers) {
 }
 
 TEST_F(ReaperTest, ReapsOrphansOfOthers) {
-  // As PID 1 does by nature, this process adopts its grandchildren.
+  // Makes this process adopt its orphaned grandchildren, as PID 1 does.
   ASSERT_EQ(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
   int fds[2];
   ASSERT_EQ(pipe2(fds, O_CLOEXEC), 0);

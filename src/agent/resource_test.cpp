@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Numbers of devices, metrics, and volumes.
+// Device numbers, metrics, and volumes.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -24,7 +24,7 @@ class ServiceTest : public ContainerTest {
  protected:
   static void SetUpTestSuite() {
     signal(SIGPIPE, SIG_IGN);
-    // What is mounted here is nobody else's affair.
+    // Keeps the mounts of the tests out of the host's mount namespace.
     ASSERT_EQ(unshare(CLONE_NEWNS), 0);
     ASSERT_EQ(mount(nullptr, "/", nullptr, MS_PRIVATE | MS_REC, nullptr), 0);
   }
@@ -54,7 +54,7 @@ class ServiceTest : public ContainerTest {
     return Await(client_->Call<Reply>(contract::kAgentService, method, request));
   }
 
-  // Starts a call, whose answer arrives in reply.
+  // Starts a call and stores its reply in reply when it arrives.
   template <typename Reply, typename Request>
   void StartCall(const std::string& method, const Request& request, std::optional<Result<Reply>>& reply) {
     asio::co_spawn(executor(), client_->Call<Reply>(contract::kAgentService, method, request),
@@ -67,7 +67,7 @@ class ServiceTest : public ContainerTest {
     co_return true;
   }
 
-  // A request of any type about a container or one of its processes.
+  // A request of type Request for a container or one of its processes.
   template <typename Request>
   static Request On(const std::string& id, const std::string& exec_id) {
     Request request;
@@ -76,7 +76,7 @@ class ServiceTest : public ContainerTest {
     return request;
   }
 
-  // Every test process has ids of its own: they become cgroups of this host.
+  // The id contains this process's pid, because ids become cgroups of this host.
   static std::string Id(const std::string& name) { return fmt::format("kata-service-{}-{}", getpid(), name); }
 
   grpc::CreateContainerRequest Create(const std::string& id, const std::string& script) const {

@@ -115,7 +115,7 @@ TEST_F(StreamTest, AnExitedProcessEndsTheStreamOnceItIsEmpty) {
   stream->OnExit();
   EXPECT_EQ(Read(*stream), "last words");
   EXPECT_FALSE(stream->finished());
-  // The write end is open still: a daemon has it.
+  // The write end is still open, as if a daemon had it.
   EXPECT_EQ(Read(*stream), "");
   EXPECT_TRUE(stream->finished());
 }
@@ -137,7 +137,7 @@ TEST_F(StreamTest, ADaemonThatWritesAfterTheEndIsDrained) {
   auto stream = Output(std::move(pipe.read));
   stream->OnExit();
   EXPECT_EQ(Read(*stream), "");
-  // More than a pipe holds: without somebody who reads, this would never be accepted.
+  // More than a pipe holds: without a reader these writes could never all succeed.
   ASSERT_GE(fcntl(pipe.write.get(), F_SETFL, O_NONBLOCK), 0);
   size_t written = 0;
   const std::string chunk(4096, 'x');
@@ -167,7 +167,7 @@ TEST_F(StreamTest, WhatOthersWriteAfterTheExitArrivesWhereItIsWanted) {
   EXPECT_TRUE(piece->held);
   EXPECT_EQ(piece->data.size(), 0U);
   EXPECT_FALSE(stream->finished());
-  // Said once: from then on there is data, or the end.
+  // `held` is returned once; later reads return data or the end.
   std::optional<Result<OutputStream::Piece>> late;
   Start(stream->Read(kMaxRead, true), late);
   RunReady();

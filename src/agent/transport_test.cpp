@@ -58,7 +58,7 @@ TEST_F(TransportTest, FindsThePortByItsName) {
   EXPECT_EQ(FindSerialPort(directory_, contract::kAgentPortName), "/dev/vport0p2");
 }
 
-// Every user of the host can reach the port of every guest, and every container of the guest by the guest's own number.
+// Every user of the host can connect to the port of every guest, and so can every container of the guest, by its CID.
 TEST(VsockPeerTest, OnlyTheHostFromAPrivilegedPortMayCommand) {
   constexpr uint32_t kHost = 2;
   EXPECT_TRUE(MayCommand(kHost, 1));
@@ -80,11 +80,11 @@ TEST_F(TransportTest, APeerThatMayNotCommandGetsNothing) {
   may = true;
   auto host = rpc::Client::Create(executor(), *rpc::ConnectUnix(directory.get(), "agent.sock"));
   ASSERT_TRUE(AskVersion(*host));
-  // One at a time: a second one is closed, and the first goes on.
+  // A second connection is closed, and the first goes on.
   auto second = rpc::Client::Create(executor(), *rpc::ConnectUnix(directory.get(), "agent.sock"));
   EXPECT_EQ(AskVersion(*second).error().code(), Code::kUnavailable);
   ASSERT_TRUE(AskVersion(*host));
-  // When the first has ended the next may come, also at once.
+  // Once the first connection has ended, another is accepted at once.
   host->Close();
   auto next = rpc::Client::Create(executor(), *rpc::ConnectUnix(directory.get(), "agent.sock"));
   ASSERT_TRUE(AskVersion(*next));

@@ -84,7 +84,7 @@ TEST_F(UserTest, HostileFilesAreRefused) {
   ASSERT_EQ(mkfifo(passwd.c_str(), 0644), 0);
   EXPECT_FALSE(Resolve("web")) << "a FIFO does not stop the agent";
   ASSERT_EQ(unlink(passwd.c_str()), 0);
-  // A link is followed inside of the rootfs, and cannot leave it.
+  // A symbolic link is followed inside the rootfs, and cannot leave it.
   ASSERT_EQ(symlink((outside() + "/passwd").c_str(), passwd.c_str()), 0);
   ASSERT_TRUE(WriteFileAtomic(Open(outside(), O_RDONLY | O_DIRECTORY)->get(), "passwd", "web:x:666:666::/:\n", 0644));
   EXPECT_FALSE(Resolve("web"));

@@ -34,7 +34,7 @@ class CgroupTest : public ContainerTest {
 
 TEST_F(CgroupTest, LimitsAreWrittenOrNameTheirField) {
   const Cgroup cgroup = Make();
-  // Files that every cgroup has stand for those of controllers, which this machine may not give.
+  // Uses files that every cgroup has, because this machine may not have the controllers.
   ASSERT_TRUE(ApplyLimits(cgroup, {{"cgroup.max.depth", "5", "a"},
                                    {"missing.max", "1", "b", "cgroup.max.descendants", "7"},
                                    {"missing.max", "1", "c", {}, {}, true}}));
@@ -94,7 +94,7 @@ TEST_F(CgroupTest, DeviceFiltersAreLoadedAndReplaced) {
     program = *std::move(attached);
     resources.mutable_devices()->DeleteSubrange(0, 100);
   }
-  // A rule for everything ends the program early, and the verifier takes that, too.
+  // A rule for everything ends the program early; the verifier must accept that, too.
   auto* all = resources.add_devices();
   all->set_type("a");
   all->set_allow(true);

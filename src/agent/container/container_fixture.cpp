@@ -23,8 +23,8 @@ constexpr const char* kApplets[] = {"sh",    "cat",  "echo",     "ls",       "id
                                     "ps",    "tty",  "stty",     "readlink", "env",   "kill",  "umount",
                                     "dd",    "nice", "hostname", "head",     "wc",    "rm",    "test"};
 
-// A dynamic busybox: this machine's may be static. Asked for once; empty when there is none, which copying it then
-// says.
+// The path of a dynamic busybox, since this machine's own may be static. Looked up once. Empty: there is none, and the
+// copy that follows fails.
 const std::string& Busybox() {
   static const std::string path = [] {
     std::string printed;
@@ -60,7 +60,7 @@ void AddNamespaces(grpc::Spec* spec, std::initializer_list<const char*> types) {
 
 }  // namespace
 
-// A pty's master says EIO at the end, and comes in pieces before it.
+// Reads until end of file, or EIO, with which the master of a pty ends.
 std::string ReadToEnd(int fd) {
   std::string text;
   char buffer[4096];

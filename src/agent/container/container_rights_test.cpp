@@ -192,8 +192,8 @@ TEST_F(ContainerTest, SeccompHoldsForInitAndExec) {
   }
 }
 
-// Nothing of ours is left to do when the filter is loaded, whatever it refuses; also without no_new_privs, where the
-// loading itself takes a right that the process does not get.
+// The agent's code makes no system call after it has loaded the filter, whatever that refuses. This holds also without
+// no_new_privs, where loading needs a capability that the program does not get.
 TEST_F(ContainerTest, AFilterMayKillForAllThatAProgramDoesNotNeed) {
   for (const bool no_new_privileges : {true, false}) {
     for (const uid_t uid : {0U, 1000U}) {
@@ -206,7 +206,7 @@ TEST_F(ContainerTest, AFilterMayKillForAllThatAProgramDoesNotNeed) {
       profile->set_defaultaction("SCMP_ACT_ALLOW");
       auto* call = profile->add_syscalls();
       call->set_action("SCMP_ACT_KILL_PROCESS");
-      // All that we call on the way and that the program does not.
+      // System calls that the agent's code makes before, and the program does not.
       for (const char* name :
            {"getcwd",       "chdir",   "capset", "capget",  "setgroups",   "setresuid", "setresgid", "prctl",
             "sendmsg",      "recvmsg", "keyctl", "seccomp", "close_range", "umask",     "clone3",    "setsid",
@@ -234,7 +234,7 @@ TEST_F(ContainerTest, AGroupThatIsListedTwiceIsOne) {
   Destroy(*container);
 }
 
-// Once, and as root if root may: the user need not be able to search it.
+// The directory is entered once, as root if root may enter it, so the user needs no search permission.
 TEST_F(ContainerTest, AWorkingDirectoryThatTheUserMayNotSearch) {
   fs::create_directory(root_ + "/data/closed");
   fs::permissions(root_ + "/data/closed", fs::perms::owner_all);
@@ -253,8 +253,7 @@ TEST_F(ContainerTest, AWorkingDirectoryThatTheUserMayNotSearch) {
   Destroy(*container);
 }
 
-// The other way round: root of the container has no rights over a directory of the host's users, a group of the user's
-// does.
+// The reverse: the container's root has no rights over a directory of the host's users, but a group of the user has.
 TEST_F(ContainerTest, AWorkingDirectoryThatOnlyTheUserMayEnter) {
   grpc::Spec spec = UserSpec("readlink /proc/self/cwd");
   const std::string directory = root_ + "/data/shared";
@@ -274,7 +273,8 @@ TEST_F(ContainerTest, AWorkingDirectoryThatOnlyTheUserMayEnter) {
 }
 
 TEST_F(ContainerTest, AnInitIsNotDumpableWhileItIsOurs) {
-  // A process that is not dumpable has a /proc directory of root's, not of its own user's (CVE-2019-5736).
+  // The /proc directory of a process that is not dumpable belongs to root and not to the process's user
+  // (CVE-2019-5736).
   auto created = Await(Container::Create(executor(), Options(UserSpec("sleep 1000")), ProcessIo()));
   ASSERT_TRUE(created) << created.error().message();
   const std::string status = "/proc/" + std::to_string((*created)->init().pid) + "/status";

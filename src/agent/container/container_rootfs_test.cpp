@@ -35,7 +35,7 @@ TEST_F(ContainerTest, NothingOfTheGuestIsLeft) {
 }
 
 TEST_F(ContainerTest, WithoutACgroupNamespaceItsOwnCgroupIsShown) {
-  // As Podman asks for on a host with cgroup version 1.
+  // As Podman requests on a host with cgroup version 1.
   grpc::Spec spec = Spec(
       "cat /sys/fs/cgroup/cgroup.procs | wc -l; ls /sys/fs/cgroup/cgroup.subtree_control; "
       "mkdir /sys/fs/cgroup/x 2>&1; grep ' /sys/fs/cgroup ' /proc/self/mountinfo");
@@ -134,7 +134,7 @@ TEST_F(ContainerTest, ATmpfsHasTheModeOfTheImagesDirectoryOrItsOwn) {
   EXPECT_EQ(outcome.out, "750\n1777\n700\n");
 }
 
-// What is to be made in them, such as mount points and devices, is made before they become so.
+// Mount points and devices are made in them before they become read-only.
 TEST_F(ContainerTest, ReadOnlyTmpfsAndDevAreReadOnlyAtTheEnd) {
   grpc::Spec spec = Spec(
       "grep -c ' /dev tmpfs ro,\\| /t tmpfs ro,' /proc/mounts; echo x >/dev/null && echo null; tty; ls /dev/x; "
@@ -225,7 +225,7 @@ TEST_F(ContainerTest, ProtectedDevicesAreDeniedToAPrivilegedContainerToo) {
   std::string script = "mknod /data/loop b 7 0 2>&1; mknod /data/kmsg c 1 11 2>&1; mknod /data/mem c 1 1 && echo made";
   struct stat root {};
   ASSERT_EQ(stat("/", &root), 0);
-  // A root on a block device is protected unasked (CVE-2020-2023); an initramfs or overlay has none.
+  // A root on a block device is protected by default (CVE-2020-2023); an initramfs or overlay has no such device.
   const bool on_device = major(root.st_dev) != 0;
   if (on_device) script += fmt::format("; mknod /data/root b {} {} 2>&1", major(root.st_dev), minor(root.st_dev));
   grpc::Spec spec = Spec(script);
@@ -315,7 +315,7 @@ TEST_F(ContainerTest, LinksInMountPointsStayInsideTheRoot) {
   AddMount(&spec, "/link", "tmpfs", "tmpfs", {});
   AddMount(&spec, "/dots", "tmpfs", "tmpfs", {});
   const Outcome outcome = Run(spec);
-  // Made inside the root, under the name that the links tell, or refused; never outside.
+  // The mount point is made inside the root, where the links lead, or refused; never outside.
   EXPECT_TRUE(outcome.error || outcome.out == "2\n") << outcome.out;
   EXPECT_TRUE(fs::is_empty(directory_ + "/outside"));
 }
@@ -350,7 +350,7 @@ TEST_F(ContainerTest, AFifoOrADeviceInPlaceOfAFileBlocksNothing) {
 }
 
 TEST_F(ContainerTest, AFakeDevNullMasksNothingOpen) {
-  // Without a /dev of its own the container has the image's, in which null is a link to a secret (CVE-2025-31133).
+  // Without a mount at /dev the container has the image's /dev, in which null is a link to a secret (CVE-2025-31133).
   for (const char* at : {"/dev/pts", "/dev/shm", "/dev/mqueue", "/dev"}) {
     grpc::Spec spec = Spec("true");
     DropMount(&spec, at);
@@ -369,7 +369,7 @@ TEST_F(ContainerTest, AFakeDevNullMasksNothingOpen) {
 TEST_F(ContainerTest, AnImagesOwnDevIsCompleted) {
   grpc::Spec spec = Spec("stat -c %t:%T /dev/null /dev/zero; readlink /dev/ptmx");
   for (const char* at : {"/dev/pts", "/dev/shm", "/dev/mqueue", "/dev"}) DropMount(&spec, at);
-  // A node that is there and right stays; a file in a device's place is covered by the real one.
+  // An existing correct node stays; another file in a device's place is covered by the real device.
   ASSERT_EQ(mknod((root_ + "/dev/zero").c_str(), S_IFCHR | 0666, makedev(1, 5)), 0);
   std::ofstream(root_ + "/dev/null") << "not null";
   std::ofstream(root_ + "/dev/ptmx") << "not ptmx";
@@ -395,7 +395,7 @@ TEST_F(ContainerTest, AFakeDevptsGetsNoTerminal) {
 }
 
 TEST_F(ContainerTest, ARacingRenameNeverLeadsOutside) {
-  // A swapper exchanges the mount point for a link to a directory outside, as fast as it can (CVE-2021-30465).
+  // A child process keeps exchanging the mount point's parent with a link to a directory outside (CVE-2021-30465).
   fs::create_directories(directory_ + "/outside");
   fs::create_directories(root_ + "/target");
   fs::create_symlink(directory_ + "/outside", root_ + "/swap");
@@ -426,7 +426,7 @@ TEST_F(ContainerTest, ARootThatIsALinkIsRefused) {
 }
 
 TEST_F(ContainerTest, AWorkingDirectoryThroughADescriptorIsRefused) {
-  // With every descriptor closed there is nothing to lead out; the link goes nowhere (CVE-2024-21626).
+  // All descriptors are closed before process.cwd is entered, so that none can lead outside (CVE-2024-21626).
   for (int fd = 3; fd < 24; ++fd) {
     auto container = Started(Spec("sleep 1000"));
     grpc::Process process = Script("cat /proc/self/mountinfo");

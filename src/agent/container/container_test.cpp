@@ -27,10 +27,10 @@ using testing::HasSubstr;
 using testing::Not;
 using testing::SizeIs;
 
-// Kills the first process that comes into the cgroup.
+// Kills the first process that enters the cgroup.
 asio::awaitable<void> KillTheFirst(asio::any_io_executor executor, std::string group) {
   const auto events = Open(group + "/cgroup.events", O_RDONLY);
-  // To have read it arms its poll.
+  // The read makes the next poll of the file wait for a change.
   EXPECT_THAT(ReadAll(events->get()).value_or(""), HasSubstr("populated 0"));
   EXPECT_TRUE(co_await WaitChanged(executor, events->get(), std::chrono::seconds(60)));
   EXPECT_TRUE(WriteFile(group + "/cgroup.kill", "1"));
@@ -60,7 +60,7 @@ TEST_F(ContainerTest, HasNamespacesOfItsOwn) {
 TEST_F(ContainerTest, OnlyStdioIsOpen) {
   auto container = Started(Spec("sleep 1000"));
   const std::string list = "for fd in /proc/self/fd/*; do test -e $fd && echo ${fd##*/}; done";
-  // The shell's own listing has no descriptor beside the pipe's.
+  // test -e skips the descriptor by which the shell has read the directory.
   EXPECT_EQ(ExecScript(*container, list).out, "0\n1\n2\n");
   Destroy(*container);
   EXPECT_EQ(Run(Spec(list)).out, "0\n1\n2\n");
@@ -205,7 +205,7 @@ TEST_F(ContainerTest, PausesKillsAndCounts) {
   ASSERT_TRUE(stats);
   EXPECT_GE(stats->pids_stats().current(), 1U);
   EXPECT_GT(stats->cpu_stats().cpu_usage().total_usage(), 0U);
-  // A frozen process dies all the same.
+  // SIGKILL also ends a frozen process.
   Destroy(*container);
   EXPECT_FALSE(fs::exists(cgroup_mount_ + "/" + container->cgroup_path()));
 }
@@ -250,7 +250,7 @@ TEST_F(ContainerTest, ACgroupInUseIsRefused) {
   Destroy(*first);
 }
 
-// What is born into a frozen cgroup stands for whatever hangs.
+// A process that is forked into a frozen cgroup hangs.
 TEST_F(ContainerTest, AnInitThatHangsIsGivenUpAndKilled) {
   for (const grpc::Spec& spec : {Spec("true"), UserSpec("true")}) {
     ContainerOptions options = Options(spec);
@@ -299,7 +299,7 @@ TEST_F(ContainerTest, StartContainerHooksRunInsideBeforeTheCommand) {
   EXPECT_THAT(outcome.out, HasSubstr("\"pid\":1,"));
 }
 
-// As with runc: the container's user, its filter, and its variables unless the hook has its own.
+// As with runc, hooks have the container's user, its filter, and its environment unless they have their own.
 TEST_F(ContainerTest, StartContainerHooksAreTheContainersProcesses) {
   for (const bool no_new_privileges : {true, false}) {
     std::filesystem::remove(root_ + "/data/seen");

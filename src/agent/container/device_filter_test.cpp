@@ -12,7 +12,7 @@ constexpr uint32_t kMknod = BPF_DEVCG_ACC_MKNOD;
 constexpr uint32_t kRead = BPF_DEVCG_ACC_READ;
 constexpr uint32_t kWrite = BPF_DEVCG_ACC_WRITE;
 
-// Runs the program as the kernel would, for the few instructions that it is made of.
+// Interprets the program; knows only the instructions that BuildDeviceFilter uses.
 bool Allows(const std::vector<bpf_insn>& program, char type, uint32_t major, uint32_t minor, uint32_t access) {
   const uint32_t context[3] = {access << 16U | (type == 'b' ? BPF_DEVCG_DEV_BLOCK : BPF_DEVCG_DEV_CHAR), major, minor};
   uint64_t registers[11] = {};
@@ -92,7 +92,7 @@ TEST(DeviceFilter, TheLastRuleForAnAccessCounts) {
   EXPECT_TRUE(Allows(filter, 'b', 8, 1, kRead));
   EXPECT_FALSE(Allows(filter, 'b', 8, 1, kRead | kWrite));
   EXPECT_FALSE(Allows(filter, 'c', 8, 0, kRead));
-  // Two rules together allow what neither does alone.
+  // Two rules together allow access that neither allows alone.
   const auto split = Filter({Rule(true, "c", 9, 9, "r"), Rule(true, "c", 9, -1, "w")});
   EXPECT_TRUE(Allows(split, 'c', 9, 9, kRead | kWrite));
   EXPECT_FALSE(Allows(split, 'c', 9, 8, kRead));
@@ -107,7 +107,7 @@ TEST(DeviceFilter, ProtectedDevicesStayDenied) {
   EXPECT_TRUE(Allows(filter, 'c', 254, 0, kRead));
 }
 
-// As with runc, other letters than r, w and m stand for nothing, and the order is free.
+// As with runc, letters other than r, w and m are ignored, and their order does not matter.
 TEST(DeviceFilter, AccessHasTheLettersThatItHas) {
   const auto filter = Filter({Rule(true, "c", 9, 1, "rwa"), Rule(true, "c", 9, 2, "mwr"), Rule(true, "c", 9, 3, "x")});
   EXPECT_TRUE(Allows(filter, 'c', 9, 1, kRead | kWrite));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The pure parts of a process: capability names, homes, variables, sysctl names, the hooks' state, the plan.
+// Parts that need no container: capability names, homes, variables, sysctl names, the hooks' state, the plan.
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <linux/capability.h>

@@ -36,7 +36,7 @@ grpc::LinuxSeccompArg* AddArgument(grpc::LinuxSyscall* call, uint64_t index, con
   return argument;
 }
 
-// What the probe answers in a process under the profile; its wait status when it did not live to answer.
+// Runs probe in a process under the profile. Returns the probe's result, or the wait status if a signal has killed it.
 int Under(const grpc::LinuxSeccomp& profile, const std::function<int()>& probe) {
   const UniqueFd file(memfd_create("seccomp", MFD_CLOEXEC));
   const auto compiled = CompileSeccomp(profile, file.get());
@@ -72,7 +72,7 @@ TEST(Seccomp, ErrnoIsThePermissionsUnlessTheProfileSaysAnother) {
   EXPECT_EQ(Under(profile, [] { return ErrnoOfPersonality(0xffffffff); }), ENOTTY);
 }
 
-// Not with sanitizers: such a profile refuses the system calls of their own.
+// Not with sanitizers, because such a profile refuses their own system calls.
 #ifndef __SANITIZE_ADDRESS__
 TEST(Seccomp, DefaultErrno) {
   grpc::LinuxSeccomp profile;
@@ -82,12 +82,12 @@ TEST(Seccomp, DefaultErrno) {
   EXPECT_EQ(Under(profile, [] { return ErrnoOfPersonality(0xffffffff); }), ENOSYS);
 }
 
-// No kernel has so many.
+// A system call number that no kernel has.
 constexpr long kCallOfTheFuture = 5000;
 
 int ErrnoOf(long call) { return syscall(call, -1, 0, 0, 0, 0, 0) < 0 ? errno : 0; }
 
-// As with runc: what is newer than all that the profile names is unknown, not forbidden.
+// As with runc, a call that is newer than all calls in the profile fails with ENOSYS, not EPERM.
 TEST(Seccomp, ACallNewerThanTheProfileDoesNotExist) {
   grpc::LinuxSeccomp profile;
   profile.set_defaultaction("SCMP_ACT_ERRNO");
@@ -101,7 +101,7 @@ TEST(Seccomp, ACallNewerThanTheProfileDoesNotExist) {
   constexpr long kX32 = 0x40000000;
   EXPECT_EQ(Under(profile, [] { return ErrnoOf(kX32 + kCallOfTheFuture); }), ENOSYS);
   EXPECT_EQ(Under(profile, [] { return ErrnoOf(kX32 + SYS_personality); }), EPERM);
-  // Whatever the profile's own number is, and in place of a signal.
+  // ENOSYS also replaces the profile's own errno, and a signal.
   profile.set_defaulterrnoret(ENOTTY);
   EXPECT_EQ(Under(profile, [] { return ErrnoOf(kCallOfTheFuture); }), ENOSYS);
   EXPECT_EQ(Under(profile, [] { return ErrnoOfPersonality(0xffffffff); }), ENOTTY);
@@ -122,7 +122,7 @@ TEST(Seccomp, ANewCallThatTheProfileLetsPassReachesTheKernel) {
   EXPECT_EQ(Under(profile, [] { return ErrnoOf(kCallOfTheFuture); }), EPERM);
 }
 
-// A program that is executed next needs no call for the loading itself.
+// The profile need not allow any call for the sake of LoadSeccomp.
 TEST(Seccomp, NothingIsCalledAfterTheFilterIsLoaded) {
   grpc::LinuxSeccomp profile;
   profile.set_defaultaction("SCMP_ACT_KILL_PROCESS");

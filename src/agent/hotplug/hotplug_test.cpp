@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where disks are in sysfs, with a sysfs made of directories; and what waits for them, with this host's.
+// Finding disks in a fake sysfs, and waiting for them with the uevents of this host.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -110,12 +110,12 @@ TEST_F(HotplugTest, ProcessorsAndMemoryAreSwitchedOn) {
   EXPECT_FALSE(OnlineMemory(sys_ + "/missing"));
 }
 
-// Real events: a loop device that is taken into use makes one.
+// Uses real uevents, those of a loop device.
 TEST_F(HotplugTest, LooksAgainAtEveryEvent) {
   asio::io_context context;
   int looks = 0;
   std::function<Result<>()> look = [&looks]() -> Result<> {
-    // What comes between the first look and the opening of the socket is found by the second.
+    // A device that appears between the first look and the opening of the socket is found by the second look.
     if (++looks == 2) return {};
     return Fail(Code::kNotFound, "not yet");
   };
@@ -132,7 +132,7 @@ TEST_F(HotplugTest, LooksAgainAtEveryEvent) {
   std::function<Result<>()> later = [&looks]() -> Result<> {
     if (looks++ == 10) return Fail(Code::kNotFound, "not yet");
     if (looks == 12) {
-      // An event for everybody who listens; this is what udevadm trigger does.
+      // Makes the kernel send a uevent, as udevadm trigger does.
       EXPECT_TRUE(WriteFile("/sys/block/loop0/uevent", "change"));
       return Fail(Code::kNotFound, "not yet");
     }

@@ -185,7 +185,7 @@ TEST_F(NetworkTest, RoutesAreReplacedAndThoseOfTheKernelStay) {
   ASSERT_TRUE(left);
   ASSERT_EQ(left->routes_size(), 1);
   EXPECT_EQ(left->routes(0).dest(), "10.9.0.0/24");
-  // 10.1.2.0/24 is the kernel's, from the address: with it, a gateway in there can still be reached.
+  // The kernel's own route to 10.1.2.0/24 stays, so that a gateway in that network can still be reached.
   grpc::Routes through;
   auto* route = through.add_routes();
   route->set_gateway("10.1.2.1");
@@ -228,7 +228,7 @@ TEST_F(NetworkTest, BadRoutesAreRefused) {
   const auto unreachable = UpdateRoutes(wanted);
   ASSERT_FALSE(unreachable);
   EXPECT_NE(unreachable.error().message().find("172.31.0.1"), std::string::npos) << unreachable.error().message();
-  // What libnl has no number for is told as the kernel said it.
+  // The kernel's errno is reported even where libnl has no error code for it.
   EXPECT_NE(unreachable.error().message().find(ErrnoText(ENETUNREACH)), std::string::npos)
       << unreachable.error().message();
   EXPECT_EQ(unreachable.error().sys(), ENETUNREACH);

@@ -90,7 +90,7 @@ TEST_F(CopyFileTest, WritesThroughNoLinkThatWasPlanted) {
   EXPECT_FALSE(CopyFile(root(), directory));
   EXPECT_EQ(ListDir(Open(outside(), O_RDONLY | O_DIRECTORY)->get())->size(), 0U);
 
-  // A link in place of the file itself is replaced, not followed, and so is one in place of the part.
+  // A link in the place of the file or of its temporary part is replaced, not followed.
   ASSERT_TRUE(WriteFileAtomic(Open(outside(), O_RDONLY | O_DIRECTORY)->get(), "victim", "safe", 0600));
   ASSERT_EQ(symlink((outside() + "/victim").c_str(), (path() + "/f").c_str()), 0);
   ASSERT_TRUE(CopyFile(root(), Piece("f", "x", 0, 1)));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// File systems on disks (loop devices), layers, groups of volumes, and new sizes.
+// File systems on disks (loop devices), overlay layers, groups of volumes, and resizing.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/loop.h>
@@ -47,7 +47,7 @@ class DiskTest : public TempDirTest {
     return status;
   }
 
-  // A disk with an ext4 file system; it goes with its descriptor and its last mount.
+  // Makes a loop device with an ext4 file system. It is detached after its descriptor is closed and it is unmounted.
   std::string MakeDisk(const std::string& name) {
     const std::string image = path() + "/" + name;
     Command mkfs;
@@ -126,7 +126,7 @@ TEST_F(DiskTest, AGroupGetsAllOfAVolume) {
   ASSERT_EQ(stat(outside().c_str(), &other), 0);
   EXPECT_NE(other.st_gid, 4321U) << "nothing behind a link";
 
-  // OnRootMismatch leaves alone what is the group's already.
+  // OnRootMismatch changes nothing if the root belongs to the group already.
   ASSERT_EQ(chown((path() + "/volume/d/file").c_str(), 0, 7), 0);
   ASSERT_TRUE(table_.Release(*points));
   storage->mutable_fs_group()->set_group_change_policy(types::OnRootMismatch);
@@ -147,7 +147,7 @@ TEST_F(DiskTest, AGroupGetsAllOfAVolume) {
 }
 
 TEST_F(DiskTest, LayersAreWithinTheRootAndNamedByDescriptor) {
-  // On a tmpfs: this host's own root may be an overlay, which cannot be a layer.
+  // Uses a tmpfs, because this host's root may be an overlay, which cannot be a layer.
   Storages base;
   AddTo(base, "ephemeral", "base")->set_source("tmpfs");
   ASSERT_TRUE(table_.Add(base));

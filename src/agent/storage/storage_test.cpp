@@ -20,7 +20,7 @@ namespace {
 
 using Storages = google::protobuf::RepeatedPtrField<grpc::Storage>;
 
-// In a mount namespace of its own, so that nothing here reaches this host.
+// Runs in a mount namespace of its own, so that no mount is visible on this host.
 class StorageTest : public TempDirTest {
  protected:
   static void SetUpTestSuite() {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Copies of secrets and config maps, laid out as the kubelet does, and changed as it does.
+// Copies of secrets and config maps, which the tests lay out and change as the kubelet does.
 #include "agent/storage/watched.h"
 
 #include <fcntl.h>
@@ -34,7 +34,7 @@ class WatchedTest : public TempDirTest {
   std::string source() const { return path() + "/source"; }
   std::string target() const { return path() + "/target"; }
   static void Put(const std::string& file, const std::string& text) { std::ofstream(file) << text; }
-  // What the kubelet's atomic writer does for a new version of all keys.
+  // Publishes a new version of all keys as the kubelet's atomic writer does.
   void Publish(const std::string& version, const std::map<std::string, std::string>& keys) const {
     const std::string directory = source() + "/.." + version;
     fs::create_directory(directory);
@@ -138,7 +138,7 @@ TEST_F(WatchedTest, AsAStorage) {
   EXPECT_FALSE(fs::exists(path() + "/watchable/secret"));
   EXPECT_FALSE(table.UpdateWatched());
 
-  // Too large, or a file: shared as it is.
+  // A larger directory or a file is bind-mounted.
   for (int i = 0; i < 20; ++i) Put(source() + "/" + std::to_string(i), "x");
   auto* file = storages.Add();
   file->set_driver("watchable-bind");
