@@ -23,13 +23,13 @@ class StorageTable {
   // root must outlive the table.
   explicit StorageTable(const GuestDir& root) : root_(root) {}
 
-  // Makes all storages, or none: after an error the storages made so far are released. If an identical storage exists
-  // at the mount point, its user count grows by one; kAlreadyExists: a different one exists there. kInvalidArgument:
-  // unknown driver. The source of a disk must be its node in /dev. A storage below sandbox/ stays until ReleaseAll.
-  // Returns the mount points, which the caller passes to Release later.
+  // Makes all storages; after an error, releases those that it has made so far. If an identical storage exists at the
+  // mount point, its user count grows by one; kAlreadyExists: a different one exists there. kInvalidArgument: unknown
+  // driver. The source of a disk must be its node in /dev. A storage below sandbox/ belongs to the pod and stays until
+  // ReleaseAll, also after an error. Returns the mount points, which the caller passes to Release later.
   Result<std::vector<std::string>> Add(const google::protobuf::RepeatedPtrField<grpc::Storage>& storages);
   // Decrements the user count of each storage, from the last to the first, and unmounts or removes those without users.
-  // Goes on after an error and returns the first one.
+  // Goes on after an error and returns the first one. The table also forgets a storage that could not be removed.
   Result<> Release(const std::vector<std::string>& mount_points);
   // Removes all storages, from the newest to the oldest. Goes on after an error and returns the first one.
   Result<> ReleaseAll();
