@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A child process as an owned value: described by a Command, started by Spawn, killed and reaped when its owner goes.
+// A child process as an owned value: a Command describes it, Spawn starts it, and its destructor kills and reaps it.
 #pragma once
 
 #include <sys/types.h>
@@ -16,16 +16,16 @@
 
 namespace kata {
 
-// How a process ended. Exactly one of exited and signaled.
+// How a process ended: it exited, or a signal killed it (wait(2)).
 struct ExitStatus {
-  int code = 0;    // exit(3)'s argument, when signal is 0
-  int signal = 0;  // the signal that ended it, or 0
-  // The shell's and runc's single number: the code, or 128 + signal.
+  int code = 0;    // the exit status; valid when signal is 0
+  int signal = 0;  // the signal that killed the process, or 0
+  // One number for both cases, as shells and runc report it: the code, or 128 + signal.
   int Shell() const { return signal != 0 ? 128 + signal : code; }
   std::string Describe() const;  // "exited with status 1", "was killed by signal 9 (Killed)"
 };
 
-// Everything about a child before it exists.
+// How to start a child process.
 struct Command {
   struct Credentials {
     uid_t uid = 0;
@@ -34,31 +34,32 @@ struct Command {
   };
 
   std::vector<std::string> argv;                // argv[0] is a path, or a name looked up in PATH
-  std::string path;                             // the program, when argv[0] is another name for it
-  std::optional<std::vector<std::string>> env;  // unset: the parent's
-  // Descriptors of the parent given to the child under the numbers 0, 1, 2 (-1: /dev/null) ...
+  std::string path;                             // the program to execute, if not argv[0]; looked up in the same way
+  std::optional<std::vector<std::string>> env;  // unset: the parent's environment
+  // Descriptors of the parent that become the child's 0, 1 and 2 (-1: /dev/null). The caller keeps them.
   int stdin_fd = -1;
   int stdout_fd = -1;
   int stderr_fd = -1;
-  // ... and these under 3, 4, 5 and so on, in order. All others are closed in the child.
+  // Descriptors of the parent that become the child's 3, 4, 5 and so on. The child inherits no others.
   std::vector<int> extra_fds;
-  std::optional<Credentials> credentials;  // set before exec, with no capability left for a uid that is not 0
-  bool die_with_parent = true;             // PR_SET_PDEATHSIG SIGKILL, set after the credentials, which clear it
+  std::optional<Credentials> credentials;  // set before exec; a uid other than 0 loses all capabilities
+  bool die_with_parent = true;             // PR_SET_PDEATHSIG SIGKILL; set after the credentials, which clear it
   bool new_session = false;                // setsid(2)
-  std::vector<int> join_namespaces;        // setns(2) into each, before the credentials
-  bool new_mount_namespace = false;        // unshare(2), a slave of the parent's
-  int working_directory = -1;              // fchdir(2) to it
-  // The last thing before exec: may make system calls and nothing else. False: errno says why it failed.
+  std::vector<int> join_namespaces;        // setns(2) into each, in order, before the credentials are set
+  bool new_mount_namespace = false;        // unshare(2) CLONE_NEWNS, with mounts as slaves of the parent's
+  int working_directory = -1;              // fchdir(2) to this directory; -1: the parent's
+  // Runs in the child right before exec. It may only make system calls (no allocation). It returns false and sets errno
+  // to make Spawn fail.
   std::function<bool()> before_exec;
 };
 
-// The child number of the i-th extra descriptor.
+// The number that extra_fds[index] has in the child.
 inline int ExtraFdNumber(size_t index) { return 3 + static_cast<int>(index); }
 
-// Those variables of this process's environment that are set, as "NAME=value": for a child that needs no others.
+// The variables with these names that this process's environment has, as "NAME=value", for Command::env.
 std::vector<std::string> EnvironmentOf(std::initializer_list<const char*> names);
 
-// A running child that belongs to this process. Destroying it kills it (SIGKILL) and reaps it.
+// Owns a running child of this process. The destructor kills the child (SIGKILL) and reaps it.
 class Child {
  public:
   Child() = default;
@@ -69,17 +70,18 @@ class Child {
   Child& operator=(const Child&) = delete;
   ~Child() { End(); }
 
-  bool running() const { return pid_ > 0; }  // started and not yet reaped
+  bool running() const { return pid_ > 0; }  // started, and not yet reaped or disowned
   pid_t pid() const { return pid_; }
-  // Readable once the child has ended (pidfd_open(2)); wait for it in the event loop, then call Wait.
+  // Becomes readable when the child ends (pidfd_open(2)): wait for that in the event loop, then call Wait. Child owns
+  // it.
   int pidfd() const { return pidfd_.get(); }
 
   Result<> Signal(int signal) const;
-  // Blocks until the end of the child, and reaps it.
+  // Blocks until the child ends, and reaps it. Fails with ECHILD when it was reaped before.
   Result<ExitStatus> Wait();
-  // Kills and reaps; nothing when it has been reaped.
+  // Kills (SIGKILL) and reaps the child. Does nothing when it was reaped before.
   void End();
-  // Lets it live on without an owner, for a process that is meant to outlive this one.
+  // Gives up ownership and returns the pid, for a child that is meant to outlive this process.
   pid_t Disown();
 
  private:
@@ -87,22 +89,23 @@ class Child {
   UniqueFd pidfd_;
 };
 
-// A descriptor of any process that becomes readable at its end (pidfd_open(2)). kNotFound: there is none with this pid.
+// A descriptor that becomes readable when the process ends (pidfd_open(2)), for any process, not only for children.
+// kNotFound: no process has this pid.
 Result<UniqueFd> OpenPidfd(pid_t pid);
 
-// Starts a child. An exec that fails is this call's error (with exec's errno), not a child that ends with 127.
-// Between fork and exec nothing is allocated.
+// Starts a child. Returns after exec has succeeded: a failure before or in exec is this call's error, with its errno.
+// The child allocates nothing between fork and exec, so the caller may have threads.
 Result<Child> Spawn(const Command& command);
 
-// How a copy of this process begins.
+// Options of Fork.
 struct ForkOptions {
-  std::vector<int> fds;  // its descriptors by number (-1: /dev/null), close-on-exec from 3 on; no others are left
-  int cgroup = -1;       // a directory of cgroup2 to be born into (CLONE_INTO_CGROUP)
-  uint64_t flags = 0;    // clone(2)'s CLONE_NEW..., for namespaces of its own
+  std::vector<int> fds;  // fds[i] becomes descriptor i (-1: /dev/null), close-on-exec from 3 on; others are closed
+  int cgroup = -1;       // a cgroup v2 directory in which the child starts (CLONE_INTO_CGROUP); -1: the parent's
+  uint64_t flags = 0;    // CLONE_NEW... flags of clone(2), for new namespaces
 };
 
-// Starts a child that runs body in a copy of this process, with signals as by default, and exits with 1 if body
-// returns. This process must have one thread: then body may allocate.
+// Forks without exec: the child runs body with default signal handling and an empty signal mask, and exits with 1 if
+// body returns. The calling process must have only one thread, since body may allocate.
 Result<Child> Fork(ForkOptions options, const std::function<void()>& body);
 
 }  // namespace kata

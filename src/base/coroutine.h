@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the coroutines of one event loop wait on for each other: Event, Condition, Lock. None of them is for threads.
+// Synchronization between coroutines of one event loop: Event, Condition, Lock. None of them is thread-safe.
 //
-// Lifetimes. A coroutine outlives the statement that starts it, and may outlive everything that started it. So:
-// - it takes its parameters by value, and what it uses after its first suspension it owns: a shared_ptr, a copy;
-// - a member function that is spawned (asio::co_spawn) is static and takes `self`, a shared_ptr to its object;
-// - one that is only awaited may use `this`, when the one that awaits it keeps the object;
-// - what lives until the event loop has stopped may be referred to: the agent's Pod, a process's table of services;
-// - a lambda with captures is no coroutine: its captures end with the statement. Pass them as parameters.
+// Lifetimes. A coroutine outlives the statement that starts it, and may outlive the object that started it. So:
+// - A coroutine takes its parameters by value. It owns what it uses after its first suspension: a shared_ptr or a copy.
+// - A member function that is spawned (asio::co_spawn) is static and takes `self`, a shared_ptr to its object.
+// - A member function that is only awaited may use `this` if the awaiting coroutine keeps the object alive.
+// - A coroutine may hold references to objects that live until the event loop has stopped: the agent's Pod, a process's
+//   method table.
+// - A lambda with captures must not be a coroutine: the captures are destroyed with the lambda, at the end of the
+//   statement. Pass them as parameters.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -24,11 +26,11 @@ namespace kata {
 
 namespace asio = boost::asio;
 
-// As completion token: `auto [error, ...] = co_await x.async_wait(kAwait)` does not throw.
+// Completion token that returns the error instead of throwing: `auto [error, ...] = co_await x.async_wait(kAwait)`.
 inline constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 
-// Something that happens once and that any number of coroutines wait for.
-// Copies are the same event. The waiters may outlive everything but the executor.
+// An event that happens once, and for which any number of coroutines may wait. Copies share one event. Waiting
+// coroutines may outlive the Event, but not the executor.
 class Event {
  public:
   explicit Event(const asio::any_io_executor& executor) : state_(std::make_shared<State>()) {
@@ -42,7 +44,7 @@ class Event {
   }
 
   asio::awaitable<void> Wait() const { return WaitUntil(state_, asio::steady_timer::time_point::max()); }
-  // Returns early when it has happened; ask happened() which it was.
+  // Returns when the event has happened or the time is over; happened() tells which.
   asio::awaitable<void> WaitFor(std::chrono::milliseconds time) const {
     return WaitUntil(state_, asio::steady_timer::clock_type::now() + time);
   }
@@ -54,7 +56,7 @@ class Event {
     std::set<asio::steady_timer*> waiters;
   };
 
-  // A place in the list of waiters, given back also when the loop is torn down while the coroutine waits.
+  // Registers a timer as a waiter. The destructor also runs when the loop destroys a coroutine that still waits.
   struct Waiting {
     Waiting(std::shared_ptr<State> of, asio::steady_timer::time_point deadline)
         : state(std::move(of)), timer(state->executor, deadline) {
@@ -76,8 +78,8 @@ class Event {
   std::shared_ptr<State> state_;
 };
 
-// Wakes everyone who waits at the moment of Notify. Whoever waits checks the condition again, in a loop, and keeps the
-// Condition's owner alive meanwhile.
+// A condition variable: Notify wakes all coroutines that wait at that moment. A waiter checks its predicate again, in a
+// loop, and keeps the Condition alive while it waits.
 class Condition {
  public:
   explicit Condition(const asio::any_io_executor& executor) : timer_(executor, asio::steady_timer::time_point::max()) {}
@@ -88,20 +90,19 @@ class Condition {
   asio::steady_timer timer_;
 };
 
-// A mutex, fair: it is had in the order in which it was asked for.
-// One holder at a time. The coroutines that wait may outlive it.
+// A fair mutex: coroutines get it in the order of their calls of Acquire. Waiting coroutines may outlive the Lock.
 class Lock {
   struct State {
     explicit State(const asio::any_io_executor& executor) : turn(executor, asio::steady_timer::time_point::max()) {}
-    asio::steady_timer turn;  // never expires; cancelled when a holder has ended, for all to look again
-    uint64_t next = 0;        // the ticket of the next one to come
+    asio::steady_timer turn;  // never expires; a release cancels it, and every waiter compares its ticket again
+    uint64_t next = 0;        // the ticket of the next caller of Acquire
     uint64_t serving = 0;     // the ticket of the holder
   };
 
  public:
   explicit Lock(const asio::any_io_executor& executor) : state_(std::make_shared<State>(executor)) {}
 
-  // Gives the lock back when it goes.
+  // Holds the lock; the destructor releases it.
   class [[nodiscard]] Guard {
    public:
     explicit Guard(std::shared_ptr<State> state) : state_(std::move(state)) {}

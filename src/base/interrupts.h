@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The signals that end a command line program, as a descriptor to wait for: a verb in the midst of its work cleans up.
+// Signals as a descriptor to wait for (signalfd(2)), so that an interrupted command cleans up before it ends.
 #pragma once
 
 #include <signal.h>
@@ -9,20 +9,21 @@
 
 namespace kata {
 
-// Blocks the signals for the rest of the process's life. Children started by Spawn do not inherit that.
+// Signals that are blocked and can be read. They stay blocked for the rest of the process's life, even after this
+// object is destroyed. Children started by Spawn do not inherit the mask.
 class Interrupts {
  public:
   // INT, TERM, HUP and QUIT.
   static Result<Interrupts> Ending();
-  // Those and all others that a person or an engine may send to a foreground process, WINCH too; not the ones of
-  // faults, job control and children.
+  // All signals that a foreground process passes on, WINCH included. Left out: faults, ABRT, CHLD, PIPE, URG, and those
+  // of job control (TSTP, TTIN, TTOU, CONT).
   static Result<Interrupts> Forwarded();
 
-  // Readable when a signal waits.
+  // Readable while a signal is pending.
   int fd() const { return fd_.get(); }
-  // The next signal that waits, or 0.
+  // Takes the next pending signal; 0 when there is none. Does not block.
   int Next() const;
-  // What Next has returned last.
+  // The last result of Next.
   int taken() const { return taken_; }
 
  private:

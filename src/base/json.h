@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// JSON from outside: of a guest, the VMM, a bundle, a file that may be damaged. Nothing else parses any.
+// Parsing of untrusted JSON: from a guest, the VMM, a bundle, or a file that may be damaged. No other file but
+// oci/json_reader.cpp parses such texts (tests/lint/promises.py).
 #pragma once
 
 #include <cstddef>
@@ -10,15 +11,15 @@
 
 namespace kata {
 
-// Deeper than any document of ours by far: config.json has six levels.
+// Far above what real documents need: config.json has six levels.
 inline constexpr int kMaxJsonDepth = 32;
 
-// Before anything is built of it: kOutOfRange for more than max_bytes, kInvalidArgument for more than kMaxJsonDepth
-// levels. The library's parser takes any depth, but copies, compares and writes a value by one call for each level, and
-// a hundred thousand of them are more than a stack holds.
+// Checks size and nesting depth before a parser builds a value. kOutOfRange: more than max_bytes; kInvalidArgument:
+// more than kMaxJsonDepth levels. The library parses any depth, but it copies, compares and serializes values
+// recursively: a hundred thousand levels overflow the stack.
 Result<> CheckJsonShape(std::string_view text, size_t max_bytes);
 
-// As above, and kInvalidArgument for what is no JSON.
+// Checks as CheckJsonShape, then parses. kInvalidArgument: text is not valid JSON.
 inline Result<nlohmann::json> ParseJson(std::string_view text, size_t max_bytes) {
   TRY(CheckJsonShape(text, max_bytes));
   nlohmann::json json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One line a message, to one descriptor, in the text or JSON form that runc's users already parse.
-// Written here and not taken from a library because the guest agent, which must stay small, shares it.
+// The log: one line for each message, written to one descriptor, in the text or JSON format of logrus, which runc's
+// users parse. No logging library is used because the guest agent shares this code and must stay small. The settings
+// are global to the process and not synchronized between threads.
 #pragma once
 
 #include <fmt/format.h>
@@ -14,10 +15,11 @@ namespace kata::log {
 enum class Level { kDebug, kInfo, kWarning, kError };
 enum class Format { kText, kJson };
 
-// The level named by "debug", "info", "warn", "warning" or "error".
+// The level of a name: "debug" or "trace"; "info"; "warn" or "warning"; "error", "fatal" or "panic".
 std::optional<Level> LevelFromName(std::string_view name);
 
-// Sends messages of this level and above to fd, which stays the caller's. The default is standard error, info, text.
+// SetOutput: the descriptor, which the caller keeps open and owns, and the format. SetLevel: the lowest level that is
+// written. The defaults are standard error, text and kInfo.
 void SetOutput(int fd, Format format);
 void SetLevel(Level level);
 bool Enabled(Level level);
@@ -25,7 +27,8 @@ bool Enabled(Level level);
 // Adds key=value to every later message, for example sandbox=ID or source=agent.
 void AddField(std::string key, std::string value);
 
-// Writes one message with one write(2). Control characters are escaped: text may come from a guest.
+// Writes one message with one write(2), whatever its level; the functions below check the level. ASCII control
+// characters are escaped, since the text may come from a guest. A failed write is ignored.
 void Write(Level level, std::string_view message);
 
 template <typename... Args>

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Slow is not dead: the one rule for how long a process of this host, or a guest, is waited for.
+// Time-outs that tell a slow process or guest from one that hangs, on a host that may be overloaded.
 //
-// A wait has a time, and a clock of its own that it is measured by. The clock stands still
-// - while those that are waited for want a processor of the host, or its disk, and do not get it;
-// - where the wait is for a piece of work, also while they work: they use processors, or say something;
-// - while the process that waits is late itself.
-// So a process that hangs is noticed after the time, and a slow one is given what its host takes from it. After
-// kLongest times its time a wait is over whatever they do. The end of a process ends a wait at once: whoever waits
-// watches for that as well.
+// Every wait has a time-out and a clock of its own. That clock stops
+// - while the processes that are waited for want a CPU or a disk of the host and do not get it;
+// - if the wait is for a piece of work (Kind::kWork), also while they make progress: they use CPU time or print output;
+// - while the waiting process itself is delayed.
+// So a process that hangs is noticed after the time-out, and a process on a slow host gets more time. A wait ends in
+// any case after kLongest times its time-out of real time. Patience does not notice the end of a process: the caller
+// watches for that as well, and then stops waiting at once.
 #pragma once
 
 #include <sys/types.h>
@@ -22,45 +22,47 @@
 
 namespace kata {
 
-// What some processes have done so far; two of these are compared.
+// What some processes have done so far. Patience compares two such samples to see their progress.
 struct Effort {
   struct Thread {
-    std::chrono::nanoseconds ran{0};   // on processors
-    std::chrono::nanoseconds kept{0};  // waiting for one
-    char state = 'S';                  // proc(5): 'R' runs or wants to, 'D' waits for a disk
+    std::chrono::nanoseconds ran{0};   // CPU time
+    std::chrono::nanoseconds kept{0};  // time on a run queue, waiting for a CPU (/proc/PID/schedstat)
+    char state = 'S';                  // proc(5): 'R' runs or is runnable, 'D' waits for a disk
   };
   std::map<pid_t, Thread> threads;
-  uint64_t said = 0;  // bytes of output, where somebody counts them
+  uint64_t said = 0;  // bytes of output, such as a guest's console; 0 when the caller does not count them
 };
 
-// The effort of these processes and of all their descendants. What has ended counts nothing.
+// The effort of these processes and of all their descendants. A process that has ended adds nothing.
 Effort EffortOf(const std::vector<pid_t>& processes);
 
+// One wait, from its construction on. Not thread-safe.
 class Patience {
  public:
   using Clock = std::chrono::steady_clock;
   using Look = std::function<Effort()>;
-  // kWork: a piece of work, such as a start, which is long on a slow host. kAnswer: next to no work for those that are
-  // waited for, who may be busy with something else all the time.
+  // kWork: the processes have a piece of work to do, such as a start: progress stops the clock. kAnswer: the answer
+  // needs next to no work, and the processes may be busy with other things: only starvation stops the clock.
   enum class Kind { kWork, kAnswer };
   static constexpr int kLongest = 10;
 
-  // For ever.
+  // Waits for ever.
   Patience() : Patience(std::chrono::milliseconds(0)) {}
-  // A fixed time, for what has no process, or where it does not matter; 0: for ever. Converts, so that a plain time may
-  // stand wherever a Patience may.
+  // A fixed time-out, measured in real time; 0: for ever. Implicit, so that callers can pass a plain duration.
   Patience(std::chrono::milliseconds time) : time_(time) {}  // NOLINT(google-explicit-constructor)
-  // By the rule. key: the key of the configuration that changes the time; empty: there is none.
+  // A time-out by the rule above; look samples the processes. key: the configuration key that changes the time-out, for
+  // Text(); empty: none.
   Patience(std::chrono::milliseconds time, Kind kind, Look look, std::string key)
       : time_(time), kind_(kind), look_(std::move(look)), key_(std::move(key)) {}
 
-  // How long to wait before this is asked again; 0: the time is over. May be asked earlier, too.
+  // How long the caller may wait before it calls Next again; 0: timed out. It may call earlier. With for_ever() the
+  // result is never 0.
   std::chrono::milliseconds Next(Clock::time_point now = Clock::now());
   bool for_ever() const { return time_.count() == 0; }
   std::chrono::milliseconds time() const { return time_; }
-  // The most that it can take; for_ever() has none.
+  // The upper bound of the wait, delays of this process not counted; 0 with for_ever().
   std::chrono::milliseconds longest() const { return look_ ? time_ * kLongest : time_; }
-  // For a message about a wait that is over: "within 10 s (timeout_factor in [runtime] makes that longer)".
+  // For the error message of a wait that timed out: "within 10 s (timeout_factor in [runtime] makes that longer)".
   std::string Text() const;
 
  private:
@@ -71,23 +73,23 @@ class Patience {
   Kind kind_ = Kind::kAnswer;
   Look look_;
   std::string key_;
-  Clock::time_point last_ = Clock::now();  // when the present interval began
-  Clock::time_point planned_ = last_;      // when it ends
-  std::chrono::nanoseconds counted_{0};    // by the wait's own clock
-  std::chrono::nanoseconds waited_{0};     // in all
+  Clock::time_point last_ = Clock::now();  // when the current interval began
+  Clock::time_point planned_ = last_;      // when the current interval is meant to end
+  std::chrono::nanoseconds counted_{0};    // time by the wait's own clock
+  std::chrono::nanoseconds waited_{0};     // real time, without delays of this process
   bool begun_ = false;
-  bool looked_ = false;  // before_ is there; not from the start, since most waits are short
+  bool looked_ = false;  // before_ is valid; false in the first interval: most waits are too short to need a sample
   Effort before_;
 };
 
-// The rule for processes that are known by their pids.
+// A time-out by the rule above for these processes and their descendants.
 Patience PatienceWith(std::vector<pid_t> processes, std::chrono::milliseconds time, Patience::Kind kind,
                       std::string key = "");
 
-// The key of the configuration that changes all of the times, for the messages.
+// The configuration key that scales all time-outs, for Patience's messages.
 inline constexpr char kTimeoutFactorKey[] = "timeout_factor in [runtime]";
 
-// Blocks until the descriptor is readable or at its end; false: the time is over.
+// Blocks until the descriptor is readable or at end of file. Returns false when patience timed out.
 bool AwaitReadable(int fd, Patience& patience);
 
 }  // namespace kata

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The host's processes, as proc(5) shows them, and one of them as a value that no other can be taken for.
+// The processes of this pid namespace as proc(5) shows them, and ProcessRef, which identifies one of them for good.
 #pragma once
 
 #include <sys/types.h>
@@ -13,35 +13,35 @@
 
 namespace kata {
 
-// A process that can be told from a later one with the same pid, by its start time in /proc/PID/stat.
+// Identifies a process by pid and start time, so that a later process with the same pid is not mistaken for it.
 struct ProcessRef {
   pid_t pid = 0;
-  uint64_t start_time = 0;  // field 22, clock ticks since boot
+  uint64_t start_time = 0;  // field 22 of /proc/PID/stat: clock ticks since boot
 
   bool operator==(const ProcessRef&) const = default;
 };
 
-// The process that has this pid now; kNotFound when there is none, or only a zombie.
+// The process that has this pid. kNotFound: no process has it, or only a zombie.
 Result<ProcessRef> IdentifyProcess(pid_t pid);
-// Whether that very process still runs. A zombie does not: nobody may ever reap it.
+// Whether exactly this process still runs. A zombie does not count: its parent may never reap it.
 bool IsAlive(const ProcessRef& process);
-// The same, but a zombie counts: some of its threads may not have ended.
+// As IsAlive, but a zombie counts: some of its threads may still run.
 bool IsThere(const ProcessRef& process);
 
-// Whether SIGSTOP or a debugger holds it.
+// Whether the process is stopped, by a signal or a debugger (states T and t of proc(5)).
 bool IsHeld(pid_t pid);
 
-// Ends exactly this process and waits until it has gone; it has that long to go by itself. Returns whether it has gone;
-// one that has not is logged.
+// Waits up to patience for the end of exactly this process, then sends SIGKILL and waits up to 10 seconds more. Blocks.
+// Returns whether the process has ended; logs a warning if it has not. The process need not be a child.
 bool EndProcess(const ProcessRef& process, std::chrono::milliseconds patience);
 
-// Sends a signal to exactly this process. Returns whether it was there to get it.
+// Sends a signal to exactly this process. Returns whether it was alive and the signal was sent.
 bool SignalProcess(const ProcessRef& process, int signal);
 
-// The words of its command line, proc(5); none when it has ended.
+// The words of the process's command line (/proc/PID/cmdline); empty if it has ended.
 std::vector<std::string> ArgumentsOf(pid_t pid);
 
-// The children of a process's first thread; none when it has ended.
+// The children that the process's main thread has started; empty if it has ended.
 std::vector<pid_t> ChildrenOf(pid_t pid);
 
 }  // namespace kata

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Result<T>: a value, or an Error whose message is a trail from what was tried down to why it failed.
+// Result<T>: a value or an Error. The message of an Error goes from what was tried down to why it failed.
 #pragma once
 
 #include <fmt/format.h>
@@ -13,7 +13,7 @@
 
 namespace kata {
 
-// What kind of failure it is. The numbers are gRPC's status codes, which ttRPC carries on the wire.
+// The kind of a failure. The numbers are gRPC's status codes, which ttRPC carries on the wire.
 enum class Code {
   kCancelled = 1,
   kUnknown = 2,
@@ -31,17 +31,17 @@ enum class Code {
   kUnavailable = 14,
 };
 
-// One failure: its kind, the errno behind it (0 when there is none), and "outer: inner: why".
+// One failure: its kind, the errno that caused it (0: none), and a message of the form "outer: inner: why".
 class Error {
  public:
-  Error() : Error(Code::kUnknown, "unknown error") {}  // Asio's co_spawn wants a default for what a coroutine returns
+  Error() : Error(Code::kUnknown, "unknown error") {}  // asio::co_spawn default-constructs a coroutine's result type
   Error(Code code, std::string message, int sys = 0) : code_(code), sys_(sys), message_(std::move(message)) {}
 
   Code code() const { return code_; }
   int sys() const { return sys_; }
   const std::string& message() const { return message_; }
 
-  // Puts what was being done in front of the message.
+  // Prepends "what: " to the message.
   void AddContext(std::string_view what) { message_ = fmt::format("{}: {}", what, message_); }
 
  private:
@@ -53,10 +53,10 @@ class Error {
 template <typename T = void>
 using Result = tl::expected<T, Error>;
 
-// The Code that callers expect for an errno: ENOENT is kNotFound, EEXIST is kAlreadyExists, and so on.
+// The Code for an errno: ENOENT gives kNotFound, EEXIST gives kAlreadyExists, and so on; kUnknown for the rest.
 Code CodeOfErrno(int sys);
 
-// The text of an errno, without strerror's locale and static buffer.
+// The English text of an errno; independent of the locale, and thread-safe.
 std::string ErrnoText(int sys);
 
 // return Fail(Code::kNotFound, "container {} does not exist", id);
@@ -65,20 +65,20 @@ tl::unexpected<Error> Fail(Code code, fmt::format_string<Args...> format, Args&&
   return tl::unexpected<Error>(Error(code, fmt::format(format, std::forward<Args>(args)...)));
 }
 
-// return FailWith(errno, "cannot open {}", path);   gives "cannot open /x: No such file or directory"
+// return FailWith(ENOENT, "cannot open {}", path);   gives "cannot open /x: No such file or directory"
 template <typename... Args>
 tl::unexpected<Error> FailWith(int sys, fmt::format_string<Args...> format, Args&&... args) {
   return tl::unexpected<Error>(Error(
       CodeOfErrno(sys), fmt::format("{}: {}", fmt::format(format, std::forward<Args>(args)...), ErrnoText(sys)), sys));
 }
 
-// As FailWith, with the errno of the moment. The arguments must not change errno before it is read.
+// As FailWith, with the current errno. Evaluating the arguments must not change errno.
 template <typename... Args>
 tl::unexpected<Error> FailErrno(fmt::format_string<Args...> format, Args&&... args) {
   return FailWith(errno, format, std::forward<Args>(args)...);
 }
 
-// Passes a result on, putting "format: " in front of its error, if it has one.
+// Returns the result; if it is an error, prepends the formatted text and ": " to its message.
 template <typename T, typename... Args>
 Result<T> Context(Result<T> result, fmt::format_string<Args...> format, Args&&... args) {
   if (!result) result.error().AddContext(fmt::format(format, std::forward<Args>(args)...));
@@ -97,7 +97,7 @@ T Take(Result<T>&& result) {
 #define KATA_CONCAT_INNER(a, b) a##b
 #define KATA_CONCAT(a, b) KATA_CONCAT_INNER(a, b)
 
-// auto fd = TRY(Open(path));   returns the error from the enclosing function. Not in coroutines.
+// auto fd = TRY(Open(path));   yields the value, or returns the error from the enclosing function. Not for coroutines.
 #define TRY(expression)                                                               \
   ({                                                                                  \
     auto kata_try = (expression);                                                     \
@@ -105,14 +105,14 @@ T Take(Result<T>&& result) {
     ::kata::result_detail::Take(std::move(kata_try));                                 \
   })
 
-// CO_TRY(co_await client->Call(...));   as TRY, in a coroutine, for a Result<void> or a value not needed.
+// CO_TRY(co_await client->Call(...));   TRY for coroutines, when the value is void or not needed.
 #define CO_TRY(expression)                                                               \
   do {                                                                                   \
     auto kata_try = (expression);                                                        \
     if (!kata_try) co_return tl::unexpected<::kata::Error>(std::move(kata_try).error()); \
   } while (false)
 
-// CO_TRY_ASSIGN(auto reply, co_await client->Call(...));   as TRY, in a coroutine, keeping the value.
+// CO_TRY_ASSIGN(auto reply, co_await client->Call(...));   TRY for coroutines, when the value is kept.
 #define CO_TRY_ASSIGN(declaration, expression) \
   CO_TRY_ASSIGN_INNER(KATA_CONCAT(kata_try_, __LINE__), declaration, expression)
 #define CO_TRY_ASSIGN_INNER(name, declaration, expression)                     \

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Text that a guest, a daemon or an image chose, made fit for a log, an error, a record and a terminal.
+// Makes text from an untrusted source (a guest, a daemon, an image) safe for logs, errors, records and terminals.
 #pragma once
 
 #include <cstddef>
@@ -8,15 +8,16 @@
 
 namespace kata {
 
-// What is kept of such a text, in bytes.
+// The default limit of such a text, in bytes.
 inline constexpr size_t kMaxForeignText = 4096;
 
-// Valid UTF-8 of at most limit bytes ("..." at its end where it was cut). Newline and tab stay; every other control
-// character, what changes the direction of a line or cannot be seen, and every byte that is no UTF-8 becomes \xNN.
+// Returns valid UTF-8 of at most limit bytes; a text that was cut ends with "...". Newline and tab stay. All other
+// control characters, invisible characters, characters that change the writing direction, and bytes that are not valid
+// UTF-8 become \xNN.
 std::string ForeignText(std::string_view text, size_t limit = kMaxForeignText);
 
-// For streams that come in pieces: newline and tab stay, carriage returns go, every other byte that is not printable
-// ASCII becomes \xNN.
+// For streams that arrive in pieces: newline and tab stay, carriage returns are dropped, every other byte that is not
+// printable ASCII becomes \xNN.
 std::string Printable(std::string_view text);
 
 }  // namespace kata

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// An owned file descriptor: closed when it goes, moved and never copied, and no int by accident.
+// An owned file descriptor, which the destructor closes. It can be moved but not copied.
 #pragma once
 
 #include <unistd.h>
@@ -8,8 +8,8 @@
 
 namespace kata {
 
-// Owns at most one descriptor. Everything that makes one sets close-on-exec; only Spawn (child.h)
-// clears it, in the child, after fork.
+// Owns at most one descriptor. All code of this project opens descriptors with close-on-exec; only Spawn and Fork
+// (child.h) clear it, in the child.
 class UniqueFd {
  public:
   UniqueFd() = default;
@@ -23,17 +23,18 @@ class UniqueFd {
   UniqueFd& operator=(const UniqueFd&) = delete;
   ~UniqueFd() { Reset(); }
 
-  // The number, or -1; still owned here.
+  // The descriptor, or -1. This object keeps owning it.
   int get() const { return fd_; }
   bool valid() const { return fd_ >= 0; }
   explicit operator bool() const { return valid(); }
 
-  // Gives the number up to the caller, who must close it.
+  // Gives up ownership: the caller must close the returned descriptor.
   [[nodiscard]] int Release() { return std::exchange(fd_, -1); }
 
-  // Closes what is held, then holds fd.
+  // Closes the descriptor, then takes ownership of fd.
   void Reset(int fd = -1) {
-    // close(2): the descriptor is gone even when it answers EINTR, so it is never tried again.
+    // close(2) releases the descriptor even if it fails with EINTR: a second close could hit somebody else's
+    // descriptor.
     if (fd_ >= 0) ::close(fd_);
     fd_ = fd;
   }

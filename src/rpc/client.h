@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The calling side of ttRPC: any number of unary calls at once over one connection.
+// The client side of ttRPC: any number of concurrent unary calls over one connection.
 #pragma once
 
 #include <google/protobuf/message_lite.h>
@@ -20,35 +20,38 @@
 
 namespace kata::rpc {
 
-// No deadline: for calls that wait for something, such as WaitProcess.
+// No deadline, for calls that wait for an event, such as WaitProcess.
 inline constexpr std::chrono::milliseconds kNoTimeout{0};
 
-// Used from one thread, the executor's. Once the connection is lost every call, waiting or new, is kUnavailable.
+// A ttRPC client; to be used from the executor's thread only. When the connection is lost, every pending and every
+// later call fails with kUnavailable.
 class Client : public std::enable_shared_from_this<Client> {
  public:
+  // fd is a connected stream, as for Connection::Create.
   static std::shared_ptr<Client> Create(const asio::any_io_executor& executor, UniqueFd fd);
   ~Client();
 
-  // One unary call. The error is the peer's, kUnavailable, or, when patience is at its end, kDeadlineExceeded with
-  // ETIMEDOUT as sys().
-  // A reply that does not parse as Reply is kInternal, one of more than max_reply bytes kResourceExhausted: it is not
-  // kept, and the connection goes on. The peer may answer each call once; anything else ends the connection.
+  // Makes one unary call. Errors: the peer's own; kUnavailable: the connection is lost; kDeadlineExceeded with
+  // ETIMEDOUT as sys(): patience timed out; kInternal: the reply does not parse as Reply; kResourceExhausted: the reply
+  // has more than max_reply bytes (it is discarded, the connection stays open), or the request exceeds kMaxPayload. A
+  // peer that answers a call twice, or a call that was never made, loses the connection.
   template <typename Reply>
   asio::awaitable<Result<Reply>> Call(std::string service, std::string method,
                                       const google::protobuf::MessageLite& request, Patience patience = kNoTimeout,
                                       size_t max_reply = kMaxPayload) {
-    // Serialized before the first suspension, so the request may be a temporary of the caller.
+    // Serialized before the first suspension, so the caller may pass a temporary as the request.
     return Parse<Reply>(service, method,
                         CallRaw(service, method, request.SerializeAsString(), std::move(patience), max_reply));
   }
 
+  // As Call, with a serialized request and reply.
   asio::awaitable<Result<std::string>> CallRaw(std::string service, std::string method, std::string payload,
                                                Patience patience, size_t max_reply = kMaxPayload);
 
-  // Ends the connection and every call on it.
+  // Closes the connection; every pending call fails with kUnavailable.
   void Close();
   bool closed() const;
-  // Returns when the connection is gone, whoever ended it.
+  // Returns when the connection is closed, by either side.
   asio::awaitable<void> Closed();
 
  private:
@@ -74,7 +77,7 @@ class Client : public std::enable_shared_from_this<Client> {
   asio::any_io_executor executor_;
   std::shared_ptr<Connection> connection_;
   std::map<uint32_t, std::shared_ptr<Call_>> calls_;
-  std::set<uint32_t> abandoned_;  // calls whose reply may still come
+  std::set<uint32_t> abandoned_;  // streams of calls that timed out, whose reply may still come
   uint32_t next_stream_ = 1;
   asio::steady_timer closed_;
 };

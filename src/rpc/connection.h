@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Frames over one descriptor, whichever side of ttRPC uses it: a unix socket, a vsock, or a virtio-serial port.
+// Sends and receives ttRPC frames over one descriptor (a unix socket, a vsock or a virtio-serial port), for both the
+// client and the server.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -23,24 +24,25 @@ namespace asio = boost::asio;
 struct Frame {
   FrameHeader header;
   Payload payload;
-  bool dropped = false;  // the payload was longer than its limit
+  bool dropped = false;  // the payload exceeded its limit and was discarded
 };
 
-// How long a payload the frame with this header may have.
+// The largest payload, in bytes, that is kept of the frame with this header.
 using PayloadLimit = std::function<size_t(const FrameHeader&)>;
 
-// Reads frames one at a time and writes them whole, in the order of Send's calls. Used from one thread.
+// Reads frames one at a time, and writes whole frames in the order of the calls of Send. Not thread-safe.
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  // Takes a stream descriptor that poll(2) can wait for.
+  // Takes ownership of a stream descriptor that poll(2) supports. Makes the whole process ignore SIGPIPE.
   static std::shared_ptr<Connection> Create(const asio::any_io_executor& executor, UniqueFd fd);
 
-  // The next frame; kUnavailable at the end of the stream, kInvalidArgument for a broken one. A payload over its limit
-  // is read to its end and not kept. One reader at a time.
+  // Reads the next frame. A payload that exceeds limit is read and discarded (Frame::dropped). kUnavailable: the
+  // connection ended; kInvalidArgument: a malformed header. Only one Receive at a time.
   asio::awaitable<Result<Frame>> Receive(PayloadLimit limit = {});
-  // Queues a frame; returns when it has been handed to the kernel, so a slow peer holds its senders back.
+  // Sends a frame and sets its header's length. Returns when the kernel has taken all of it, so a slow peer delays its
+  // senders. kResourceExhausted: more than kMaxPayload bytes; kUnavailable: the connection ended.
   asio::awaitable<Result<>> Send(Frame frame);
-  // Ends both directions; what waits in Receive or Send fails with kUnavailable.
+  // Closes the descriptor; pending calls of Receive and Send fail with kUnavailable.
   void Close();
   bool closed() const { return closed_; }
   int fd() { return stream_.native_handle(); }

@@ -19,14 +19,14 @@ enum class FrameType : uint8_t { kRequest = 1, kResponse = 2, kData = 3 };
 // The header of one frame.
 struct FrameHeader {
   uint32_t length = 0;  // bytes of payload that follow
-  uint32_t stream = 0;  // odd from a client
+  uint32_t stream = 0;  // the call that the frame belongs to; odd numbers, since clients choose them
   FrameType type = FrameType::kRequest;
   uint8_t flags = 0;
 };
 
 std::array<uint8_t, kHeaderSize> EncodeHeader(const FrameHeader& header);
 
-// kInvalidArgument for an unknown type or a length above kMaxPayload: the stream cannot be trusted any more.
+// kInvalidArgument: an unknown type, or a length above kMaxPayload. The caller must close the connection then.
 Result<FrameHeader> DecodeHeader(const std::array<uint8_t, kHeaderSize>& bytes);
 
 }  // namespace kata::rpc

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The payload of a frame, and how much of it is passed on without being copied through this process.
+// The payload of a frame. A part of it can stay in a pipe, and is then sent without being copied through this process.
 #pragma once
 
 #include <cstddef>
@@ -10,17 +10,16 @@
 
 namespace kata::rpc {
 
-// Bytes that wait in a pipe which holds nothing else: the kernel hands its pages on to where they are sent, see
-// splice(2).
+// size bytes in a pipe that holds nothing else. Connection::Send moves the pipe's pages to the socket (splice(2)).
 struct Piped {
   UniqueFd pipe;
   size_t size = 0;
 };
 
-// A serialized message; what is in tail comes after bytes.
+// A serialized message: the contents of bytes, followed by those of tail.
 struct Payload {
   Payload() = default;
-  Payload(std::string all) : bytes(std::move(all)) {}  // NOLINT(google-explicit-constructor): most are nothing else
+  Payload(std::string all) : bytes(std::move(all)) {}  // NOLINT(google-explicit-constructor): most have no tail
   Payload(std::string first, Piped rest) : bytes(std::move(first)), tail(std::move(rest)) {}
 
   size_t size() const { return bytes.size() + tail.size; }
@@ -29,7 +28,7 @@ struct Payload {
   Piped tail;
 };
 
-// The start of a field of bytes in a message, whose content follows (protobuf's encoding: tag, length).
+// The tag and the length of a protobuf field of type bytes, to be followed by size bytes of content.
 std::string BytesField(int number, size_t size);
 
 }  // namespace kata::rpc

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The answering side of ttRPC: methods in a table, each call a coroutine of its own.
+// The server side of ttRPC: a table of methods, and one coroutine for each call.
 #pragma once
 
 #include <google/protobuf/message_lite.h>
@@ -18,20 +18,23 @@
 
 namespace kata::rpc {
 
-// The methods that a server offers, by "service/method". Filled before the first connection, then left alone.
+// The methods of a server, by "service/method". To be filled before the first connection and not changed afterwards.
 class MethodTable {
  public:
-  // From a serialized request to a serialized reply.
+  // Turns a serialized request into a serialized reply.
   using Handler = std::function<asio::awaitable<Result<Payload>>(std::string payload)>;
 
   void Add(const std::string& service, const std::string& method, Handler handler);
+  // nullptr: there is no such method. The pointer is valid until the next Add.
   const Handler* Find(const std::string& service, const std::string& method) const;
 
-  // Registers a coroutine Result<Reply>(Request). A request that does not parse is kInvalidArgument.
+  // Registers a coroutine that takes a Request and returns a Result<Reply>. A request that does not parse is answered
+  // with kInvalidArgument.
   //   table.Method<CheckRequest, HealthCheckResponse>("grpc.Health", "Check", CheckFunction);
   template <typename Request, typename Reply, typename Function>
   void Method(const std::string& service, const std::string& method, Function function) {
-    // Not a coroutine: one for each kind of reply is enough, and one for each method would be much code.
+    // This lambda is no coroutine: Serialize is instantiated once for each type of reply, while a coroutine here would
+    // be instantiated for each method and make the program larger.
     Add(service, method, [function = std::move(function)](std::string payload) {
       Request request;
       if (!request.ParseFromString(payload)) return Refuse();
@@ -52,25 +55,27 @@ class MethodTable {
   std::map<std::string, Handler> handlers_;
 };
 
-// The most calls that one connection may have waiting at once; more are answered kResourceExhausted.
+// The most calls that may be pending on one connection; further ones are answered with kResourceExhausted.
 inline constexpr size_t kMaxCallsPerConnection = 4096;
 
-// Serves one connection until it ends; then returns why (kUnavailable: the peer closed it). Calls still running go on
-// and their answers are dropped. table must outlive the calls.
+// Serves one connection until it ends, closes it, and returns the reason: kUnavailable when the peer closed it,
+// kInvalidArgument when the peer violated the protocol. Pending calls run on, and their replies are dropped. table must
+// outlive those calls.
 asio::awaitable<Error> Serve(std::shared_ptr<Connection> connection, const MethodTable& table);
 
-// A listening unix socket at dirfd/name, mode 0600; whatever stood there before is replaced.
+// Creates a listening unix socket at dirfd/name with mode 0600. Replaces an existing file of that name.
 Result<UniqueFd> ListenUnix(int dirfd, const std::string& name);
-// Accepts for ever and serves each connection whose peer is root or this process's user (SO_PEERCRED), the others are
-// closed. Ends when the executor's context stops.
+// Accepts connections and serves those whose peer is root or this process's user (SO_PEERCRED); closes the others. Runs
+// until the executor's context stops. table must outlive the calls.
 asio::awaitable<void> ServeUnix(UniqueFd listener, const MethodTable& table);
-// Connects to the socket at dirfd/name. Works for paths longer than sun_path, by way of /proc/self/fd.
+// Connects to the socket dirfd/name; may block. The path of dirfd may be longer than sun_path allows, since the address
+// is /proc/self/fd/N/name. kInvalidArgument: name is too long.
 Result<UniqueFd> ConnectUnix(int dirfd, const std::string& name);
-// The same for a trusted absolute path.
+// As ConnectUnix, for a trusted absolute path.
 Result<UniqueFd> ConnectUnixPath(const std::string& path);
 
-// Whose the other end of a connection is (SO_PEERCRED, unix(7)): of an accepted one who connected, of a connected one
-// who called listen(2) last.
+// The credentials of the peer (SO_PEERCRED, unix(7)). On an accepted connection these are of the process that called
+// connect(2); on a connected socket, of the one that called listen(2).
 Result<ucred> PeerOf(int connection);
 
 }  // namespace kata::rpc

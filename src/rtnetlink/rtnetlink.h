@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// libnl's objects as owned values, and its errors as ours.
+// RAII for libnl's objects, and conversion of libnl's errors to Error (base/result.h). For single-threaded processes.
 #pragma once
 
 #include <memory>
@@ -29,29 +29,31 @@ struct Deleter {
 template <typename T>
 using Owned = std::unique_ptr<T, Deleter>;
 
-// A NETLINK_ROUTE socket in the current network namespace.
+// Opens a NETLINK_ROUTE socket in the current network namespace.
 Result<Owned<nl_sock>> Connect();
 
-// The Error for what a libnl function answered, with errno's number where libnl hides one.
+// Converts the return value of a libnl function to an Error whose message begins with what. For NLE_FAILURE, which
+// hides the kernel's errno, the Error has the errno that the kernel answered last on a socket of Connect.
 Error ErrorOf(int nl_error, std::string what);
 
-// What a libnl function answered, as a Result with this in front.
+// Success if error, the return value of a libnl function, is not negative; else ErrorOf with the formatted text.
 template <typename... Args>
 Result<> Check(int error, fmt::format_string<Args...> format, Args&&... args) {
   if (error >= 0) return {};
   return tl::unexpected<Error>(ErrorOf(error, fmt::format(format, std::forward<Args>(args)...)));
 }
 
-// An address as people write it, with the prefix length where it is not the whole; "" for none.
+// The address as text, with the prefix length unless it covers the whole address; "" for nullptr.
 std::string Text(nl_addr* address);
 
-// "10.0.0.1", "fe80::1/64" ...; family AF_INET, AF_INET6 or AF_UNSPEC for both.
+// Parses "10.0.0.1", "fe80::1/64" and the like. family: AF_INET, AF_INET6, or AF_UNSPEC for both. kInvalidArgument.
 Result<Owned<nl_addr>> ParseAddress(const std::string& text, int family);
 
-// "02:00:0a:01:02:03". libnl's own parser needs sscanf, which the agent lacks.
+// Parses "02:00:0a:01:02:03". kInvalidArgument. libnl's own parser is not used, since it needs sscanf, which the agent
+// is linked without.
 Result<Owned<nl_addr>> ParseMac(const std::string& text);
 
-// The link called name; kNotFound.
+// Asks the kernel for the network interface with this name. kNotFound; kInvalidArgument: not a valid name.
 Result<Owned<rtnl_link>> LinkByName(nl_sock* socket, const std::string& name);
 
 }  // namespace kata::netlink
