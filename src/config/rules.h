@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Makes keys out of rules: what a value may be, and the member of Config that it goes to.
+// Builds keys from a rule for the allowed values and the member of Config that stores the value.
 #pragma once
 
 #include <initializer_list>
@@ -12,7 +12,7 @@
 
 namespace kata::config {
 
-// The part of a configuration that a member belongs to.
+// The sub-struct of Config that has the type Part.
 template <typename Part>
 Part& PartOf(Config& config) {
   if constexpr (std::is_same_v<Part, HypervisorConfig>) return config.hypervisor;
@@ -20,22 +20,22 @@ Part& PartOf(Config& config) {
   if constexpr (std::is_same_v<Part, RuntimeConfig>) return config.runtime;
 }
 
-// Rules of texts. Each error says what is allowed, and what was found.
+// Rules for strings. All fail with kInvalidArgument and say what is allowed and what was found.
 using TextRule = std::function<Result<>(const std::string&)>;
 Result<> Printable(const std::string& text);     // no control characters, at most 4096 bytes
-Result<> AbsolutePath(const std::string& text);  // "/a/b": printable, without "." and ".." in it
+Result<> AbsolutePath(const std::string& text);  // "/a/b": printable, without "." and ".." components and "//"
 Result<> AbsolutePathOrEmpty(const std::string& text);
 TextRule OneOf(std::initializer_list<const char*> allowed);
 Result<> LogLevel(const std::string& text);
 
-// A number of processors: 0 to 1024, also fractions.
+// A number of CPUs: 0 to 1024, fractions included.
 Result<double> PartsOfCpus(const Value& value);
 
-// Rules of values out of a pod.
-// The text is a path that one of the globs covers (fnmatch(3), "*" does not cross a "/"); with no globs, only own.
+// Rules for a pod's values. Both fail with kPermissionDenied, or as AbsolutePath.
+// path must match one of the globs (fnmatch(3), "*" does not match "/"); without globs it must be own.
 Result<> CoveredBy(const std::vector<std::string>& globs, const std::string& own, std::string_view globs_key,
                    const std::string& path);
-// The text is a path in the directory of the operator's own.
+// path must be in the same directory as own, the operator's file.
 Result<> InDirectoryOf(const std::string& own, const std::string& path);
 
 template <typename Part>
@@ -97,12 +97,12 @@ Key List(std::string name, std::vector<std::string> Part::*member, TextRule rule
              .pod = pod};
 }
 
-// A known key that has one valid value here: others are refused, since ignoring them would give another VM than was
-// asked for. why ends the message.
+// A known key for which only one value is supported. Other values are refused with kUnimplemented, since ignoring them
+// would give a VM that differs from what was asked for. why is the end of the message.
 Key MustBeFalse(std::string name, std::string why);
 Key MustBe(std::string name, std::string only, std::string why);
 
-// Known, and not used yet: a warning names it.
+// A key that is known but not used yet; a warning names it.
 inline Key Unused(std::string name) { return Key{.name = std::move(name)}; }
 
 }  // namespace kata::config

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads TOML texts, one after the other, into one Config.
+// Reads several TOML texts, one after the other, into one Config.
 #pragma once
 
 #include <map>
@@ -14,20 +14,22 @@ namespace kata::config {
 
 class TextReader {
  public:
+  // config must outlive the reader. After an error it may be partly changed.
   explicit TextReader(Config& config) : config_(config) {}
 
-  // Reads one text over what is there; errors name file, line and key.
+  // Reads one text; its values override those of earlier texts. Messages name file, line and key.
   Result<> Read(const std::string& text, const std::string& file);
-  // Checks what must fit together after the last text, and returns the warnings.
+  // To be called after the last text: chooses the hypervisor, checks keys that depend on each other, and returns the
+  // warnings.
   Result<std::vector<std::string>> Finish();
 
  private:
   class Tables;
 
   Config& config_;
-  std::map<std::string, std::string> where_;  // "hypervisor.qemu.image" to "file:line", of what was set
-  std::vector<std::string> unused_;           // in the order in which they were met
-  std::vector<std::string> hypervisors_;      // that have a table, in the same order
+  std::map<std::string, std::string> where_;  // each key that was set ("hypervisor.qemu.image") -> "file:line"
+  std::vector<std::string> unused_;           // keys and tables that are known but not used yet, in order of appearance
+  std::vector<std::string> hypervisors_;      // names of the hypervisors that have a table, in order of appearance
 };
 
 }  // namespace kata::config

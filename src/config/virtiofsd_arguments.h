@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What virtio_fs_extra_args may hold: arguments that tune virtiofsd. The daemon runs as root, so everything that is not
-// known to be harmless is refused: nothing may weaken its sandbox or share another directory.
+// The arguments that virtio_fs_extra_args may contain. virtiofsd runs as root, so only options that are known to be
+// harmless are accepted: none may weaken its sandbox or export another directory.
 #pragma once
 
 #include <string>
@@ -10,8 +10,8 @@
 
 namespace kata::config {
 
-// The arguments as virtiofsd takes them, each option of -o on its own. kInvalidArgument: one that is not accepted; the
-// message lists those that are.
+// Returns the arguments for virtiofsd's command line, with a separate -o for each option. kInvalidArgument: an argument
+// is not accepted; the message lists those that are.
 Result<std::vector<std::string>> VirtiofsdArguments(const std::vector<std::string>& extra);
 
 }  // namespace kata::config

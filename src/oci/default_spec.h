@@ -8,10 +8,11 @@
 
 namespace kata::oci {
 
-// A shell in ./rootfs, as runc's `spec` writes it: JSON, indented with tabs, ending with a newline.
+// A spec like that of `runc spec`: a shell in ./rootfs. JSON, indented with tabs, ending with a newline.
 std::string DefaultSpecJson();
 
-// The same for a user without privileges: a user namespace in which they are root, no network namespace, no cgroup.
+// As above, for an unprivileged user: with a user namespace in which this user is root, without a network namespace and
+// without resources.
 std::string RootlessSpecJson(uid_t uid, gid_t gid);
 
 }  // namespace kata::oci

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is supported, as the runtime-spec's features JSON.
+// The features JSON of the OCI runtime-spec ("Linux Features Structure"): what this runtime supports.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads fields of a JSON document by name, with checks, and keeps the first error with the path of the field at fault.
+// Reads the fields of a JSON document by name, checks them, and keeps the first error with the path of the wrong field.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +15,8 @@
 
 namespace kata::oci {
 
-// The outcome of reading a document. After the first error every read gives an empty value, so that callers only look
-// once.
+// The outcome of reading a document. After the first error every read returns an empty value, so that callers need to
+// check for an error only once, at the end.
 struct Diagnosis {
   std::optional<Error> error;
   std::vector<std::string> warnings;
@@ -24,22 +24,24 @@ struct Diagnosis {
 
 enum class Need { kOptional, kRequired };
 
-// Reads text, at most limit bytes. Duplicate keys and excessive depth are errors, as is everything that is no JSON; the
-// message begins with "name:line:column: " or "name: ".
+// Parses a document. Duplicate keys are errors. kOutOfRange: more than limit bytes; kInvalidArgument: not JSON, too
+// deeply nested, or a duplicate key. The message begins with "name:line:column: " or "name: ".
 Result<nlohmann::json> ParseJson(std::string_view text, size_t limit, std::string_view name);
 
-// One object of the document, and its path ("process.user"; empty for the document itself).
+// One object of the document, with its path ("process.user"; empty for the document itself). A field that is null
+// counts as absent. A missing optional field reads as "", false or 0. A field that is wrong, or required and missing,
+// is a kInvalidArgument in the Diagnosis.
 class JsonObject {
  public:
-  // value must live longer; anything but an object is an error.
+  // value and diagnosis must outlive this object. A value that is not an object is an error.
   JsonObject(const nlohmann::json& value, std::string path, Diagnosis& diagnosis);
 
   const std::string& path() const { return path_; }
   std::string PathOf(std::string_view key) const;
-  // There, and not null.
+  // Whether the field is present and not null; false after an error.
   bool Has(const char* key) const { return Find(key) != nullptr; }
 
-  // A required string must not be empty; no string may hold a NUL, which would end it on its way to the kernel.
+  // A required string must not be empty. No string may hold a NUL character, which would truncate it in system calls.
   std::string String(const char* key, Need need = Need::kOptional) const;
   bool Bool(const char* key, Need need = Need::kOptional) const;
   uint64_t Unsigned(const char* key, Need need = Need::kOptional,
@@ -48,20 +50,20 @@ class JsonObject {
   int64_t Signed(const char* key, Need need = Need::kOptional, int64_t min = std::numeric_limits<int64_t>::min(),
                  int64_t max = std::numeric_limits<int64_t>::max()) const;
 
-  // Calls read with the object at key, if there is one.
+  // Calls read with the object at key, if the field is present.
   void Child(const char* key, const std::function<void(const JsonObject&)>& read, Need need = Need::kOptional) const;
   // Calls read with each object of the array at key.
   void Each(const char* key, const std::function<void(const JsonObject&)>& read) const;
   void EachString(const char* key, const std::function<void(std::string)>& add) const;
   void EachUnsigned32(const char* key, const std::function<void(uint32_t)>& add) const;
-  // Calls add with each name and value of the object at key, all of them strings.
+  // Calls add with each name and value of the object at key; every value must be a string.
   void EachPair(const char* key, const std::function<void(const std::string&, std::string)>& add) const;
 
-  // A field that cannot be honoured: kUnimplemented when it is there and not empty, naming it.
+  // For a field that cannot be honoured: kUnimplemented if it is present and not {}, [], "", false or 0.
   void Refuse(const char* key, std::string_view why) const;
-  // A field that has no effect: a warning when it is there and not empty.
+  // For a field that has no effect: a warning under the same condition as Refuse.
   void WarnIf(const char* key, std::string_view why) const;
-  // An error of the field's value.
+  // Records that the field's value is wrong (kInvalidArgument).
   void Fail(const char* key, std::string_view why) const;
 
  private:
@@ -73,7 +75,7 @@ class JsonObject {
   uint64_t UnsignedAt(const nlohmann::json& value, const std::string& path, uint64_t max) const;
   void SetError(Code code, const std::string& path, std::string_view why) const;
 
-  const nlohmann::json* object_;  // nullptr when it was no object
+  const nlohmann::json* object_;  // nullptr if the value was not an object
   std::string path_;
   Diagnosis& diagnosis_;
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The sections of a spec, each read from its JSON object.
+// Reads the sections of a spec, each from its JSON object. Errors go to the JsonObject's Diagnosis.
 #pragma once
 
 #include "oci/json_reader.h"

@@ -9,11 +9,11 @@
 
 namespace kata::oci {
 
-// "TERM", "SIGTERM", "sigterm", "15", "RTMIN+1", "SIGRTMAX-2" to a number of 1 to 64, as signal(7) numbers them for
-// programs (SIGRTMIN is 34). kInvalidArgument.
+// Converts "TERM", "SIGTERM", "sigterm", "15", "RTMIN+1" or "SIGRTMAX-2" to a number of 1 to 64. SIGRTMIN is 34, as in
+// programs that use glibc (signal(7)). kInvalidArgument: no such signal.
 Result<int> ParseSignal(std::string_view text);
 
-// "SIGTERM"; "SIGRTMIN+1"; the number, when it has no name.
+// "SIGTERM" or "SIGRTMIN+1"; the decimal number if the signal has no name.
 std::string SignalName(int signal);
 
 }  // namespace kata::oci

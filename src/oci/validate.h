@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What can be checked of a spec without a guest: the rules of the runtime-spec, and runc's where engines rely on them.
+// The checks of a spec that need no guest: the rules of the OCI runtime-spec, and those of runc that engines rely on.
 #pragma once
 
 #include <cstddef>
@@ -12,22 +12,23 @@
 
 namespace kata::oci {
 
-// Longer ids do not fit into one name of a directory.
+// The longest id, in bytes: it names a directory (NAME_MAX).
 inline constexpr size_t kMaxIdLength = 255;
 
-// runc's rule: letters, digits, "_", "+", "-" and ".", but neither "." nor ".."; at least one, at most kMaxIdLength.
-// The same for containers, sandboxes and execs. kInvalidArgument.
+// Checks the id of a container, a sandbox or an exec by runc's rule: 1 to kMaxIdLength characters, which are ASCII
+// letters, digits, "_", "+", "-" and ".", but neither "." nor "..". kInvalidArgument.
 Result<> ValidateId(std::string_view id);
 
-// Checks a whole spec; the message begins with the JSON path at fault. Makes it normal where runc does, with a warning:
-// a relative mount destination gets a "/", unknown capabilities go. kInvalidArgument, kUnimplemented.
+// Checks a whole spec. Messages begin with the JSON path of the wrong field. Normalizes the spec where runc does, with
+// a warning: a relative mount destination gets a leading "/", unknown capabilities are removed. kInvalidArgument,
+// kUnimplemented.
 Result<> Validate(grpc::Spec& spec, std::vector<std::string>* warnings = nullptr);
 
-// The same for a process on its own; prefix stands in front of each path, for example "process.".
+// As Validate, for a single process; prefix begins each JSON path, for example "process.".
 Result<> ValidateProcess(grpc::Process& process, std::vector<std::string>* warnings = nullptr,
                          std::string_view prefix = "");
 
-// Values of cgroups in their ranges; prefix for example "linux.resources.".
+// Checks the ranges of resource limits; prefix begins each JSON path, for example "linux.resources.".
 Result<> ValidateResources(const grpc::LinuxResources& resources, std::string_view prefix = "");
 
 }  // namespace kata::oci
