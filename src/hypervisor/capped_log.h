@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a child's stderr goes: a memory file of fixed size, so that no child can fill the host's memory with messages.
+// A memory file of fixed size for a child's stderr, so that no child can fill the host's memory with messages.
 #pragma once
 
 #include <cstddef>
@@ -10,21 +10,21 @@
 
 namespace kata::hypervisor {
 
-// The first bytes that a child wrote; what comes after them is lost, the child's write fails.
+// Keeps the first kSize bytes that a child writes. Later writes of the child fail, and their data is lost.
 class CappedLog {
  public:
   static constexpr size_t kSize = 64U << 10U;
   static constexpr size_t kTail = 2048;
 
   static Result<CappedLog> Create();
-  // Takes a memfd made by Create.
+  // Takes ownership of a memfd of Create, or of an invalid descriptor, for an empty log.
   explicit CappedLog(UniqueFd fd) : fd_(std::move(fd)) {}
 
-  // For the child: its stderr.
+  // The descriptor to be used as the child's stderr; the CappedLog owns it.
   int fd() const { return fd_.get(); }
-  // The last lines so far, at most limit bytes, control characters escaped, without a newline at the end.
+  // The last lines written so far, from at most limit bytes, made printable, without trailing newlines.
   std::string Tail(size_t limit = kTail) const { return TailOf(fd(), limit); }
-  // The same of a descriptor that was released from a CappedLog.
+  // As Tail, for a descriptor that Release returned; "" for -1.
   static std::string TailOf(int fd, size_t limit = kTail);
   UniqueFd Release() { return std::move(fd_); }
 

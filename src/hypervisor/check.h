@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whether and how this host can run guests: the facts behind `kata-runtime check`.
+// The checks of `kata-runtime check`: whether and how this host can run guests.
 #pragma once
 
 #include <string>
@@ -9,18 +9,19 @@
 
 namespace kata::hypervisor {
 
-// One fact.
+// The result of one check.
 struct CheckItem {
   std::string name;
   bool ok = false;
-  bool required = true;  // false: guests run without it, only in another way
+  bool required = true;  // false: guests also run without it, in another way
   std::string detail;    // what was found
-  std::string advice;    // what to do when it is not ok
+  std::string advice;    // what the user can do if ok is false
 };
+// Runs all checks; starts QEMU and virtiofsd with --version, and blocks until they end.
 
 std::vector<CheckItem> CheckHost(const config::Config& config);
 
-// Whether guests can run: nothing that is required is missing.
+// Whether all required checks are ok.
 bool CanRunGuests(const std::vector<CheckItem>& items);
 
 }  // namespace kata::hypervisor

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The guest's console: read all the time, its end remembered, and shown to whoever connects.
+// The guest's console: reads all output, keeps the last part of it, and sends it to clients of a socket.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -19,8 +19,8 @@ namespace kata::hypervisor {
 
 namespace asio = boost::asio;
 
-// What a guest prints is hostile: it is made printable before anyone sees it, at most kTailSize bytes of it are kept,
-// and a client that does not read fast enough is dropped. Used from one thread.
+// The output is untrusted: it is made printable before use, and at most kTailSize bytes of it are kept. Clients that do
+// not read fast enough are disconnected. Not thread-safe.
 class Console : public std::enable_shared_from_this<Console> {
  public:
   static constexpr size_t kTailSize = kMaxForeignText;
@@ -28,27 +28,28 @@ class Console : public std::enable_shared_from_this<Console> {
 
   static std::shared_ptr<Console> Create(const asio::any_io_executor& executor);
 
-  // Each complete line goes to this function, cut at 1 KiB. Set before Attach.
+  // Sets a function that is called with each complete line, truncated to 1 KiB. To be called before Attach.
   void OnLine(std::function<void(std::string_view)> callback) { on_line_ = std::move(callback); }
-  // Starts reading fd, a stream socket to the VMM.
+  // Starts to read from fd, a stream socket connected to the VMM.
   void Attach(UniqueFd fd);
-  // Sends what is printed to every connection of a listening socket: the tail first, then what follows.
+  // Accepts connections on a listening socket. Each client gets the tail and then all further output; at most
+  // kMaxClients at a time, others are closed.
   void Serve(UniqueFd listener);
-  // Takes in what is already waiting in the socket, for the moment after the VMM's end.
+  // Reads what is left in the socket after the end of the VMM, at most 1 MiB. Does not block.
   void Drain();
-  // Closes everything; the tail stays.
+  // Closes all sockets. Tail() keeps its value.
   void Close();
 
-  // The last lines, from the start of a line.
+  // The last lines of the output, at most kTailSize bytes, beginning at the start of a line.
   std::string Tail() const;
-  // All that has come, in bytes.
+  // The number of bytes that the guest has printed.
   uint64_t bytes() const { return bytes_; }
 
  private:
   explicit Console(const asio::any_io_executor& executor) : source_(executor), listener_(executor) {}
   static asio::awaitable<void> ReadLoop(std::shared_ptr<Console> self);
   static asio::awaitable<void> AcceptLoop(std::shared_ptr<Console> self);
-  bool ReadAvailable(int rounds);  // false at the end of the stream
+  bool ReadAvailable(int rounds);  // false: end of the stream, or an error
   void Take(std::string_view text);
 
   asio::posix::stream_descriptor source_;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the sandbox needs of a virtual machine monitor: start it, reach the agent in it, learn of its end.
+// The interface between a sandbox and its VMM: start and resize a VM, connect to its agent, wait for its end.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -20,15 +20,15 @@ namespace kata::hypervisor {
 
 namespace asio = boost::asio;
 
-// A virtio network card whose packets go through queues that the caller has opened.
+// A virtio network card, with queues that the caller has opened.
 struct NetworkDevice {
-  std::string id;               // the caller's name for it: letters and digits
+  std::string id;               // chosen by the caller: letters and digits
   std::string mac;              // "02:00:0a:01:02:03"
-  std::vector<UniqueFd> taps;   // one for each pair of queues, of a tap or macvtap with IFF_VNET_HDR; at least one
+  std::vector<UniqueFd> taps;   // one for each queue pair, of a tap or macvtap with IFF_VNET_HDR; at least one
   std::vector<UniqueFd> vhost;  // /dev/vhost-net, as many as taps; empty: the VMM moves the packets itself
 };
 
-// The processors and the memory of a VM.
+// vCPUs and memory of a VM.
 struct VmSize {
   uint32_t vcpus = 1;
   uint64_t memory_mib = 0;
@@ -36,126 +36,134 @@ struct VmSize {
   bool operator==(const VmSize&) const = default;
 };
 
-// One machine, as the sandbox wants it; everything else comes from the configuration.
+// The properties of a VM that the sandbox chooses. All others come from the configuration.
 struct VmSpec {
-  std::string id;  // the sandbox's id, for the name and the messages
+  std::string id;  // the sandbox's id, for the VM's name and for messages
   uint32_t vcpus = 1;
   uint64_t memory_mib = 0;
-  uid_t uid = 0;  // the VMM's user and group, a number of this sandbox's own
+  uid_t uid = 0;  // the VMM's user and group, which no other sandbox has; not 0
   gid_t gid = 0;
-  UniqueFd shared_fs_socket;           // connected vhost-user socket of virtiofsd; not valid: no shared file system
-  pid_t shared_fs_pid = 0;             // virtiofsd's, for whom the VMM waits in its start
-  std::vector<NetworkDevice> network;  // in the guest from the start
-  UniqueFd network_namespace;          // the VMM runs in it; not valid: in the caller's
-  // Hot-plug ceiling; off unless it exceeds the initial size. Off costs nothing at the start.
+  UniqueFd shared_fs_socket;           // connected vhost-user socket of virtiofsd; invalid: no shared file system
+  pid_t shared_fs_pid = 0;             // virtiofsd, for which the VMM waits when it starts
+  std::vector<NetworkDevice> network;  // the network cards that are present at boot
+  UniqueFd network_namespace;          // where the VMM runs; invalid: in the caller's network namespace
+  // Hot-plug ceilings. Hot-plug is off, and costs nothing at boot, unless the ceiling exceeds the initial size.
   uint32_t max_vcpus = 0;
   uint64_t max_memory_mib = 0;
-  std::vector<std::string> kernel_parameters;  // for this sandbox, after the configuration's
+  std::vector<std::string> kernel_parameters;  // appended after those of the configuration
 };
 
-// How the VM ended, for people: why, and, unless it powered off in order, the console's last lines.
+// How a VM ended.
 struct VmExit {
-  std::string reason;
-  bool powered_off = false;  // by the guest itself, as the agent does at the end
+  std::string reason;        // for messages; has the console's last lines unless the guest powered off
+  bool powered_off = false;  // the guest powered off in order, as the agent does at its end
 };
 
 // A disk for a running VM.
 struct BlockDevice {
-  std::string id;          // the caller's name for it, one for each disk of the VM
-  UniqueFd file;           // a regular file (raw) or a block device, open for reading, or for both
-  bool read_only = false;  // the guest cannot write; file must be open for writing otherwise
+  std::string id;          // chosen by the caller, unique among the disks of the VM
+  UniqueFd file;           // a regular file (raw image) or a block device
+  bool read_only = false;  // true: the guest cannot write, and file must be open O_RDONLY; false: O_RDWR
 };
 
-// Where the guest finds what was plugged: in the words of the agent's Storage and Device messages.
+// Where the guest finds a plugged device, as in the agent's Storage and Device messages.
 struct GuestAddress {
   std::string driver;   // kBlockDriver or kScsiDriver (protocol/guest_contract.h)
   std::string address;  // a PCI path of slots ("10/02", hexadecimal), or a SCSI address ("0:1", id and LUN)
 };
 
-// What a hypervisor can do with its configuration: known before the VM starts, and the same as long as it lives.
-// Whoever plans a VM asks this and not which hypervisor it is.
+// What a hypervisor can do with its configuration. Known before the VM starts, and constant. Code that plans a VM asks
+// this instead of which hypervisor it is.
 struct Capabilities {
-  bool grows = false;               // SetVcpus and SetMemory can plug
-  std::string fixed_why;            // where not: the keys that would change it, for a message
-  bool returns_memory = false;      // SetMemory can also take away, and brings no more than the guest takes
-  bool takes_memory_ahead = false;  // the host gives all memory that is plugged at once, used or not
-  uint32_t memory_slots = 0;        // how often SetMemory can bring some; counts where it does not return memory
-  uint32_t usual_vcpus = 0;         // room for more vCPUs than these makes a boot longer; 0: it does not
-  int timeout_scale = 1;  // how many times as long as on a processor of the host everything in the guest takes
+  bool grows = false;               // SetVcpus and SetMemory can add vCPUs and memory
+  std::string fixed_why;            // if grows is false: the setting that would allow it, for a message
+  bool returns_memory = false;      // SetMemory can also take memory away; it may add less than was asked for
+  bool takes_memory_ahead = false;  // plugged memory is allocated on the host at once, whether used or not
+  uint32_t memory_slots = 0;        // how many times SetMemory can add memory; valid if returns_memory is false
+  uint32_t usual_vcpus = 0;         // a max_vcpus above this makes the boot longer; 0: it never does
+  int timeout_scale = 1;            // how many times slower the guest is than with hardware virtualization
 };
 
-// A VM from start to end. Destroying it kills the VMM and reaps it.
+// One VM, from its start to its end. The destructor kills and reaps the VMM. Not thread-safe. All operations on a VM
+// that does not run fail with kUnavailable.
 class Hypervisor {
  public:
   virtual ~Hypervisor() = default;
 
   virtual Capabilities Can() const = 0;
 
-  // Starts the VMM and the guest's boot; returns when the VMM has accepted its configuration. Errors carry its stderr.
+  // Starts the VMM and the guest's boot. Returns when the VMM has accepted its configuration, before the guest has
+  // booted. Error messages contain the VMM's stderr.
   virtual asio::awaitable<Result<>> Start(VmSpec spec) = 0;
-  // A stream to the agent's ttRPC server. With virtio-serial there is one, and requests wait in it while the guest
-  // boots.
+  // Connects to the agent's ttRPC server. With vsock this waits until the agent listens (kDeadlineExceeded). With
+  // virtio-serial it returns at once, requests are buffered while the guest boots, and there is only one connection: a
+  // second call is kFailedPrecondition.
   virtual asio::awaitable<Result<UniqueFd>> ConnectAgent() = 0;
-  // Plugs a network card into the running guest; it has accepted it some time after that. kUnimplemented: the VM
-  // has no places for that; kResourceExhausted: none is free.
+  // Plugs a network card into the running VM. The guest sees the card some time after this returns. kUnimplemented: the
+  // VM has no slots for hot-plugged devices; kResourceExhausted: all slots are in use.
   virtual asio::awaitable<Result<>> AddNetworkDevice(NetworkDevice device) = 0;
-  // Takes a network card out again, also one that was there from the start. kDeadlineExceeded: the guest does not let
-  // it go; kFailedPrecondition: it is not in a place from which it could be taken.
+  // Unplugs a network card, also one that was present at boot. kDeadlineExceeded or kAborted: the guest does not
+  // release the card; kFailedPrecondition: the card is not in a slot that supports unplugging.
   virtual asio::awaitable<Result<>> RemoveNetworkDevice(std::string id) = 0;
-  // Returns when the VMM has ended, whatever the cause; may be awaited by several.
+  // Returns when the VMM has ended, whatever the cause. Several coroutines may wait.
   virtual asio::awaitable<VmExit> Wait() = 0;
-  // Ends the VMM now (SIGKILL); Wait's awaiters then return.
+  // Kills the VMM (SIGKILL) and returns at once. Wait returns when the VMM has ended.
   virtual void Kill() = 0;
-  // Plugs a disk, as the configuration's block_device_* keys say; it may be done before the guest has booted. The guest
-  // sees it a moment later. kAlreadyExists, kInvalidArgument (a file that is neither kind), kResourceExhausted (no
-  // place is left), kUnimplemented (the VM has none).
+  // Plugs a disk with the options of the configuration's block_device_* keys. Allowed before the guest has booted. The
+  // guest sees the disk some time after this returns. kAlreadyExists; kInvalidArgument: file is neither a regular file
+  // nor a block device, or has the wrong access mode; kResourceExhausted: no slot is free; kUnimplemented: the VM has
+  // no slots for hot-plugged devices.
   virtual asio::awaitable<Result<GuestAddress>> AddBlockDevice(BlockDevice device) = 0;
-  // Unplugs it; returns when the guest has let go of it and the file is closed. The guest must have unmounted it.
-  // kNotFound; kDeadlineExceeded: the guest did not answer, and the disk is still there.
+  // Unplugs a disk, which the guest must have unmounted. Returns when the guest has released the disk and the VMM has
+  // closed the file. kNotFound; kFailedPrecondition: another call is adding or removing the disk; kDeadlineExceeded or
+  // kAborted: the guest has not released the disk, which stays plugged.
   virtual asio::awaitable<Result<>> RemoveBlockDevice(std::string id) = 0;
-  // Plugs or unplugs processors until there are count (1 to max_vcpus, else kInvalidArgument); returns how many there
-  // are then: more than count where none can be unplugged, as with tcg. New ones wait for the agent's OnlineCPUMem. A
-  // guest that does not give one up is kDeadlineExceeded or kAborted. One call at a time.
+  // Plugs or unplugs vCPUs until there are count. Returns the resulting number, which is larger than count where vCPUs
+  // cannot be unplugged, as with tcg. The guest uses new vCPUs only after the agent's OnlineCPUMem. kInvalidArgument:
+  // count is 0 or above max_vcpus; kDeadlineExceeded or kAborted: the guest does not release a vCPU. One call at a
+  // time.
   virtual asio::awaitable<Result<uint32_t>> SetVcpus(uint32_t count) = 0;
-  // Changes the guest's memory to mib, rounded up to what can be plugged; returns how much there is then. Without
-  // virtio-mem it only grows. kInvalidArgument: above max_memory_mib; kResourceExhausted: memory_slots are used up. One
-  // call at a time.
+  // Changes the guest's memory to mib MiB, rounded up to the unit that can be plugged. Returns the resulting size in
+  // MiB. Without virtio-mem memory can only grow. kInvalidArgument: above max_memory_mib; kResourceExhausted: all
+  // memory_slots are used. One call at a time.
   virtual asio::awaitable<Result<uint64_t>> SetMemory(uint64_t mib) = 0;
-  // The guest is up. Until then a kernel that says on its console that it panicked is ended; from now on containers may
-  // write there, and what it says proves nothing.
+  // The caller tells that the guest has booted. Until then a kernel panic message on the console makes the hypervisor
+  // kill the VM. Afterwards containers may write to the console, so that its contents prove nothing.
   virtual void BootEnded() = 0;
   // The last lines of the guest's console, printable, at most a few KiB.
   virtual std::string ConsoleTail() const = 0;
-  // How much the guest has printed there so far: a guest that boots goes on printing.
+  // The number of bytes that the guest has printed on its console. A guest that boots keeps printing.
   virtual uint64_t ConsoleBytes() const = 0;
-  // When the agent's first line came on the guest's console: the kernel has booted then.
+  // When the agent's first line appeared on the console, which is after the boot of the kernel; unset before.
   virtual std::optional<std::chrono::steady_clock::time_point> AgentBegan() const = 0;
-  // Serves what the console prints to each connection of a listening socket.
+  // Sends the console's output to each client that connects to a listening socket.
   virtual void ServeConsole(UniqueFd listener) = 0;
-  // Process ids of the VMM, for cgroups and measurements.
+  // Process ids of the VMM, for cgroups and statistics; empty if it does not run.
   virtual std::vector<pid_t> Pids() const = 0;
-  // Those of its threads that are vCPUs now; none: it has not begun, or has ended.
+  // The VMM's threads that run vCPUs at present; empty if the VMM does not run.
   virtual std::vector<pid_t> VcpuThreads() const = 0;
 };
 
-// How guests can run on this host; one log line says which and why (docs/hypervisor.md).
+// How guests run on this host. The log tells which one was chosen and why (docs/hypervisor.md).
 enum class Accel { kKvm, kTcg };
 struct AccelChoice {
   Accel accel = Accel::kTcg;
   std::string why;
 };
-// setting is "auto", "kvm" or "tcg". kFailedPrecondition when kvm is demanded and /dev/kvm does not open.
+// Chooses for a setting of "auto", "kvm" or "tcg" (else kInvalidArgument). kFailedPrecondition: the setting is "kvm"
+// and /dev/kvm cannot be opened.
 Result<AccelChoice> ChooseAccel(const std::string& setting);
 
-// Capabilities::timeout_scale of a guest that runs so. Most time-outs that wait for the guest are multiplied by it: an
-// emulated one is several times slower. Which they are is in docs/sandbox-process.md.
+// Capabilities::timeout_scale for this kind of guest: emulated guests are several times slower. Most time-outs that
+// wait for the guest are multiplied by this factor; docs/sandbox-process.md lists them.
 int TimeoutScale(Accel accel);
 
-// The names of the hypervisors that are built in; each is NAME in [hypervisor.NAME] of the configuration.
+// The names of the built-in hypervisors; each is a NAME of [hypervisor.NAME] in the configuration.
 std::vector<std::string> BuiltHypervisors();
 
-// The one that the configuration names (HypervisorConfig::name). kUnimplemented: it is not built in, with those that
-// are; and what the hypervisor itself refuses, such as an accel that the host does not have.
+// Creates the hypervisor that the configuration names (HypervisorConfig::name). kUnimplemented: it is not built in (the
+// message lists those that are). Other errors come from the hypervisor, for example if the host lacks the configured
+// accel.
 Result<std::unique_ptr<Hypervisor>> CreateHypervisor(const asio::any_io_executor& executor,
                                                      const config::Config& config);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The guest kernel's command line, which also tells the agent its options: the same for every hypervisor, but for the
-// words that are about its VM.
+// The guest kernel's command line, which also carries the agent's options. All hypervisors share it; each adds the
+// words that depend on its VM.
 #pragma once
 
 #include <string>
@@ -11,15 +11,16 @@
 
 namespace kata::hypervisor {
 
-// A hypervisor's own words.
+// The words that a hypervisor adds.
 struct KernelWords {
-  std::vector<std::string> consoles;  // where the kernel prints, from its first line on, and how it ends
-  std::vector<std::string> others;    // of its clocks and devices
+  std::vector<std::string> consoles;  // consoles, early consoles, and the way to reboot
+  std::vector<std::string> others;    // clocks and devices
   int timeout_scale = 1;              // Capabilities::timeout_scale
 };
 
-// Ours, the hypervisor's, the configuration's kernel_params, then the sandbox's; a later word wins. kInvalidArgument
-// when the line is longer than the kernel reads (2047 bytes), or has control characters.
+// The command line: built-in words and those of the hypervisor, then the configuration's kernel_params, then
+// VmSpec::kernel_parameters. A later word overrides an earlier one. kInvalidArgument: more than the 2047 bytes that the
+// kernel reads, or a control character.
 Result<std::string> KernelCommandLine(const config::Config& config, const VmSpec& spec, const KernelWords& words);
 
 }  // namespace kata::hypervisor

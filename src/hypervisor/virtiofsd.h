@@ -14,35 +14,36 @@
 
 namespace kata::hypervisor {
 
-// The daemon's arguments; the only place that builds them. Its own sandbox and seccomp filter are always on.
-// max_files is what --rlimit-nofile gets: it holds a descriptor for every file that the guest knows of.
-// kInvalidArgument for a word of virtio_fs_extra_args that is not known to be harmless.
+// The daemon's command line; no other code builds one. Its sandbox and its seccomp filter are always on. listen_fd is
+// the number of the listening socket in the daemon. max_files is for --rlimit-nofile: the daemon holds a descriptor for
+// every file that the guest has looked up. kInvalidArgument: virtio_fs_extra_args has an argument that is not accepted.
 Result<std::vector<std::string>> VirtiofsdArgv(const config::HypervisorConfig& config, const std::string& shared_dir,
                                                int listen_fd, uint64_t max_files);
 
-// How many descriptors a child of this process may have at most: the hard limit, or a million where it may be raised.
+// The number of descriptors to allow for virtiofsd: at least a million with CAP_SYS_RESOURCE, otherwise the hard limit
+// of this process, but not more than a million.
 uint64_t MaxFiles();
 
-// A running virtiofsd and the connected socket that the VMM gets. The daemon ends by itself when the VMM has gone.
+// A running virtiofsd, and the connected socket for the VMM. The daemon exits when the VMM's end of the socket closes.
 struct Virtiofsd {
   Child process;
   UniqueFd vmm_socket;
-  UniqueFd log;  // what it wrote to stderr: a memory file (CappedLog)
+  UniqueFd log;  // the memory file with its stderr (CappedLog)
   std::string program;
-  std::string table;  // of the configuration, in which virtio_fs_daemon names it
+  std::string table;  // the configuration table whose key virtio_fs_daemon names the program
 
   // The last lines of its stderr, printable.
   std::string LogTail() const;
-  // How it ended, with those lines; where there are none, which program it was.
+  // How the daemon ended, with LogTail; without output, with the program's path.
   std::string DescribeExit(const ExitStatus& status) const;
-  // Ends it in milliseconds, with the process that it keeps in its own pid namespace, and reaps it. Better than only
-  // dropping it, which leaves that process to be reaped by the host's PID 1.
+  // Kills and reaps the daemon and the process in its pid namespace; blocks for milliseconds. The destructor alone
+  // would kill the daemon first, and leave the inner process to be reaped by the host's PID 1.
   void End();
 };
 
-// Starts the daemon for shared_dir; runtime_dir is a descriptor of the directory where its socket stands until it is
-// connected, then unlinked. The daemon opens shared_dir only after this: an error in that is in LogTail, and the VMM
-// then cannot start.
+// Starts the daemon for shared_dir. runtime_dir is a descriptor of a directory, in which the socket is created and
+// unlinked after it is connected. The daemon opens shared_dir only after this returns: if that fails, LogTail has the
+// error, and the VMM cannot start.
 Result<Virtiofsd> StartVirtiofsd(const config::HypervisorConfig& config, const std::string& shared_dir,
                                  int runtime_dir);
 

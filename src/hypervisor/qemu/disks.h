@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Disks that are plugged into a VM: virtio-blk, or SCSI on a controller that comes with the first of them.
+// Disks that are plugged into a VM: virtio-blk, or SCSI on a controller that is plugged with the first disk.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -14,7 +14,8 @@
 
 namespace kata::hypervisor::qemu {
 
-// settings must outlive it, and it its calls; those for different disks may overlap.
+// The disks of one VM. settings must outlive this object, and this object its calls. Calls for different disks may
+// overlap.
 class Disks {
  public:
   Disks(std::shared_ptr<Qmp> qmp, std::shared_ptr<Hotplug> hotplug, const config::HypervisorConfig& settings)
@@ -26,12 +27,12 @@ class Disks {
 
  private:
   struct Disk {
-    uint32_t number = 0;  // QEMU's names for it have it in them: the caller's may be too long for QEMU
-    uint64_t file = 0;    // QEMU's number of the open file
+    uint32_t number = 0;  // part of QEMU's ids for the disk: the caller's id may be too long for QEMU
+    uint64_t file = 0;    // QEMU's fdset id of the open file
     bool has_file = false;
-    bool node = false;    // QEMU has opened it
-    bool device = false;  // the guest has it
-    bool busy = true;     // somebody is adding or removing it
+    bool node = false;    // the block node exists in QEMU
+    bool device = false;  // the device is plugged
+    bool busy = true;     // a call is adding or removing the disk
     std::string Node() const { return fmt::format("file{}", number); }
     std::string Device() const { return fmt::format("disk{}", number); }
   };
@@ -45,13 +46,13 @@ class Disks {
   std::shared_ptr<Qmp> qmp_;
   std::shared_ptr<Hotplug> hotplug_;
   const config::HypervisorConfig& settings_;
-  std::map<std::string, Disk> disks_;  // by the caller's name
+  std::map<std::string, Disk> disks_;  // by the caller's id
   bool controller_ = false;
   bool thread_ = false;
 };
 
-// The properties for QMP: blockdev-add of the file that QEMU knows as file_name, device_add of the disk on top, and of
-// the controller of SCSI disks. Pure functions, held by tests.
+// Arguments of QMP commands: blockdev-add of the file that QEMU knows as file_name, device_add of the disk, and
+// device_add of the SCSI controller. Pure functions, declared here for tests.
 nlohmann::json BlockNode(const config::HypervisorConfig& settings, const std::string& node,
                          const std::string& file_name, bool is_file, bool read_only);
 nlohmann::json DiskProperties(const config::HypervisorConfig& settings, const std::string& device,

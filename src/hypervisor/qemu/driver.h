@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// QEMU as a Hypervisor: an unprivileged child process that is given all it needs as descriptors.
+// The Hypervisor for QEMU, which runs as an unprivileged child process and gets its resources as open descriptors.
 #pragma once
 
 #include <memory>
@@ -36,7 +36,7 @@ class Driver : public Hypervisor {
   std::vector<pid_t> VcpuThreads() const override;
 
  private:
-  struct State;  // shared with every coroutine below, since one may first run when the driver has gone
+  struct State;  // shared with the coroutines below, which may run on after the Driver is destroyed
   static asio::awaitable<Result<>> StartVm(std::shared_ptr<State> state, VmSpec spec);
   static asio::awaitable<Result<UniqueFd>> ConnectTo(std::shared_ptr<State> state);
   static asio::awaitable<Result<>> AddNic(std::shared_ptr<State> state, NetworkDevice device);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Why a VM ended, in words, from everything that is known after its end.
+// Describes why a VM ended, from all facts that are known after its end.
 #pragma once
 
 #include <string>
@@ -10,21 +10,21 @@
 
 namespace kata::hypervisor::qemu {
 
-// What a Linux kernel says on its console when it panics; the reason follows.
+// The start of a Linux kernel's panic message on the console; the reason follows.
 inline constexpr std::string_view kPanicMark = "Kernel panic - not syncing: ";
 
 struct ExitFacts {
-  ExitStatus status;            // QEMU's own
-  std::string shutdown_reason;  // QMP's SHUTDOWN event, or empty
-  bool guest_panicked = false;  // QMP's GUEST_PANICKED event, or the console while the guest was booting
+  ExitStatus status;            // of QEMU
+  std::string shutdown_reason;  // the reason of QMP's SHUTDOWN event; empty: there was none
+  bool guest_panicked = false;  // QMP's GUEST_PANICKED event, or a panic message on the console during the boot
   std::string console;          // the console's tail, printable
   std::string messages;         // QEMU's stderr, printable
-  std::string program;          // its path, for the case that it says nothing
+  std::string program;          // QEMU's path, shown if QEMU printed no message
 };
 
 VmExit DescribeExit(const ExitFacts& facts);
 
-// The last lines of text, at most limit bytes, each with two spaces in front, a newline before each; "" for no text.
+// The last lines of text, at most limit bytes of it. Each line is preceded by a newline and two spaces.
 std::string Indented(std::string_view text, size_t limit);
 
 }  // namespace kata::hypervisor::qemu

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What QEMU, as an unprivileged user, needs of the host's files, checked before it starts so that errors name the
-// cause.
+// Checks, before QEMU starts, that its unprivileged user can open the files of the host that it needs, so that error
+// messages name the cause.
 #pragma once
 
 #include <sys/types.h>
@@ -14,16 +14,16 @@
 
 namespace kata::hypervisor::qemu {
 
-// Opens the guest's kernel or initrd: a regular file, not empty, that QEMU's user may read, since QEMU opens it again
-// by way of /proc/self/fd. what is the configuration's key, for the message.
+// Opens the guest's kernel or initrd. what: the configuration key, for messages. kFailedPrecondition: not a regular
+// file, or empty; kPermissionDenied: not readable for everyone, which is required because QEMU opens the file again
+// through /proc/self/fd as its own user.
 Result<UniqueFd> OpenGuestFile(const std::string& what, const std::string& path);
 
-// The groups by which an unprivileged user may open the kvm device: none when everyone may, else the device's group.
-// kPermissionDenied when neither is so.
+// The groups that QEMU's user needs to open the kvm device: none if everyone may open it, else the device's group.
+// kPermissionDenied: neither everyone nor a group other than root's may open it.
 Result<std::vector<gid_t>> KvmGroups(const std::string& device);
 
-// The firmware for -bios: the configured one; else for q35 the smallest that boots a kernel directly, where QEMU has
-// it.
+// The value of -bios: the configured firmware; else, for q35, qboot if it is installed; else "".
 std::string Firmware(const config::HypervisorConfig& config);
 
 }  // namespace kata::hypervisor::qemu

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The frequency of the host's time stamp counter, which an emulated guest sees and would spend 200 ms to measure.
+// Measures the frequency of the host's time stamp counter (TSC). An emulated guest sees this TSC, and would spend 200
+// ms of its boot to measure it.
 #pragma once
 
 #include <chrono>
@@ -7,15 +8,15 @@
 
 namespace kata::hypervisor::qemu {
 
-// Compares the counter with the clock from its construction on: the longer, the better.
+// Compares the TSC with the clock, from its construction until Khz() is called: the longer, the more precise.
 class TscMeter {
  public:
-  // How long the comparison has to last to be good to some 20 ppm, as an ordinary clock is.
+  // The time that gives a precision of about 20 ppm, that of an ordinary clock.
   static constexpr std::chrono::milliseconds kEnough{5};
 
   TscMeter() : start_(Take()) {}
   std::chrono::nanoseconds elapsed() const { return std::chrono::nanoseconds(Take().nanoseconds - start_.nanoseconds); }
-  // In kHz; 0 when there is no such counter, or this process was interrupted too often to tell.
+  // In kHz. 0: there is no TSC, or the samples are too imprecise because this process was interrupted.
   uint32_t Khz() const;
 
  private:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// PCI devices that come and go while the guest runs, on the bridge that the VM was started with.
+// Hot-plug of PCI devices on the bridge that the VM was started with.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -14,24 +14,24 @@
 
 namespace kata::hypervisor::qemu {
 
-// Knows which place holds which device. One for a VM, for devices of every kind.
+// Knows which place (argv.h) holds which device. One object for each VM, for devices of all kinds.
 class Hotplug : public std::enable_shared_from_this<Hotplug> {
  public:
-  // places: Places (argv.h).
+  // places: the result of Places (argv.h).
   Hotplug(std::shared_ptr<Qmp> qmp, uint32_t places) : qmp_(std::move(qmp)), places_(places) {}
 
-  // Notes that a device is in a place from the start.
+  // Records that a device is in a place since boot.
   void Occupy(uint32_t place, std::string device);
 
-  // Gives QEMU a descriptor under this name, for a netdev or chardev that is made next.
+  // Passes a descriptor to QEMU under this name (QMP getfd), for a netdev that is added next.
   asio::awaitable<Result<>> PassFd(std::string name, UniqueFd fd);
-  // Plugs a device in; properties is the JSON object of QMP's device_add with "driver" and "id", and without "bus" and
-  // "addr"; a virtio device needs "disable-legacy": "on". Returns the guest's PCI path, "1d/02": the bridge's slot on
-  // the root bus, the device's behind it. kUnimplemented: the VM has no places; kResourceExhausted: all are taken;
-  // kInternal, with QEMU's words.
+  // Plugs a device. properties: the JSON arguments of QMP's device_add with "driver" and "id", but without "bus" and
+  // "addr"; a virtio device needs "disable-legacy": "on". Returns the guest's PCI path (PlacePath in argv.h).
+  // kUnimplemented: the VM has no places; kResourceExhausted: all places are in use; otherwise the errors of
+  // Qmp::Execute.
   asio::awaitable<Result<std::string>> Plug(std::string properties);
-  // Takes a device out, with the guest's consent. kDeadlineExceeded: the guest has not given it, the device stays;
-  // kFailedPrecondition: it is in no place.
+  // Unplugs a device when the guest releases it. kDeadlineExceeded or kAborted: the guest does not, the device stays;
+  // kFailedPrecondition: the device is in no place.
   asio::awaitable<Result<>> Unplug(std::string device);
 
  private:

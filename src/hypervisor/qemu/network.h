@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Network cards in and out of a running guest: the netdev behind them, and the device.
+// Plugs and unplugs network cards: the netdev and the device.
 #pragma once
 
 #include <memory>

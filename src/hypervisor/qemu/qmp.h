@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// QMP, QEMU's control protocol (docs/interop/qmp-spec of QEMU), over one connected socket.
+// A client of QMP, QEMU's control protocol (docs/interop/qmp-spec in QEMU's sources), over one connected socket.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -22,51 +22,54 @@ namespace kata::hypervisor::qemu {
 
 namespace asio = boost::asio;
 
-// Time for a command to a running VM, which QEMU answers at once.
+// Time allowed for a command to a running VM, which QEMU normally answers at once.
 inline constexpr std::chrono::milliseconds kCommandTime{10000};
 
-// The calling side. QEMU may be in a guest's hands: a message that is too long or no QMP ends the connection.
-// Used from one thread, the executor's.
+// The client side. A guest may have taken over QEMU, so messages are untrusted: one that is too long or malformed ends
+// the connection. To be used from the executor's thread only.
 class Qmp : public std::enable_shared_from_this<Qmp> {
  public:
   static constexpr size_t kMaxMessage = 1U << 20U;
 
   static std::shared_ptr<Qmp> Create(const asio::any_io_executor& executor, UniqueFd fd);
 
-  // By which rule QEMU is waited for; without: for a fixed time.
+  // Sets how PatienceFor turns a time-out into a Patience. Without it, time-outs are fixed.
   void SetPatience(std::function<Patience(std::chrono::milliseconds)> patience) { patience_ = std::move(patience); }
   Patience PatienceFor(std::chrono::milliseconds time) const { return patience_ ? patience_(time) : Patience(time); }
 
-  // Waits for the greeting and ends the negotiation. kDeadlineExceeded, or kUnavailable when the connection ends.
+  // Waits for the greeting and completes the negotiation (qmp_capabilities). kDeadlineExceeded; kUnavailable: the
+  // connection ended.
   asio::awaitable<Result<>> Negotiate(Patience patience);
-  // One command; arguments and the answer are JSON texts, arguments may be empty. kInternal with QEMU's words when it
-  // refuses (kNotFound: it knows no such device), kDeadlineExceeded, or kUnavailable when the connection is lost.
+  // Executes one command. arguments and the result are JSON texts; arguments may be empty. kInternal: QEMU refused (the
+  // message has its words); kNotFound: QEMU knows no such device; kDeadlineExceeded; kUnavailable: the connection
+  // ended.
   asio::awaitable<Result<std::string>> Execute(std::string command, std::string arguments, Patience patience);
   asio::awaitable<Result<std::string>> Execute(std::string command, std::string arguments) {
     return Execute(std::move(command), std::move(arguments), PatienceFor(kCommandTime));
   }
 
-  // As Execute, and passes a descriptor with the command (SCM_RIGHTS); it stays the caller's.
+  // As Execute, and passes a descriptor with the command (SCM_RIGHTS), if fd is not -1. The caller keeps owning it.
   asio::awaitable<Result<std::string>> ExecuteWithFd(std::string command, std::string arguments, int fd,
                                                      Patience patience);
   asio::awaitable<Result<std::string>> ExecuteWithFd(std::string command, std::string arguments, int fd) {
     return ExecuteWithFd(std::move(command), std::move(arguments), fd, PatienceFor(kCommandTime));
   }
-  // device_del, until DEVICE_DELETED says that the guest has let the device go. kDeadlineExceeded: it has not;
-  // kAborted: it has refused.
+  // Executes device_del and waits for DEVICE_DELETED, which means that the guest has released the device.
+  // kDeadlineExceeded: the guest has not released it in time; kAborted: the guest refused; kNotFound.
   asio::awaitable<Result<>> DeleteDevice(std::string id, std::chrono::milliseconds time);
 
-  // Waits until some event has come: for values that QEMU announces, and the caller then asks for. kDeadlineExceeded.
+  // Waits for the next event, of any kind; the caller then reads the value that it waits for. kDeadlineExceeded;
+  // kUnavailable: the connection ended.
   asio::awaitable<Result<>> WaitEvent(std::chrono::milliseconds time);
 
-  // QEMU has said hello; after that it makes its devices, and only then it takes commands.
+  // Whether QEMU has sent its greeting. QEMU creates its devices after that, and accepts commands only when it is done.
   bool greeted() const { return greeted_; }
-  // The reason of a SHUTDOWN event, such as "guest-shutdown", "guest-reset", "host-signal" (QAPI's ShutdownCause);
-  // empty before it. And whether GUEST_PANICKED was seen.
+  // The reason of the SHUTDOWN event, such as "guest-shutdown", "guest-reset" or "host-signal" (QAPI's ShutdownCause);
+  // empty if there was none. guest_panicked: whether there was a GUEST_PANICKED event.
   const std::string& shutdown_reason() const { return shutdown_reason_; }
   bool guest_panicked() const { return guest_panicked_; }
 
-  // Takes in what is already waiting in the socket, for the moment after QEMU's end.
+  // Reads the messages that are left in the socket after the end of QEMU. Does not block.
   void Drain();
   void Close();
 
@@ -90,7 +93,7 @@ class Qmp : public std::enable_shared_from_this<Qmp> {
   std::map<uint64_t, std::optional<Result<std::string>>> calls_;
   enum class Removal { kAsked, kDone, kRefused };
   std::map<std::string, Removal> removals_;  // devices that DeleteDevice waits for
-  uint64_t events_ = 0;                      // how many have come
+  uint64_t events_ = 0;                      // the number of events received
   std::string shutdown_reason_;
   bool guest_panicked_ = false;
 };

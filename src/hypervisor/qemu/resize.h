@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A running VM with more or fewer processors, and more or less memory.
+// Changes the vCPUs and the memory of a running VM.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -14,23 +14,23 @@
 
 namespace kata::hypervisor::qemu {
 
-// QEMU's name of the virtio-mem device, which is on the command line when the memory can grow by it.
+// QEMU's id of the virtio-mem device, which is on the command line if memory is to be plugged with virtio-mem.
 inline constexpr char kVirtioMem[] = "vmem";
-// x86's blocks of memory: less cannot be plugged as a DIMM.
+// The size of a memory block on x86: the granularity of DIMMs.
 inline constexpr uint64_t kMemoryBlockMib = 128;
-// virtio-mem's: a huge page of the guest's in each.
+// The granularity of virtio-mem that is used here: a multiple of the guest's huge page.
 inline constexpr uint64_t kVirtioMemBlockMib = 4;
 
-// Whether the VM's line has room to grow; the answers of Resizer follow it.
+// Whether QEMU's command line reserves room for more vCPUs or memory. Resizer uses the same condition.
 bool CanAddVcpus(const VmSpec& spec);
 bool CanAddMemory(const VmSpec& spec);
-// What maxmem is: the largest size in whole blocks, beginning from the one at the start.
+// QEMU's maxmem: the initial memory plus whole blocks up to max_memory_mib, rounded up. Needs CanAddMemory.
 uint64_t MaxMemoryMib(const VmSpec& spec);
 
-// settings must outlive it, and it its calls, of which there is one of each kind at a time.
+// Resizes one VM. settings must outlive this object, and this object its calls. One call of each function at a time.
 class Resizer {
  public:
-  // time: how long the guest may take to give something back. unplugs_vcpus: QEMU can take processors out again.
+  // time: how long the guest may take to release a vCPU or memory. unplugs_vcpus: whether vCPUs can be unplugged.
   Resizer(std::shared_ptr<Qmp> qmp, const config::HypervisorConfig& settings, const VmSpec& spec,
           std::chrono::milliseconds time, bool unplugs_vcpus);
 
@@ -51,7 +51,7 @@ class Resizer {
   uint32_t max_vcpus_;
   uint64_t base_mib_;
   uint64_t max_mib_;
-  uint64_t plugged_mib_ = 0;  // as DIMMs
+  uint64_t plugged_mib_ = 0;  // memory plugged as DIMMs
   uint32_t dimms_ = 0;
 };
 
