@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a command line asks for, as plain values: the verbs know nothing of how it was written.
+// The contents of a command line as plain values, so that the verbs do not depend on its syntax.
 #pragma once
 
 #include <optional>
@@ -13,7 +13,7 @@
 
 namespace kata::runtime {
 
-// runc's global options.
+// The global options, which are runc's.
 struct Globals {
   std::string root = sandbox::kDefaultRoot;
   std::string log_path;  // empty: standard error
@@ -58,7 +58,7 @@ struct DeleteOptions {
 struct ExecOptions {
   std::string id;
   std::vector<std::string> args;
-  std::string process_file;  // --process; the options below, but the last four, then count for nothing
+  std::string process_file;  // --process; if set, args and the options from cwd to tty are ignored
   std::string cwd;
   std::string user;
   std::vector<std::string> env;
@@ -80,7 +80,7 @@ struct ListOptions {
 struct PsOptions {
   std::string id;
   bool json = false;
-  std::vector<std::string> words;  // options of ps(1)
+  std::vector<std::string> words;  // options for ps(1)
 };
 
 struct PauseOptions {
@@ -91,10 +91,10 @@ struct ResumeOptions {
   std::string id;
 };
 
-// Limits to change; those that are unset stay as they are.
+// The limits to change. Unset ones keep their values.
 struct UpdateOptions {
   std::string id;
-  std::string resources_file;  // "-" is standard input; the other options then count for nothing
+  std::string resources_file;  // "-": standard input; if set, the options below are ignored
   std::optional<uint64_t> blkio_weight;
   std::optional<uint64_t> cpu_period;
   std::optional<int64_t> cpu_quota;
@@ -103,7 +103,7 @@ struct UpdateOptions {
   std::optional<int64_t> cpu_rt_runtime;
   std::string cpuset_cpus;
   std::string cpuset_mems;
-  std::string memory;  // bytes, or a number with a unit: 512M
+  std::string memory;  // bytes, or a number with a unit ("512M"); the same for the next two
   std::string memory_reservation;
   std::string memory_swap;
   std::optional<int64_t> pids_limit;
@@ -119,7 +119,7 @@ struct CheckOptions {};
 struct VersionOptions {};
 struct ConfigPathsOptions {};
 
-// Text that was asked for with --help.
+// The text to print for --help.
 struct HelpOptions {
   std::string text;
 };
@@ -129,23 +129,23 @@ using VerbOptions =
                  ListOptions, PsOptions, PauseOptions, ResumeOptions, UpdateOptions, SpecOptions, FeaturesOptions,
                  CheckOptions, VersionOptions, ConfigPathsOptions, HelpOptions>;
 
-// One command line.
+// One parsed command line.
 struct Invocation {
   Globals globals;
   std::string verb;
   VerbOptions options;
 };
 
-// Why a command line cannot be understood, and how it should have been written.
+// Why a command line is invalid, and the correct usage.
 struct UsageError {
-  Globals globals;  // as far as they were understood, so that the error reaches the log
+  Globals globals;  // those parsed before the error, so that the error goes to the requested log
   std::string message;
   std::string usage;
-  int exit_status = 1;  // runc's: 3 for an unknown command
+  int exit_status = 1;  // as with runc; 3 for an unknown command
 };
 
-// Understands the arguments after the program's name. A verb's options stand anywhere after it; those of exec and ps
-// only before the container, since what follows belongs to the command (Verb::command_follows).
+// Parses the arguments after the program's name. A verb's options may be anywhere after the verb; those of exec and ps
+// only before the container's id, since all words after it belong to the command (Verb::command_follows).
 tl::expected<Invocation, UsageError> ParseArguments(const std::vector<std::string>& arguments);
 
 }  // namespace kata::runtime

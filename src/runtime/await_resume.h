@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `exec --ignore-paused`: what is to run in a paused container begins when that is resumed, as with runc, whose process
-// waits in the frozen cgroup.
+// `exec --ignore-paused`: an exec in a paused container starts when the container is resumed, as with runc, whose
+// process waits in the frozen cgroup.
 #pragma once
 
 #include "base/interrupts.h"
@@ -9,8 +9,8 @@
 
 namespace kata::runtime {
 
-// Returns when the container is not paused (any more): resumed, stopped, or without a sandbox process. Reads its state
-// anew. kCancelled: one of interrupts' signals came first.
+// Blocks while the container is paused: until it is resumed or stopped, or its sandbox process has ended. Updates
+// record.state. kCancelled: one of interrupts' signals came first.
 Result<> AwaitResume(Record& record, const Interrupts& interrupts);
 
 }  // namespace kata::runtime

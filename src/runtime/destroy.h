@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Taking a container away with all that is left of it, whichever of its parts still work.
+// Removes a container with everything that is left of it, whichever of its processes still work.
 #pragma once
 
 #include <string>
@@ -9,10 +9,10 @@
 
 namespace kata::runtime {
 
-// Ends the sandbox (its processes are killed if it does not end at once, and thawed where somebody has frozen their
-// cgroups), runs the poststop hooks, and removes cgroups and directory. Where the record does not say what there is, it
-// is found out (recover.h). kNotFound, "container does not exist", when another delete was faster; kDeadlineExceeded
-// when a process does not end: then nothing is removed, so that another delete can try again.
+// Thaws the sandbox's cgroups if they are frozen, ends the sandbox (kills its processes if they do not end in time),
+// runs the poststop hooks, and removes the cgroups and the directory. What the record lacks is recovered (recover.h).
+// kNotFound: another delete was faster; kFailedPrecondition: the sandbox belongs to a running containerd shim;
+// kDeadlineExceeded: a process does not end. In the last case nothing is removed, so that delete can be tried again.
 Result<> Destroy(const std::string& root, Record record);
 
 }  // namespace kata::runtime

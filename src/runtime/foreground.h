@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Waiting in the foreground for a process in the guest, as if it were the caller's own.
+// Waiting in the foreground for a process in the guest, as if it were a child of the caller.
 #pragma once
 
 #include <string>
@@ -12,26 +12,27 @@
 
 namespace kata::runtime {
 
+// The process that is waited for. The caller owns the descriptors.
 struct Foreground {
   std::string container;
-  std::string exec_id;
-  int terminal = -1;  // the caller's, whose size the process's terminal follows; -1: it has none
-  int outputs = -1;   // of an OutputsEnd; -1: nobody waits for it
+  std::string exec_id;  // empty: the container's first process
+  int terminal = -1;    // the caller's terminal, whose size is passed on; -1: the process has no terminal
+  int outputs = -1;     // OutputsEnd::here; -1: do not wait for the end of the outputs
 };
 
-// A pipe that says when the outputs of a process have ended: when the end that goes to the sandbox process has been
-// closed. Others in the container may have them open for longer than the process lives.
+// A pipe that shows when the outputs of a process have ended: the sandbox process holds the write end until then. That
+// may be after the end of the process, if other processes in the container have the outputs open.
 struct OutputsEnd {
-  UniqueFd here;
-  UniqueFd there;
+  UniqueFd here;   // the read end; end of file when the outputs have ended
+  UniqueFd there;  // the write end, for the sandbox process
 };
 Result<OutputsEnd> MakeOutputsEnd();
 
-// Gives the process's terminal the size of the caller's.
+// Sets the size of the process's terminal to that of the caller's terminal.
 Result<> SyncWindowSize(Task& task, const Foreground& foreground);
 
-// Passes signals on until the stand-in ends, waits for the end of the outputs, as runc does, and returns the stand-in's
-// exit status, as the shell counts.
+// Forwards signals until the stand-in ends, then waits for the end of the outputs, as runc does. Returns the stand-in's
+// exit status (ExitStatus::Shell). Blocks.
 Result<int> AwaitEnd(Child& standin, Task& task, const Foreground& foreground, const Interrupts& signals);
 
 }  // namespace kata::runtime

@@ -9,19 +9,19 @@
 
 namespace kata::runtime {
 
-// Numbers are the guest's. What the guest did not say is 0 or empty.
+// All ids are the guest's. Values that the guest did not send are 0 or empty.
 struct GuestProcess {
   int64_t pid = 0;
   int64_t parent = 0;
-  int64_t group = 0;  // of processes
+  int64_t group = 0;  // process group
   int64_t session = 0;
-  int64_t foreground = 0;  // its terminal's group of processes; -1: none
+  int64_t foreground = 0;  // foreground process group of the terminal; -1: none
   std::string terminal;    // "pts/0", "?"
   uint32_t uid = 0;
   uint32_t real_uid = 0;
   uint32_t gid = 0;
   uint32_t real_gid = 0;
-  // Names: the container's, else the host's, else the number.
+  // Names: from the container; if it has none, from the host; else the number.
   std::string user;
   std::string real_user;
   std::string user_group;
@@ -37,15 +37,16 @@ struct GuestProcess {
   uint64_t cpu_seconds = 0;
   int64_t age = 0;            // seconds
   int64_t started = 0;        // seconds since 1970
-  int64_t now = 0;            // the same, when it was looked at
-  uint64_t memory = 0;        // bytes of address space
-  uint64_t resident = 0;      // bytes of it in memory
-  uint64_t guest_memory = 0;  // bytes that the guest has
+  int64_t now = 0;            // seconds since 1970, when the agent listed the process
+  uint64_t memory = 0;        // virtual memory, bytes
+  uint64_t resident = 0;      // resident memory, bytes
+  uint64_t guest_memory = 0;  // total memory of the guest, bytes
   std::string name;
   std::string command;
 };
 
-// Reads one row; nothing for what is no such row. Texts are made fit for a terminal: the guest chose them.
+// Parses one row of the agent's list; nullopt if it is malformed. Texts are made safe for a terminal, since the guest
+// chose them.
 std::optional<GuestProcess> ParseGuestProcess(std::string_view json);
 
 }  // namespace kata::runtime

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Text for standard output.
+// Output to standard output.
 #pragma once
 
 #include <unistd.h>
@@ -10,7 +10,7 @@
 
 namespace kata::runtime {
 
-// Writes all of it; a reader that has gone is an error, and the exit status tells.
+// Writes the whole text and returns 0, the exit status. It is an error if the reader has closed its end.
 inline Result<int> Print(std::string_view text) {
   TRY(Context(WriteAll(STDOUT_FILENO, text), "cannot write to standard output"));
   return 0;

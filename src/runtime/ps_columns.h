@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The columns that ps(1) knows, for processes in a guest, which no ps on the host can see.
+// The columns of ps(1), for processes in a guest, which a ps on the host cannot see.
 #pragma once
 
 #include <string>
@@ -10,24 +10,25 @@
 
 namespace kata::runtime {
 
+// A column that ps can show.
 struct PsColumn {
-  std::string_view name;  // as after -o
+  std::string_view name;  // its name for -o
   std::string_view header;
-  int width = 0;  // at least; negative: to the left
+  int width = 0;  // minimum width; negative: aligned to the left
   std::string (*value)(const GuestProcess& process) = nullptr;
 };
 
-// A column of a table, perhaps with another header.
+// A column of a table, possibly with another header.
 struct PsChoice {
   const PsColumn* column = nullptr;
   std::string header;
-  int width = 0;  // at least; 0: the column's
+  int width = 0;  // minimum width; 0: that of the column
 };
 
-// Null: ps has no such column, or none that a guest can fill.
+// nullptr: ps has no such column, or it is not supported for guests.
 const PsColumn* FindPsColumn(std::string_view name);
 
-// The table, with a line of headers unless all of them are empty or heads is false.
+// The table, with a header line unless all headers are empty or heads is false.
 std::string PsTable(const std::vector<PsChoice>& columns, const std::vector<GuestProcess>& processes,
                     bool heads = true);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The options of ps(1) that say which columns of which processes are shown, as procps reads them: with a dash, without
-// one, and the long ones.
+// The options of ps(1) that choose columns and processes, in the three styles of procps: UNIX (with a dash), BSD
+// (without one) and GNU (long).
 #pragma once
 
 #include <optional>
@@ -19,15 +19,15 @@ struct PsView {
   };
   std::vector<PsChoice> columns;
   bool heads = true;
-  std::optional<std::vector<int64_t>> pids;  // only these; unset: all of the container
-  std::vector<Key> order;                    // empty: as the guest lists them
+  std::optional<std::vector<int64_t>> pids;  // show only these; unset: all processes of the container
+  std::vector<Key> order;                    // sort keys; empty: the order of the guest's list
 };
 
-// No words are -ef, as with runc. Options that choose among all processes of a machine (-e, a, x) choose all of the
-// container's. kInvalidArgument, with the word, for an option or a column that means nothing here.
+// Without words the options are -ef, as with runc. Options that select processes of the whole machine (-e, a, x) select
+// all processes of the container. kInvalidArgument: an unknown or unsupported option or column; the message quotes it.
 Result<PsView> ParsePsOptions(const std::vector<std::string>& words);
 
-// What the view shows of them.
+// The output of ps: the selected processes, sorted, as a table.
 std::string ShowProcesses(const PsView& view, std::vector<GuestProcess> processes);
 
 }  // namespace kata::runtime

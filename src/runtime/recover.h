@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Finds out about a container whose record is missing or damaged.
+// Recovers the state of a container whose record is missing or damaged.
 #pragma once
 
 #include <string>
@@ -8,9 +8,9 @@
 
 namespace kata::runtime {
 
-// Fills in what the record does not say. A sandbox process that still lives is found by its socket in the directory,
-// and known for certain by its command line, which also names its cgroups; without one the container's own cgroup is
-// looked for where the bundle wants it.
+// Fills in what state lacks. A living sandbox process is found through its socket in the directory and verified by its
+// command line, which also names the cgroups. If there is none, the cgroups are those that the copy of config.json asks
+// for. directory: the sandbox's directory.
 void RecoverState(const std::string& id, int directory, sandbox::State& state);
 
 }  // namespace kata::runtime

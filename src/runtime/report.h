@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a verb that failed says so.
+// Reports the failure of a verb.
 #pragma once
 
 #include <string>
@@ -8,7 +8,8 @@
 
 namespace kata::runtime {
 
-// To the log, and to standard error as well where the log is a file: engines read the one, people the other.
+// Writes the message to the log and, if the log is a file, also to standard error: engines read the log, users standard
+// error.
 void Report(const Globals& globals, const std::string& message);
 
 }  // namespace kata::runtime

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The container's files, shown in its stand-in's mount namespace.
+// Shows the container's files in the mount namespace of its stand-in.
 #pragma once
 
 #include <sys/types.h>
@@ -9,11 +9,11 @@
 
 namespace kata::runtime {
 
-// Engines copy files in and out through /proc/PID/ns/mnt of the container's process ("podman cp"). This makes the
-// stand-in's mount namespace show what runc's would: the bundle's rootfs as "/", with the binds of its mounts. What
-// only the guest has (proc, tmpfs, and so on) is an empty directory that cannot be written, so that nothing lands where
-// the container does not see it. Nothing of the host is left in it. To be called once the guest has made the mount
-// points, for a stand-in with a mount namespace of its own.
+// Engines copy files in and out through /proc/PID/ns/mnt of the container's process ("podman cp"). This changes the
+// stand-in's mount namespace to what runc's container would have: the bundle's rootfs as "/", with its bind mounts.
+// Mounts that exist only in the guest (proc, tmpfs and so on) are covered by empty read-only directories, so that
+// nothing is written to where the container cannot see it. Mounts of the host are removed. The stand-in must have a
+// mount namespace of its own, and the guest must have created the mount points before.
 Result<> ShowContainer(pid_t standin, const oci::Bundle& bundle);
 
 }  // namespace kata::runtime

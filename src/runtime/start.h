@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Starting a created container: what `start` and `run` share.
+// Starting a created container, for `start` and `run`.
 #pragma once
 
 #include "base/result.h"
@@ -9,7 +9,8 @@
 
 namespace kata::runtime {
 
-// Releases the container's command, then runs the poststart hooks; one that fails is an error, and ends the container.
+// Starts the container's command, then runs the poststart hooks. If a hook fails, kills the container and returns the
+// error.
 Result<> StartContainer(Task& task, const Record& record, const grpc::Hooks& hooks, const Interrupts& interrupts);
 
 }  // namespace kata::runtime

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Starting the stand-in of one process: in the container's cgroups and network namespace, with its stdio.
+// Starts the stand-in of one process, in the container's cgroups and network namespace, with the process's stdio.
 #pragma once
 
 #include <string>
@@ -12,24 +12,24 @@
 
 namespace kata::runtime {
 
-// The options of a stand-in.
+// How to start a stand-in. The caller keeps the descriptors.
 struct StandinOptions {
   std::string program;
   std::string container;
-  std::string exec_id;               // empty for the container's own process
-  std::vector<std::string> cgroups;  // directories to enter
+  std::string exec_id;               // empty: the container's first process
+  std::vector<std::string> cgroups;  // cgroup directories that the stand-in enters
   int network_namespace = -1;        // -1: the caller's
-  const Pty* pty = nullptr;          // its terminal; null: the caller's own stdio
+  const Pty* pty = nullptr;          // its terminal; null: it gets the caller's stdio
   bool own_mounts = false;           // a mount namespace of its own, for ShowContainer
-  int until_end = -1;                // handed over as well, to be closed when the outputs have ended; -1: none
+  int until_end = -1;                // OutputsEnd::there, passed to the sandbox process; -1: none
 };
 
-// Starts it with a connection to the sandbox process of this directory, over which it hands its stdio over.
+// Starts a stand-in with a connection to the sandbox process of this directory, over which it passes its stdio.
 Result<Child> StartStandin(const StandinOptions& options, int directory);
 
-// Writes a pid as runc does, whole or not at all: the file is replaced. kInvalidArgument where that would take away
-// something that is no regular file, such as a device; CheckPidFile finds it out before anything has been started. With
-// an empty path both do nothing, and succeed.
+// WritePidFile replaces the file atomically, as runc does. Both functions fail with kInvalidArgument if path exists and
+// is no regular file, such as a device: CheckPidFile finds this before anything is started. With an empty path both do
+// nothing.
 Result<> CheckPidFile(const std::string& path);
 Result<> WritePidFile(const std::string& path, pid_t pid);
 

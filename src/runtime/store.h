@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The containers of a root, by their directories (sandbox/directory.h) and what is recorded there.
+// The containers of a root directory: their directories (sandbox/record/directory.h) and their records.
 #pragma once
 
 #include <string>
@@ -12,40 +12,41 @@
 
 namespace kata::runtime {
 
-// The bundle's config.json as it was when the container was made.
+// The copy of the bundle's config.json from the time of `create`.
 inline constexpr char kSpecCopy[] = "config.json";
 
-// A container's directory, open; state is what it said when it was read.
+// A container's open directory, and the state that was read from it.
 struct Record {
   std::string id;
   UniqueFd directory;
   sandbox::State state;
 
-  // What is true now (CurrentStatus in sandbox/record/state.h). One whose cgroup on the host somebody has frozen is
-  // paused, as with runc.
+  // The current status (CurrentStatus in sandbox/record/state.h). A container whose cgroup on the host is frozen counts
+  // as paused, as with runc.
   sandbox::Status status() const;
-  // Whether its processes on the host stand still in a frozen cgroup: they hear no call.
+  // Whether its processes on the host are in a frozen cgroup at present: they cannot answer calls.
   bool frozen() const;
 };
 
-// kFailedPrecondition for one that is frozen() now: a call would wait for whoever thaws it.
+// kFailedPrecondition: the container is frozen(), so a call would block until it is thawed.
 Result<> CheckHears(const Record& record);
 
 using sandbox::ClaimDirectory;
 using sandbox::OpenDirectory;
 using sandbox::RemoveDirectory;
 
-// Opens ROOT/ID and reads its state; without one as FindDirectory.
+// Opens ROOT/ID and reads its state; without a state file, as FindDirectory. kNotFound: no such container;
+// kInvalidArgument: the state is damaged.
 Result<Record> FindContainer(const std::string& root, const std::string& id);
 
-// Opens ROOT/ID and does not read its state, which is damaged or missing, but finds out what it can (recover.h). A
-// directory whose maker died before it began is a container that is creating.
+// Opens ROOT/ID without reading its state, which is damaged or missing, and recovers what it can (recover.h). If the
+// creating process died before it started a sandbox process, the container's status is creating.
 Result<Record> FindDirectory(const std::string& root, const std::string& id);
 
-// All containers, sorted by id; what cannot be read is skipped with a warning. A missing root has none.
+// All containers, sorted by id. Skips with a warning those that cannot be read. Empty if root does not exist.
 Result<std::vector<Record>> ListContainers(const std::string& root);
 
-// The spec that the container was made from, JSON.
+// The config.json that the container was created from.
 Result<std::string> ReadSpecCopy(int directory);
 
 }  // namespace kata::runtime

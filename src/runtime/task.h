@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Task service for a program that does one thing after the other: each call blocks until its answer.
+// A synchronous client of the Task service: each call blocks until its reply.
 #pragma once
 
 #include <chrono>
@@ -16,18 +16,19 @@ class MessageLite;
 
 namespace kata::runtime {
 
-// One connection to a sandbox process.
+// One connection to a sandbox process. Not thread-safe.
 class Task {
  public:
-  // Connects to ROOT/ID/task.sock. kUnavailable: the sandbox process has gone.
+  // Connects to task.sock in the sandbox's directory. kUnavailable: the sandbox process is gone.
   static Result<Task> Connect(int directory);
   Task(Task&& other) noexcept;
   Task& operator=(Task&& other) noexcept;
   ~Task();
 
-  // By the rule of base/patience.h: for an answer of the sandbox process, which may wait for its VM.
+  // A time-out by the rule of base/patience.h for a reply of the sandbox process, which in turn may wait for its VM.
   Patience PatienceFor(std::chrono::milliseconds time) const;
-  // One call. Without patience: as long as the connection stands. kCancelled: one of interrupts' signals came first.
+  // Makes one call. Without patience it waits as long as the connection exists. Errors as for rpc::Client::Call;
+  // kCancelled: one of interrupts' signals came first, and the connection is closed.
   template <typename Reply>
   Result<Reply> Call(const std::string& method, const google::protobuf::MessageLite& request,
                      Patience patience = std::chrono::milliseconds(0), const Interrupts* interrupts = nullptr) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Terminals on the host: the pair for an engine's console socket, and the caller's own while it is in the foreground.
+// Terminals on the host: the pseudo terminal for an engine's console socket, and the caller's own terminal.
 #pragma once
 
 #include <sys/ioctl.h>
@@ -13,29 +13,32 @@
 
 namespace kata::runtime {
 
-// A pseudo terminal in raw mode: what lines and control characters mean is decided by the terminal in the guest.
+// A pseudo terminal in raw mode, since the terminal in the guest processes lines and control characters.
 struct Pty {
   UniqueFd master;
   UniqueFd slave;
-  std::string name;  // the slave's, "/dev/pts/N"
+  std::string name;  // the slave's path, "/dev/pts/N"
 };
+// rows or columns of 0: the size stays unset.
 Result<Pty> OpenPty(uint32_t rows, uint32_t columns);
 
-// Sends the master over the unix stream socket at this path, with the terminal's name as the data, as runc does
-// (its docs/terminals.md, "Detached New Terminal").
+// Connects to the unix stream socket at this path and sends the master, with the terminal's name as data, as runc does
+// (docs/terminals.md of runc, "Detached New Terminal").
 Result<> SendToConsoleSocket(const std::string& socket_path, const Pty& pty);
 
-// The caller's terminal: that of standard error, output or input, otherwise the controlling one.
+// The caller's terminal: standard error, output or input, otherwise the controlling terminal.
 struct OwnTerminal {
   int fd = -1;
-  UniqueFd opened;  // where it is none of the three
+  UniqueFd opened;  // owns fd if it is the controlling terminal; else invalid
 };
-// An error in runc's words when there is none.
+// Fails with a message in runc's words if the caller has no terminal.
 Result<OwnTerminal> FindOwnTerminal();
 
+// nullopt: not a terminal, or its size is unknown.
 std::optional<winsize> WindowSize(int terminal);
 
-// The caller's terminal in raw mode for as long as this lives. It is put back whatever ends the process, but SIGKILL.
+// Keeps the caller's terminal in raw mode. The destructor restores the modes, and so do handlers for faults (SIGSEGV
+// and others); signals that end the process must be blocked meanwhile. At most one object at a time.
 class RawTerminal {
  public:
   static Result<RawTerminal> Enter(int terminal);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The verbs as the command line knows them: name, options, arguments.
+// The verbs of the command line: names, options, arguments.
 #pragma once
 
 #include <CLI/App.hpp>
@@ -11,7 +11,7 @@
 
 namespace kata::runtime {
 
-// The struct into which the options are parsed.
+// Where the options of all verbs are stored during parsing.
 struct Parsed {
   bool help = false;
   uint64_t preserve_fds = 0;
@@ -33,16 +33,16 @@ struct Parsed {
 struct Verb {
   std::string_view name;
   std::string_view description;
-  std::string_view arguments;  // for the usage line
-  size_t least;                // how many arguments it takes
-  size_t most;
-  bool command_follows;  // from the first argument on, what looks like an option is the command's in the container
+  std::string_view arguments;  // the usage line's text for them
+  size_t least;                // the minimum number of arguments
+  size_t most;                 // the maximum number
+  bool command_follows;        // words after the first argument are not parsed: they belong to a command or to ps
   void (*declare)(CLI::App& app, Parsed& parsed);
-  // The options with the arguments, whose number is right.
+  // Builds the verb's options from parsed and the arguments, whose number has been checked.
   tl::expected<VerbOptions, std::string> (*finish)(Parsed& parsed, const std::vector<std::string>& arguments);
 };
 
-// All of them, in the order of the help. `help` is not among them.
+// All verbs except `help`, in the order of the help text.
 const std::vector<Verb>& Verbs();
 
 }  // namespace kata::runtime

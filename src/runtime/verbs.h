@@ -25,7 +25,7 @@ Result<int> Check(const Globals& globals, const CheckOptions& options);
 Result<int> Version(const Globals& globals, const VersionOptions& options);
 Result<int> ConfigPaths(const Globals& globals, const ConfigPathsOptions& options);
 
-// exec ends with this where the other verbs end with 1, so that it differs from most statuses of commands (runc's).
+// The exit status of a failed exec, as with runc; other verbs exit with 1. It differs from most statuses of commands.
 inline constexpr int kExecFailed = 255;
 
 }  // namespace kata::runtime
