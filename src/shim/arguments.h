@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The command line that containerd gives a shim (containerd, runtime v2, "Commands"): flags as Go's flag package reads
-// them, then the action.
+// The command line of a shim (containerd's documentation of runtime v2, "Commands"): flags in the syntax of Go's flag
+// package, then the action.
 #pragma once
 
 #include <string>
@@ -11,11 +11,11 @@
 namespace kata::shim {
 
 enum class Action {
-  kServe,  // no action: the shim itself, as `start` runs it
+  kServe,  // no action: the shim itself, which `start` runs
   kStart,
   kDelete,
   kVersion,
-  kInfo,  // what containerd 2 asks about the runtime
+  kInfo,  // containerd 2 asks for information about the runtime
 };
 
 struct Arguments {
@@ -23,12 +23,12 @@ struct Arguments {
   std::string namespace_name;
   std::string id;
   std::string address;  // containerd's gRPC socket
-  std::string socket;   // of the shim itself: where it listens, for the messages and to remove it
-  std::string config;   // of the shim itself: the configuration file that containerd's options named to `start`
+  std::string socket;   // kServe only: the path of its socket, for messages and to remove it
+  std::string config;   // kServe only: the configuration file that containerd's options named to `start`
   bool debug = false;
 };
 
-// kInvalidArgument, with what is wrong.
+// kInvalidArgument: an unknown flag or action, a missing value, or no -id or -namespace.
 Result<Arguments> ParseArguments(const std::vector<std::string>& words);
 
 }  // namespace kata::shim

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The talk between containerd and a shim's `start`, which has changed from version to version.
+// The input and output of a shim's `start`, which differ between versions of containerd.
 #pragma once
 
 #include <string>
@@ -9,20 +9,21 @@
 
 namespace kata::shim {
 
-// What a start is told beside its command line.
+// The parameters of `start` beside its command line.
 struct Bootstrap {
-  std::string ttrpc_address;     // where events go; empty: nowhere
-  std::string socket_directory;  // where the shim is to listen
-  std::string config_path;       // the configuration file that containerd's own names; empty: none
-  bool structured = false;       // the answer may be JSON; else it is the bare address
-  int version = 2;               // of the Task service that containerd asks for
+  std::string ttrpc_address;     // containerd's socket for events; empty: there is none
+  std::string socket_directory;  // the directory of the shim's socket
+  std::string config_path;       // the configuration file that containerd's configuration names; empty: none
+  bool structured = false;       // containerd accepts a JSON answer; otherwise only the bare address
+  int version = 2;               // the version of the Task service that containerd asks for
 };
 
-// From standard input (containerd 2.3: BootstrapParams; before it the runtime's options) and the environment (before
-// it: TTRPC_ADDRESS, MAX_SHIM_VERSION). What does not fit the command line is of an older containerd.
+// Reads the environment (TTRPC_ADDRESS, MAX_SHIM_VERSION) and standard input: BootstrapParams since containerd 2.3, the
+// runtime's options before. Input is taken for BootstrapParams only if its id and namespace are those of the command
+// line.
 Bootstrap ReadBootstrap(const Arguments& arguments, std::string_view standard_input);
 
-// What `start` prints: containerd 1.6 knows the address alone, 1.7 and newer the JSON object.
+// The output of `start`: the bare address for containerd 1.6, a JSON object for 1.7 and newer.
 std::string StartAnswer(const Bootstrap& bootstrap, const std::string& socket_path);
 
 }  // namespace kata::shim

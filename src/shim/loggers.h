@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The programs that take the output of processes (binary://).
+// The logger programs that receive the output of processes (binary:// URIs).
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -15,18 +15,18 @@ namespace kata::shim {
 
 namespace asio = boost::asio;
 
-// Keeps them until they end by themselves, which they do when they have read the end of the output and written their
-// last lines, and reaps them.
+// Owns the running loggers and reaps them. A logger exits by itself when it has read the end of the output and written
+// its last lines. Not thread-safe.
 class Loggers : public std::enable_shared_from_this<Loggers> {
  public:
   explicit Loggers(const asio::any_io_executor& executor) : executor_(executor) {}
 
-  // exec: empty for the container's own process.
+  // exec: empty for the container's first process.
   void Add(std::string container, std::string exec, Child program);
-  // Returns when the logger of this process has ended, which must have been told its end. One that goes on for long is
-  // asked to end, then killed.
+  // Waits for the end of this process's logger; the caller must have closed the outputs before. After 10 seconds the
+  // logger gets SIGTERM, and 2 seconds later SIGKILL.
   asio::awaitable<void> Finish(std::string container, std::string exec);
-  // The same for all that are left.
+  // As Finish, for all remaining loggers at the same time.
   asio::awaitable<void> FinishAll();
 
  private:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The bundle of a pod that has no container of its own: containerd 2 with `sandboxer = "shim"` makes a directory
-// without a config.json, and tells of the pod by the CRI's PodSandboxConfig.
+// The bundle of a pod without a pause container: containerd 2 with `sandboxer = "shim"` creates a directory without a
+// config.json, and describes the pod by the CRI's PodSandboxConfig.
 #pragma once
 
 #include "base/result.h"
@@ -12,9 +12,10 @@ namespace kata::shim {
 // Whether the request's bundle has a config.json.
 bool HasSpec(const containerd::runtime::sandbox::v1::CreateSandboxRequest& request);
 
-// What the pod's own container would have had in its spec: hostname, namespaces, cgroup, sysctls, annotations, and the
-// mounts that each container of the pod gets: /etc/hostname, /etc/hosts and /etc/resolv.conf, which are written into
-// the bundle's directory. Options of another kind, or none, make a pod with the host's names and name servers.
+// Builds the spec that a pause container would have: hostname, namespaces, cgroup, sysctls, annotations, and the mounts
+// that every container of the pod gets: /etc/hostname, /etc/hosts and /etc/resolv.conf, which are written into the
+// bundle's directory. Without options, or with options of another type, the pod gets the host's hostname and name
+// servers. kInvalidArgument: the options do not parse.
 Result<oci::Bundle> MakePodBundle(const containerd::runtime::sandbox::v1::CreateSandboxRequest& request);
 
 }  // namespace kata::shim

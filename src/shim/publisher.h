@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Hands events to containerd, in order, over its ttRPC socket (service Events), also across a restart of containerd.
+// Sends events to containerd, in order, over its ttRPC socket (service Events), also across restarts of containerd.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -19,19 +19,20 @@ namespace kata::shim {
 
 namespace asio = boost::asio;
 
-// Keeps what containerd has not taken yet: at most kMaxWaiting events, beyond which one is dropped with a line in the
-// log, OOM events first, and never the end of a process. With an empty address events are only logged.
+// Queues events that containerd has not accepted yet. When kMaxWaiting events are queued, one is dropped with a
+// warning: the oldest OOM event, else the oldest event other than an exit, else the new one. Exits are never dropped,
+// so that they can exceed the limit. With an empty address events are only logged. Not thread-safe.
 class Publisher : public std::enable_shared_from_this<Publisher> {
  public:
   static constexpr size_t kMaxWaiting = 4096;
 
-  // address: a path, with or without "unix://"; it is looked up on the host, whose mounts the caller may not have.
+  // address: a path, with or without "unix://". It is resolved in the host's mount namespace.
   Publisher(const asio::any_io_executor& executor, std::string address, std::string namespace_name,
             sandbox::MountNamespaces mounts);
 
-  // Queues an event, with the time of now.
+  // Queues an event with the current time.
   void Publish(sandbox::TaskEvent event);
-  // Returns when all is delivered, at the latest after timeout.
+  // Returns when all queued events are delivered, or after timeout.
   asio::awaitable<void> Flush(std::chrono::milliseconds timeout);
 
  private:
@@ -46,7 +47,7 @@ class Publisher : public std::enable_shared_from_this<Publisher> {
   std::deque<containerd::services::events::ttrpc::v1::ForwardRequest> waiting_;
   std::shared_ptr<rpc::Client> client_;
   bool delivering_ = false;
-  Event empty_;  // the next time that nothing waits; replaced each time
+  Event empty_;  // happens when the queue becomes empty; replaced after each time
 };
 
 }  // namespace kata::shim

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What containerd's configuration says to a runtime (its `options`).
+// The `options` of a runtime in containerd's configuration.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@
 
 namespace kata::shim {
 
-// The configuration file that they name (ConfigPath); empty: none, or options of another kind.
+// The configuration file that the options name (ConfigPath); "": none, or options of another type.
 std::string ConfigPathOf(const wkt::Any& options);
 
 }  // namespace kata::shim

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The services of a shim: Task, which is the sandbox's own and begins with the first Create, and Sandbox, with which
-// containerd 2 makes the sandbox before there is a container.
+// The services of a shim: Task, which belongs to the sandbox and begins with the first Create, and Sandbox, with which
+// containerd 2 creates the sandbox before its first container.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -27,44 +27,46 @@ namespace kata::shim {
 
 namespace api = containerd::runtime::sandbox::v1;
 
-// What a shim process is made with.
+// The parts from which a shim is built.
 struct ShimParts {
-  std::string id;  // the sandbox's
+  std::string id;  // the sandbox's id
   std::string namespace_name;
-  std::string socket;  // where it is served
+  std::string socket;  // the path of the shim's socket
   std::string config;  // the configuration file that containerd's options named to `start`; empty: none
   bool debug = false;
-  UniqueFd directory;  // ROOT/ID, opened in this process's own mount namespace
+  UniqueFd directory;  // the sandbox's directory, opened in this process's mount namespace
   sandbox::MountNamespaces mounts;
   std::shared_ptr<Publisher> publisher;
   std::shared_ptr<Loggers> loggers;
-  std::shared_ptr<sandbox::CgroupVisit> cgroups;  // gets the stay that begins with the sandbox
+  std::shared_ptr<sandbox::CgroupVisit> cgroups;  // enters the sandbox's cgroups when the sandbox begins
 };
+// Must live until the event loop has stopped: its coroutines refer to it. Not thread-safe.
 
 class ShimService {
  public:
   ShimService(const asio::any_io_executor& executor, ShimParts parts);
 
   const rpc::MethodTable& table() const { return table_; }
-  // Returns when the shim is to end: its sandbox has ended and Shutdown was called.
+  // Returns when the shim is to exit: its sandbox has ended and Shutdown was called, or RequestEnd was called before
+  // there was a sandbox.
   asio::awaitable<void> Run();
-  // Ends the sandbox in order, and with it the shim, as for SIGTERM.
+  // Ends the sandbox in order and then the shim, as for SIGTERM. Returns at once.
   void RequestEnd();
 
  private:
   asio::awaitable<Result<rpc::Payload>> Call(std::string method, std::string payload);
-  // What a sandbox begins with.
+  // The parameters from which a sandbox begins.
   struct Beginning {
     std::string bundle;
     wkt::Any options;
-    std::string network;              // the pod's network namespace; empty: as the bundle's spec says
-    std::optional<oci::Bundle> made;  // in the place of one that has a config.json
-    bool standing = false;            // made by the Sandbox service
+    std::string network;              // the pod's network namespace; empty: that of the bundle's spec
+    std::optional<oci::Bundle> made;  // from MakePodBundle, if the bundle has no config.json
+    bool standing = false;            // created by the Sandbox service: lives on without containers
   };
   Result<> Begin(Beginning beginning);
-  // What is answered before there is a sandbox.
+  // Answers calls of Task before there is a sandbox.
   Result<std::string> AnswerWithoutSandbox(const std::string& method, const std::string& payload);
-  // That it cannot be done is no reason to have no pod: the log says it.
+  // Logs a failure: a pod works without port forwarding.
   void ForwardPorts(const sandbox::network::Namespace& pod);
   asio::awaitable<void> RunSandbox(std::shared_ptr<sandbox::Sandbox> sandbox);
 
@@ -81,7 +83,7 @@ class ShimService {
   asio::awaitable<Result<api::PingResponse>> PingSandbox(api::PingRequest request);
   asio::awaitable<Result<api::ShutdownSandboxResponse>> ShutdownSandbox(api::ShutdownSandboxRequest request);
   asio::awaitable<Result<api::SandboxMetricsResponse>> SandboxMetrics(api::SandboxMetricsRequest request);
-  // kNotFound: there is none, or it has another id.
+  // kNotFound: there is no sandbox yet, or it has another id.
   Result<std::shared_ptr<sandbox::Sandbox>> FindSandbox(const std::string& id);
 
   asio::any_io_executor executor_;
@@ -90,12 +92,12 @@ class ShimService {
   std::shared_ptr<sandbox::Sandbox> sandbox_;
   std::unique_ptr<sandbox::TaskService> task_;
   std::unique_ptr<sandbox::PortForward> forward_;
-  Event begun_;    // there is a sandbox, or there will be none
+  Event begun_;    // a sandbox exists, or the shim ends without one
   Event ended_;    // the sandbox has ended
-  pid_t vmm_ = 0;  // known from StartSandbox on
+  pid_t vmm_ = 0;  // the VMM's pid; 0 before StartSandbox
   timespec created_at_{};
   timespec ended_at_{};
-  bool well_ = true;  // how the sandbox ended
+  bool well_ = true;  // false: the sandbox failed
 };
 
 }  // namespace kata::shim

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The stdio that containerd names: FIFOs (a path or fifo://), files (file://) and logger programs (binary://).
+// The stdio of containerd's requests: FIFOs (a path or fifo://), files (file://) and logger programs (binary://).
 #pragma once
 
 #include <map>
@@ -17,18 +17,18 @@ namespace kata::shim {
 
 namespace asio = boost::asio;
 
-// A name taken apart.
+// A parsed stdio name.
 struct StdioUri {
   enum class Kind { kNone, kFifo, kFile, kBinary };
   Kind kind = Kind::kNone;
   std::string path;                                         // absolute
-  std::vector<std::pair<std::string, std::string>> values;  // what follows "?", decoded; arguments of a binary
+  std::vector<std::pair<std::string, std::string>> values;  // the decoded query; arguments of a logger program
 };
 
-// kInvalidArgument: another scheme, or a path that is not absolute.
+// kInvalidArgument: another scheme, or a path that is not absolute. "" gives kNone.
 Result<StdioUri> ParseStdioUri(const std::string& text);
 
-// Opens what the names mean, on the host.
+// Opens the named stdio in the host's mount namespace; starts a logger program and waits until it is ready.
 class UriStdioSource : public sandbox::StdioSource {
  public:
   UriStdioSource(const asio::any_io_executor& executor, std::string namespace_name, sandbox::MountNamespaces mounts,
