@@ -21,11 +21,11 @@
 namespace kata {
 namespace {
 
-// Everything the child needs, made before fork, since between fork and exec nothing may be allocated.
+// Everything the child needs, prepared before clone3, since the child must not allocate memory before exec.
 struct Prepared {
   std::vector<char*> argv;
   std::vector<char*> env;
-  std::vector<int> fds;  // the parent's descriptor for the child's number i; the last is the error pipe
+  std::vector<int> fds;  // fds[i] becomes the child's descriptor i; the last one is the error pipe
   const Command* command = nullptr;
   std::string path;
   pid_t parent = 0;
@@ -83,9 +83,8 @@ Result<std::string> FindExecutable(const std::string& name) {
   _exit(127);
 }
 
-// The one place where close-on-exec is cleared: for the first so many of fds, which become the child's 0, 1, 2 and so
-// on. First everything moves above the target numbers, so that no dup3 below can overwrite a descriptor that is still
-// to be moved.
+// Moves fds[i] to the number i. The first `inherited` of them lose close-on-exec, which is cleared nowhere else. All
+// descriptors are first duplicated above the target numbers, so that no dup3 overwrites one that is still to be moved.
 bool PublishDescriptors(std::vector<int>& fds, int inherited) {
   const auto count = static_cast<int>(fds.size());
   for (int& fd : fds) {
@@ -95,12 +94,13 @@ bool PublishDescriptors(std::vector<int>& fds, int inherited) {
   for (int i = 0; i < count; ++i) {
     if (dup3(fds[static_cast<size_t>(i)], i, i < inherited ? 0 : O_CLOEXEC) < 0) return false;
   }
-  // Older kernels and filters may refuse close_range; the rest is close-on-exec by rule anyway.
+  // Older kernels and seccomp filters may refuse close_range. That does not matter before an exec: all other
+  // descriptors are close-on-exec.
   syscall(SYS_close_range, static_cast<unsigned>(count), ~0U, 0);
   return true;
 }
 
-// Handlers and masks of the parent mean nothing to the child; a blocked or ignored signal would surprise it.
+// The child must not inherit ignored or blocked signals from the parent.
 void ResetSignals() {
   sigset_t none;
   sigemptyset(&none);
@@ -108,7 +108,7 @@ void ResetSignals() {
   sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
-// clone3 and not fork: the pidfd comes with the child, so its number cannot be recycled in between.
+// clone3 instead of fork, because it returns a pidfd atomically: the pid cannot be reused before the pidfd is opened.
 pid_t CloneWithPidfd(int* pidfd, uint64_t flags = 0, int cgroup = -1) {
   clone_args args{};
   args.flags = CLONE_PIDFD | flags | (cgroup >= 0 ? CLONE_INTO_CGROUP : 0);
@@ -142,7 +142,8 @@ pid_t CloneWithPidfd(int* pidfd, uint64_t flags = 0, int cgroup = -1) {
     }
   }
   if (command.die_with_parent) {
-    // After the credentials: changing them clears it. The parent may have died before: then nobody would send it.
+    // After the credentials, because changing them clears the setting. The parent may have died before this call, and
+    // then the kernel would not send the signal: compare the parent's pid.
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != prepared.parent) _exit(127);
   }
@@ -186,7 +187,8 @@ Result<ExitStatus> Child::Wait() {
   if (!running()) return FailWith(ECHILD, "the process has been reaped");
   siginfo_t info{};
   while (waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED) != 0) {
-    // An event loop that watched a duplicate of the pidfd has made it non-blocking, and waitid(2) obeys that.
+    // If an event loop watches a duplicate of the pidfd, it has made the pidfd non-blocking, and waitid(2) honours
+    // that.
     if (errno == EAGAIN) {
       pollfd ended = {pidfd_.get(), POLLIN, 0};
       poll(&ended, 1, -1);

@@ -21,8 +21,8 @@ namespace {
 
 bool openat2_disabled = false;
 
-// openat2(2); -1 with errno ENOSYS where the kernel has none. EAGAIN means that a rename raced with the walk: try
-// again.
+// openat2(2). Returns -1 with errno ENOSYS on kernels without it. Repeats after EAGAIN, which means that a rename raced
+// with the path resolution.
 int Openat2(int dirfd, const std::string& path, int flags, mode_t mode, uint64_t resolve) {
   if (openat2_disabled) {
     errno = ENOSYS;
@@ -162,7 +162,7 @@ Result<UniqueFd> MakeFileInRoot(int rootfd, std::string_view path, mode_t mode) 
 }
 
 Result<std::vector<std::string>> ListDir(int dirfd) {
-  // A descriptor of its own: fdopendir takes it over, and its position is not the caller's.
+  // A new open file description: fdopendir takes it over, and its read position must not change the caller's.
   const int copy = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (copy < 0) return FailErrno("cannot open a directory to list it");
   const std::unique_ptr<DIR, int (*)(DIR*)> dir(fdopendir(copy), closedir);

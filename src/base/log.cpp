@@ -38,7 +38,7 @@ const char* NameOf(Level level) {
   return "error";
 }
 
-// RFC 3339 with seconds, in UTC: what logrus prints, so that existing parsers read it.
+// RFC 3339 with seconds, in UTC, as logrus prints it, for existing parsers.
 std::string Now() {
   timespec now{};
   clock_gettime(CLOCK_REALTIME, &now);
@@ -49,7 +49,7 @@ std::string Now() {
   return {text.data(), length};
 }
 
-// The inside of a JSON string; also good for a quoted logrus text value, which uses Go's quoting.
+// Appends a quoted JSON string. It is also a valid quoted value in logrus's text format, which uses Go's quoting.
 void AppendQuoted(std::string& out, std::string_view text) {
   out += '"';
   for (const char c : text) {
@@ -114,7 +114,7 @@ void Write(Level level, std::string_view message) {
     line += '}';
   }
   line += '\n';
-  // One write, so that lines of several processes in one file do not mix. There is nobody to tell when it fails.
+  // One write, so that the lines of several processes that share a file do not mix. A failure cannot be reported.
   [[maybe_unused]] const ssize_t ignored = ::write(state.fd, line.data(), line.size());
 }
 

@@ -12,7 +12,7 @@
 namespace kata {
 namespace {
 
-constexpr int kMaxLinks = 40;  // as the kernel's own walk
+constexpr int kMaxLinks = 40;  // the limit of the kernel's own path resolution
 
 std::deque<std::string> Split(const std::string& path) {
   std::deque<std::string> parts;
@@ -31,8 +31,8 @@ Result<UniqueFd> Reopen(int fd) {
   return copy;
 }
 
-// The last step: flags count only here. O_NOFOLLOW, since a link has been looked at already and may have been swapped
-// in.
+// Opens the last component, with the caller's flags. O_NOFOLLOW, because after the check of the component somebody may
+// have replaced it with a symbolic link.
 Result<UniqueFd> OpenLast(int dirfd, const std::string& name, int flags, mode_t mode) {
   UniqueFd fd(openat(dirfd, name.c_str(), flags | O_NOFOLLOW | O_CLOEXEC, mode));
   if (!fd) return FailErrno("cannot open {}", name);
@@ -51,12 +51,12 @@ Result<bool> IsLink(int fd) {
   return S_ISLNK(info.st_mode);
 }
 
-// A walk that takes its root for "/".
+// A path resolution that treats rootfd as "/".
 class InRoot {
  public:
   InRoot(int rootfd, const std::string& path) : rootfd_(rootfd), path_(path), parts_(Split(path)) {}
 
-  // The next name to look at; false at the end.
+  // Sets *name to the next component to open; returns false at the end of the path.
   bool Next(std::string* name) {
     while (!parts_.empty()) {
       *name = parts_.front();
@@ -89,8 +89,8 @@ class InRoot {
   int rootfd_;
   const std::string& path_;
   std::deque<std::string> parts_;
-  // The directories from the root down to here. ".." goes back along it, and so never above the root, whatever is
-  // renamed.
+  // The open directories from the root down to the current one. ".." pops one of them, so that the walk cannot leave
+  // the root even if a directory is renamed meanwhile.
   std::vector<UniqueFd> trail_;
   int links_ = 0;
 };
@@ -142,7 +142,7 @@ Result<UniqueFd> MakeInRoot(int rootfd, const std::string& path, bool is_file, m
     const bool file_here = is_file && walk.last();
     auto step = OpenStep(walk.at(), name);
     if (!step && step.error().sys() == ENOENT) {
-      // Below a descriptor, so whatever is renamed meanwhile, what is new is inside rootfd.
+      // Relative to an open descriptor: even after a rename the new entry is created in a directory of this walk.
       if (file_here) {
         const UniqueFd made(
             openat(walk.at(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));

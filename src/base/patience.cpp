@@ -20,15 +20,17 @@ using std::chrono::duration_cast;
 using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 
-// How often those that are waited for are looked at, in a wait that is long.
+// The longest interval between two samples.
 constexpr milliseconds kStep{1000};
-// An interval that took so much longer than was meant shows that the process that waits was late itself.
+// An interval that exceeds twice its planned length by more than this shows that the waiting process was delayed
+// itself.
 constexpr milliseconds kLate{200};
-// A guest that waits for something uses a few hundredths of a processor, one that boots all that it gets.
+// Processes make progress if they use at least this fraction (1/10) of a CPU: an idle guest uses a few hundredths of a
+// CPU, a booting guest all that it gets.
 constexpr int kShareOfWork = 10;
 constexpr size_t kMaxThreads = 4096;
 
-// The numbers at the beginning of a text.
+// The first N numbers of a text, separated by spaces; 0 for those that are missing.
 template <size_t N>
 std::array<uint64_t, N> Numbers(std::string_view text) {
   std::array<uint64_t, N> numbers{};
@@ -43,7 +45,7 @@ std::array<uint64_t, N> Numbers(std::string_view text) {
 
 Effort::Thread LookAt(const std::string& directory) {
   Effort::Thread thread;
-  // schedstat: nanoseconds on processors, nanoseconds of waiting for one.
+  // schedstat: nanoseconds of CPU time, then nanoseconds on a run queue.
   const auto [ran, kept] = Numbers<2>(ReadFile(directory + "/schedstat").value_or(""));
   thread.ran = nanoseconds(ran);
   thread.kept = nanoseconds(kept);
@@ -80,14 +82,14 @@ Effort EffortOf(const std::vector<pid_t>& processes) {
 
 nanoseconds Patience::Excused(const Effort& before, const Effort& now, nanoseconds interval) const {
   nanoseconds ran{0};
-  // Of the one that was kept longest: the sum would excuse a guest all of whose processors are busy for ever.
+  // The maximum over all threads: a sum would excuse a guest for ever if all its vCPUs are busy.
   nanoseconds kept{0};
   for (const auto& [id, thread] : now.threads) {
     const auto known = before.threads.find(id);
     const Effort::Thread earlier = known == before.threads.end() ? Effort::Thread() : known->second;
     const nanoseconds thread_ran = std::max(thread.ran - earlier.ran, nanoseconds(0));
     nanoseconds thread_kept = std::max(thread.kept - earlier.kept, nanoseconds(0));
-    // The kernel counts a wait when it is over.
+    // The kernel adds the time on a run queue only when the thread gets a CPU, so a thread that still waits shows none.
     const bool wants = thread.state == 'R' && thread_ran.count() == 0;
     if (wants || thread.state == 'D') thread_kept = interval;
     ran += thread_ran;
@@ -101,7 +103,7 @@ milliseconds Patience::Plan(Clock::time_point now) {
   const auto left = std::min<nanoseconds>(time_ - counted_, longest() - waited_);
   if (left.count() <= 0) return milliseconds(0);
   const milliseconds step = std::clamp(time_ / 8, milliseconds(5), kStep);
-  // Rounded up: 0 says that it is over.
+  // Rounded up, because 0 means that the wait timed out.
   const auto next = std::min(step, duration_cast<milliseconds>(left) + milliseconds(1));
   last_ = now;
   planned_ = now + next;

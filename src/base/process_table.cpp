@@ -18,7 +18,8 @@
 namespace kata {
 namespace {
 
-// After SIGKILL; longer only when the kernel itself is stuck, or somebody has frozen the process.
+// Time allowed for a process to end after SIGKILL. It takes longer only if the kernel is stuck or the process is
+// frozen.
 constexpr std::chrono::milliseconds kKillTime{10000};
 
 bool AwaitEnd(int pidfd, std::chrono::milliseconds time) {
@@ -26,26 +27,26 @@ bool AwaitEnd(int pidfd, std::chrono::milliseconds time) {
   return poll(&wait, 1, static_cast<int>(time.count())) > 0;
 }
 
-// An entry of the table of processes.
+// What /proc/PID/stat says of a process.
 struct Seen {
   ProcessRef process;
-  bool ended = false;  // a zombie: at least its first thread has
-  bool held = false;   // stopped
+  bool ended = false;  // a zombie: its main thread has ended, others may still run
+  bool held = false;   // stopped by a signal or a debugger
 };
 
 Result<Seen> See(pid_t pid) {
   std::string path = fmt::format("/proc/{}/stat", pid);
   auto read = ReadFile(path);
-  // ESRCH: it ended between open and read.
+  // Reading fails with ESRCH if the process ends between open and read.
   if (!read) return Fail(Code::kNotFound, "there is no process {}", pid);
   std::string_view stat = *read;
-  // proc(5): the second field, the command in parentheses, may hold anything; what follows its last ")" is regular.
+  // proc(5): the second field, the command in parentheses, may contain any character, so parse after the last ")".
   size_t close = stat.rfind(')');
   if (close == std::string_view::npos || close + 2 > stat.size()) {
     return Fail(Code::kInternal, "{} has no command field", path);
   }
   stat.remove_prefix(close + 2);
-  std::vector<std::string_view> fields;  // from field 3, the state, on
+  std::vector<std::string_view> fields;  // beginning with field 3, the state
   while (!stat.empty() && fields.size() < 20) {
     size_t space = stat.find(' ');
     fields.push_back(stat.substr(0, space));
@@ -86,11 +87,11 @@ bool IsHeld(pid_t pid) {
   return seen && seen->held;
 }
 
-// Once its pidfd is open and its start time is right, the pid cannot be another's.
+// The pidfd is opened before the start time is compared: if that matches, the pidfd is that of the right process.
 bool EndProcess(const ProcessRef& process, std::chrono::milliseconds patience) {
   if (process.pid <= 0) return true;
   const auto pidfd = OpenPidfd(process.pid);
-  // A zombie as well: its other threads may not have ended, and still have all that it had open.
+  // A zombie is killed as well: its other threads may still run and hold its open files.
   const auto seen = See(process.pid);
   if (!pidfd || !seen || seen->process != process) return true;
   if (patience.count() > 0 && AwaitEnd(pidfd->get(), patience)) return true;

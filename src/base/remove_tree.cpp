@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// RemoveTree of files.h: takes a directory away with all that is in it, and follows no link on the way.
+// RemoveTree of files.h: removes a directory recursively without following symbolic links.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,8 +9,8 @@
 namespace kata {
 namespace {
 
-// A directory is entered only while it is on the same mount: a bind mount of the same file system has the same device
-// number, and its contents are somebody else's. statx(2) STATX_ATTR_MOUNT_ROOT tells it for certain.
+// Refuses mount points, whose contents belong to somebody else. Device numbers do not show all of them: a bind mount of
+// the same file system has the same number. statx(2) STATX_ATTR_MOUNT_ROOT does.
 Result<> RefuseMountPoint(int fd, const std::string& name) {
   struct statx info {};
   if (statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, &info) != 0) return FailErrno("{}", name);

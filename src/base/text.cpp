@@ -11,7 +11,8 @@ namespace {
 
 constexpr std::string_view kCut = "...";
 
-// The length of the character that text begins with, and its number; 0: it begins with no whole, shortest-form UTF-8.
+// Decodes the character at the start of text, and returns its length in bytes. 0: not a complete, shortest-form UTF-8
+// character.
 size_t DecodeUtf8(std::string_view text, uint32_t& character) {
   const auto first = static_cast<unsigned char>(text[0]);
   if (first < 0x80) {
@@ -34,7 +35,7 @@ size_t DecodeUtf8(std::string_view text, uint32_t& character) {
 bool MayBeShown(uint32_t character) {
   if (character == '\n' || character == '\t') return true;
   if (character < 0x20 || (character >= 0x7f && character < 0xa0)) return false;
-  // Without width, separators of lines, and what turns the direction of writing.
+  // Zero-width characters, line separators, and characters that change the writing direction.
   const bool invisible = (character >= 0x200b && character <= 0x200f) || (character >= 0x2028 && character <= 0x202e) ||
                          (character >= 0x2060 && character <= 0x206f) || character == 0xfeff || character == 0xad;
   return !invisible;
@@ -48,7 +49,7 @@ void AppendEscaped(std::string& out, std::string_view bytes) {
 
 std::string ForeignText(std::string_view text, size_t limit) {
   std::string result;
-  size_t fits = 0;  // so much of the result, with the sign of a cut after it
+  size_t fits = 0;  // the longest prefix of result, at a character's end, after which kCut still fits
   while (!text.empty()) {
     uint32_t character = 0;
     const size_t length = DecodeUtf8(text, character);

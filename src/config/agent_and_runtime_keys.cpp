@@ -20,7 +20,7 @@ Result<> KernelModule(const std::string& text) {
   return Fail(Code::kInvalidArgument, "expected \"NAME OPTION...\", found {}", Shown(text));
 }
 
-// Its mounts would be missing in the guest.
+// Refused unless empty: ignoring it would start guests without these mounts.
 Key SandboxBindMounts() {
   return Key{.name = "sandbox_bind_mounts",
              .type = Type::kList,
@@ -31,7 +31,7 @@ Key SandboxBindMounts() {
              .pod = FromPod::kNever};
 }
 
-// Kata's seconds, kept in the milliseconds of its newer key.
+// Kata's older key, in seconds; stored in milliseconds as its newer key reconnect_timeout_ms.
 Key DialTimeout() {
   return Key{.name = "dial_timeout", .type = Type::kInteger, .set = [](Config& config, const Value& value) -> Result<> {
                const int64_t seconds = std::get<int64_t>(value);
@@ -43,14 +43,14 @@ Key DialTimeout() {
              }};
 }
 
-// Which of them are built in is the hypervisors' own matter (CreateHypervisor).
+// Checks the syntax only; CreateHypervisor checks whether the hypervisor is built in.
 Result<> HypervisorName(const std::string& text) {
   constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyz0123456789-";
   if (!text.empty() && text.size() <= 64 && text.find_first_not_of(kAllowed) == std::string::npos) return {};
   return Fail(Code::kInvalidArgument, "expected a name such as \"qemu\", found {}", Shown(text));
 }
 
-// Below 1 for tests of what hangs; 0 would mean for ever.
+// Values below 1 are for tests of processes that hang. 0 is not allowed, since a time-out of 0 means for ever.
 Key TimeoutFactor() {
   return Key{.name = "timeout_factor",
              .type = Type::kNumber,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A pod's annotations: the gate, and their texts as values of keys.
+// A pod's annotations: which of them are allowed, and the conversion of their texts to values of keys.
 #include <algorithm>
 #include <charconv>
 #include <optional>
@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::string_view kPrefix = "io.katacontainers.config.";
 
-// They ask for a check or a protection that does not exist here: to go on without it would be a lie.
+// Annotations that ask for a check or a protection that is not implemented. Ignoring them would be unsafe.
 constexpr std::string_view kRefused[] = {"hypervisor.kernel_hash",
                                          "hypervisor.image_hash",
                                          "hypervisor.initrd_hash",
@@ -27,7 +27,7 @@ constexpr std::string_view kRefused[] = {"hypervisor.kernel_hash",
                                          "hypervisor.cc_init_data",
                                          "agent.policy"};
 
-// Splits at separator, without empty parts.
+// Splits text at separator; drops empty parts.
 std::vector<std::string> Split(std::string_view text, char separator) {
   std::vector<std::string> parts;
   while (!text.empty()) {
@@ -46,7 +46,7 @@ std::optional<Value> NumberOf(std::string_view text) {
   return number;
 }
 
-// An annotation's text as a value of the key's type.
+// Converts an annotation's text to a value of the key's type.
 Result<Value> Convert(Type type, const std::string& text) {
   std::optional<Value> value;
   std::string_view expected = "a string";
@@ -75,13 +75,13 @@ Result<Value> Convert(Type type, const std::string& text) {
   return *std::move(value);
 }
 
-// Whether one of the expressions matches all of the name. An empty one matches nothing.
+// Whether one of the expressions matches the whole name.
 bool GateOpens(const std::vector<std::string>& expressions, const std::string& name) {
   return std::any_of(expressions.begin(), expressions.end(), [&](const std::string& expression) {
     try {
       return std::regex_match(name, std::regex(expression));
     } catch (const std::regex_error&) {
-      return false;  // too complex to match against is no permission
+      return false;  // the expression is too complex to evaluate: do not allow the annotation
     }
   });
 }
@@ -96,7 +96,7 @@ class Pod {
     const std::string group = suffix.substr(0, dot);
     const auto section =
         std::find_if(Sections().begin(), Sections().end(), [&](const Section& known) { return known.group == group; });
-    if (section == Sections().end()) return {};  // another tool's
+    if (section == Sections().end()) return {};  // not one of our groups
     const std::string name = dot == std::string::npos ? "" : suffix.substr(dot + 1);
     const Key* key = section->FindAnnotation(name);
     if (std::find(std::begin(kRefused), std::end(kRefused), suffix) != std::end(kRefused)) {
@@ -131,7 +131,7 @@ class Pod {
     return key.set(config_, value);
   }
 
-  const Config& operator_;  // as it was before the pod: the gate and the globs are its
+  const Config& operator_;  // the configuration before the annotations: decides what is allowed
   Config config_;
   std::vector<std::string> unused_;
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The keys that every hypervisor's section has, used and not used yet. What only one has stands in a file of its own.
+// The keys that every hypervisor's table has, used and not used yet. Keys of a single hypervisor have their own file.
 #include <algorithm>
 #include <cmath>
 #include <regex>
@@ -14,7 +14,7 @@ using H = HypervisorConfig;
 
 constexpr int64_t kMaxMemoryMib = int64_t{16} << 20U;  // 16 TiB
 constexpr int kMaxVcpus = 1024;
-constexpr int kMaxNetworkQueues = 64;                     // a NIC's descriptors travel in one message
+constexpr int kMaxNetworkQueues = 64;                     // the descriptors of a network card are sent in one message
 constexpr int64_t kMaxRate = int64_t{1000} * 1000000000;  // bits per second
 
 Result<> RegularExpression(const std::string& text) {
@@ -35,7 +35,7 @@ Key Vcpus() {
                              "expected a number of at most {} (negative: all processors of the host), found {}",
                              kMaxVcpus, number);
                }
-               // 0 is Kata's word for the default.
+               // In Kata's configuration 0 means the default.
                config.hypervisor.default_vcpus = number == 0 ? H().default_vcpus : std::max(number, -1.0);
                return {};
              }};
@@ -46,7 +46,7 @@ Key Named(Key key, std::string annotation) {
   return key;
 }
 
-// zero: 0 is a value too, beside the range.
+// zero: 0 is allowed in addition to the range.
 Key PowerOfTwo(const char* name, uint32_t H::*member, int64_t min, int64_t max, bool zero = false) {
   Key key = Integer(name, member, zero ? 0 : min, max);
   key.set = [=, in_range = key.set](Config& config, const Value& value) -> Result<> {
@@ -59,7 +59,7 @@ Key PowerOfTwo(const char* name, uint32_t H::*member, int64_t min, int64_t max, 
   return key;
 }
 
-// How disks are plugged.
+// The keys for disks that are plugged.
 std::vector<Key> DiskKeys() {
   return {Bool("disable_block_device_use", &H::disable_block_device_use),
           Text("block_device_driver", &H::block_device_driver, OneOf({"virtio-blk-pci", "virtio-blk", "virtio-scsi"})),
@@ -92,7 +92,7 @@ Key WithPodCheck(Key key, std::function<Result<>(const Config&, const std::strin
   return key;
 }
 
-// A file for the guest: a pod that is allowed to choose gets what lies beside the operator's choice, no other file.
+// A file for the guest. A pod may only choose another file in the directory of the operator's file.
 Key GuestFile(const char* name, std::string H::*member, TextRule rule) {
   return WithPodCheck(Text(name, member, std::move(rule)), [member](const Config& config, const std::string& path) {
     return InDirectoryOf(config.hypervisor.*member, path);
@@ -105,7 +105,7 @@ Key KernelParams() {
   return key;
 }
 
-// To run unprotected what was meant to be protected from the host would be worse than not to run it.
+// Refused if true: the guest would run without the protection from the host that was asked for.
 Key ConfidentialGuest() { return MustBeFalse("confidential_guest", "confidential guests are not supported yet"); }
 
 std::vector<Key> UsedKeys() {

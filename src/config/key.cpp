@@ -14,7 +14,7 @@ std::vector<Key> Both(std::vector<Key> keys, std::vector<Key> more) {
 
 constexpr size_t kMaxShown = 80;
 
-// Levenshtein's distance.
+// The Levenshtein distance.
 size_t Distance(std::string_view a, std::string_view b) {
   std::vector<size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), 0);
@@ -46,7 +46,7 @@ std::string Shown(const Value& value) {
 }
 
 std::string Suggestion(std::string_view wrong, const std::vector<std::string>& names) {
-  // What is longer than any name is no slip of the pen.
+  // Longer than any key, so not a typing error.
   if (wrong.size() > 64) return "";
   size_t best = std::max<size_t>(1, wrong.size() / 3) + 1;
   std::string_view nearest;

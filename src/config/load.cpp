@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Finds and reads the files, and the defaults that lie beside the executable.
+// Finds and reads the configuration files, and sets defaults that depend on the executable's path.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -33,14 +33,14 @@ bool Exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0;
 void FirstThatExists(std::string& value, std::initializer_list<std::string> candidates) {
   for (const std::string& candidate : candidates) {
     if (!Exists(candidate)) continue;
-    // Without "bin/..", for the messages; realpath(3).
+    // Resolved with realpath(3), so that messages do not show "bin/..".
     const std::unique_ptr<char, decltype(&free)> resolved(::realpath(candidate.c_str(), nullptr), &free);
     if (resolved) value = resolved.get();
     return;
   }
 }
 
-// What stands beside the executable in a build directory or in an installation that is not under /usr.
+// Sets defaults for a build directory, or an installation that is not under /usr.
 void FollowExecutable(Config& config, const std::string& executable) {
   const std::string bin = DirectoryOf(executable);
   FirstThatExists(config.runtime.standin_path,
@@ -51,7 +51,7 @@ void FollowExecutable(Config& config, const std::string& executable) {
                   {bin + "/../guest/kata-containers-initrd.img", share + "/kata-containers-initrd.img"});
 }
 
-// The file to read, or "" when there is none. kNotFound when one that was named is missing.
+// The configuration file to read; "" if there is none. kNotFound: the file that the user named does not exist.
 Result<std::string> ChooseFile(const LoadOptions& options) {
   const auto named = [](const std::string& path, std::string_view by) -> Result<std::string> {
     if (::access(path.c_str(), R_OK) == 0) return path;
@@ -65,7 +65,8 @@ Result<std::string> ChooseFile(const LoadOptions& options) {
   return std::string();
 }
 
-// config.d/*.toml beside the file (beside what it links to, as Kata has it), in the order of their names.
+// The files config.d/*.toml in the directory of the file, sorted by name. If the file is a symbolic link, the directory
+// is that of its target, as in Kata.
 Result<std::vector<std::string>> DropIns(const std::string& file) {
   const std::unique_ptr<char, decltype(&free)> resolved(::realpath(file.c_str(), nullptr), &free);
   const std::string directory = DirectoryOf(resolved ? resolved.get() : file) + "/config.d";

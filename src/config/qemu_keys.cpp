@@ -9,7 +9,7 @@ namespace {
 
 using Q = HypervisorConfig;
 
-// qemu(1), -sandbox: it is never off, but an operator may relax a part of it.
+// The value of -sandbox (qemu(1)). It must begin with "on", but an operator may relax parts of it.
 Result<> QemuSandbox(const std::string& text) {
   static const std::regex pattern(
       "on(,(obsolete|spawn|resourcecontrol)=(allow|deny)|,elevateprivileges=(allow|deny|children))*");
@@ -20,7 +20,8 @@ Result<> QemuSandbox(const std::string& text) {
       Shown(text));
 }
 
-// Properties in QEMU's lists: one that had other characters could say more than what the key is for.
+// Properties for QEMU's option lists. Other characters are refused, since they could set options beyond the key's
+// purpose.
 Result<> Properties(const std::string& text) {
   constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.,=+-";
   if (text.size() <= 1024 && text.find_first_not_of(kAllowed) == std::string::npos && !text.starts_with(',')) return {};

@@ -4,14 +4,14 @@
 #include <algorithm>
 
 #define TOML_EXCEPTIONS 0
-// Its own assertions abort on some damaged files, which without them it reports as errors.
+// toml++'s assertions abort on some damaged files; without assertions it reports these files as errors.
 #define TOML_ASSERT(condition) static_cast<void>(0)
 #include <toml++/toml.h>
 
 namespace kata::config {
 namespace {
 
-// Tables that Kata's files have, and that nothing here reads yet.
+// Tables of Kata's configuration files that are not used yet.
 constexpr const char* kUnusedTables[] = {"factory",
                                          "hypervisor.clh",
                                          "hypervisor.cloud-hypervisor",
@@ -41,7 +41,7 @@ std::string_view TypeName(Type type) {
   return "a list of strings";
 }
 
-// The value as a message shows it, whatever its type.
+// The value for a message, whatever its type.
 std::string Found(const toml::node& node) {
   if (const auto text = node.value_exact<std::string>()) return Shown(*text);
   if (const auto integer = node.value_exact<int64_t>()) return Shown(*integer);
@@ -63,7 +63,7 @@ std::optional<Value> List(const toml::node& node) {
   return items;
 }
 
-// The node as a value of the type, or nothing. A whole number is a number too; nothing else is converted.
+// Converts a node to a value of the type; nullopt if it has another type. An integer is also accepted as a number.
 std::optional<Value> As(Type type, const toml::node& node) {
   switch (type) {
     case Type::kBool:
@@ -97,12 +97,12 @@ std::vector<std::string> TableNames() {
 
 }  // namespace
 
-// Walks one parsed text.
+// Applies the tables of one parsed text.
 class TextReader::Tables {
  public:
   Tables(TextReader& reader, const std::string& file) : reader_(reader), file_(file) {}
 
-  // prefix is "" or "hypervisor.": the tables that only hold other tables.
+  // prefix: "" for the top level, or "hypervisor." and the like for tables that only contain other tables.
   Result<> Walk(const toml::table& table, const std::string& prefix) {
     for (const auto& [key, node] : table) {
       const std::string name = prefix + std::string(key.str());
@@ -178,7 +178,7 @@ class TextReader::Tables {
     if (std::find(unused.begin(), unused.end(), name) == unused.end()) unused.push_back(name);
   }
 
-  // A name that is no key may hold anything.
+  // An unknown name may contain any characters: make it printable.
   static std::string Clean(const std::string& name) {
     const std::string shown = Shown(name);
     return shown.substr(1, shown.size() - 2);
@@ -201,8 +201,8 @@ Result<> TextReader::Read(const std::string& text, const std::string& file) {
 
 Result<std::vector<std::string>> TextReader::Finish() {
   std::vector<std::string> warnings;
-  // As Kata's files for another hypervisor are written: one table, and no name. It must not become a VM of a hypervisor
-  // that nobody has asked for.
+  // Kata's files for another hypervisor have only that hypervisor's table, and no hypervisor_name. They must not start
+  // a QEMU that nobody asked for.
   if (!where_.contains("runtime.hypervisor_name") && hypervisors_.size() == 1) {
     config_.hypervisor.name = hypervisors_.front();
   }
@@ -216,7 +216,7 @@ Result<std::vector<std::string>> TextReader::Finish() {
     warnings.push_back(fmt::format("{}: {}.image: not used, since initrd is set", image->second, table));
   }
   if (const Result<> together = CheckTogether(config_); !together) {
-    // The message begins with the key that is at fault; where it stands goes in front of it.
+    // The message begins with the wrong key: prepend the key's file and line.
     Error error = together.error();
     const auto where = where_.find(error.message().substr(0, error.message().find(':')));
     if (where != where_.end()) error.AddContext(where->second);

@@ -12,8 +12,9 @@
 namespace kata::config {
 namespace {
 
-// Options of -o that an administrator may set: they tune, and open nothing. Those that end in '=' take a value. Not
-// writeback: with it the guest's kernel believes its own times of change, and would not see the host's changes.
+// Options of -o that an operator may set: they tune the daemon and give access to nothing. Those that end in '=' take a
+// value. Without writeback: with it the guest's kernel trusts its own modification times, and would not notice changes
+// by the host.
 constexpr std::array<std::string_view, 17> kHarmless = {
     "announce_submounts", "flock",          "no_flock",        "posix_lock",         "no_posix_lock", "no_writeback",
     "readdirplus",        "no_readdirplus", "allow_direct_io", "no_allow_direct_io", "killpriv_v2",   "no_killpriv_v2",
@@ -58,7 +59,7 @@ Result<std::vector<std::string>> VirtiofsdArguments(const std::vector<std::strin
       argv.emplace_back(word);
     } else if (word == "-o" && i + 1 < extra.size()) {
       TRY(AddOptions(extra[++i], argv));
-    } else if (word == "--announce-submounts") {  // as the newer virtiofsd spells it
+    } else if (word == "--announce-submounts") {  // the spelling of newer versions of virtiofsd
       TRY(AddOptions("announce_submounts", argv));
     } else if (word.empty() || word.front() != '-') {
       TRY(AddOptions(word, argv));

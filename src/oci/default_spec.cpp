@@ -50,7 +50,7 @@ constexpr char kSpec[] = R"({
   }
 })";
 
-// As people edit it: tabs, one value a line.
+// For editing by hand: indented with tabs, one value on each line.
 std::string Text(const Json& spec) { return spec.dump(1, '\t') + "\n"; }
 
 }  // namespace
@@ -60,9 +60,9 @@ std::string DefaultSpecJson() { return Text(Json::parse(kSpec)); }
 std::string RootlessSpecJson(uid_t uid, gid_t gid) {
   Json spec = Json::parse(kSpec);
   for (Json& mount : spec["mounts"]) {
-    // The group tty has no number in a namespace with a single id.
+    // The group tty (gid 5) does not exist in a user namespace with a single id.
     if (mount["destination"] == "/dev/pts") mount["options"].erase(5);
-    // A sysfs cannot be mounted by those who do not own the network namespace.
+    // Mounting a sysfs requires ownership of the network namespace, so bind /sys instead.
     if (mount["destination"] == "/sys") {
       mount = {{"destination", "/sys"},
                {"type", "none"},

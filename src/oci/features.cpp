@@ -52,7 +52,8 @@ OrderedJson Capabilities() {
           "CAP_CHECKPOINT_RESTORE"};
 }
 
-// What the agent takes (agent/container/mount_options.cpp) beside the words of a file system's own.
+// The mount options that the agent knows (agent/container/mount_options.cpp). Other options are passed to the file
+// system.
 OrderedJson MountOptions() {
   return {"async",        "atime",       "bind",        "defaults",       "dev",
           "diratime",     "dirsync",     "exec",        "lazytime",       "loud",
@@ -71,7 +72,7 @@ OrderedJson MountOptions() {
 OrderedJson Seccomp() {
   OrderedJson json;
   json["enabled"] = true;
-  // SCMP_ACT_NOTIFY is not among them: its listener is a socket on the host.
+  // Without SCMP_ACT_NOTIFY: its listener would be a socket on the host.
   json["actions"] = {"SCMP_ACT_ALLOW",       "SCMP_ACT_ERRNO", "SCMP_ACT_KILL",  "SCMP_ACT_KILL_PROCESS",
                      "SCMP_ACT_KILL_THREAD", "SCMP_ACT_LOG",   "SCMP_ACT_TRACE", "SCMP_ACT_TRAP"};
   json["operators"] = {"SCMP_CMP_EQ", "SCMP_CMP_GE",        "SCMP_CMP_GT", "SCMP_CMP_LE",
@@ -88,7 +89,7 @@ OrderedJson Linux() {
   OrderedJson json;
   json["namespaces"] = {"cgroup", "ipc", "mount", "network", "pid", "user", "uts"};
   json["capabilities"] = Capabilities();
-  // The guest enforces limits through cgroup v2; the host's may be of either version.
+  // The guest enforces limits through cgroup v2; the host may have either version.
   json["cgroup"] = {{"v1", true}, {"v2", true}, {"systemd", true}, {"systemdUser", false}};
   json["seccomp"] = Seccomp();
   json["apparmor"] = {{"enabled", false}};

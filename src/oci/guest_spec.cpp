@@ -41,7 +41,7 @@ PodSpec GuestSpecOfPod(const grpc::Spec& spec) {
   pod.guest = GuestSpec(spec);
   if (!spec.has_linux()) return pod;
   for (grpc::LinuxNamespace& space : *pod.guest.mutable_linux()->mutable_namespaces()) {
-    // Any path says "not a new one"; which one is meant the agent knows.
+    // Any path means "do not create a new namespace"; the agent knows the pod's namespaces.
     if (space.type() == "ipc" || space.type() == "uts") space.set_path("/proc/1/ns/" + space.type());
   }
   return pod;

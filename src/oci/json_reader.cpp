@@ -14,11 +14,11 @@ using nlohmann::json;
 
 constexpr size_t kMaxShown = 80;
 
-// Text of the document in a message: short, and without control characters.
+// A text of the document for a message: shortened, and without ASCII control characters.
 std::string Shown(std::string_view text, size_t limit) {
   std::string shown;
   for (char c : text.substr(0, limit)) shown += (c >= 0 && c < ' ') || c == 0x7f ? '?' : c;
-  // Not to end in the middle of a UTF-8 sequence.
+  // Do not cut in the middle of a UTF-8 sequence.
   if (text.size() > limit) {
     while (!shown.empty() && (shown.back() & 0xc0) == 0x80) shown.pop_back();
     if (!shown.empty() && (shown.back() & 0x80) != 0) shown.pop_back();
@@ -27,7 +27,7 @@ std::string Shown(std::string_view text, size_t limit) {
   return shown;
 }
 
-// A value that asks for no more than a field that is not there: {}, [], "", false or 0.
+// Whether a value means the same as a missing field: {}, [], "", false or 0.
 bool SaysNothing(const json& value) {
   if (value.is_string()) return value.get_ref<const std::string&>().empty();
   return (value.is_structured() && value.empty()) || value == false || value == 0;
@@ -40,7 +40,7 @@ std::string Describe(const json& value) {
   return value.dump();
 }
 
-// "name:line:column: why" of the library's exception, whose text begins with its own numbers and positions.
+// Makes "name:line:column: why" from the library's exception, without the exception's own prefix of numbers.
 tl::unexpected<Error> SyntaxError(std::string_view text, std::string_view name, const json::parse_error& error) {
   const size_t at = std::min(error.byte > 0 ? error.byte - 1 : 0, text.size());
   const std::string_view before = text.substr(0, at);
@@ -55,7 +55,7 @@ tl::unexpected<Error> SyntaxError(std::string_view text, std::string_view name, 
   return Fail(Code::kInvalidArgument, "{}:{}:{}: {}", name, line, column, Shown(why, 300));
 }
 
-// Watches the parser for what it would let pass: keys that stand twice, of which the last would win.
+// Finds duplicate keys, which the parser would accept: the last one would win.
 class StructureCheck {
  public:
   bool operator()(int /*depth*/, json::parse_event_t event, const json& parsed) {
@@ -140,7 +140,7 @@ void JsonObject::SetError(Code code, const std::string& path, std::string_view w
 }
 
 void JsonObject::Missing(const char* key) const {
-  // With an error already kept, nothing is found any more, and nothing is missing.
+  // After an error Find returns nothing, so this is also called for fields that exist; SetError keeps the first error.
   SetError(Code::kInvalidArgument, PathOf(key), "required, and missing");
 }
 
@@ -217,7 +217,7 @@ int64_t JsonObject::Signed(const char* key, Need need, int64_t min, int64_t max)
     if (need == Need::kRequired) Missing(key);
     return 0;
   }
-  // An unsigned number of the library may be too large for int64_t, and would turn negative.
+  // The library stores non-negative numbers as uint64_t; one above INT64_MAX would become negative.
   const bool fits = !value->is_number_unsigned() ||
                     value->get<uint64_t>() <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
   if (!value->is_number_integer() || !fits) {

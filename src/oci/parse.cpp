@@ -63,7 +63,7 @@ void ReadSpec(const JsonObject& json, grpc::Spec& spec) {
   json.WarnIf("zos", "ignored: this is Linux");
 }
 
-// Parses json and lets read fill a message from it.
+// Parses json and calls read to fill a message from it.
 template <typename Message, typename Read>
 Result<Message> ParseAs(std::string_view json, std::vector<std::string>* warnings, std::string_view name, Read read) {
   const nlohmann::json document = TRY(ParseJson(json, kMaxSpecBytes, name));

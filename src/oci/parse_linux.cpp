@@ -5,7 +5,7 @@
 namespace kata::oci {
 namespace {
 
-// mknod(2)'s default for a device whose mode a spec leaves open.
+// The mode of a device without a fileMode in the spec.
 constexpr uint32_t kDefaultDeviceMode = 0666;
 
 void ReadIdMapping(const JsonObject& json, grpc::LinuxIDMapping& mapping) {

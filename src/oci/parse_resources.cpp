@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads "linux.resources" of a config.json, or a file of `update`.
+// Reads "linux.resources" of a config.json, or the file of `update --resources`.
 #include "oci/sections.h"
 
 namespace kata::oci {
@@ -11,7 +11,7 @@ constexpr char kNoEffect[] = "ignored: the guest's cgroups (version 2) have no s
 void ReadDeviceRule(const JsonObject& json, grpc::LinuxDeviceCgroup& rule) {
   rule.set_allow(json.Bool("allow", Need::kRequired));
   rule.set_type(json.Has("type") ? json.String("type") : "a");
-  // -1 stands for every number, as in libcontainer and in the agent protocol.
+  // -1 means all numbers, as in libcontainer and in the agent protocol.
   const auto number = [&](const char* key) {
     return json.Has(key) ? json.Signed(key, Need::kOptional, -1, std::numeric_limits<uint32_t>::max()) : -1;
   };

@@ -27,8 +27,8 @@ void ReadSeccomp(const JsonObject& json, grpc::LinuxSeccomp& seccomp) {
   json.EachString("architectures", [&](std::string name) { seccomp.add_architectures(std::move(name)); });
   json.EachString("flags", [&](std::string flag) { seccomp.add_flags(std::move(flag)); });
   json.Each("syscalls", [&](const JsonObject& rule) { ReadSyscall(rule, *seccomp.add_syscalls()); });
-  // Not read: listenerPath and listenerMetadata, which mean nothing without an action SCMP_ACT_NOTIFY. Those are
-  // refused where the profile is checked (ValidateSeccomp).
+  // listenerPath and listenerMetadata are not read: they have a meaning only with SCMP_ACT_NOTIFY, which
+  // ValidateSeccomp refuses.
 }
 
 }  // namespace kata::oci

@@ -10,19 +10,20 @@
 namespace kata::oci {
 namespace {
 
+// The annotations of one pod manager.
 struct Manager {
-  const char* type;
-  const char* sandbox;    // the type's value for a sandbox
-  const char* container;  // and for a container
-  const char* sandbox_id;
+  const char* type;        // the name of the annotation with the container's type
+  const char* sandbox;     // its value for a sandbox
+  const char* container;   // its value for a container
+  const char* sandbox_id;  // the name of the annotation with the sandbox's id
 };
-// In the order in which Kata looks.
+// In the order in which Kata Containers looks for them.
 constexpr Manager kManagers[] = {
     {"io.kubernetes.cri-o.ContainerType", "sandbox", "container", "io.kubernetes.cri-o.SandboxID"},
     {"io.kubernetes.cri.container-type", "sandbox", "container", "io.kubernetes.cri.sandbox-id"},
     {"io.kubernetes.docker.type", "podsandbox", "container", "io.kubernetes.sandbox.id"}};
 
-// 0 where there is none.
+// The number in an annotation; 0 if the annotation is missing or empty.
 Result<int64_t> Number(const std::map<std::string, std::string>& annotations, const char* key) {
   const auto found = annotations.find(key);
   if (found == annotations.end() || found->second.empty()) return 0;

@@ -16,7 +16,7 @@ struct Name {
   int number;
 };
 
-// signal(7). A number's first name is the one that SignalName gives.
+// The names of signal(7). If a number has several names, SignalName returns the first one.
 constexpr std::array kNames = std::to_array<Name>({
     {"HUP", SIGHUP},       {"INT", SIGINT},   {"QUIT", SIGQUIT},   {"ILL", SIGILL},   {"TRAP", SIGTRAP},
     {"ABRT", SIGABRT},     {"BUS", SIGBUS},   {"FPE", SIGFPE},     {"KILL", SIGKILL}, {"USR1", SIGUSR1},
@@ -27,8 +27,8 @@ constexpr std::array kNames = std::to_array<Name>({
     {"SYS", SIGSYS},       {"IOT", SIGABRT},  {"CLD", SIGCHLD},    {"POLL", SIGIO},   {"UNUSED", SIGSYS},
 });
 
-// What programs take for SIGRTMIN and SIGRTMAX: the C library keeps 32 and 33 for its threads. Not the macros, since
-// those ask the library of this process.
+// SIGRTMIN and SIGRTMAX as programs with glibc see them, which reserves 32 and 33 for its threads. The macros are not
+// used, because they give the values of this process's C library.
 constexpr int kRtMin = 34;
 constexpr int kRtMax = 64;
 

@@ -39,8 +39,9 @@ Result<> ValidateVersion(const std::string& version) {
   return {};
 }
 
-// Containers of a pod name the namespaces that they share; the guest has its own in their place. Each container still
-// has a guest to itself (docs/kata-runtime.md, "Not yet").
+// Whether the spec is of a container of a pod. Such a spec names namespaces of the host that the pod's containers
+// share; the guest uses namespaces of its own instead. On the command line each such container still gets a VM of its
+// own (docs/kata-runtime.md, "Not yet").
 bool IsOfPod(const grpc::Spec& spec) {
   constexpr std::array kTypes = {"io.kubernetes.cri.container-type"sv, "io.kubernetes.cri-o.ContainerType"sv,
                                  "io.katacontainers.pkg.oci.container_type"sv};
@@ -110,12 +111,13 @@ Result<> ValidateMappings(const grpc::Spec& spec) {
   return {};
 }
 
-// As runc: only what belongs to a namespace that the container has of its own.
+// As in runc: only sysctls of a namespace that the container has for itself are allowed.
 Result<> ValidateSysctl(const grpc::Spec& spec, const std::string& key) {
   constexpr std::array kIpc = {"kernel.msgmax"sv, "kernel.msgmnb"sv, "kernel.msgmni"sv, "kernel.sem"sv,
                                "kernel.shmall"sv, "kernel.shmmax"sv, "kernel.shmmni"sv, "kernel.shm_rmid_forced"sv};
   std::string name = key;
-  // Both spellings of sysctl(8): net.ipv4.ip_forward, or net/ipv4/conf/eth0.1/rp_filter.
+  // sysctl(8) accepts both net.ipv4.ip_forward and net/ipv4/conf/eth0.1/rp_filter: convert the second form to the
+  // first.
   if (const size_t first = name.find_first_of("./"); first != std::string::npos && name[first] == '/') {
     for (char& c : name) c = c == '/' ? '.' : c == '.' ? '/' : c;
   }
@@ -140,7 +142,7 @@ Result<> ValidateSysctl(const grpc::Spec& spec, const std::string& key) {
   return {};
 }
 
-// The path without ".", ".." and empty parts, by its letters only, as runc and path.Clean of Go do it.
+// Removes ".", ".." and empty components lexically, as runc does with Go's path.Clean. The result is absolute.
 std::string Clean(std::string_view path) {
   std::string clean;
   while (!path.empty()) {

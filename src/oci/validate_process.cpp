@@ -68,7 +68,7 @@ constexpr std::array kFlags = {"SCHED_FLAG_RESET_ON_FORK"sv, "SCHED_FLAG_RECLAIM
                                "SCHED_FLAG_KEEP_POLICY"sv,   "SCHED_FLAG_KEEP_PARAMS"sv, "SCHED_FLAG_UTIL_CLAMP_MIN"sv,
                                "SCHED_FLAG_UTIL_CLAMP_MAX"sv};
 
-// Drops the names that no kernel of ours knows, as runc does, so that an engine newer than the guest still works.
+// Removes names that are not in kCapabilities, as runc does with unknown ones, so that newer engines still work.
 template <typename List>
 void DropUnknown(List* names, std::set<std::string>& unknown) {
   for (int i = names->size() - 1; i >= 0; --i) {
@@ -91,7 +91,7 @@ void NormalizeCapabilities(grpc::LinuxCapabilities& capabilities, std::vector<st
                                   fmt::join(unknown, " ")));
 }
 
-// In runc's words.
+// Uses runc's messages.
 Result<> ValidateEnvironment(const grpc::Process& process, std::string_view prefix) {
   for (int i = 0; i < process.env_size(); ++i) {
     const size_t equals = process.env(i).find('=');

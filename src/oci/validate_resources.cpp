@@ -8,8 +8,8 @@ namespace kata::oci {
 namespace {
 
 constexpr int64_t kUnlimited = -1;
-// The agent's part of a container's start fits into a quarter of it; a program that has less for its pages only waits
-// for them, without end.
+// The smallest memory limit. The agent's part of a container's start needs less than a quarter of it. A program with
+// less memory than this makes no progress: it waits for its pages for ever.
 constexpr int64_t kLeastMemory = 1 << 20;
 
 Result<> CheckLeastMemory(int64_t limit, std::string_view prefix, std::string_view name) {
@@ -26,7 +26,7 @@ Result<> ValidateMemory(const grpc::LinuxMemory& memory, std::string_view prefix
   TRY(at_least_unlimited(memory.limit(), "limit"));
   TRY(at_least_unlimited(memory.reservation(), "reservation"));
   TRY(at_least_unlimited(memory.swap(), "swap"));
-  // swap is memory and swap together.
+  // The value of swap is memory plus swap.
   if (memory.limit() > 0 && memory.swap() > 0 && memory.swap() < memory.limit()) {
     return Fail(Code::kInvalidArgument, "{}memory.swap: {} is memory and swap together, and less than the limit {}",
                 prefix, memory.swap(), memory.limit());
@@ -67,7 +67,7 @@ bool IsCpuList(std::string_view text) {
 }
 
 Result<> ValidateCpu(const grpc::LinuxCPU& cpu, std::string_view prefix) {
-  // The kernel's bounds of a period and a quota, in microseconds (sched-bwc).
+  // The kernel's limits for period and quota, in microseconds (Documentation/scheduler/sched-bwc.rst).
   if (cpu.period() != 0 && (cpu.period() < 1000 || cpu.period() > 1000000)) {
     return Fail(Code::kInvalidArgument, "{}cpu.period: {} us is not in the range of 1000 to 1000000", prefix,
                 cpu.period());
@@ -114,7 +114,7 @@ Result<> ValidateDeviceRules(const grpc::LinuxResources& resources, std::string_
     if (rule.type() != "a" && rule.type() != "b" && rule.type() != "c") {
       return Fail(Code::kInvalidArgument, "{}devices[{}].type: \"{}\" is none of a, b, c", prefix, i, rule.type());
     }
-    // As runc, and not as "all", which the guest would take it for.
+    // Refused as in runc: the guest would take an empty access for "all".
     if (rule.access().empty()) return Fail(Code::kInvalidArgument, "{}devices[{}].access: it is empty", prefix, i);
   }
   return {};
@@ -136,7 +136,7 @@ Result<> ValidateResources(const grpc::LinuxResources& resources, std::string_vi
     return Fail(Code::kInvalidArgument, "{}hugepageLimits[{}].pageSize: \"{}\" is no size such as 2MB", prefix, i,
                 resources.hugepagelimits(i).pagesize());
   }
-  // Each becomes the name of a file in the guest's cgroup.
+  // Each name becomes a file name in the guest's cgroup.
   for (const auto& [name, value] : resources.unified()) {
     if (name.find('.') == std::string::npos || name.find('/') != std::string::npos || name[0] == '.') {
       return Fail(Code::kInvalidArgument, "{}unified[\"{}\"]: no name of a cgroup file such as memory.high", prefix,

@@ -27,7 +27,7 @@ Result<std::string> ParseResponse(const std::string& payload) {
 
 }  // namespace
 
-// A call that waits for its reply. The timer's cancelling is the news that the reply is there.
+// A call that waits for its reply. Cancelling `done` wakes it when the reply is set.
 struct Client::Call_ {
   Call_(const asio::any_io_executor& executor, size_t limit) : done(executor), max_reply(limit) {}
   asio::steady_timer done;
@@ -63,7 +63,7 @@ asio::awaitable<Result<std::string>> Client::CallRaw(std::string service, std::s
   auto call = std::make_shared<Call_>(executor_, max_reply);
   calls_[stream] = call;
   Frame frame{{0, stream, FrameType::kRequest, 0}, request.SerializeAsString()};
-  // Sent aside, so that the deadline counts also while the peer does not read.
+  // Sent by a separate coroutine, so that the call can time out while the peer does not read.
   auto send = [](std::shared_ptr<Connection> connection, Frame out,
                  std::shared_ptr<Call_> waiting) -> asio::awaitable<void> {
     auto sent = co_await connection->Send(std::move(out));
@@ -87,7 +87,7 @@ asio::awaitable<Result<std::string>> Client::CallRaw(std::string service, std::s
   calls_.erase(stream);
   if (!call->reply) {
     abandoned_.insert(stream);
-    // The errno tells it from a peer that answers with this code.
+    // ETIMEDOUT tells a local time-out from a peer that answers with kDeadlineExceeded.
     std::string why = fmt::format("{}: no answer {}", method, patience.Text());
     co_return tl::unexpected<Error>(Error(Code::kDeadlineExceeded, std::move(why), ETIMEDOUT));
   }
@@ -99,7 +99,7 @@ asio::awaitable<void> Client::ReadLoop(std::weak_ptr<Client> weak, std::shared_p
     auto self = weak.lock();
     if (!self) return 0;
     const auto call = self->calls_.find(header.stream);
-    // For nobody: nothing of it is kept.
+    // No call waits for this frame: discard its payload.
     return call == self->calls_.end() ? 0 : call->second->max_reply;
   };
   while (true) {

@@ -28,7 +28,7 @@ Connection::Connection(const asio::any_io_executor& executor, UniqueFd fd)
 }
 
 std::shared_ptr<Connection> Connection::Create(const asio::any_io_executor& executor, UniqueFd fd) {
-  // A peer that has gone is an error of write(2), which knows no MSG_NOSIGNAL, and not the end of this process.
+  // write(2) has no MSG_NOSIGNAL: without this, writing to a closed peer would kill the process.
   static const auto ignored = signal(SIGPIPE, SIG_IGN);
   (void)ignored;
   return std::shared_ptr<Connection>(new Connection(executor, std::move(fd)));
@@ -43,7 +43,7 @@ asio::awaitable<Result<Frame>> Connection::Receive(PayloadLimit limit) {
   Frame frame{header, {}};
   frame.dropped = limit && header.length > limit(header);
   std::string& payload = frame.payload.bytes;
-  // Grows with what has arrived: a peer that announces 4 MiB and sends nothing costs nothing.
+  // The buffer grows as data arrives, so that a peer cannot make this process allocate by announcing a large payload.
   constexpr size_t kStep = 256U << 10U;
   for (size_t left = header.length; left > 0;) {
     const size_t step = std::min(left, kStep);
@@ -63,7 +63,7 @@ asio::awaitable<Result<>> Connection::Send(Frame frame) {
     co_return Fail(Code::kResourceExhausted, "a message of {} bytes is over ttRPC's limit of {}", frame.payload.size(),
                    kMaxPayload);
   }
-  // One writer at a time, so that frames do not mix. Waiters are woken one by one, in the order in which they came.
+  // One writer at a time, so that frames do not mix. cancel_one wakes the waiters in the order of their arrival.
   while (writing_ && !closed_) co_await writer_turn_.async_wait(kAwait);
   if (closed_) co_return Fail(Code::kUnavailable, "the connection is closed");
   writing_ = true;
@@ -75,7 +75,7 @@ asio::awaitable<Result<>> Connection::Send(Frame frame) {
   writing_ = false;
   writer_turn_.cancel_one();
   if (error) {
-    // Half a frame may have gone out: nothing after it could be understood.
+    // A part of the frame may have been sent, so the peer could not parse anything that follows.
     Close();
     co_return Lost(error);
   }
@@ -85,7 +85,7 @@ asio::awaitable<Result<>> Connection::Send(Frame frame) {
 asio::awaitable<boost::system::error_code> Connection::SendTail(Piped tail) {
   while (tail.size > 0) {
     if (closed_) co_return asio::error::operation_aborted;
-    // The pipe has all of it, so that only the stream can make this wait.
+    // The pipe holds all tail.size bytes, so EAGAIN can only mean that the stream is full.
     const ssize_t sent = ::splice(tail.pipe.get(), nullptr, stream_.native_handle(), nullptr, tail.size,
                                   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     if (sent > 0) {

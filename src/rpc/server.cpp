@@ -16,19 +16,19 @@ constexpr size_t kMaxErrorText = 64U << 10U;
 Payload Respond(const Error& error) {
   ttrpc::Response response;
   response.mutable_status()->set_code(static_cast<int>(error.code()));
-  // Text of UTF-8, or clients in other languages would take the whole answer for broken.
+  // Must be valid UTF-8: protobuf parsers of other languages reject the whole message otherwise.
   response.mutable_status()->set_message(ForeignText(error.message(), kMaxErrorText));
   return response.SerializeAsString();
 }
 
-// A ttrpc::Response of this payload, which stays where it is.
+// Serializes a ttrpc::Response with this payload. A payload in a pipe is not copied.
 Payload Respond(Payload reply) {
   std::string start = BytesField(ttrpc::Response::kPayloadFieldNumber, reply.size());
   reply.bytes.insert(0, start);
   return reply;
 }
 
-// Runs one handler. The house has no exceptions, but memory can run out, and then one call fails and not the process.
+// Runs one handler. This project throws no exceptions, but allocations can: then only the call fails, not the process.
 asio::awaitable<Result<Payload>> Run(const MethodTable::Handler* handler, std::string payload) {
   try {
     co_return co_await (*handler)(std::move(payload));
@@ -54,7 +54,7 @@ asio::awaitable<void> Answer(std::shared_ptr<Connection> connection, std::shared
       }
     }
     out = reply ? Respond(*std::move(reply)) : Respond(reply.error());
-    // Whoever waits for it has to hear something.
+    // Send an error instead, since the caller waits for a reply.
     if (out.size() > kMaxPayload) {
       out =
           Respond(Error(Code::kResourceExhausted, fmt::format("the answer to {} has {} bytes, over ttRPC's limit of {}",

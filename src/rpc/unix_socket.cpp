@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Unix sockets below a directory: listening, connecting, and serving each peer that may connect.
+// Unix sockets in a directory: listening, connecting, and serving the peers that are allowed to connect.
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -23,7 +23,8 @@
 namespace kata::rpc {
 namespace {
 
-// Reaches dirfd/name through /proc, since sun_path holds 107 bytes and a state directory's path may be longer.
+// The address of dirfd/name through /proc/self/fd, since sun_path holds 107 bytes and the directory's path may be
+// longer.
 Result<sockaddr_un> AddressOf(int dirfd, const std::string& name) {
   const std::string path = fmt::format("{}/{}", FdPath(dirfd), name);
   sockaddr_un address{};
@@ -58,7 +59,7 @@ Result<UniqueFd> ListenUnix(int dirfd, const std::string& name) {
   const sockaddr_un address = TRY(AddressOf(dirfd, name));
   UniqueFd fd = TRY(NewSocket());
   if (unlinkat(dirfd, name.c_str(), 0) != 0 && errno != ENOENT) return FailErrno("cannot remove the old {}", name);
-  // The mode is the socket's own until bind: nobody can connect in between, whatever the umask is.
+  // Before bind, so that the new file never has a wider mode, whatever the umask is.
   if (fchmod(fd.get(), 0600) != 0) return FailErrno("cannot restrict {}", name);
   if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
     return FailErrno("cannot bind {}", name);

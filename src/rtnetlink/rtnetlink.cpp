@@ -20,13 +20,13 @@ namespace kata::netlink {
 
 namespace {
 
-// What the kernel answered last for which libnl has no number of its own, only NLE_FAILURE; 0: ErrorOf has told it.
-// Processes here have one thread.
+// The errno of the kernel's last answer that libnl reports only as NLE_FAILURE; 0: none, or ErrorOf has reported it. A
+// global, since the processes that use this have one thread.
 int hidden_errno = 0;
 
 int KeepErrno(sockaddr_nl* /*from*/, nlmsgerr* answer, void* /*unused*/) {
   if (nl_syserr2nlerr(answer->error) == NLE_FAILURE) hidden_errno = -answer->error;
-  return NL_STOP;  // which makes libnl's own number of it
+  return NL_STOP;  // libnl then returns its own error number for the answer
 }
 
 }  // namespace
@@ -88,7 +88,7 @@ Result<Owned<nl_sock>> Connect() {
 }
 
 Result<Owned<nl_addr>> ParseAddress(const std::string& text, int family) {
-  // Host names and other families are not for us: only digits, dots, colons and a prefix length.
+  // nl_addr_parse also accepts host names and other address families: allow only the characters of IP addresses.
   if (text.empty() || text.size() > 64 || text.find_first_not_of("0123456789abcdefABCDEF.:/") != std::string::npos) {
     return Fail(Code::kInvalidArgument, "\"{}\" is no IP address", text);
   }
