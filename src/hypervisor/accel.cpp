@@ -11,7 +11,7 @@
 namespace kata::hypervisor {
 namespace {
 
-// Looks for a whole word in the first "flags" line; all processors of a VM have the same.
+// Looks for a whole word in the first "flags" line of /proc/cpuinfo; all CPUs have the same flags.
 bool HasFlag(std::string_view cpuinfo, std::string_view flag) {
   const size_t start = cpuinfo.find("\nflags");
   if (start == std::string_view::npos) return false;
@@ -49,7 +49,8 @@ Result<AccelChoice> ChooseAccelFrom(const AccelFacts& facts, const std::string& 
   }
   if (setting == "kvm") return AccelChoice{Accel::kKvm, "the configuration says accel = \"kvm\""};
   if (!HasHardwareVirtualization(facts)) {
-    // A KVM that works by page tables alone opens like any other, and hangs an ordinary guest kernel.
+    // A KVM without hardware virtualization, which works by page tables alone, opens as well, but an ordinary guest
+    // kernel hangs in it.
     return AccelChoice{Accel::kTcg, facts.kvm + " opens, but the processor shows neither vmx nor svm"};
   }
   return AccelChoice{Accel::kKvm, facts.kvm + " opens and the processor has hardware virtualization"};
@@ -58,8 +59,8 @@ Result<AccelChoice> ChooseAccelFrom(const AccelFacts& facts, const std::string& 
 Result<AccelChoice> ChooseAccel(const std::string& setting) { return ChooseAccelFrom(AccelFacts{}, setting); }
 
 int TimeoutScale(Accel accel) {
-  // A guest kernel with its agent is ready after 0.2 to 0.4 s with kvm, and after 1 to 2 s when emulated on an idle
-  // machine: a factor of 5. The defaults leave room for a busy one.
+  // On an idle host a guest is ready after 0.2 to 0.4 s with kvm and after 1 to 2 s with tcg: a factor of 5. The
+  // default time-outs leave room for a busy host.
   return accel == Accel::kTcg ? 5 : 1;
 }
 

@@ -23,7 +23,7 @@ std::string CappedLog::TailOf(int fd, size_t limit) {
   std::string text(kSize, '\0');
   const ssize_t count = pread(fd, text.data(), text.size(), 0);
   text.resize(count > 0 ? static_cast<size_t>(count) : 0);
-  // Behind what was written there are zeros. A child that writes zeros itself only shortens its own messages.
+  // The rest of the file is zeros. A child that writes zeros itself only shortens its own messages.
   text.resize(std::min(text.find('\0'), text.size()));
   while (!text.empty() && text.back() == '\n') text.pop_back();
   if (text.size() > limit) {

@@ -29,10 +29,10 @@ CheckItem Fact(std::string name, bool ok, std::string detail, std::string advice
   return {std::move(name), ok, required, std::move(detail), std::move(advice)};
 }
 
-// A program that only prints its version.
+// Time allowed for a program to print its version.
 constexpr std::chrono::milliseconds kVersionTime{10000};
 
-// The first line that a program prints for one argument.
+// Runs the program with one argument, and returns the first line of its output.
 Result<std::string> FirstLine(const std::string& program, const std::string& argument, double timeout_factor) {
   const CappedLog output = TRY(CappedLog::Create());
   Command command;
@@ -54,7 +54,7 @@ Result<std::string> FirstLine(const std::string& program, const std::string& arg
 CheckItem Program(const std::string& name, const std::string& path, const std::string& argument,
                   const std::string& advice, double timeout_factor) {
   const auto line = FirstLine(path, argument, timeout_factor);
-  // One that is there and hangs, or is slow, is not missing.
+  // A program that hangs or is slow is not missing, so it needs other advice.
   const bool late = !line && line.error().code() == Code::kDeadlineExceeded;
   const std::string cure = "look at what keeps it, or raise timeout_factor in [runtime] on a host that is slow";
   if (late) return Fact(name, /*ok=*/false, line.error().message(), cure);
@@ -72,7 +72,7 @@ CheckItem Device(const std::string& path, const std::string& meaning, const std:
   return Fact(path, fd.has_value(), fd ? meaning : fd.error().message(), otherwise, kOptional);
 }
 
-// unshare(2) in a child, which alone is changed by it.
+// Calls unshare(2) in a child, so that this process stays in its namespaces.
 CheckItem Namespaces() {
   const pid_t pid = fork();
   if (pid == 0) _exit(unshare(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET) == 0 ? 0 : errno);

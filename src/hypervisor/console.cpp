@@ -25,7 +25,7 @@ bool Gone(const UniqueFd& client) {
   return poll(&entry, 1, 0) == 1 && (entry.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
 }
 
-// All of it or nothing more: a client whose buffer is full has stopped reading.
+// Sends the whole text, or returns false: the client has not read enough, and is to be disconnected.
 bool SendWhole(int fd, std::string_view text) {
   return send(fd, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL) == static_cast<ssize_t>(text.size());
 }
@@ -49,7 +49,7 @@ void Console::Serve(UniqueFd listener) {
 asio::awaitable<void> Console::ReadLoop(std::shared_ptr<Console> self) {
   while (self->source_.is_open()) {
     const auto [error] = co_await self->source_.async_wait(asio::posix::stream_descriptor::wait_read, kAwait);
-    // A few rounds, then the others' turn: a guest that prints for ever must not occupy the event loop.
+    // At most 4 reads in a row, so that a guest that prints all the time does not block the event loop.
     if (error || !self->source_.is_open() || !self->ReadAvailable(4)) break;
   }
 }

@@ -15,7 +15,7 @@ struct Built {
   Result<std::unique_ptr<Hypervisor>> (*create)(const asio::any_io_executor& executor, const config::Config& config);
 };
 
-// A new hypervisor is a line here.
+// All hypervisors. A new one is added here.
 constexpr Built kBuilt[] = {{"qemu", qemu::CreateDriver}};
 
 }  // namespace

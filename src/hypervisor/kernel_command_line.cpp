@@ -11,25 +11,25 @@
 namespace kata::hypervisor {
 namespace {
 
-// COMMAND_LINE_SIZE of x86 is 2048 with the zero at the end.
+// COMMAND_LINE_SIZE of x86 is 2048, including the terminating zero.
 constexpr size_t kMaxCommandLine = 2047;
 
 }  // namespace
 
 Result<std::string> KernelCommandLine(const config::Config& config, const VmSpec& spec, const KernelWords& own) {
   std::vector<std::string> words;
-  // First, because early consoles print from the word on that names them.
+  // "quiet" goes first, because an early console prints as soon as the kernel has parsed the word that names it.
   if (!config.hypervisor.enable_debug && !config.agent.enable_debug) words.emplace_back("quiet");
   words.insert(words.end(), own.consoles.begin(), own.consoles.end());
-  // panic=-1: a panic is a reboot at once, and a reboot is the VM's end. rcu_expedited: mounts and namespaces wait for
-  // grace periods. noreplace-smp: patching lock prefixes out takes longer than it saves. numdummies=0: no interface
-  // dummy0 from the start. nomodule: all that the guest needs is built in.
+  // panic=-1: a panic reboots at once, and a reboot ends the VM. rcu_expedited: changes of mounts and namespaces wait
+  // for RCU grace periods. noreplace-smp: patching out lock prefixes takes longer than it saves. numdummies=0: no
+  // interface dummy0 at boot. nomodule: everything that the guest needs is built in.
   for (const char* word : {"panic=-1", "cgroup_no_v1=all", "random.trust_cpu=on", "rcupdate.rcu_expedited=1",
                            "noreplace-smp", "dummy.numdummies=0", "nomodule"}) {
     words.emplace_back(word);
   }
   words.insert(words.end(), own.others.begin(), own.others.end());
-  // The agent's own limit is for guests that are not emulated, on a host that is not slow.
+  // The agent's default is for guests with hardware virtualization on a host of normal speed.
   const double hotplug_time = contract::kHotplugTimeout * own.timeout_scale * config.runtime.timeout_factor;
   if (hotplug_time > contract::kHotplugTimeout) {
     words.push_back(fmt::format("{}={}", contract::kHotplugTimeoutWord, std::ceil(hotplug_time)));

@@ -24,22 +24,23 @@ namespace {
 
 constexpr char kSocketName[] = "virtiofsd.sock";
 
-// What passes of extended attributes: the users' own, file capabilities and ACLs. Others, such as security.selinux,
-// would mean something to the host. "unsupported" is what a file system without them answers.
+// The extended attributes that are passed through: user attributes, file capabilities and ACLs. Others, such as
+// security.selinux, would have a meaning on the host; for them the daemon answers like a file system without
+// attributes.
 constexpr std::string_view kXattrMap =
     "xattrmap=/ok/all/user./user.//ok/all/security.capability/security.capability/"
     "/ok/all/system.posix_acl_/system.posix_acl_//unsupported/all///";
 
-// The configuration's names of cache modes are the newer virtiofsd's.
+// Converts the configuration's cache modes, which have the names of newer versions of virtiofsd.
 Result<std::string_view> CacheMode(const std::string& name) {
   if (name == "never" || name == "none") return "none";
-  // Not known here; auto, which also checks a file's data when it is opened, is the next stricter one.
+  // This virtiofsd has no "metadata". "auto" is the next stricter mode: it also revalidates a file's data at open.
   if (name == "metadata" || name == "auto") return "auto";
   if (name == "always") return "always";
   return Fail(Code::kInvalidArgument, "virtio_fs_cache: {} is none of never, metadata, auto, always", name);
 }
 
-// In a list of -o a comma ends an option, unless a backslash stands before it.
+// In the list of -o a comma ends an option unless it is escaped with a backslash.
 std::string Escaped(std::string_view path) {
   std::string result;
   for (const char c : path) {
@@ -54,7 +55,7 @@ struct Listener {
   sockaddr_un address = {};
 };
 
-// Beneath the descriptor of the directory: its path may be longer than a socket's address can be.
+// Through a descriptor of the directory, since its path may be longer than sun_path.
 Result<Listener> Listen(int directory) {
   Listener listener;
   listener.socket.Reset(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -70,7 +71,7 @@ Result<Listener> Listen(int directory) {
   return listener;
 }
 
-// The process that the daemon keeps in its pid namespace, or -1.
+// The daemon's child, which runs in a pid namespace of its own; -1: none.
 pid_t InnerProcess(pid_t outer) {
   const std::vector<pid_t> children = ChildrenOf(outer);
   return children.empty() ? -1 : children.front();
@@ -83,7 +84,7 @@ Result<std::vector<std::string>> VirtiofsdArgv(const config::HypervisorConfig& c
   std::vector<std::string> argv = {config.virtio_fs_daemon, "-f"};
   for (std::string& word : TRY(config::VirtiofsdArguments(config.virtio_fs_extra_args)))
     argv.push_back(std::move(word));
-  // After the extra ones: the last word counts.
+  // After the extra arguments, since a later option overrides an earlier one.
   for (std::string option : {fmt::format("cache={}", TRY(CacheMode(config.virtio_fs_cache))), std::string(kXattrMap),
                              std::string("sandbox=namespace"), "source=" + Escaped(shared_dir)}) {
     argv.emplace_back("-o");
@@ -101,7 +102,7 @@ uint64_t MaxFiles() {
   __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct data[2] = {};
   const bool may_raise = syscall(SYS_capget, &header, data) == 0 && (data[0].effective & (1U << CAP_SYS_RESOURCE)) != 0;
-  // Without CAP_SYS_RESOURCE raising the hard limit fails and the daemon would not start.
+  // Without CAP_SYS_RESOURCE the daemon cannot raise the hard limit, and would not start.
   return may_raise ? std::max<uint64_t>(limit.rlim_max, kMany) : std::min<uint64_t>(limit.rlim_max, kMany);
 }
 
@@ -130,7 +131,7 @@ Result<Virtiofsd> StartVirtiofsd(const config::HypervisorConfig& config, const s
   }
   daemon.process = *std::move(child);
   daemon.vmm_socket.Reset(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  // The kernel queues the connection: nobody waits for the daemon here.
+  // The kernel queues the connection, so this does not wait for the daemon.
   const int connected =
       connect(daemon.vmm_socket.get(), reinterpret_cast<const sockaddr*>(&listener.address), sizeof listener.address);
   const int sys = errno;
@@ -152,12 +153,12 @@ std::string Virtiofsd::DescribeExit(const ExitStatus& status) const {
 void Virtiofsd::End() {
   if (!process.running()) return;
   vmm_socket.Reset();
-  // From the inside out, so that the daemon reaps its own child. Killed first, it would leave that to PID 1 of the
-  // host.
+  // Kill the inner process first, so that the daemon reaps it. If the daemon were killed first, the host's PID 1 would
+  // have to reap the inner process.
   const pid_t inner = InnerProcess(process.pid());
   if (inner > 0) {
     const auto pidfd = OpenPidfd(inner);
-    // Asked again, because a pid may have been given to a stranger before it was opened.
+    // Check again, because the pid may have been reused before the pidfd was opened.
     if (pidfd && InnerProcess(process.pid()) == inner) {
       syscall(SYS_pidfd_send_signal, pidfd->get(), SIGKILL, nullptr, 0);
       pollfd ended = {process.pidfd(), POLLIN, 0};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// kata-standin: the pid on the host that stands for one process in a guest (docs/kata-standin.md).
-// Static and without the C++ library's streams: there is one of these for every container and every exec.
+// kata-standin: the process on the host that stands for one process in a guest (docs/kata-standin.md). Statically
+// linked and small, because there is one for every container and every exec.
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -17,20 +17,20 @@
 namespace {
 
 constexpr int kConnection = 3;
-// What its caller wants to be held until the process's outputs have ended, where there is one.
+// Optional: a descriptor of the caller that the sandbox process holds until the process's outputs have ended.
 constexpr int kUntilEnd = 4;
 constexpr int kUsageError = 2;
-// What a process that was killed reports; the sandbox process has gone, and the guest with it.
+// The exit status when the sandbox process is gone, and with it the guest: that of a killed process.
 constexpr int kSandboxGone = 128 + SIGKILL;
 
 void Send(const char* packet, int length) {
-  // An error means that the sandbox process has gone, which the end of the stream tells in a moment.
+  // Other errors mean that the sandbox process is gone; ReadConnection then sees the end of the stream.
   while (send(kConnection, packet, static_cast<size_t>(length), MSG_NOSIGNAL) < 0 && errno == EINTR) {
   }
 }
 
-// "H <pid> <container id> [<exec id>]" with this process's stdio and kUntilEnd. It comes from here and not from
-// kata-runtime so that it is the first packet, whatever signal arrives before.
+// Sends "H <pid> <container id> [<exec id>]" with this process's stdio and kUntilEnd. The stand-in sends it instead of
+// kata-runtime, so that it is the first packet even if a signal arrives early.
 bool SendHello(const char* container, const char* exec_id) {
   char packet[1024];
   const int length =
@@ -65,7 +65,7 @@ void SendWindowSize() {
   Send(packet, snprintf(packet, sizeof packet, "W %u %u", size.ws_row, size.ws_col));
 }
 
-// Returns when the connection has nothing more to say for now.
+// Reads one packet, if there is one. Does not return if the process in the guest has ended or the connection is closed.
 void ReadConnection() {
   char packet[32];
   const ssize_t length = recv(kConnection, packet, sizeof packet - 1, MSG_DONTWAIT);
@@ -76,7 +76,7 @@ void ReadConnection() {
   if (sscanf(packet, "X %u", &status) == 1) _exit(static_cast<int>(status & 0xffU));
 }
 
-// Passes on all that wait.
+// Forwards all pending signals.
 void ReadSignals(int signals, bool terminal) {
   signalfd_siginfo info{};
   while (read(signals, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
@@ -90,7 +90,8 @@ void ReadSignals(int signals, bool terminal) {
 
 }  // namespace
 
-// kata-standin [--terminal] ID [EXEC-ID]: what it stands for; ps(1) shows it. Descriptor 3 is the connection.
+// kata-standin [--terminal] ID [EXEC-ID]. The ids are on the command line so that ps(1) shows them. Descriptor 3 is the
+// connection.
 int main(int argc, char** argv) {
   const bool terminal = argc > 1 && strcmp(argv[1], "--terminal") == 0;
   char** ids = argv + (terminal ? 2 : 1);
@@ -104,24 +105,25 @@ int main(int argc, char** argv) {
     [[maybe_unused]] const ssize_t ignored = write(STDERR_FILENO, message, sizeof message - 1);
     return kUsageError;
   }
-  // Everything that can be blocked is, first of all, and stays so: a signal that arrives before the loop waits there.
+  // First block all signals, for good: one that arrives before the loop stays pending until the loop reads it.
   sigset_t all;
   sigfillset(&all);
   sigprocmask(SIG_SETMASK, &all, nullptr);
-  // Before there can be another one, it is taken for what the caller has given.
+  // Before any other descriptor is opened, which could get the number kUntilEnd and be sent by mistake.
   const bool said = SendHello(ids[0], ids[1]);
   close(kUntilEnd);
   const int signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
   if (signals < 0) return kUsageError;
   if (!said) return kSandboxGone;
-  // Whoever waits for the end of these waits for the process in the guest, not for this one. The terminal alone stays,
-  // for its size.
+  // Close the stdio, so that readers of the outputs see their end when the process in the guest closes them. Only a
+  // terminal's stdin stays open, to read its size.
   if (!terminal) close(STDIN_FILENO);
   close(STDOUT_FILENO);
   close(STDERR_FILENO);
 
   if (terminal) {
-    // The engine resizes the master; the kernel tells the slave's foreground group, which is this process.
+    // When the engine resizes the master, the kernel sends SIGWINCH to the slave's foreground group, which is this
+    // process.
     ioctl(STDIN_FILENO, TIOCSCTTY, 0);
     SendWindowSize();
   }
@@ -130,7 +132,7 @@ int main(int argc, char** argv) {
                     {.fd = signals, .events = POLLIN, .revents = 0}};
   for (;;) {
     if (poll(waits, 2, -1) < 0 && errno != EINTR) return kSandboxGone;
-    // Signals first, so that none which came before the end is lost.
+    // Signals first, so that those that arrived before the end are still forwarded.
     if (waits[1].revents != 0) ReadSignals(signals, terminal);
     if (waits[0].revents != 0) ReadConnection();
   }

@@ -20,10 +20,10 @@ namespace kata::hypervisor::qemu {
 namespace {
 
 constexpr int kCidAttempts = 1000;
-// VHOST_VSOCK_SET_GUEST_CID of linux/vhost.h, a header that C++ does not take.
+// VHOST_VSOCK_SET_GUEST_CID of linux/vhost.h, which does not compile as C++.
 constexpr unsigned long kSetGuestCid = _IOW(0xAF, 0x60, uint64_t);
 
-// CIDs are the whole host's. The kernel arbitrates: setting one that is taken fails with EADDRINUSE.
+// CIDs are unique on the host. The kernel arbitrates: setting a CID that is in use fails with EADDRINUSE.
 Result<uint32_t> TakeCid(int vhost) {
   for (int i = 0; i < kCidAttempts; ++i) {
     uint32_t random = 0;
@@ -35,7 +35,7 @@ Result<uint32_t> TakeCid(int vhost) {
   return Fail(Code::kResourceExhausted, "found no free CID for vsock in {} attempts", kCidAttempts);
 }
 
-// One attempt. A negative result is a failure worth another attempt.
+// Makes one attempt to connect. ConnectVsock decides by the errno whether to retry.
 asio::awaitable<Result<UniqueFd>> ConnectOnce(asio::any_io_executor executor, sockaddr_vm address) {
   CO_TRY_ASSIGN(UniqueFd fd, PrivilegedVsock());
   if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) co_return fd;
@@ -56,7 +56,8 @@ asio::awaitable<Result<UniqueFd>> ConnectOnce(asio::any_io_executor executor, so
 Result<UniqueFd> PrivilegedVsock() {
   UniqueFd fd(socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return FailErrno("cannot make a vsock socket");
-  // Each port serves one socket of the host. From a random one on, so that many sandboxes do not all try the same.
+  // Each port can be bound once on the host. The search starts at a random port, so that sandboxes that start at the
+  // same time do not all try the same ports.
   constexpr uint32_t kPorts = contract::kFirstUnprivilegedVsockPort - 1;
   uint32_t random = 0;
   if (getrandom(&random, sizeof random, 0) != sizeof random) return FailErrno("getrandom");
@@ -74,7 +75,7 @@ Result<UniqueFd> PrivilegedVsock() {
 Result<AgentLink> PrepareAgentLink(const std::string& vhost_vsock) {
   AgentLink link;
   link.vmm_end.Reset(open(vhost_vsock.c_str(), O_RDWR | O_CLOEXEC));
-  // The agent would refuse a host without such a port: then it is not asked by vsock at all.
+  // The agent refuses connections from other ports, so without a privileged port vsock is not used.
   const bool privileged = link.vmm_end && PrivilegedVsock();
   if (link.vmm_end && privileged) {
     link.cid = TRY(TakeCid(link.vmm_end.get()));
@@ -102,7 +103,7 @@ asio::awaitable<Result<UniqueFd>> ConnectVsock(asio::any_io_executor executor, u
     auto fd = co_await ConnectOnce(executor, address);
     if (fd) co_return fd;
     const int sys = fd.error().sys();
-    // Before the guest's driver is there an attempt times out; before the agent listens it is reset.
+    // An attempt times out before the guest's driver is loaded, and is reset before the agent listens.
     const bool early = sys == ECONNRESET || sys == ETIMEDOUT || sys == ECONNREFUSED || sys == EHOSTUNREACH ||
                        sys == ENETUNREACH || sys == ENODEV;
     if (!early) co_return Context(std::move(fd), "cannot reach the agent at vsock {}:{}", cid, port);

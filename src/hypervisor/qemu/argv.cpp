@@ -12,20 +12,21 @@
 namespace kata::hypervisor::qemu {
 namespace {
 
-// MiB of translated code. Measured: 32 hold a boot and the agent; more is touched only by guests that run much code,
-// and a cache that is too small is thrown away as a whole each time it is full. Left alone, QEMU reserves 1 GiB.
+// The size of tcg's cache of translated code, in MiB. Measured: a boot and the agent need 32. Guests that run more code
+// use more; whenever the cache is full, QEMU discards all of it. QEMU's default is 1 GiB.
 constexpr int kTranslationCacheMib = 128;
 constexpr std::string_view kSandbox = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
 
-// One bridge has room for thirty devices and costs a boot a third of what four root ports cost (docs/network.md). The
-// guest's kernel gives a bridge windows of memory only when a device is behind it at boot, and never more than that
-// later: so one device always is, and its windows, of 1 MiB each, are large enough for all.
+// One bridge has room for thirty devices, and delays the boot by a third of what four root ports cost
+// (docs/network.md). The guest's kernel assigns memory windows to a bridge only if there is a device behind it at boot,
+// and does not enlarge them later. So the rng device is always behind the bridge; the windows of 1 MiB each suffice for
+// all devices.
 constexpr std::string_view kBridgeSlot = "1d";
 constexpr std::string_view kRngSlot = "01";
 constexpr uint32_t kFirstPlace = 2;
 constexpr uint32_t kPlaces = 29;
 
-// In an option's value QEMU reads ",," as one comma.
+// Escapes an option's value: QEMU reads ",," as one comma.
 std::string Escaped(std::string_view value) {
   std::string result;
   for (const char c : value) {
@@ -35,7 +36,7 @@ std::string Escaped(std::string_view value) {
   return result;
 }
 
-// Builds the list two words at a time, and knows how devices are called on the VM's bus.
+// Builds the list of arguments. mmio: devices are on virtio-mmio (microvm) instead of PCI.
 class Builder {
  public:
   Builder(std::string program, bool mmio) : mmio_(mmio) { argv_.push_back(std::move(program)); }
@@ -45,7 +46,7 @@ class Builder {
     argv_.push_back(std::move(name));
     argv_.push_back(std::move(value));
   }
-  // A device that is on a bus: without an option ROM, which would only be run by a firmware that boots from it.
+  // A virtio device of the machine's bus. PCI devices get no option ROM, since no firmware boots from them.
   void Device(std::string_view type, const std::string& properties = "") {
     Option("-device", fmt::format("{}-{}{}{}", type, mmio_ ? "device" : "pci", properties, mmio_ ? "" : ",romfile="));
   }
@@ -62,28 +63,28 @@ class Builder {
 std::string Machine(const config::HypervisorConfig& config) {
   std::string machine = config.machine_type;
   if (config.machine_type == "q35") {
-    // What the guest has no driver or no use for: less to probe at boot, and less to attack. HPET is for the same
-    // reason off: the clock is kvmclock, or the TSC.
+    // Devices for which the guest has no driver or no use are off: less to probe at boot, and less attack surface. HPET
+    // is not needed either: the guest's clock is kvmclock or the TSC.
     machine += ",smbus=off,sata=off,usb=off,vmport=off,hpet=off,graphics=off,i8042=off";
   } else if (config.machine_type == "microvm") {
-    // With its reduced-hardware ACPI the VM has no timer to calibrate the TSC by, and an emulated guest hangs.
+    // With microvm's reduced-hardware ACPI there is no timer to calibrate the TSC with, and an emulated guest hangs.
     machine += ",acpi=off,x-option-roms=off";
   }
-  // A core dump of the VMM is for whoever looks for its fault, who need not see the guest's memory.
+  // A core dump of QEMU is for debugging QEMU, and must not contain the guest's memory.
   machine += ",memory-backend=mem,dump-guest-core=off";
   if (!config.machine_accelerators.empty()) machine += "," + config.machine_accelerators;
   return machine;
 }
 
 std::string Memory(const config::HypervisorConfig& config, const VmSpec& spec) {
-  // Shared, because virtiofsd maps it. A memfd belongs to the sandbox's cgroup and leaves no file behind.
+  // Shared, because virtiofsd maps it. A memfd is charged to the sandbox's cgroup and leaves no file behind.
   std::string memory = fmt::format("memory-backend-memfd,id=mem,size={}M,share=on", spec.memory_mib);
   if (config.enable_hugepages) memory += ",hugetlb=on";
   if (config.enable_mem_prealloc) memory += ",prealloc=on";
   return memory;
 }
 
-// The room to grow into is an address range and some bits of tables: a boot takes at most 20 ms longer.
+// Room for more vCPUs and memory costs only address space and small tables: a boot takes at most 20 ms longer.
 std::string Vcpus(const VmSpec& spec) {
   if (!CanAddVcpus(spec)) return std::to_string(spec.vcpus);
   return fmt::format("{},maxcpus={}", spec.vcpus, spec.max_vcpus);
@@ -112,7 +113,7 @@ void AddAgent(Builder& builder, const Inputs& inputs) {
   }
 }
 
-// A virtio device on a bus of conventional PCI would have an old interface as well, and want I/O ports for it.
+// On a conventional PCI bus a virtio device would also have the legacy interface, which needs I/O ports: disable it.
 std::string OnBridge(std::string_view slot) { return fmt::format(",bus={},addr={},disable-legacy=on", kBridge, slot); }
 
 void AddNetwork(Builder& builder, const config::HypervisorConfig& config, const VmSpec& spec, const Inputs& inputs) {
@@ -125,7 +126,7 @@ void AddNetwork(Builder& builder, const config::HypervisorConfig& config, const 
     std::string properties = fmt::format(",netdev={},id={},mac={}", device.id, NicId(device.id), device.mac);
     if (nic.taps.size() > 1) {
       properties += ",mq=on";
-      // One interrupt a queue, one for changes of the configuration, one for the control queue.
+      // One interrupt for each queue, one for configuration changes, one for the control queue.
       if (config.machine_type != "microvm") properties += fmt::format(",vectors={}", 2 * nic.taps.size() + 2);
     }
     if (i < ColdPlugPlaces(config)) properties += OnBridge(PlaceAddress(static_cast<uint32_t>(i)));
@@ -169,14 +170,14 @@ Result<std::vector<std::string>> Argv(const config::HypervisorConfig& config, co
 
   const bool kvm = inputs.accel == Accel::kKvm;
   builder.Option("-accel", kvm ? "kvm" : fmt::format("tcg,thread=multi,tb-size={}", kTranslationCacheMib));
-  // An emulated processor copies a byte at a time with the string instructions that erms makes the guest's kernel use.
+  // Without erms: it makes the guest's kernel copy with string instructions, which tcg emulates byte by byte.
   builder.Option(
       "-cpu", std::string(kvm ? "host" : "max,-erms") + (config.cpu_features.empty() ? "" : ",") + config.cpu_features);
   builder.Option("-machine", Machine(config));
   builder.Option("-smp", Vcpus(spec));
   builder.Option("-m", MemorySize(config, spec));
   builder.Option("-object", Memory(config, spec));
-  // Modern virtio: the file system device is none without it.
+  // The virtio-fs device requires modern virtio (VIRTIO 1.0).
   if (mmio) builder.Option("-global", "virtio-mmio.force-legacy=false");
 
   if (!inputs.firmware.empty()) builder.Option("-bios", inputs.firmware);
@@ -187,7 +188,7 @@ Result<std::vector<std::string>> Argv(const config::HypervisorConfig& config, co
   builder.Socket("qmp", inputs.qmp_fd);
   builder.Option("-mon", "chardev=qmp,mode=control");
 
-  // One stream for both consoles: the serial port has what the kernel says before it knows of virtio.
+  // Both consoles share one stream: the serial port carries the kernel's output before its virtio driver starts.
   builder.Socket("console", inputs.console_fd, ",mux=on");
   builder.Option("-serial", "chardev:console");
   builder.Device("virtio-serial", ",max_ports=2");
@@ -214,16 +215,16 @@ Result<std::vector<std::string>> Argv(const config::HypervisorConfig& config, co
 
 KernelWords QemuKernelWords(const config::Config& config, const VmSpec& spec, Accel accel, uint32_t tsc_khz) {
   KernelWords words;
-  // reboot=t: by triple fault, which every VM understands, and which is QEMU's end (-no-reboot).
+  // reboot=t: by triple fault, which works in every machine type, and ends QEMU (-no-reboot).
   words.consoles = {"console=hvc0", "earlyprintk=serial,ttyS0,115200", "reboot=t"};
   if (accel == Accel::kTcg) {
-    // An emulated guest would measure its timers for a quarter of its boot, and get them wrong on a busy host
-    // (guest/kernel/README.md). With kvm it is told by kvmclock.
+    // An emulated guest would spend a quarter of its boot on calibrating timers, with wrong results on a busy host
+    // (guest/kernel/README.md). With kvm, kvmclock supplies the frequencies.
     words.others = {"tsc=reliable", "no_timer_check", "lapic_timer_khz=1000000"};
     if (tsc_khz != 0) words.others.push_back(fmt::format("tsc_early_khz={}", tsc_khz));
   }
   if (config.hypervisor.enable_virtio_mem && CanAddMemory(spec)) {
-    // Memory that the kernel itself does not use can be taken away again.
+    // Put plugged memory into the movable zone, which the kernel does not use for itself, so that it can be unplugged.
     words.others.emplace_back("memory_hotplug.online_policy=auto-movable");
   }
   words.timeout_scale = TimeoutScale(accel);

@@ -13,13 +13,13 @@ namespace {
 
 using Json = nlohmann::json;
 
-// As Kata counts: 256 LUNs on each of 256 SCSI ids.
+// 256 LUNs on each of 256 SCSI ids, as in Kata.
 constexpr uint32_t kLuns = 256;
 constexpr uint32_t kMaxDisks = kLuns * 256;
 constexpr char kController[] = "scsi0";
 constexpr char kThread[] = "disks";
 
-// Whether it is a regular file (true) or a block device; and that QEMU will be able to use it.
+// Checks that QEMU can use the file. Returns true for a regular file and false for a block device.
 Result<bool> IsFile(const BlockDevice& device) {
   struct stat status {};
   const int flags = device.file ? fcntl(device.file.get(), F_GETFL) : -1;
@@ -29,7 +29,7 @@ Result<bool> IsFile(const BlockDevice& device) {
   if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode)) {
     return Fail(Code::kInvalidArgument, "the disk {} is neither a regular file nor a block device", device.id);
   }
-  // QEMU takes only a descriptor that is open for exactly what the disk allows.
+  // QEMU accepts only a descriptor whose access mode is exactly that of the disk.
   const int wanted = device.read_only ? O_RDONLY : O_RDWR;
   if ((flags & O_ACCMODE) != wanted) {
     return Fail(Code::kInvalidArgument, "the file of the disk {} must be open for {}", device.id,
@@ -44,9 +44,9 @@ Json BlockNode(const config::HypervisorConfig& settings, const std::string& node
                bool is_file, bool read_only) {
   Json cache = {{"direct", settings.block_device_cache_set && settings.block_device_cache_direct},
                 {"no-flush", settings.block_device_cache_set && settings.block_device_cache_noflush}};
-  // Linux's own AIO works only past the page cache.
+  // Linux AIO requires O_DIRECT.
   if (settings.block_device_aio == "native") cache["direct"] = true;
-  // The format is never guessed: an image that says it is a qcow2 could name any other file of the host.
+  // Never let QEMU probe the format: an image with a qcow2 header could name any other file of the host.
   return {{"driver", "raw"},
           {"node-name", node},
           {"read-only", read_only},
@@ -82,7 +82,7 @@ Json DiskProperties(const config::HypervisorConfig& settings, const std::string&
   properties["config-wce"] = false;
   properties["num-queues"] = settings.num_queues;
   properties["queue-size"] = settings.queue_size;
-  properties["romfile"] = "";  // nothing boots from it
+  properties["romfile"] = "";  // no firmware boots from it
   if (settings.enable_iothreads) properties["iothread"] = kThread;
   return properties;
 }
@@ -151,7 +151,8 @@ asio::awaitable<Result<std::string>> Disks::Plug(Disk& disk, const BlockDevice& 
   co_return address;
 }
 
-// What there is of it, the newest first. What could not be taken back stays noted.
+// Removes the parts of the disk that exist, in reverse order of their creation. Stops at the first part that cannot be
+// removed; disk then still says which parts exist.
 asio::awaitable<Result<>> Disks::TakeBack(Disk& disk) {
   if (disk.device) {
     auto gone =

@@ -37,18 +37,20 @@
 namespace kata::hypervisor::qemu {
 namespace {
 
-// Of what a guest writes on its console in debug mode; the log is a file that nothing else bounds.
+// The most bytes of console output that are logged in debug mode: the log file has no other limit.
 constexpr size_t kMostConsoleLogged = 1U << 20U;
-// QEMU reads its configuration and makes its devices in about 0.1 s. Not scaled: no guest runs before that.
+// Time allowed for QEMU to read its configuration and create its devices, which takes about 0.1 s. Not scaled by
+// TimeoutScale, since no guest code runs yet.
 constexpr std::chrono::milliseconds kGreetingTime{10000};
-// How long a guest may take to give a processor or memory back.
+// Time allowed for a guest to release a vCPU or memory.
 constexpr std::chrono::milliseconds kGiveBackTime{5000};
-// A kernel that panics restarts at once, and QEMU ends with that, unless kernel_params say otherwise.
+// Time allowed for QEMU to end after a kernel panic. A panic reboots the guest at once, which ends QEMU, unless
+// kernel_params change that.
 constexpr std::chrono::milliseconds kPanicTime{1000};
 
-// Room for a vCPU costs an emulated guest 2 ms of its boot, whether the vCPU comes or not.
+// With tcg each vCPU of max_vcpus makes the boot 2 ms longer, whether it is plugged or not.
 constexpr uint32_t kUsualEmulatedVcpus = 16;
-// How threads that are vCPUs are called, with debug-threads=on: "CPU 0/KVM", "CPU 1/TCG".
+// The names of vCPU threads with debug-threads=on begin with this: "CPU 0/KVM", "CPU 1/TCG".
 constexpr std::string_view kVcpuThread = "CPU ";
 
 struct SocketPair {
@@ -62,7 +64,7 @@ Result<SocketPair> MakePair() {
   return SocketPair{UniqueFd(pair[0]), UniqueFd(pair[1])};
 }
 
-// Collects the descriptors for QEMU and the numbers that they will have there.
+// Collects the descriptors for QEMU, and gives the numbers that they will have in QEMU.
 class FdList {
  public:
   int Add(UniqueFd fd) {
@@ -117,7 +119,7 @@ struct Driver::State : std::enable_shared_from_this<State> {
   std::optional<Disks> disks;
   std::optional<Resizer> resizer;
   AgentLink agent;
-  UniqueFd shared_fs;  // virtiofsd's socket, held until QEMU has started, to see who is late
+  UniqueFd shared_fs;  // a duplicate of virtiofsd's socket, kept until QEMU has started, for VirtiofsdIsSilent
   pid_t shared_fs_pid = 0;
   CappedLog messages{UniqueFd()};
   Child process;
@@ -126,7 +128,7 @@ struct Driver::State : std::enable_shared_from_this<State> {
   std::optional<VmExit> exit;
   bool booting = true;
   size_t console_logged = 0;
-  bool panicked = false;  // said so on the console while it was booting
+  bool panicked = false;  // the console showed a kernel panic during the boot
 };
 
 Result<> Driver::State::Spawn(VmSpec spec) {
@@ -182,7 +184,8 @@ Result<> Driver::State::Spawn(VmSpec spec) {
   }
   process = *std::move(child);
 
-  // Not a duplicate of the child's: the event loop makes what it watches non-blocking.
+  // A pidfd of its own, not a duplicate of the child's: the event loop makes the descriptor non-blocking, which would
+  // affect the child's waitid(2).
   UniqueFd pidfd = TRY(Context(OpenPidfd(process.pid()), "QEMU"));
   exit_watch.assign(pidfd.Release());
   console->OnLine([weak = weak_from_this()](std::string_view line) {
@@ -199,13 +202,13 @@ Result<> Driver::State::Spawn(VmSpec spec) {
     hotplug->Occupy(i, NicId(spec.network[i].id));
   }
   disks.emplace(qmp, hotplug, settings);
-  // Under tcg, QEMU 7.2 corrupts its memory when a processor goes, and crashes when the next one comes.
+  // With tcg, QEMU 7.2 corrupts its memory when a vCPU is unplugged, and crashes when the next one is plugged.
   resizer.emplace(qmp, settings, spec, kGiveBackTime * TimeoutScale(accel), accel == Accel::kKvm);
   asio::co_spawn(executor, WatchExit(shared_from_this()), asio::detached);
   return {};
 }
 
-// virtiofsd counts too: QEMU waits for it.
+// Includes the effort of virtiofsd, for which QEMU waits.
 Patience Driver::State::PatienceFor(std::chrono::milliseconds time, Patience::Kind kind, std::string key) const {
   time = std::chrono::duration_cast<std::chrono::milliseconds>(time * config.runtime.timeout_factor);
   Patience::Look look = [weak = weak_from_this()] {
@@ -239,13 +242,13 @@ void Driver::State::OnConsoleLine(std::string_view line) {
   asio::co_spawn(executor, EndAfterPanic(shared_from_this()), asio::detached);
 }
 
-// A kernel that stands still after its panic (panic=0) would otherwise be waited for until the agent is overdue.
+// Without this, a kernel that halts after its panic (panic=0) would be noticed only when the agent's time-out ends.
 asio::awaitable<void> Driver::State::EndAfterPanic(std::shared_ptr<State> self) {
   co_await self->WaitForEnd(kPanicTime);
   if (!self->exit && self->process.running()) (void)self->process.Signal(SIGKILL);
 }
 
-// Returns at the end of QEMU, or when the time is over.
+// Returns when QEMU has ended, or after time.
 asio::awaitable<void> Driver::State::WaitForEnd(std::chrono::milliseconds time) {
   auto self = shared_from_this();
   if (exit) co_return;
@@ -256,13 +259,13 @@ asio::awaitable<void> Driver::State::WaitForEnd(std::chrono::milliseconds time) 
   co_await ended.async_wait(kAwait);
 }
 
-// QEMU's request for the shared file system still lies in the socket: nobody has taken it.
+// Whether virtiofsd has not read QEMU's request: the request is still in the socket.
 bool Driver::State::VirtiofsdIsSilent() const {
   int unread = 0;
   return shared_fs.valid() && ioctl(shared_fs.get(), SIOCOUTQ, &unread) == 0 && unread > 0;
 }
 
-// QEMU has ended or is being killed: collects what it said before that, and wakes everyone who waits.
+// To be called when QEMU has ended or was killed: reaps it, collects its last messages, and wakes all waiters.
 void Driver::State::Ended() {
   const auto status = process.Wait();
   console->Drain();
@@ -281,7 +284,7 @@ void Driver::State::Ended() {
 
 void Driver::State::Close() {
   if (process.running()) {
-    // An error means that it has ended already; then it is only reaped.
+    // An error means that QEMU has ended already; Ended reaps it.
     (void)process.Signal(SIGKILL);
     Ended();
   }
@@ -340,7 +343,7 @@ asio::awaitable<Result<>> Driver::StartVm(std::shared_ptr<State> state, VmSpec s
   const bool no_virtiofsd = !greeting && state->VirtiofsdIsSilent();
   state->shared_fs.Reset();
   if (greeting) co_return greeting;
-  // When QEMU has closed the connection it is about to end by itself, and its own status is worth more than ours.
+  // If QEMU closed the connection, it is about to exit: wait, since its exit status says more than a SIGKILL would.
   if (greeting.error().code() == Code::kUnavailable) co_await state->WaitForEnd(std::chrono::seconds(2));
   if (!state->exit) {
     (void)state->process.Signal(SIGKILL);
@@ -420,7 +423,7 @@ asio::awaitable<VmExit> Driver::WaitFor(std::shared_ptr<State> state) {
 }
 
 void Driver::Kill() {
-  // WatchExit takes note of the end. An error means that it has ended already.
+  // WatchExit notices the end. An error means that QEMU has ended already.
   if (state_->process.running()) (void)state_->process.Signal(SIGKILL);
 }
 

@@ -8,7 +8,7 @@ namespace {
 
 constexpr size_t kConsoleLimit = 2048;
 
-// The rest of the line in which the kernel says that it panicked.
+// The reason in the kernel's panic message, up to the end of the line.
 std::string PanicMessage(std::string_view console) {
   const size_t start = console.find(kPanicMark);
   if (start == std::string_view::npos) return {};
@@ -19,8 +19,8 @@ std::string PanicMessage(std::string_view console) {
 std::string Why(const ExitFacts& facts) {
   const std::string& reason = facts.shutdown_reason;
   const std::string panic = PanicMessage(facts.console);
-  // With panic=-1 and -no-reboot a panic reaches QEMU as a reset. That the guest says so itself is good enough for
-  // words.
+  // With panic=-1 and -no-reboot QEMU sees a panic as a reset. The console, which the guest controls, is reliable
+  // enough for a message.
   if (facts.guest_panicked || (reason == "guest-reset" && !panic.empty())) {
     return "the guest kernel panicked" + (panic.empty() ? "" : ": " + panic);
   }

@@ -36,7 +36,7 @@ Result<std::vector<gid_t>> KvmGroups(const std::string& device) {
   constexpr mode_t kAll = S_IROTH | S_IWOTH;
   constexpr mode_t kGroup = S_IRGRP | S_IWGRP;
   if ((info.st_mode & kAll) == kAll) return std::vector<gid_t>{};
-  // Root's group is never given away: it opens far more than this device.
+  // QEMU never gets root's group, which gives access to far more than this device.
   if ((info.st_mode & kGroup) == kGroup && info.st_gid != 0) return std::vector<gid_t>{info.st_gid};
   return Fail(
       Code::kPermissionDenied,
@@ -46,7 +46,7 @@ Result<std::vector<gid_t>> KvmGroups(const std::string& device) {
 
 std::string Firmware(const config::HypervisorConfig& config) {
   if (!config.firmware.empty()) return config.firmware;
-  // 50 ms less than SeaBIOS, which looks for disks to boot from.
+  // 50 ms faster than SeaBIOS, which looks for disks to boot from.
   constexpr const char* kQboot = "/usr/share/qemu/qboot.rom";
   return config.machine_type == "q35" && access(kQboot, R_OK) == 0 ? "qboot.rom" : "";
 }

@@ -11,7 +11,7 @@
 namespace kata::hypervisor::qemu {
 namespace {
 
-// Worse than this the clock of a guest would be off by more than a person accepts of a computer.
+// The largest acceptable error. A guest's clock with a larger error would drift noticeably.
 constexpr double kMaxError = 100e-6;
 
 int64_t Now() {
@@ -48,7 +48,7 @@ uint32_t TscMeter::Khz() const {
   const auto ticks = static_cast<double>(end.ticks - start_.ticks);
   if (elapsed <= 0 || static_cast<double>(start_.uncertainty + end.uncertainty) / 2 > elapsed * kMaxError) return 0;
   const double khz = std::round(ticks / elapsed * 1e6);
-  // Outside of this it is no processor's, or the counter stopped.
+  // Outside of this range it is not the frequency of a real CPU, or the counter has stopped.
   return khz >= 100e3 && khz <= 10e6 ? static_cast<uint32_t>(khz) : 0;
 }
 

@@ -13,7 +13,7 @@ namespace {
 using Json = nlohmann::json;
 using std::chrono::milliseconds;
 
-// The guest answers in some 10 ms, an emulated one that is busy in seconds.
+// Time allowed for a guest to release a device. It takes about 10 ms, or seconds in a busy emulated guest.
 constexpr milliseconds kUnplugTime{30000};
 
 }  // namespace
@@ -42,7 +42,7 @@ asio::awaitable<Result<std::string>> Hotplug::Plug(std::string properties) {
   if (place == places_) {
     co_return Fail(Code::kResourceExhausted, "all {} places for devices are taken", places_);
   }
-  // Before the wait, so that nobody else takes the same.
+  // Before the first suspension, so that no other call takes the same place.
   taken_[place] = device["id"].get<std::string>();
   device["bus"] = kBridge;
   device["addr"] = PlaceAddress(place);
@@ -64,7 +64,7 @@ asio::awaitable<Result<>> Hotplug::Unplug(std::string device) {
     co_return Fail(Code::kFailedPrecondition, "the device {} is not in a place from which it can be taken", device);
   }
   auto deleted = co_await qmp_->DeleteDevice(device, kUnplugTime);
-  // The guest may have let it go after an earlier call had given up.
+  // kNotFound: the guest released the device after an earlier call had timed out.
   if (!deleted && deleted.error().code() != Code::kNotFound) co_return deleted;
   if (auto mine = held(); mine != taken_.end()) taken_.erase(mine);
   co_return Result<>();

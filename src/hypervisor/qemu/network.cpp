@@ -11,7 +11,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-// Passes the descriptors as PREFIX0, PREFIX1 ..., and returns the names as QEMU's options want them.
+// Passes the descriptors to QEMU as PREFIX0, PREFIX1 and so on. Returns the names separated by colons.
 asio::awaitable<Result<std::string>> PassAll(std::shared_ptr<Hotplug> hotplug, std::string prefix,
                                              std::vector<UniqueFd> fds) {
   std::string names;

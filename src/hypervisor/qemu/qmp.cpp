@@ -20,7 +20,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-// A member's text, or "" when it is missing or of another type; QEMU's text is never trusted to be UTF-8.
+// A member's text, made valid UTF-8; "" if it is missing or of another type.
 std::string Text(const Json& object, const char* key) {
   const auto member = object.find(key);
   return member != object.end() && member->is_string() ? ForeignText(member->get_ref<const std::string&>()) : "";
@@ -31,10 +31,10 @@ int64_t Number(const Json& object, const char* key) {
   return member != object.end() && member->is_number_integer() ? member->get<int64_t>() : 0;
 }
 
-// What the guest's ACPI said of a request to eject a device (ACPI 6.3, _OST).
+// Whether the guest's ACPI has refused to eject a device (ACPI 6.3, _OST).
 bool RefusesEjection(const Json& info) {
   constexpr int64_t kEjectRequest = 3;
-  constexpr int64_t kInProgress = 0x84;  // as Linux counts
+  constexpr int64_t kInProgress = 0x84;  // the value that Linux uses
   const int64_t status = Number(info, "status");
   return info.is_object() && Number(info, "source") == kEjectRequest && status != 0 && status != kInProgress;
 }
@@ -62,7 +62,7 @@ asio::awaitable<void> Qmp::ReadLoop(std::shared_ptr<Qmp> self) {
   }
 }
 
-// One buffer a turn, so that a flood of messages does not keep the event loop from its other work.
+// Reads one buffer in each turn, so that a flood of messages does not block the event loop.
 bool Qmp::ReadAvailable() {
   std::array<char, 16384> chunk;
   const ssize_t count = recv(stream_.native_handle(), chunk.data(), chunk.size(), MSG_DONTWAIT);
@@ -111,7 +111,7 @@ bool Qmp::TakeMessage(std::string_view text) {
     const auto id = message.find("id");
     if (id == message.end() || !id->is_number_unsigned()) return false;
     const auto call = calls_.find(id->get<uint64_t>());
-    if (call == calls_.end()) return true;  // its caller has given up
+    if (call == calls_.end()) return true;  // the caller has timed out
     const auto error = message.find("error");
     const auto value = message.find("return");
     if (error != message.end() && error->is_object()) {
@@ -149,7 +149,7 @@ void Qmp::Close() {
   if (stream_.is_open()) stream_.close();
 }
 
-// Waits for the next message or the end of the connection, perhaps less; false: the time is over.
+// Waits for the next message or the end of the connection; may also return earlier. false: patience timed out.
 asio::awaitable<bool> Qmp::Changed(Patience& patience) {
   auto self = shared_from_this();
   const auto next = patience.Next();
@@ -163,7 +163,7 @@ asio::awaitable<bool> Qmp::Changed(Patience& patience) {
 }
 
 Result<> Qmp::Send(std::string_view text, int fd) {
-  // The socket's buffer holds far more than the few commands that are ever under way.
+  // Does not wait for space: the socket's buffer holds far more than the few commands that are pending at a time.
   if (!stream_.is_open() || !lost_.empty()) return Fail(Code::kUnavailable, "{}", lost_);
   iovec part{const_cast<char*>(text.data()), text.size()};
   msghdr message{};
@@ -192,7 +192,7 @@ asio::awaitable<Result<std::string>> Qmp::Execute(std::string command, std::stri
 asio::awaitable<Result<>> Qmp::DeleteDevice(std::string id, std::chrono::milliseconds time) {
   auto self = shared_from_this();
   Patience patience = PatienceFor(time);
-  // Before the command: the event may come before its answer.
+  // Registered before the command is sent, because the event may arrive before the reply.
   removals_[id] = Removal::kAsked;
   const std::string arguments = Dump(Json{{"id", id}});
   auto asked = co_await Execute("device_del", arguments, patience);
@@ -257,7 +257,7 @@ asio::awaitable<Result<>> Qmp::Negotiate(Patience patience) {
       co_return Fail(Code::kDeadlineExceeded, "QEMU did not greet {}", patience.Text());
     }
   }
-  // It goes on with the same patience: until the answer QEMU makes its devices.
+  // Continues with the same patience, since QEMU creates its devices before it replies.
   CO_TRY(co_await Execute("qmp_capabilities", "", std::move(patience)));
   co_return Result<>();
 }

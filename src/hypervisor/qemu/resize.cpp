@@ -10,34 +10,34 @@ namespace {
 
 using Json = nlohmann::json;
 
-// How soon to ask again: the event comes at most once a second, and a guest that has nothing to move needs
-// milliseconds.
+// How long to wait before the size is read again: QEMU sends the event at most once a second, while a guest that has no
+// pages to move needs only milliseconds.
 constexpr std::chrono::milliseconds kFirstPause{10};
 constexpr std::chrono::milliseconds kLongestPause{1000};
 constexpr uint64_t kMib = 1U << 20U;
 
 uint64_t RoundUp(uint64_t value, uint64_t step) { return (value + step - 1) / step * step; }
 
-// QEMU's answer may be anything once a guest has broken into it.
+// A string member; "" if it is missing or no string. A guest may have taken over QEMU, so its replies are untrusted.
 std::string TextOf(const Json& object, const char* key) {
   const auto member = object.find(key);
   return member != object.end() && member->is_string() ? member->get<std::string>() : "";
 }
 
-// A processor that QEMU has room for.
+// A vCPU slot of QEMU.
 struct Cpu {
-  Json address;      // where: socket, core and so on
-  std::string type;  // what to plug
-  std::string id;    // QEMU's name of one that was plugged
+  Json address;      // its place: socket, core and so on
+  std::string type;  // the device type to plug
+  std::string id;    // the id of a vCPU that was plugged; empty: present since boot, or absent
   bool present = false;
 };
 
-// QEMU's list, in the order in which they are plugged.
+// QEMU's list of vCPU slots, in the order in which vCPUs are plugged.
 Result<std::vector<Cpu>> ParseCpus(const Json& list) {
   constexpr std::string_view kPluggedDirectory = "/machine/peripheral/";
   if (!list.is_array()) return Fail(Code::kInternal, "QMP query-hotpluggable-cpus: the answer is no list");
   std::vector<Cpu> cpus;
-  // The list begins with the last one.
+  // QEMU's list begins with the last slot.
   for (auto item = list.rbegin(); item != list.rend(); ++item) {
     const auto props = item->find("props");
     Cpu cpu;
@@ -96,7 +96,7 @@ asio::awaitable<Result<uint32_t>> Resizer::SetVcpus(uint32_t count) {
     CO_TRY(Context(co_await Execute("device_add", std::move(device)), "cannot plug vCPU {}", i));
     ++present;
   }
-  // Only what was plugged can go again; the last one first.
+  // Only vCPUs that were plugged can be unplugged; the last one goes first.
   for (auto cpu = cpus.rbegin(); cpu != cpus.rend() && present > count && unplugs_vcpus_; ++cpu) {
     if (cpu->id.empty()) continue;
     std::string id = cpu->id;
@@ -162,7 +162,7 @@ asio::awaitable<Result<uint64_t>> Resizer::SetVirtioMem(uint64_t mib) {
   for (auto pause = kFirstPause;; pause = std::min(2 * pause, kLongestPause)) {
     CO_TRY_ASSIGN(const uint64_t size, co_await VirtioMemSize());
     if (size == wanted) co_return base_mib_ + size;
-    // What a guest cannot free it keeps: the caller is told.
+    // A guest keeps memory that it cannot free. After the time-out the caller gets the actual size.
     auto event = co_await qmp_->WaitEvent(pause);
     if (!event && event.error().code() != Code::kDeadlineExceeded) {
       co_return tl::unexpected<Error>(std::move(event).error());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The init of the tests' guests: does what the kernel parameter test= says, which the kernel hands on in the
+// The init of the tests' guests. It does what the kernel parameter test= says, which the kernel passes in the
 // environment.
 #include <dirent.h>
 #include <fcntl.h>
@@ -17,7 +17,7 @@
 
 namespace {
 
-// The agent's port is the second of the only virtio-serial device: number 1.
+// The agent's port is the second one (number 1) of the only virtio-serial device.
 int OpenPort() {
   DIR* directory = opendir("/dev");
   int fd = -1;
@@ -79,13 +79,13 @@ int main() {
   printf("init: %s\n", what.c_str());
   if (what == "echo") Echo();
   if (what == "share") Share();
-  if (what == "panic") return 1;  // the end of init is a panic
+  if (what == "panic") return 1;  // the kernel panics when init exits
   if (what == "reboot") reboot(RB_AUTOBOOT);
   if (what == "hang") pause();
   if (what == "flood") {
     while (true) puts("\x1b[31mflood of the console");
   }
-  // A VM without ACPI cannot be switched off, but a restart is its end as well.
+  // A VM without ACPI cannot power off, but a reboot also ends it.
   mkdir("/sys", 0755);
   mount("sysfs", "/sys", "sysfs", 0, nullptr);
   reboot(access("/sys/firmware/acpi", F_OK) == 0 ? RB_POWER_OFF : RB_AUTOBOOT);
