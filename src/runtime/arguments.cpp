@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// In two steps, the global options and then those of the verb, and not as CLI11's subcommands: with those the names of
-// all verbs mean something in a verb's arguments, and a container may well be called "run".
+// Parses in two steps: first the global options, then the options of the verb. CLI11's subcommands are not used,
+// because they would recognize verbs' names among a verb's arguments, and a container may be called "run".
 #include "runtime/arguments.h"
 
 #include <CLI/CLI.hpp>
@@ -21,7 +21,7 @@ struct Failure {
   int exit_status = 1;
 };
 
-// The usage line says what an option parser cannot know: which arguments a verb takes.
+// Shows our own usage line, which names the arguments of a verb.
 class Formatter : public CLI::Formatter {
  public:
   explicit Formatter(std::string usage) : usage_(std::move(usage)) {}
@@ -44,7 +44,7 @@ std::string CommandList() {
 }
 
 void SetUp(CLI::App& app, const std::string& usage, bool& help) {
-  app.option_defaults()->take_last();  // of an option that is given twice; lists keep all
+  app.option_defaults()->take_last();  // the last value of a repeated option counts; lists keep all values
   app.set_help_flag();
   app.add_flag("-h,--help", help, "show this");
   app.formatter(std::make_shared<Formatter>("Usage: kata-runtime " + usage + "\n"));

@@ -28,14 +28,14 @@ Result<> AwaitResume(Record& record, const Interrupts& interrupts) {
   if (record.status() != sandbox::Status::kPaused) return {};
   log::Debug("{} is paused: waiting until it is resumed", record.id);
   const UniqueFd watch(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
-  // The sandbox process replaces the state atomically; whoever deletes the container removes it.
+  // IN_MOVED_TO: the sandbox process replaces state.json atomically. IN_DELETE: `delete` removes it.
   if (!watch || inotify_add_watch(watch.get(), FdPath(record.directory.get()).c_str(),
                                   IN_MOVED_TO | IN_DELETE | IN_ONLYDIR) < 0) {
     return FailErrno("cannot watch the container's directory");
   }
-  // Its death says nothing there.
+  // The death of the sandbox process changes nothing in the directory, so watch the process as well.
   const auto sandbox = OpenPidfd(record.state.sandbox.pid);
-  // After the watch was set, so that no change is missed.
+  // The state is read after the watch is set, so that no change is missed.
   for (;;) {
     record.state = TRY(sandbox::LoadState(record.directory.get()));
     if (record.status() != sandbox::Status::kPaused) return {};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `check`: the facts of hypervisor/check.h, for people.
+// `check`: prints the results of hypervisor/check.h for users.
 #include "hypervisor/check.h"
 
 #include "base/log.h"

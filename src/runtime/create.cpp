@@ -33,10 +33,10 @@
 namespace kata::runtime {
 namespace {
 
-// The sandbox process opens its sockets before it does anything that takes time.
+// Time allowed for the sandbox process to open its sockets, which it does before anything that takes long.
 constexpr std::chrono::milliseconds kReadyTime{30000};
 constexpr size_t kShownLog = 2048;
-// How long the truth about a failure is waited for: this often, with a pause in milliseconds.
+// How often SandboxFailure reads the record, and the pause in between in milliseconds.
 constexpr int kFailureTries = 100;
 constexpr int kFailurePause = 10;
 
@@ -53,7 +53,7 @@ Result<> CheckTerminal(const grpc::Spec& spec, const CreateOptions& options, boo
   return {};
 }
 
-// The steps of a start (docs/architecture.md), each after the other, with what they have made.
+// The steps of a creation (docs/architecture.md, "A start"), in order, and the things that they have created.
 class Creation {
  public:
   Creation(const Globals& globals, const CreateOptions& options, bool detached, const Interrupts& interrupts)
@@ -117,7 +117,7 @@ class Creation {
                    .spec = std::move(bundle_.spec)};
   }
 
-  // Before anything else exists, so that delete knows what to look for whenever this process is killed.
+  // Written before anything else is created, so that `delete` can clean up if this process is killed.
   Result<> WriteRecord() {
     const std::string spec = TRY(ReadRegularFile(bundle_.path + "/config.json", oci::kMaxSpecBytes));
     TRY(WriteFileAtomic(directory_.get(), kSpecCopy, spec, 0600));
@@ -132,7 +132,7 @@ class Creation {
     return sandbox::StoreState(directory_.get(), state_);
   }
 
-  // The stand-in is where the container is for its engine.
+  // cgroups_ is for the stand-in: engines look for the container in the cgroup of its pid.
   Result<> MakeCgroups() {
     if (stay_.process.empty()) return {};
     sandbox_cgroups_ = TRY(sandbox::MakeCgroupsOf(stay_.process));
@@ -186,7 +186,7 @@ class Creation {
                                  .interrupts = &interrupts_};
     TRY(sandbox::RunHooks("prestart", hooks.prestart(), context));
     TRY(sandbox::RunHooks("createRuntime", hooks.createruntime(), context));
-    // These belong to the container: its network, its root, its variables.
+    // createContainer hooks run in the container's network namespace, rootfs and environment.
     if (hooks.createcontainer().empty()) return {};
     const UniqueFd rootfs = TRY(Open(bundle_.rootfs, O_PATH | O_DIRECTORY));
     const auto& variables = bundle_.spec.process().env();
@@ -214,7 +214,7 @@ class Creation {
     return {};
   }
 
-  // Engines know the container by this pid: one that is gone would be a container that nobody can ever end.
+  // Engines know the container by the stand-in's pid: without a stand-in they could never end the container.
   Result<> CheckStandin() {
     pollfd ended{standin_.pidfd(), POLLIN, 0};
     if (poll(&ended, 1, 0) == 0) return {};
@@ -227,7 +227,7 @@ class Creation {
     sandbox_.End();
     standin_.End();
     auto record = FindContainer(globals_.root, options_.id);
-    if (!record) return;  // another delete was faster
+    if (!record) return;  // a concurrent delete has removed the container
     if (auto gone = Destroy(globals_.root, std::move(*record)); !gone && gone.error().code() != Code::kNotFound) {
       log::Warn("cannot clean up after the failed start: {}", gone.error().message());
     }
@@ -239,18 +239,18 @@ class Creation {
   const Interrupts& interrupts_;
 
   oci::Bundle bundle_;
-  std::string config_path_;  // the file that somebody named; empty: the usual places
+  std::string config_path_;  // the configuration file that the user named; empty: the default places
   std::string standin_program_;
   double timeout_factor_ = 1;
   sandbox::CgroupStay stay_;
-  std::vector<std::string> cgroups_;          // the container's
-  std::vector<std::string> sandbox_cgroups_;  // the sandbox process's, where all but the vCPUs is
+  std::vector<std::string> cgroups_;          // of the stand-in
+  std::vector<std::string> sandbox_cgroups_;  // of the sandbox process, with everything but the vCPUs
   std::vector<std::string> vcpu_cgroups_;
   UniqueFd directory_;
   sandbox::State state_;
-  std::optional<sandbox::network::Namespace> network_;  // the bundle's, a new one, or the caller's (none)
+  std::optional<sandbox::network::Namespace> network_;  // the bundle's or a new one; unset: the caller's
   std::optional<Pty> pty_;
-  OutputsEnd outputs_;  // in the foreground
+  OutputsEnd outputs_;  // only in the foreground
   Child standin_;
   Child sandbox_;
 };

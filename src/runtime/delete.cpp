@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `delete`: a container that has stopped, or with --force any.
+// `delete`: removes a container that has stopped or was never started; with --force, any container.
 #include "base/log.h"
 #include "runtime/destroy.h"
 #include "runtime/verbs.h"
@@ -17,7 +17,7 @@ Result<int> Delete(const Globals& globals, const DeleteOptions& options) {
     return tl::unexpected(std::move(record).error());
   }
   const sandbox::Status status = record->status();
-  // One that was created but never started is ended too, as runc does.
+  // A created container that was never started may be deleted too, as with runc.
   if (!options.force && status != sandbox::Status::kStopped && status != sandbox::Status::kCreated) {
     return Fail(Code::kFailedPrecondition, "cannot delete container {} that is not stopped: {}", options.id,
                 sandbox::StatusName(status));

@@ -26,11 +26,11 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// A sandbox process that works ends within milliseconds of being told.
+// Time allowed for the reply to Shutdown, and then for the end of the sandbox process. Both normally take milliseconds.
 constexpr milliseconds kShutdownTime{1000};
 constexpr milliseconds kEndTime{1000};
 
-// It has that long to end by itself; 0: none. Whether it has gone.
+// Waits up to time for the end of a process, then kills it. Returns whether it has ended.
 bool EndAfter(const ProcessRef& process, milliseconds time) {
   const auto pidfd = OpenPidfd(process.pid);
   if (time.count() > 0 && pidfd && IsAlive(process)) {
@@ -40,7 +40,7 @@ bool EndAfter(const ProcessRef& process, milliseconds time) {
   return EndProcess(process, milliseconds(0));
 }
 
-// All are told before the first error: one that is stuck must not keep the others.
+// Ends all processes of the sandbox before it returns an error: one that is stuck must not keep the others alive.
 Result<> EndSandbox(const Record& record) {
   log::Debug("ending the sandbox process {}", record.state.sandbox.pid);
   milliseconds time{0};
@@ -49,25 +49,26 @@ Result<> EndSandbox(const Record& record) {
       containerd::task::v2::ShutdownRequest request;
       request.set_id(record.id);
       request.set_now(true);
-      // No answer is no worry: it may be gone before it has sent one.
+      // kUnavailable is success too: the sandbox process may exit before it has sent a reply.
       if (auto done = task->Call<wkt::Empty>("Shutdown", request, task->PatienceFor(kShutdownTime));
           done || done.error().code() == Code::kUnavailable) {
-        // One that ends in order lets its guest write back what is for disks.
+        // In an orderly end the guest first writes back data to its disks, which takes longer.
         time = record.state.disks ? sandbox::kWriteBackTime : kEndTime;
       }
     }
   }
   bool gone = EndAfter(record.state.sandbox, time);
-  // They got a signal when their parent died, but a delete must not return before they are gone.
+  // The helpers got a parent-death signal, but delete must not return before they have ended.
   for (const ProcessRef& helper : record.state.helpers) gone = EndAfter(helper, time) && gone;
-  // It learns of the end through its connection and still passes the status on.
+  // The stand-in notices the end through its connection, and still has to exit with the container's status.
   gone = EndAfter(record.state.standin, kEndTime) && gone;
   if (gone) return {};
   return Fail(Code::kDeadlineExceeded, "container still running: a process of {} does not end; nothing was removed",
               record.id);
 }
 
-// Of several deletes one gets the lock; the others find that the directory under the name is gone, or another.
+// Only one of several concurrent deletes proceeds. The others get the lock later, and then find that ROOT/ID is gone or
+// is another directory.
 Result<> Lock(const std::string& root, const Record& record) {
   if (flock(record.directory.get(), LOCK_EX) != 0) return FailErrno("cannot lock {}/{}", root, record.id);
   const UniqueFd now = TRY(OpenDirectory(root, record.id));
@@ -86,7 +87,7 @@ Result<> Lock(const std::string& root, const Record& record) {
 
 Result<> Destroy(const std::string& root, Record record) {
   TRY(Lock(root, record));
-  // Read again: the sandbox process may have started helpers since.
+  // Read again: the sandbox process may have started helpers since record was read.
   if (auto state = sandbox::LoadState(record.directory.get())) record.state = std::move(*state);
   if (record.state.sandbox.pid <= 0) RecoverState(record.id, record.directory.get(), record.state);
   if (!record.state.socket.empty() && IsAlive(record.state.sandbox)) {
@@ -94,13 +95,14 @@ Result<> Destroy(const std::string& root, Record record) {
                 "{} is a sandbox of containerd's, whose shim serves {}: it goes when containerd deletes it", record.id,
                 record.state.socket);
   }
-  // Somebody may have frozen a cgroup of the container's: nothing in it would hear, and with version 1 none would die.
+  // Frozen processes cannot answer calls, and in cgroup v1 not even SIGKILL ends them: thaw first.
   sandbox::Unfreeze(record.state);
   TRY(EndSandbox(record));
   log::Debug("all processes of {} have ended", record.id);
-  // What the sandbox process would have taken back itself, had it not been killed.
+  // The sandbox process removes these itself unless it was killed.
   sandbox::network::RemoveLeftoversAt(record.state.network, record.id);
-  // No copy: the maker died before there was anything to stop.
+  // Without a copy of config.json the creating process died early, and there is nothing that poststop hooks could clean
+  // up.
   const auto text = ReadSpecCopy(record.directory.get());
   const auto spec = text ? oci::ParseSpec(*text) : tl::unexpected<Error>(text.error());
   if (spec) sandbox::RunPoststop(record.state, *spec);

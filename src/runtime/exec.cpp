@@ -49,14 +49,14 @@ Result<> CheckTerminal(const ExecOptions& options, bool terminal) {
   return {};
 }
 
-// A name that no earlier exec of this container had.
+// A random id, which no other exec of the container has.
 Result<std::string> NewExecId() {
   uint64_t number = 0;
   if (getrandom(&number, sizeof number, 0) != sizeof number) return FailErrno("cannot get a random number");
   return fmt::format("exec-{:016x}", number);
 }
 
-// One exec from its request to its end.
+// One exec, from its request to its end.
 class Execution {
  public:
   Execution(const ExecOptions& options, const Record& record, const Interrupts& interrupts)
@@ -114,7 +114,7 @@ class Execution {
                         record_.directory.get());
   }
 
-  // With cgroup version 1 a move may wait for all processors of the host; meanwhile the guest does its part.
+  // In a child, since with cgroup v1 a move may wait for all CPUs of the host; meanwhile the guest makes the process.
   Result<Child> MoveToCgroups(pid_t standin) {
     auto cgroups = sandbox::CgroupsOf(record_.state.standin.pid);
     if (!cgroups) log::Warn("the process stays in the caller's cgroups: {}", cgroups.error().message());
@@ -160,7 +160,7 @@ class Execution {
   ExecProcess process_;
   std::string id_;
   std::optional<Pty> pty_;
-  OutputsEnd outputs_;  // in the foreground
+  OutputsEnd outputs_;  // only in the foreground
 };
 
 }  // namespace
@@ -170,7 +170,8 @@ Result<int> Exec(const Globals& globals, const ExecOptions& options) {
     const Interrupts interrupts = TRY(Interrupts::Ending());
     Record record = TRY(FindContainer(globals.root, options.id));
     if (options.ignore_paused) {
-      // A container that is frozen on the host is not resumed by anybody who knows of this wait.
+      // Do not wait for a container whose cgroup is frozen on the host: thawing does not change its directory, so that
+      // AwaitResume would not notice it.
       TRY(CheckHears(record));
       TRY(AwaitResume(record, interrupts));
     }

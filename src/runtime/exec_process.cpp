@@ -28,13 +28,13 @@ Result<> SetUser(Json& process, const std::string& user) {
   const size_t colon = user.find(':');
   const std::string_view text = user;
   process["user"]["uid"] = TRY(ParseNumber(text.substr(0, colon), "uid"));
-  // As with runc, the group of the container's process stays when only a user is given.
+  // As with runc: without a group, the gid of the container's process stays.
   if (colon != std::string::npos) process["user"]["gid"] = TRY(ParseNumber(text.substr(colon + 1), "gid"));
   return {};
 }
 
 void AddCapability(Json& process, const std::string& capability) {
-  // Not the inheritable set: a program with file capabilities would get them (CVE-2022-29162).
+  // Not the inheritable set: programs with inheritable file capabilities would get the capability (CVE-2022-29162).
   for (const char* set : {"bounding", "effective", "permitted"}) {
     Json& names = process["capabilities"][set];
     if (!names.is_array()) names = Json::array();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `features`: what is supported, as the runtime-spec's features JSON.
+// `features`: prints the features JSON of the OCI runtime-spec.
 #include "oci/features.h"
 
 #include "runtime/output.h"

@@ -9,9 +9,9 @@
 namespace kata::runtime {
 namespace {
 
-// One word, taken apart.
+// A parsed word.
 struct Flag {
-  std::string written;  // without the value: --tty
+  std::string written;  // the flag as written, without its value: "--tty"
   std::string name;
   std::optional<std::string> value;
 };
@@ -26,16 +26,16 @@ std::optional<Flag> AsFlag(const std::string& word) {
   return flag;
 }
 
-// kill's signal may be a negative number, which is a wrong signal and no flag.
+// A negative number after the first argument is no flag but an argument: for kill, an invalid signal.
 bool IsNumber(const std::string& word) { return std::isdigit(static_cast<unsigned char>(word[1])) != 0; }
 
 CLI::Option* Find(CLI::App& app, const std::string& name) {
   return app.get_option_no_throw((name.size() == 1 ? "-" : "--") + name);
 }
 
-// Each value is converted at once, so that the word that has a wrong one can be named.
+// Converts each value at once, so that an error can quote the word.
 bool Set(CLI::Option& option, const std::string& value) {
-  // A list's value of the form [a,b] is one value all the same.
+  // Keeps CLI11 from splitting a value of the form [a,b].
   option.allow_extra_args(false);
   try {
     option.add_result(value);

@@ -39,7 +39,7 @@ Result<> SyncWindowSize(Task& task, const Foreground& foreground) {
 Result<int> AwaitEnd(Child& standin, Task& task, const Foreground& foreground, const Interrupts& signals) {
   std::optional<int> status;
   for (;;) {
-    // One after the other; -1 is left out.
+    // First waits for the stand-in, then for the end of the outputs.
     pollfd waits[] = {{.fd = status ? foreground.outputs : standin.pidfd(), .events = POLLIN, .revents = 0},
                       {.fd = signals.fd(), .events = POLLIN, .revents = 0}};
     if (poll(waits, 2, -1) < 0 && errno != EINTR) return FailErrno("cannot wait for the process");
@@ -49,10 +49,10 @@ Result<int> AwaitEnd(Child& standin, Task& task, const Foreground& foreground, c
       if (foreground.outputs < 0) return *status;
     }
     const int signal = waits[1].revents != 0 ? signals.Next() : 0;
-    // Nobody is left to get it.
+    // The process has ended: discard the signal.
     if (status) continue;
     if (signal == SIGWINCH) {
-      // The process may have just ended, or the guest may be slow: neither ends the wait.
+      // A failure does not end the wait: the process may just have ended, or the guest may be slow.
       if (foreground.terminal < 0) continue;
       if (auto resized = SyncWindowSize(task, foreground); !resized) log::Debug("{}", resized.error().message());
     } else if (signal != 0) {

@@ -16,7 +16,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-// Of the guest's kernel, which is ours.
+// Properties of the guest's kernel, which this project builds.
 constexpr uint64_t kTicksPerSecond = 100;
 constexpr uint64_t kPageSize = 4096;
 constexpr size_t kMaxRow = 64U << 10U;
@@ -40,7 +40,7 @@ Number NumberOf(const Json& row, const char* key) {
                                                                                           : static_cast<Number>(number);
 }
 
-// The fields of proc(5), /proc/PID/stat, from the third on.
+// The fields of /proc/PID/stat (proc(5)), by their numbers there. The text begins with field 3.
 class StatFields {
  public:
   explicit StatFields(std::string text) : text_(std::move(text)) {}

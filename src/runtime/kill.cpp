@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `kill`: a signal for the container's process, or for all of them.
+// `kill`: sends a signal to the container's first process, or to all its processes.
 #include <signal.h>
 
 #include "oci/signal.h"
@@ -15,16 +15,17 @@ namespace {
 
 constexpr std::chrono::milliseconds kKillTime{10000};
 
-// A container that somebody has frozen on the host cannot be called. A signal waits in its stand-in until it runs
-// again. Only with SIGKILL, or for all processes, it is thawed, as runc does; one whose parent is frozen stays so.
-// Returns whether there is nothing more to be done.
+// For a container whose cgroup is frozen on the host, so that its sandbox process cannot answer calls. A signal to its
+// stand-in stays pending until the cgroup is thawed. For SIGKILL and --all this thaws the container's cgroup, as runc
+// does; a frozen parent cgroup stays frozen. Returns true if nothing more is to be done, false if the caller can now
+// call Kill.
 bool SignalFrozen(const Record& record, int signal, bool all) {
   if (signal == 0) return true;
   if (signal == SIGKILL || all) {
     sandbox::Thaw(sandbox::LeavesOf(record.state.cgroup_paths));
     if (!record.frozen()) return false;
   }
-  // One that has ended meanwhile needs none.
+  // Fails if the stand-in has ended meanwhile; then no signal is needed.
   SignalProcess(record.state.standin, signal);
   return true;
 }
@@ -33,11 +34,11 @@ bool SignalFrozen(const Record& record, int signal, bool all) {
 
 Result<int> Kill(const Globals& globals, const KillOptions& options) {
   const Record record = TRY(FindContainer(globals.root, options.id));
-  // 0 is no signal but the question whether there is somebody to get one.
+  // As in kill(2), signal 0 only checks whether the process exists.
   const auto signal = options.signal == "0" ? Result<int>(0) : oci::ParseSignal(options.signal);
   if (!signal) return Fail(Code::kInvalidArgument, "unknown signal \"{}\"", options.signal);
   if (record.status() == sandbox::Status::kStopped) {
-    // Engines end what may be left of a container with --all; that nothing is left is what they want.
+    // Engines use --all to end what may be left of a container, so a stopped container is no error.
     if (options.all) return 0;
     return Fail(Code::kFailedPrecondition, "container not running");
   }
@@ -49,7 +50,7 @@ Result<int> Kill(const Globals& globals, const KillOptions& options) {
   request.set_all(options.all);
   auto killed = task.Call<wkt::Empty>("Kill", request, task.PatienceFor(kKillTime));
   if (killed) return 0;
-  // It ended between the look at its state and the call.
+  // The container has ended between the check of its status and the call.
   const Code code = killed.error().code();
   if (code == Code::kNotFound || code == Code::kUnavailable) {
     return Fail(Code::kFailedPrecondition, "container not running");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `list`: all containers of the root directory.
+// `list`: lists all containers of the root directory.
 #include "runtime/output.h"
 #include "runtime/report_state.h"
 #include "runtime/verbs.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// kata-runtime: runc's command line for containers in VMs (docs/kata-runtime.md). The sandbox process is
-// the same program behind a hidden verb.
+// kata-runtime: runc's command line for containers in VMs (docs/kata-runtime.md). The sandbox process is the same
+// program with a hidden verb.
 #include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
@@ -16,7 +16,7 @@
 namespace kata::runtime {
 namespace {
 
-// Descriptors opened later must never become 0, 1 or 2 because the caller left one closed.
+// Opens closed standard descriptors on /dev/null, so that files opened later cannot get the numbers 0, 1 or 2.
 void OpenStandardDescriptors() {
   for (int fd = open("/dev/null", O_RDWR | O_CLOEXEC); fd >= 0; fd = open("/dev/null", O_RDWR | O_CLOEXEC)) {
     if (fd > STDERR_FILENO) {
@@ -27,7 +27,7 @@ void OpenStandardDescriptors() {
   }
 }
 
-// The log goes where the command line says. Must stay open to the end, so its descriptor is given up.
+// Starts the log as the command line says. The log's descriptor is released, because it must stay open to the end.
 Result<> StartLog(const Globals& globals) {
   int fd = STDERR_FILENO;
   if (!globals.log_path.empty()) fd = TRY(Open(globals.log_path, O_WRONLY | O_CREAT | O_APPEND, 0644)).Release();
@@ -71,7 +71,7 @@ int Main(const std::vector<std::string>& arguments) {
     Report(globals, invocation.error().message);
     return invocation.error().exit_status;
   }
-  // The command line itself may hold what is not for a log, in an option such as --env.
+  // Log only the verb: the command line may contain secrets, in options such as --env.
   log::Debug("kata-runtime {} begins, process {}", invocation->verb, getpid());
   auto status = std::visit(Dispatch{globals}, invocation->options);
   if (status) {
@@ -87,7 +87,7 @@ int Main(const std::vector<std::string>& arguments) {
 
 int main(int argc, char** argv) {
   kata::runtime::OpenStandardDescriptors();
-  // A reader that has gone is the error of a write.
+  // A write to a closed pipe must fail with EPIPE instead of killing this process.
   signal(SIGPIPE, SIG_IGN);
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   if (!arguments.empty() && arguments[0] == kata::sandbox::kSandboxVerb) {

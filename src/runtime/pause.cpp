@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `pause`: stops all processes of a container.
+// `pause`: pauses all processes of a container.
 #include "protocol/shim.pb.h"
 #include "runtime/store.h"
 #include "runtime/task.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `ps`: the guest's processes of a container, as the agent lists them, in the columns that ps(1) would show.
+// `ps`: shows a container's processes in the guest, as the agent lists them, in the columns of ps(1).
 #include <nlohmann/json.hpp>
 
 #include "protocol/shim.pb.h"
@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kPidsTime{10000};
 
-// The rows of processes in the guest; what does not parse is left out.
+// The processes in the guest; malformed rows are left out.
 std::vector<GuestProcess> Rows(const containerd::task::v2::PidsResponse& pids) {
   std::vector<GuestProcess> rows;
   for (const auto& process : pids.processes()) {
@@ -25,7 +25,7 @@ std::vector<GuestProcess> Rows(const containerd::task::v2::PidsResponse& pids) {
   return rows;
 }
 
-// Processes that the host knows: the stand-ins.
+// The pids of the processes on the host: the stand-ins.
 std::string HostPids(const containerd::task::v2::PidsResponse& pids) {
   nlohmann::json list = nlohmann::json::array();
   for (const auto& process : pids.processes()) {

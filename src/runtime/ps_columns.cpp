@@ -13,7 +13,7 @@ namespace {
 
 constexpr int64_t kDay = int64_t{24} * 60 * 60;
 
-// In the caller's time zone, as ps.
+// In the caller's time zone, as with ps.
 std::string At(int64_t seconds, const char* format) {
   const time_t moment = seconds;
   tm parts{};
@@ -51,7 +51,7 @@ std::string Elapsed(const GuestProcess& process) {
   return text + fmt::format("{:02}:{:02}", age / 60 % 60, age % 60);
 }
 
-// In thousandths.
+// CPU time divided by the process's age, in thousandths.
 uint64_t CpuShare(const GuestProcess& process) {
   return process.age > 0 ? process.cpu_seconds * 1000 / static_cast<uint64_t>(process.age) : 0;
 }
@@ -155,7 +155,7 @@ constexpr PsColumn kColumns[] = {
     {"lstart", "STARTED", 24, [](P p) { return At(p.started, "%a %b %e %T %Y"); }},
 };
 
-// Characters and not bytes; good enough for names, which are hardly ever wide.
+// The number of UTF-8 characters. Wide characters count as one, which is good enough for names.
 int Length(std::string_view text) {
   return static_cast<int>(
       std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0U) != 0x80; }));

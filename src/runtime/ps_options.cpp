@@ -9,7 +9,7 @@
 namespace kata::runtime {
 namespace {
 
-// Options that only a ps among the processes could honour, or that show what has no meaning for a VM.
+// For unknown options, options that only a ps in the guest could honour, and options without a meaning for a VM.
 Error Unsupported(std::string_view option) {
   return {Code::kInvalidArgument,
           fmt::format("ps: the option \"{}\" is unknown, or not supported for processes in a virtual machine", option)};
@@ -62,13 +62,13 @@ class Parser {
   }
 
  private:
-  // What people write for "aux", and procps takes for it.
+  // Whether the word is "-aux" or the like, which procps treats as "aux".
   static bool IsBsdWithDash(const std::string& word) {
     return word.find('u') != std::string::npos && word.find('x') != std::string::npos &&
            word.find_first_not_of("auxw", 1) == std::string::npos;
   }
 
-  // An option's value: the rest of its word, or the next one.
+  // An option's value: the rest of its word, or else the next word.
   Result<std::string> Value(std::string_view option, std::string_view rest) {
     if (!rest.empty()) return std::string(rest);
     if (next_ == words_.size()) return Fail(Code::kInvalidArgument, "ps: the option \"{}\" needs a value", option);
@@ -130,7 +130,7 @@ class Parser {
     }
     if (name == "headers" || name == "heading" || name == "headings") return {};
     if (name == "cols" || name == "columns" || name == "width" || name == "lines" || name == "rows") {
-      TRY(Value(written, value));  // nothing is cut
+      TRY(Value(written, value));  // ignored: lines are never cut
       return {};
     }
     if (name == "format") return AddFormat(TRY(Value(written, value)));
@@ -266,7 +266,7 @@ class Parser {
   bool bsd_jobs_ = false;
 };
 
-// Numbers by their value, all else as text.
+// Compares two numbers by value, anything else as text.
 int Compare(const std::string& left, const std::string& right) {
   double numbers[2] = {};
   bool both = true;

@@ -24,7 +24,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kAnswerTime{1000};
 
-// The process that listens at the directory's socket; it must be the caller's own.
+// The process that listens at the task socket in the directory, if it runs as the caller's user.
 std::optional<pid_t> Listener(int directory) {
   const auto connection = rpc::ConnectUnix(directory, sandbox::kTaskSocket);
   if (!connection) return std::nullopt;
@@ -33,7 +33,7 @@ std::optional<pid_t> Listener(int directory) {
   return peer->pid;
 }
 
-// The command line of a process, when it is that of the sandbox process of this id.
+// The options on a process's command line; nullopt if it is not the sandbox process of this id.
 std::optional<sandbox::SandboxOptions> OptionsOf(pid_t pid, const std::string& id) {
   const std::vector<std::string> words = ArgumentsOf(pid);
   if (words.size() < 2 || words[1] != sandbox::kSandboxVerb) return std::nullopt;
@@ -42,7 +42,7 @@ std::optional<sandbox::SandboxOptions> OptionsOf(pid_t pid, const std::string& i
   return *std::move(options);
 }
 
-// VMM and virtiofsd.
+// The sandbox process's children: VMM and virtiofsd.
 std::vector<ProcessRef> HelpersOf(pid_t pid) {
   std::vector<ProcessRef> helpers;
   for (const pid_t child : ChildrenOf(pid)) {
@@ -80,7 +80,7 @@ void AskSandbox(const std::string& id, int directory, sandbox::State& state) {
 
 std::vector<std::string> CgroupsOfSpec(const grpc::Spec& spec, const std::string& id) {
   const std::string& wanted = spec.linux().cgroupspath();
-  // Its form tells whether `create` had --systemd-cgroup.
+  // The form "slice:prefix:name" shows that `create` had --systemd-cgroup.
   const bool systemd = !wanted.starts_with('/') && std::count(wanted.begin(), wanted.end(), ':') == 2;
   const auto path = sandbox::CgroupPath(wanted, id, systemd);
   if (!path) return {};
@@ -97,7 +97,8 @@ void RecoverState(const std::string& id, int directory, sandbox::State& state) {
   if (spec && state.oci_version.empty()) state.oci_version = spec->version();
 
   const std::optional<pid_t> pid = Listener(directory);
-  // Identified first: what is then seen in /proc is this very process's, or EndProcess will find it gone.
+  // Identified before its command line is read: if the pid is reused in between, EndProcess notices that the process of
+  // this start time is gone, and kills nothing.
   const auto process = pid ? IdentifyProcess(*pid) : Fail(Code::kNotFound, "");
   const auto options = process ? OptionsOf(*pid, id) : std::nullopt;
   if (!options) {

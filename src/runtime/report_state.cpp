@@ -12,7 +12,7 @@ namespace {
 
 using OrderedJson = nlohmann::ordered_json;
 
-// A process that has ended has no pid (runtime-spec, "State").
+// The pid of the stand-in; 0 for a stopped container, which has no pid (OCI runtime-spec, "State").
 pid_t ShownPid(const Record& record) {
   return record.status() == sandbox::Status::kStopped ? 0 : record.state.standin.pid;
 }

@@ -15,7 +15,7 @@ Result<int> Resume(const Globals& globals, const ResumeOptions& options) {
   if (record.frozen()) {
     sandbox::Thaw(sandbox::LeavesOf(record.state.cgroup_paths));
     TRY(CheckHears(record));
-    // What the guest has paused goes on as well; else that was all.
+    // If the guest has paused the container as well, that is resumed below.
     if (record.status() != sandbox::Status::kPaused) return 0;
   }
   Task task = TRY(Task::Connect(record.directory.get()));

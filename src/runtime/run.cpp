@@ -16,7 +16,7 @@
 namespace kata::runtime {
 namespace {
 
-// The status of a container whose sandbox failed: it did not end by itself, and never successfully.
+// The exit status of a container whose sandbox failed: that of a killed process.
 constexpr int kSandboxFailed = 128 + SIGKILL;
 
 Result<int> StartAndWait(Created& created, const Interrupts& interrupts) {

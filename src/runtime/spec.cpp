@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `spec`: writes a config.json to start from.
+// `spec`: writes a template of a config.json.
 #include <fcntl.h>
 
 #include "base/files.h"

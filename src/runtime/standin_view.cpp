@@ -27,7 +27,7 @@ Result<> ShowBind(const grpc::Mount& mount, const std::string& bundle, int root,
     return FailErrno("cannot bind {}", path);
   }
   if (sandbox::ReadOnlyOf(mount) == sandbox::ReadOnly::kNo) return {};
-  // The descriptor is still of what lies beneath the bind.
+  // Open the path again: `place` still refers to the directory beneath the new mount.
   const UniqueFd bound = TRY(OpenInRoot(root, mount.destination(), O_PATH));
   if (::mount(nullptr, FdPath(bound.get()).c_str(), nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY, nullptr) != 0) {
     return FailErrno("cannot make {} read-only", path);
@@ -36,7 +36,7 @@ Result<> ShowBind(const grpc::Mount& mount, const std::string& bundle, int root,
 }
 
 Result<> ShowMount(const grpc::Mount& mount, const std::string& bundle, int root) {
-  // Where nothing is there is nothing to cover: it lies in a directory that only the guest has, such as its /dev.
+  // A mount point that does not exist is in a directory that only the guest has, such as its /dev: nothing to cover.
   const auto place = OpenInRoot(root, mount.destination(), O_PATH);
   if (!place) return {};
   if (sandbox::IsBind(mount)) return ShowBind(mount, bundle, root, place->get());
@@ -63,7 +63,7 @@ Result<> Enter(const oci::Bundle& bundle) {
       ::mount(nullptr, FdPath(root.get()).c_str(), nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY, nullptr) != 0) {
     return FailErrno("cannot make the root read-only");
   }
-  // Takes every process of the namespace along: pivot_root(2), NOTES.
+  // pivot_root(2) also changes the root and working directory of the stand-in, which is in the same mount namespace.
   if (syscall(SYS_pivot_root, ".", ".") != 0) return FailErrno("pivot_root");
   if (umount2(".", MNT_DETACH) != 0) return FailErrno("cannot detach the host's mounts");
   return {};
@@ -72,7 +72,7 @@ Result<> Enter(const oci::Bundle& bundle) {
 }  // namespace
 
 Result<> ShowContainer(pid_t standin, const oci::Bundle& bundle) {
-  if (bundle.rootfs == "/") return {};  // what the container sees is the host's root, as does the stand-in
+  if (bundle.rootfs == "/") return {};  // the container's root is the host's root, which the stand-in already has
   const UniqueFd mounts = TRY(Open(fmt::format("/proc/{}/ns/mnt", standin), O_RDONLY));
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return FailErrno("cannot make a pipe");

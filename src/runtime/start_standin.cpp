@@ -26,10 +26,10 @@ Result<Child> StartStandin(const StandinOptions& options, int directory) {
   command.extra_fds = {connection.get()};
   command.env.emplace();
   if (options.until_end >= 0) command.extra_fds.push_back(options.until_end);
-  command.die_with_parent = false;  // it lives as long as the process that it stands for
-  command.new_session = true;       // a Ctrl-C on the caller's terminal reaches the process once, through the caller
+  command.die_with_parent = false;  // it lives as long as the process in the guest
+  command.new_session = true;       // otherwise Ctrl-C would reach the process twice: directly and through the caller
   command.new_mount_namespace = options.own_mounts;
-  // Its first directory would keep a file system busy for as long as the container lives.
+  // The caller's working directory would keep a file system busy as long as the container lives.
   const UniqueFd root = TRY(Open("/", O_PATH | O_DIRECTORY));
   command.working_directory = root.get();
   if (options.network_namespace >= 0) command.join_namespaces = {options.network_namespace};

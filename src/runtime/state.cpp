@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `state`: the OCI state of one container.
+// `state`: prints the OCI state of a container.
 #include "runtime/output.h"
 #include "runtime/report_state.h"
 #include "runtime/verbs.h"

@@ -22,7 +22,7 @@ bool Record::frozen() const {
   const auto is_frozen = [](const ProcessRef& process) {
     return IsAlive(process) && !sandbox::FrozenAround(process.pid).empty();
   };
-  // The others are where the sandbox process is.
+  // The other processes are in the same cgroups as the sandbox process.
   return is_frozen(state.sandbox) || is_frozen(state.standin);
 }
 
@@ -66,7 +66,7 @@ Result<std::vector<Record>> ListContainers(const std::string& root) {
     auto record = FindContainer(root, id);
     if (record) {
       records.push_back(std::move(*record));
-    } else if (record.error().code() != Code::kNotFound) {  // one that was deleted meanwhile is no news
+    } else if (record.error().code() != Code::kNotFound) {  // kNotFound: deleted meanwhile
       log::Warn("skipping {}/{}: {}", root, id, record.error().message());
     }
   }

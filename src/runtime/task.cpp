@@ -39,7 +39,7 @@ Result<Task> Task::Connect(int directory) {
   return Task(std::move(impl));
 }
 
-// Its descendants count too, among them the VM.
+// PatienceWith includes descendants of the sandbox process, such as the VMM.
 Patience Task::PatienceFor(std::chrono::milliseconds time) const {
   return PatienceWith({impl_->peer}, time, Patience::Kind::kAnswer);
 }
@@ -66,13 +66,13 @@ Result<std::string> Task::CallRaw(const std::string& method, const google::proto
   impl_->context.restart();
   while (!answer && !interrupted) impl_->context.run_one();
   if (!answer) {
-    // The call's coroutine must not write into this frame after it is gone.
+    // Close the connection and wait for the coroutine's end: it must not write to `answer` after this function returns.
     impl_->client->Close();
     while (!answer) impl_->context.run_one();
     return Fail(Code::kCancelled, "interrupted by signal {}", interrupts->Next());
   }
   signals.close();
-  impl_->context.poll();  // the wait's handler, which points here, runs now
+  impl_->context.poll();  // runs the handler of the cancelled wait, which refers to local variables
   const auto took = std::chrono::ceil<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun).count();
   log::Debug("answer to {} after {} ms: {}", method, took, *answer ? "done" : answer->error().message());
   return *std::move(answer);

@@ -17,16 +17,16 @@
 namespace kata::runtime {
 namespace {
 
-// What a signal handler needs, and therefore global.
+// Global, because the signal handler needs them.
 volatile sig_atomic_t saved_terminal = -1;
 termios saved_modes;
 
-// Faults cannot be waited for as other signals are; the terminal must not stay raw after them.
+// Faults cannot be blocked and read like other signals, but the terminal must not stay raw after them.
 constexpr std::array kFaults = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS, SIGTRAP};
 
 void RestoreAndDie(int signal) {
   if (saved_terminal >= 0) tcsetattr(saved_terminal, TCSANOW, &saved_modes);
-  // SA_RESETHAND: the default action takes place as soon as this returns.
+  // SA_RESETHAND has restored the default action, which ends the process.
   raise(signal);
 }
 
@@ -59,7 +59,7 @@ Result<Pty> OpenPty(uint32_t rows, uint32_t columns) {
 }
 
 Result<> SendToConsoleSocket(const std::string& socket_path, const Pty& pty) {
-  // Through a descriptor of its directory, since the path may be longer than an address.
+  // Through a descriptor of the directory, since the path may be longer than sun_path.
   const size_t slash = socket_path.rfind('/');
   const std::string dir = slash == std::string::npos ? "." : socket_path.substr(0, slash + 1);
   const std::string name = slash == std::string::npos ? socket_path : socket_path.substr(slash + 1);

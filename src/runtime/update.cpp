@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `update`: new limits for a running container, from options or a file.
+// `update`: changes the limits of a container, from options or a file.
 #include <unistd.h>
 
 #include <charconv>
@@ -20,7 +20,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-// "512M", "1g", "4096", "-1": bytes.
+// Parses a number of bytes: "512M", "1g", "4096" or "-1".
 Result<int64_t> ParseSize(std::string_view text, const char* option) {
   int64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// --version and --show-default-config-paths.
+// The options --version and --show-default-config-paths.
 #include "config/config.h"
 #include "runtime/output.h"
 #include "runtime/verbs.h"
