@@ -9,15 +9,15 @@ namespace {
 
 struct TextFlag {
   std::string_view name;
-  std::string Arguments::*value;  // null: accepted, and not needed
+  std::string Arguments::*value;  // null: accepted and ignored
 };
 constexpr TextFlag kTextFlags[] = {{"namespace", &Arguments::namespace_name},
                                    {"id", &Arguments::id},
                                    {"address", &Arguments::address},
                                    {"socket", &Arguments::socket},
                                    {"config", &Arguments::config},
-                                   {"publish-binary", nullptr},  // events go over ttRPC
-                                   {"bundle", nullptr}};         // that of the record
+                                   {"publish-binary", nullptr},  // events are sent over ttRPC
+                                   {"bundle", nullptr}};         // the record names the bundle
 
 Result<Action> ActionOf(const std::string& word) {
   if (word == "start") return Action::kStart;

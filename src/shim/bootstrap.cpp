@@ -13,7 +13,7 @@ namespace kata::shim {
 namespace {
 
 constexpr int kNewestVersion = 3;
-constexpr size_t kMaxDirectory = 40;  // with the name's 64 letters it must fit into sun_path
+constexpr size_t kMaxDirectory = 40;  // together with "/" and the name's 64 characters it must fit into sun_path
 
 std::string Environment(const char* name) {
   const char* value = std::getenv(name);
@@ -30,7 +30,7 @@ Bootstrap ReadBootstrap(const Arguments& arguments, std::string_view standard_in
     bootstrap.structured = true;
     bootstrap.version = std::clamp(std::atoi(text.c_str()), 2, kNewestVersion);
   }
-  // The options of an older containerd can be read as this message, too: it is only meant when it names this shim.
+  // The options of an older containerd may also parse as BootstrapParams: accept them only if they name this shim.
   containerd::runtime::bootstrap::v1::BootstrapParams params;
   const auto parse = [standard_input](google::protobuf::MessageLite& message) {
     return message.ParseFromArray(standard_input.data(), static_cast<int>(standard_input.size()));

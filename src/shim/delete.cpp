@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The action `delete`: ends a shim that containerd has given up on, and takes back what it has left.
+// The action `delete`: ends a shim that containerd has given up on, and removes what it has left.
 #include <unistd.h>
 
 #include <algorithm>
@@ -38,12 +38,13 @@ namespace asio = boost::asio;
 
 using std::chrono::milliseconds;
 
-// A shim that works answers at once and ends in a moment: it has a VM to stop. Fixed times: containerd kills this
-// action after 5 s, and then nothing would take back what the shim has left.
+// Time allowed for the shim's reply, and for its end, which includes the end of its VM. These time-outs are fixed,
+// since containerd kills this action after 5 s, and then nothing would remove what the shim has left.
 constexpr milliseconds kAnswerTime{1000};
 constexpr milliseconds kEndTime{3000};
 
-// As the shim, or before there is a sandbox its `start`, has noted it: containerd may have named another directory.
+// The path of the shim's socket. The record has it, or, before there is a sandbox, the file "address" that `start`
+// wrote. The formula is the last resort, because containerd may have named another directory.
 std::string SocketOf(const Arguments& arguments, const Result<sandbox::State>& state) {
   if (state && !state->socket.empty()) return state->socket;
   constexpr std::string_view kUnix = "unix://";
@@ -57,12 +58,13 @@ asio::awaitable<void> CallShutdown(std::shared_ptr<rpc::Client> client, std::str
   request.set_id(id);
   request.set_now(true);
   const auto done = co_await client->Call<wkt::Empty>(sandbox::kTaskService, "Shutdown", request, kAnswerTime);
-  // It may be gone before it has sent an answer.
+  // kUnavailable: the shim may exit before it has sent a reply.
   answered = done || done.error().code() == Code::kUnavailable;
   if (answered) co_await client->Closed();
 }
 
-// The shim that serves at this socket, if its process can be told: `start`, which made the socket, is not it.
+// The shim that serves this connection. kNotFound: the peer is another process, such as `start`, which created the
+// socket.
 Result<ProcessRef> ShimAt(int connection, const std::string& path) {
   const ucred peer = TRY(rpc::PeerOf(connection));
   const ProcessRef shim = TRY(IdentifyProcess(peer.pid));
@@ -74,8 +76,8 @@ Result<ProcessRef> ShimAt(int connection, const std::string& path) {
   return shim;
 }
 
-// containerd 1.6 calls this action also for a shim that is just ending by itself. Afterwards it has
-// ended, or has had the time for it. One that has no record yet is found by its socket alone.
+// Asks the shim to end, and kills it if it can be identified and does not end in time. containerd 1.6 also calls
+// `delete` for a shim that is just ending by itself. A shim without a record can only be found through its socket.
 void AskToEnd(const std::string& path, const std::string& id) {
   auto socket = rpc::ConnectUnixPath(path);
   if (!socket) return;
@@ -89,16 +91,18 @@ void AskToEnd(const std::string& path, const std::string& id) {
 }
 
 void EndLeftovers(int directory, const sandbox::State& state) {
-  // One that could not be reached may have closed its socket already, and be taking its record away.
+  // A shim that could not be reached may have closed its socket already, and may be removing its record now: give it
+  // time.
   EndProcess(state.sandbox, kEndTime);
-  // One that has ended in order has taken its record away, the last thing that it does.
+  // Removing the record is the last step of an orderly end: if it still exists, the shim has not run its poststop
+  // hooks.
   const bool unclean = sandbox::LoadState(directory).has_value();
   for (const ProcessRef& helper : state.helpers) EndProcess(helper, milliseconds(0));
-  // What the shim would have taken back itself.
+  // The shim removes these itself when it ends in order.
   sandbox::network::RemoveLeftoversAt(state.network, state.id);
   const auto text = ReadRegularFile(state.bundle + "/config.json", oci::kMaxSpecBytes);
   const auto spec = text ? oci::ParseSpec(*text) : tl::unexpected<Error>(text.error());
-  // Of the container that the sandbox began with.
+  // Only the hooks of the sandbox's first container.
   if (spec && unclean) sandbox::RunPoststop(state, *spec);
   sandbox::RemoveCgroups(state.cgroup_paths);
 }
@@ -110,17 +114,17 @@ Result<> Delete(const Arguments& arguments) {
   int status = sandbox::kKilledStatus;
   timespec exited_at{};
   clock_gettime(CLOCK_REALTIME, &exited_at);
-  // A container of a pod has no directory of its own, and nothing on the host that would outlive the pod's shim.
+  // A further container of a pod has no directory of its own, and nothing on the host that outlives the pod's shim.
   if (auto directory = sandbox::OpenDirectory(sandbox::kDefaultRoot, arguments.id)) {
     auto state = sandbox::LoadState(directory->get());
     const std::string socket = SocketOf(arguments, state);
-    // A shim in a frozen cgroup hears nothing, and with version 1 it does not even die.
+    // A shim in a frozen cgroup cannot answer, and in cgroup v1 not even SIGKILL ends it: thaw first.
     if (state) sandbox::Unfreeze(*state);
     AskToEnd(socket, arguments.id);
-    // Again: the shim may have started helpers since.
+    // Read again: the shim may have started helpers meanwhile.
     if (auto now = sandbox::LoadState(directory->get())) state = std::move(now);
     if (state) EndLeftovers(directory->get(), *state);
-    // What ended before its shim did has a status of its own.
+    // If the container ended before its shim, the record has its exit status.
     if (const auto recorded = state ? sandbox::ParseTime(state->exited_at) : std::nullopt; recorded) {
       status = state->exit_status;
       exited_at = *recorded;

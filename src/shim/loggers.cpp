@@ -14,7 +14,7 @@
 namespace kata::shim {
 namespace {
 
-// For the last lines, from when the process is deleted; and what is left of runc's shim's 12 s after SIGTERM.
+// Time allowed for a logger's last lines, and then after SIGTERM. Together these are the 12 s of runc's shim.
 constexpr std::chrono::milliseconds kLastLines{10000};
 constexpr std::chrono::milliseconds kTerminate{2000};
 
@@ -30,7 +30,7 @@ void Loggers::Add(std::string container, std::string exec, Child program) {
 }
 
 asio::awaitable<void> Loggers::Watch(std::shared_ptr<Loggers> self, std::shared_ptr<Logger> logger) {
-  // One of its own: Asio makes what it waits for non-blocking, and then waitid(2) would not wait.
+  // A pidfd of its own, because Asio makes the descriptor non-blocking, and waitid(2) on it would not wait.
   if (auto pidfd = OpenPidfd(logger->program.pid())) {
     asio::posix::stream_descriptor descriptor(self->executor_, pidfd->Release());
     co_await descriptor.async_wait(asio::posix::descriptor_base::wait_read, kAwait);
@@ -66,7 +66,7 @@ asio::awaitable<void> Loggers::Finish(std::string container, std::string exec) {
 asio::awaitable<void> Loggers::FinishAll() {
   const auto self = shared_from_this();
   const std::vector<std::shared_ptr<Logger>> running(self->running_.begin(), self->running_.end());
-  // At the same time.
+  // Ends all of them at the same time.
   for (const auto& logger : running) asio::co_spawn(executor_, End(logger), asio::detached);
   for (const auto& logger : running) co_await logger->ended.WaitFor(kLastLines + 3 * kTerminate);
 }

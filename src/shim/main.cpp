@@ -39,7 +39,7 @@ int Main(const std::vector<std::string>& words) {
     done = arguments->action == Action::kStart ? Start(*arguments) : Delete(*arguments);
   }
   if (done) return 0;
-  // containerd shows this text to its user.
+  // containerd shows this text to the user.
   (void)WriteAll(STDERR_FILENO, "containerd-shim-kata-v2: " + done.error().message() + "\n");
   return 1;
 }

@@ -42,7 +42,7 @@ Result<std::string> Hostname(const cri::PodSandboxConfig& config) {
   return std::string(name.data());
 }
 
-// A host without the file has nothing to give.
+// The contents of a file of the host; "" if the host does not have the file.
 Result<std::string> HostsFile(const std::string& path) {
   auto text = ReadFile(path, kMaxEtcFile);
   if (!text && text.error().sys() == ENOENT) return std::string();
@@ -67,7 +67,7 @@ Result<std::string> ResolvConf(const cri::PodSandboxConfig& config) {
 
 Result<> AddFile(oci::Bundle& bundle, int directory, const std::string& name, const std::string& text) {
   TRY(Context(WriteFileAtomic(directory, name, text, 0644), "cannot write {}/{}", bundle.path, name));
-  // Whatever this process's umask is: any user of the container may read it.
+  // Independent of the umask, since every user in the container may read the file.
   if (fchmodat(directory, name.c_str(), 0644, 0) != 0) return FailErrno("cannot open {}/{} to all", bundle.path, name);
   grpc::Mount& mount = *bundle.spec.add_mounts();
   mount.set_destination("/etc/" + name);
@@ -77,7 +77,7 @@ Result<> AddFile(oci::Bundle& bundle, int directory, const std::string& name, co
   return {};
 }
 
-// As containerd names it for the containers of the pod.
+// The path that containerd's CRI plugin would use for a container of the pod.
 std::string CgroupsPath(const std::string& parent, const std::string& id) {
   if (parent.empty()) return "";
   const std::string base = std::filesystem::path(parent).filename();
@@ -97,7 +97,7 @@ void AddNamespaces(const cri::PodSandboxConfig& config, const std::string& netwo
   if (!network.empty()) oci::SetNetworkNamespace(spec, network);
 }
 
-// Those of containerd's CRI plugin for a pod's own container.
+// Adds the annotations that containerd's CRI plugin gives to a pause container.
 void AddAnnotations(const cri::PodSandboxConfig& config, const CreateSandboxRequest& request, oci::Bundle& bundle) {
   auto& annotations = bundle.annotations;
   for (const auto& [name, value] : config.annotations()) {

@@ -25,7 +25,7 @@ using std::chrono::milliseconds;
 constexpr char kEventsService[] = "containerd.services.events.ttrpc.v1.Events";
 constexpr char kUnixScheme[] = "unix://";
 constexpr milliseconds kForwardTime{5000};
-// Between two tries, while containerd restarts.
+// The pause between two attempts, for example while containerd restarts.
 constexpr milliseconds kFirstPause{50};
 constexpr milliseconds kLongestPause{1000};
 
@@ -55,9 +55,10 @@ void Publisher::Publish(sandbox::TaskEvent event) {
   if (!std::exchange(delivering_, true)) asio::co_spawn(executor_, Deliver(shared_from_this()), asio::detached);
 }
 
-// False: the new event is the one that is dropped.
+// Makes room in a full queue for an event of this topic. Returns false if the new event is to be dropped.
 bool Publisher::MakeRoom(const std::string& topic) {
-  // A guest can cause any number of OOM events, but an end only of what containerd has started.
+  // A guest can cause any number of OOM events, but only as many exits as containerd has started processes: drop OOM
+  // events first, and exits never.
   const auto oldest = [&](auto may_go) {
     return std::find_if(waiting_.begin(), waiting_.end(),
                         [&](const auto& each) { return may_go(each.envelope().topic()); });
@@ -80,11 +81,11 @@ asio::awaitable<void> Publisher::Deliver(std::shared_ptr<Publisher> self) {
   asio::steady_timer pause(self->executor_);
   milliseconds wait = kFirstPause;
   while (!self->waiting_.empty()) {
-    // Out of the queue, which may drop others meanwhile; back at its front when it did not arrive.
+    // Taken out of the queue, because MakeRoom may drop events while this waits; put back if it was not delivered.
     auto request = std::move(self->waiting_.front());
     self->waiting_.pop_front();
     const auto done = co_await self->Forward(request);
-    // Refused is delivered: the same words would be refused again.
+    // An event that containerd refuses counts as delivered, since it would be refused again.
     if (done || done.error().code() != Code::kUnavailable) {
       if (!done) log::Warn("containerd does not take {}: {}", request.envelope().topic(), done.error().message());
       wait = kFirstPause;

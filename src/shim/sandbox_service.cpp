@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// containerd's Sandbox service: the same sandbox, made and ended without a container.
+// containerd's Sandbox service: creates and ends the sandbox independently of containers.
 #include <unistd.h>
 
 #include <chrono>
@@ -17,7 +17,7 @@ namespace {
 constexpr char kSandboxService[] = "containerd.runtime.sandbox.v1.Sandbox";
 constexpr char kReadyState[] = "SANDBOX_READY";
 constexpr char kNotReadyState[] = "SANDBOX_NOTREADY";
-// Of an agent that works.
+// Time allowed for the agent's answer.
 constexpr std::chrono::milliseconds kPingTime{5000};
 
 void SetTime(const timespec& time, wkt::Timestamp* to) {
@@ -25,17 +25,17 @@ void SetTime(const timespec& time, wkt::Timestamp* to) {
   to->set_nanos(static_cast<int32_t>(time.tv_nsec));
 }
 
-// What a process of the sandbox has used: microseconds of processor, bytes resident.
+// The resources that a process of the sandbox has used.
 struct Usage {
   uint64_t cpu_microseconds = 0;
-  uint64_t memory = 0;
+  uint64_t memory = 0;  // resident, in bytes
 };
 
 Usage UsageOf(pid_t pid) {
   Usage usage;
   const auto stat = ReadFile(fmt::format("/proc/{}/stat", pid));
   if (!stat) return usage;
-  // After the name in brackets: state is the first field, utime and stime the 12th and 13th, rss the 22nd (proc(5)).
+  // Counted after the name in parentheses (proc(5)): state is field 1, utime and stime are 12 and 13, rss is 22.
   const size_t name_end = stat->rfind(')');
   if (name_end == std::string::npos) return usage;
   unsigned long long user = 0;
@@ -163,7 +163,7 @@ asio::awaitable<Result<api::ShutdownSandboxResponse>> ShimService::ShutdownSandb
   co_return api::ShutdownSandboxResponse();
 }
 
-// What the sandbox costs the host: this process, the VMM and virtiofsd.
+// The resources that the sandbox uses on the host: this process, the VMM and virtiofsd.
 asio::awaitable<Result<api::SandboxMetricsResponse>> ShimService::SandboxMetrics(api::SandboxMetricsRequest request) {
   CO_TRY_ASSIGN(auto sandbox, FindSandbox(request.sandbox_id()));
   std::vector<pid_t> pids = sandbox->vm().Pids();

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The shim itself: claims the sandbox's directory, serves Task and Sandbox until it is told to end, and takes
-// everything back.
+// The shim itself: claims the sandbox's directory, serves Task and Sandbox until it is told to end, and cleans up.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -29,11 +28,11 @@
 namespace kata::shim {
 namespace {
 
-// How long the last events wait for a containerd that does not take them.
+// Time allowed to deliver the last events to containerd.
 constexpr std::chrono::milliseconds kFlushTime{2000};
 
-// containerd reads the FIFO "log" of the bundle. With both ends open a write neither fails nor blocks while nobody
-// reads; what does not fit then is dropped.
+// Logs into the FIFO "log" of the bundle, which containerd reads. It is opened for reading and writing, so that writes
+// neither fail nor block while nobody reads. Messages that do not fit are dropped.
 void OpenLog(const Arguments& arguments) {
   if (auto fifo = Open("log", O_RDWR | O_NONBLOCK | O_NOCTTY)) dup2(fifo->get(), STDERR_FILENO);
   log::SetOutput(STDERR_FILENO, log::Format::kText);
@@ -41,7 +40,7 @@ void OpenLog(const Arguments& arguments) {
   if (arguments.debug) log::SetLevel(log::Level::kDebug);
 }
 
-// A directory whose sandbox died without anybody cleaning up is taken over.
+// Claims the sandbox's directory. A directory that is left from a dead sandbox is cleaned up and replaced.
 Result<UniqueFd> Claim(const std::string& id) {
   auto claimed = sandbox::ClaimDirectory(sandbox::kDefaultRoot, id);
   if (claimed || claimed.error().code() != Code::kAlreadyExists) return claimed;
@@ -72,7 +71,7 @@ asio::awaitable<void> Live(asio::io_context& io, ShimService& service, std::shar
   co_await service.Run();
   co_await publisher->Flush(kFlushTime);
   co_await loggers->FinishAll();
-  // The last answers are on their way once what is queued has run.
+  // Stop only after the handlers that are queued now, which send the last replies.
   asio::post(io, [&io] { asio::post(io, [&io] { io.stop(); }); });
 }
 
@@ -97,7 +96,7 @@ Result<> RunShim(const Arguments& arguments, ShimParts parts, UniqueFd listener,
   return {};
 }
 
-// On the host, where nothing is mounted in the directory.
+// To be called in the host's mount namespace, where nothing is mounted in the directory.
 Result<> RemoveTraces(const Arguments& arguments) {
   if (!arguments.socket.empty()) unlink(arguments.socket.c_str());
   return sandbox::RemoveDirectory(sandbox::kDefaultRoot, arguments.id);
@@ -105,7 +104,8 @@ Result<> RemoveTraces(const Arguments& arguments) {
 
 Result<> ClaimAndRun(const Arguments& arguments, UniqueFd listener, UniqueFd& ready) {
   if (chdir("/") != 0) return FailErrno("cannot change to /");
-  // Again, after `start`: by a connection's credentials, those of who listens, `delete` finds this process.
+  // `start` has called listen before. Calling it again makes this process the one that SO_PEERCRED shows to clients, by
+  // which `delete` finds it.
   if (listen(listener.get(), SOMAXCONN) != 0) return FailErrno("cannot listen on {}", arguments.socket);
   const UniqueFd directory = TRY(Claim(arguments.id));
   auto parts = Prepare(arguments, directory.get());
@@ -145,7 +145,7 @@ int Serve(const Arguments& arguments) {
   auto done = ClaimAndRun(arguments, UniqueFd(kListenerFd), ready);
   if (done) return 0;
   log::Error("{}", done.error().message());
-  // Read by `start`, as long as it waits.
+  // `start` reads this if it still waits for the shim to be ready.
   if (ready) (void)WriteAll(ready.get(), done.error().message());
   return 1;
 }

@@ -26,11 +26,11 @@ namespace task = containerd::task::v2;
 constexpr const char* kMethods[] = {"State",  "Create", "Start",   "Delete",     "Pids",    "Pause",
                                     "Resume", "Kill",   "Exec",    "CloseIO",    "Stats",   "ResizePty",
                                     "Update", "Wait",   "Connect", "Checkpoint", "Shutdown"};
-// For the answers to those who wait for the end.
+// Time allowed for the replies to pending calls of Wait and the like.
 constexpr std::chrono::milliseconds kLastAnswers{1000};
 
-// The configuration file that containerd's own configuration names: in the call that begins the sandbox, else to
-// `start`. The environment goes first, as in Kata.
+// The configuration file that containerd's configuration names: in the call that begins the sandbox, otherwise in the
+// options of `start`. KATA_CONF_FILE has precedence, as in Kata.
 std::string ConfigPath(const wkt::Any& options, const std::string& at_start) {
   if (std::getenv("KATA_CONF_FILE") != nullptr) return "";
   std::string path = ConfigPathOf(options);
@@ -64,7 +64,7 @@ asio::awaitable<Result<rpc::Payload>> ShimService::Call(std::string method, std:
   task::DeleteRequest removed;
   if (method == "Delete") std::ignore = removed.ParseFromString(payload);
   auto answer = co_await (*handler)(std::move(payload));
-  // Whoever has deleted a process takes its log as complete.
+  // After Delete clients expect the process's log to be complete.
   if (answer && method == "Delete") co_await parts_.loggers->Finish(removed.id(), removed.exec_id());
   if (!answer && method == "Create") log::Error("{}", answer.error().message());
   co_return answer;
@@ -82,7 +82,7 @@ Result<std::string> ShimService::AnswerWithoutSandbox(const std::string& method,
     RequestEnd();
     return wkt::Empty().SerializeAsString();
   }
-  // All requests begin with the container's id.
+  // In all requests the first field is the container's id, so any of them parses as a StateRequest.
   task::StateRequest request;
   const bool named = request.ParseFromString(payload);
   return Fail(Code::kNotFound, "container {} does not exist", named ? request.id() : parts_.id);
@@ -121,7 +121,7 @@ Result<> ShimService::Begin(Beginning beginning) {
     return sandbox::PlanCgroupStay(path, plan.id, plan.config.runtime.sandbox_cgroup_only);
   }));
   TRY(plan.mounts.OnHost([&] { return sandbox::CheckCgroupStay(stay); }));
-  // On record before they are made, so that the action `delete` finds them.
+  // Recorded before they are created, so that the action `delete` can remove them.
   plan.state.cgroup_paths = stay.made;
   plan.vcpu_cgroups = stay.vcpu_directories;
   plan.enter_cgroups = [this, &plan, &stay] {
@@ -163,7 +163,7 @@ asio::awaitable<void> ShimService::Run() {
   co_await begun_.Wait();
   if (!sandbox_) co_return;
   co_await ended_.Wait();
-  // Until then containerd may still ask how the containers have ended.
+  // Until Shutdown containerd may still ask for the exit statuses of the containers.
   co_await task_->shutdown().Wait();
   co_await task_->Idle(kLastAnswers);
 }

@@ -10,7 +10,7 @@ namespace kata::shim {
 
 std::string SocketPath(const std::string& directory, const std::string& containerd_address,
                        const std::string& namespace_name, const std::string& id) {
-  // As Go's filepath.Join writes it: without double slashes.
+  // Like Go's filepath.Join, without double slashes.
   const std::string name =
       (std::filesystem::path(containerd_address) / namespace_name / id).lexically_normal().string();
   std::array<char, SHA256_DIGEST_STRING_LENGTH> hex{};

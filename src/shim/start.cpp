@@ -21,13 +21,14 @@
 namespace kata::shim {
 namespace {
 
-// The options of a runtime are a few hundred bytes.
+// The limit for standard input; the options of a runtime are a few hundred bytes.
 constexpr size_t kMaxInput = 1U << 20U;
-// The shim is ready as soon as it runs. There is no configuration yet that could change it.
+// Time allowed for the shim to become ready, and to end after SIGTERM. Not scaled by timeout_factor, since the
+// configuration is not loaded yet.
 constexpr std::chrono::milliseconds kReadyTime{30000};
 constexpr std::chrono::milliseconds kEndTime{10000};
 
-// Nothing is written there by a person's terminal.
+// Does not read from a terminal, which would block.
 Result<std::string> ReadInput() {
   if (isatty(STDIN_FILENO) == 1) return std::string();
   return Context(ReadAll(STDIN_FILENO, kMaxInput), "standard input");
@@ -81,18 +82,18 @@ Result<Child> StartShim(const Arguments& arguments, const Bootstrap& bootstrap, 
   return std::move(shim.process);
 }
 
-// That of the bundle's container. containerd's `sandboxer = "shim"` starts a pod's sandbox with a directory that has no
-// spec: what the pod is to be comes with CreateSandbox.
+// The role of the bundle's container. With `sandboxer = "shim"` containerd starts a pod's sandbox in a directory
+// without a spec, and describes the pod later, in CreateSandbox.
 Result<oci::PodRole> Role() {
   const auto annotations = oci::LoadAnnotations(".");
   if (annotations) return oci::PodRoleOf(*annotations);
-  // What containerd makes has a directory for the rootfs all the same; any other directory is a mistake.
+  // containerd creates the directory "rootfs" in such a bundle; without it, the directory is not a bundle.
   const bool made = annotations.error().code() == Code::kNotFound && Open("rootfs", O_PATH | O_DIRECTORY).has_value();
   if (made) return oci::PodRole{.type = oci::ContainerType::kSandbox};
   return tl::unexpected<Error>(annotations.error());
 }
 
-// A shim that containerd would never learn of. In order, so that it takes its traces away.
+// Ends a shim whose address containerd did not get. Uses SIGTERM first, so that the shim cleans up.
 void EndShim(Child shim) {
   if (!shim.Signal(SIGTERM)) return;
   Patience patience = PatienceWith({shim.pid()}, kEndTime, Patience::Kind::kWork);
@@ -109,7 +110,7 @@ Result<> Start(const Arguments& arguments) {
                                       joins ? role.sandbox : arguments.id);
   const UniqueFd bundle = TRY(Open(".", O_RDONLY | O_DIRECTORY));
   const Socket socket = TRY(OpenDirectory(path));
-  // Also for a single container: a second start finds the shim that is there.
+  // Also checked for a single container: a second start finds the running shim.
   const bool running = rpc::ConnectUnix(socket.directory.get(), socket.name).has_value();
   if (joins && !running) {
     return Fail(Code::kFailedPrecondition, "the sandbox {} of container {} does not run", role.sandbox, arguments.id);

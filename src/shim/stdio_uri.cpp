@@ -23,7 +23,7 @@ namespace {
 using sandbox::StdioFds;
 using sandbox::StdioTraits;
 
-// A logger says that it is ready by closing a pipe.
+// Time allowed for a logger to become ready, which it shows by closing a pipe.
 constexpr std::chrono::milliseconds kLoggerTime{10000};
 
 std::string Decode(std::string_view text) {
@@ -41,8 +41,8 @@ std::string Decode(std::string_view text) {
   return decoded;
 }
 
-// A FIFO for output is opened twice: to write, and to read. The reading end is only held: with it a write does not fail
-// while nobody reads, and what has been written is not lost.
+// Opens a FIFO for output, and also its read end. The read end is never read: while it is open, writes do not fail when
+// there is no reader, and data in the FIFO is not lost.
 Result<UniqueFd> OpenSink(const std::string& path, StdioTraits& traits) {
   UniqueFd keeper = TRY(Open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY));
   UniqueFd sink = TRY(Open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY));
@@ -66,7 +66,7 @@ struct Opened {
   StdioFds fds;
   StdioTraits traits;
   std::optional<Child> logger;
-  UniqueFd logger_ready;  // the logger closes the other end when it is
+  UniqueFd logger_ready;  // read end of a pipe; the logger closes the write end when it is ready
 };
 
 asio::awaitable<Result<>> LoggerIsReady(asio::any_io_executor executor, UniqueFd end, pid_t logger) {
@@ -87,7 +87,8 @@ asio::awaitable<Result<>> LoggerIsReady(asio::any_io_executor executor, UniqueFd
   co_return Fail(Code::kDeadlineExceeded, "the logger of stdout is not ready {}", patience.Text());
 }
 
-// containerd's "binary" loggers: descriptors 3 and 4 are the output, 5 is closed when the logger is ready.
+// Starts a logger program (containerd's binary://). In the logger, descriptors 3 and 4 are stdout and stderr of the
+// process, and descriptor 5 is the pipe that it closes when it is ready.
 Result<> StartLogger(const StdioUri& uri, const std::string& namespace_name, const sandbox::StdioRequest& request,
                      Opened& opened) {
   PipeEnds out = TRY(MakePipe());
@@ -102,7 +103,7 @@ Result<> StartLogger(const StdioUri& uri, const std::string& namespace_name, con
   command.env = {"CONTAINER_ID=" + request.container, "CONTAINER_NAMESPACE=" + namespace_name};
   if (const char* path = getenv("PATH"); path != nullptr) command.env->push_back(std::string("PATH=") + path);
   command.extra_fds = {out.read.get(), err.read.get(), ready.write.get()};
-  command.die_with_parent = false;  // it still has the last lines to write
+  command.die_with_parent = false;  // the logger may still have to write its last lines
   opened.logger = TRY(Context(Spawn(command), "cannot start the logger {}", uri.path));
   opened.logger_ready = std::move(ready.read);
   for (UniqueFd* end : {&out.write, &err.write}) fcntl(end->get(), F_SETFL, O_NONBLOCK);
@@ -132,8 +133,8 @@ Result<Opened> OpenAll(const sandbox::StdioRequest& request, const std::string& 
   Opened opened;
   opened.traits.own = true;
   if (in.kind == StdioUri::Kind::kFifo) {
-    // A terminal is for the next client, too: held open for writing, its input only ends with CloseIO. Else it ends
-    // with its writer: ctr does not always call CloseIO when it has nothing to write.
+    // A terminal's stdin must survive its client, for the next one: O_RDWR keeps a writer, so that only CloseIO ends
+    // it. Without a terminal stdin ends when its writer closes it, since ctr does not always call CloseIO.
     const int mode = request.terminal ? O_RDWR : O_RDONLY;
     opened.fds[0] = TRY(Context(Open(in.path, mode | O_NONBLOCK | O_NOCTTY), "stdin"));
   } else if (in.kind != StdioUri::Kind::kNone) {
@@ -175,7 +176,7 @@ Result<StdioUri> ParseStdioUri(const std::string& text) {
     return Fail(Code::kInvalidArgument, "\"{}\" is neither an absolute path nor a fifo://, file:// or binary:// URI",
                 text);
   }
-  // A plain path may contain any letter.
+  // A plain path may contain any character, also '?' and '%'.
   const size_t question = plain ? std::string_view::npos : rest.find('?');
   uri.path = plain ? std::string(rest) : Decode(rest.substr(0, question));
   if (question == std::string_view::npos) return uri;
