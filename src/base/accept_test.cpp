@@ -32,7 +32,7 @@ TEST(AcceptNext, GoesOnWhenDescriptorsAreBack) {
   asio::io_context io(1);
   auto [listening, client] = ListenAndConnect();
   asio::posix::stream_descriptor listener(io, listening.Release());
-  asio::steady_timer warm_up(io);  // Asio opens its own descriptors before there are none
+  asio::steady_timer warm_up(io);  // makes Asio open its own descriptors before the limit is reached
   std::vector<UniqueFd> all;
   while (true) {
     UniqueFd fd(open("/dev/null", O_RDONLY | O_CLOEXEC));
@@ -42,7 +42,7 @@ TEST(AcceptNext, GoesOnWhenDescriptorsAreBack) {
   UniqueFd accepted;
   asio::co_spawn(io, AcceptNext(listener, SOCK_CLOEXEC),
                  [&](std::exception_ptr, UniqueFd fd) { accepted = std::move(fd); });
-  // The first try, which fails, and the beginning of its pause: a busy loop would not come to an end here.
+  // Runs the first attempt, which fails, up to its pause. A busy loop would never return here.
   while (io.poll() > 0) {
   }
   EXPECT_FALSE(accepted);

@@ -51,7 +51,7 @@ TEST(Spawn, ChildHasOnlyTheDescriptorsItWasGiven) {
 TEST(Spawn, DescriptorsMayAlreadyHaveTheTargetsNumbers) {
   const UniqueFd a = Open("/dev/null", O_RDONLY).value();
   const UniqueFd b = Open("/dev/zero", O_RDONLY).value();
-  // Crossed on purpose: a naive dup2 would overwrite one by the other.
+  // Crossed on purpose: a naive dup2 would overwrite one descriptor with the other.
   Command command{.argv = {"sh", "-c", "readlink /proc/$$/fd/3; readlink /proc/$$/fd/4"}};
   command.extra_fds = {std::max(a.get(), b.get()), std::min(a.get(), b.get())};
   const bool crossed = a.get() < b.get();

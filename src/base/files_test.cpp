@@ -14,7 +14,7 @@
 namespace kata {
 namespace {
 
-// Every case runs with openat2 and without: both must hold.
+// Every case runs with and without openat2.
 class FilesTest : public ::testing::TestWithParam<bool> {
  protected:
   FilesTest() {
@@ -54,7 +54,7 @@ TEST_P(FilesTest, BeneathOpensPlainPathsOnly) {
 TEST_P(FilesTest, InRootFollowsLinksButNeverLeaves) {
   EXPECT_EQ(ReadAll(OpenInRoot(root_.get(), "/rel/file", O_RDONLY)->get()).value(), "inside");
   EXPECT_EQ(ReadAll(OpenInRoot(root_.get(), "../../dir/./file", O_RDONLY)->get()).value(), "inside");
-  // The host has /etc/passwd, this root has not.
+  // /etc/passwd exists on the host but not in this root.
   EXPECT_EQ(OpenInRoot(root_.get(), "abs/passwd", O_RDONLY).error().sys(), ENOENT);
   EXPECT_EQ(OpenInRoot(root_.get(), "up/passwd", O_RDONLY).error().sys(), ENOENT);
   EXPECT_EQ(OpenInRoot(root_.get(), "loop", O_RDONLY).error().sys(), ELOOP);
@@ -68,7 +68,7 @@ TEST_P(FilesTest, MakesDirectoriesAndFilesInsideTheRootEvenThroughLinks) {
   EXPECT_EQ(access((path_ + "/x/y/file").c_str(), F_OK), 0);
   EXPECT_EQ(MakeFileInRoot(root_.get(), "x/y", 0644).error().sys(), EISDIR);
   EXPECT_FALSE(MakeDirsInRoot(root_.get(), "dir/file", 0755));
-  // What a link to nowhere names is made inside the root, and not on the host behind its back.
+  // The target of a dangling link is created inside the root, not on the host.
   EXPECT_EQ(symlink("/kata-does-not-exist/deep", (path_ + "/dangling").c_str()), 0);
   EXPECT_TRUE(MakeDirsInRoot(root_.get(), "dangling/x", 0755));
   EXPECT_NE(access("/kata-does-not-exist", F_OK), 0);
@@ -104,7 +104,7 @@ TEST(RemoveTree, LeavesLinkTargetsAndMountsAlone) {
     mkdir((path + "/state").c_str(), 0755);
     mkdir((path + "/state/rootfs").c_str(), 0755);
     if (symlink("../precious", (path + "/state/link").c_str()) != 0) _exit(16);
-    // A bind mount on the same file system: the device number alone would not tell.
+    // A bind mount of the same file system, which the device number does not show.
     if (mount((path + "/precious").c_str(), (path + "/state/rootfs").c_str(), nullptr, MS_BIND, nullptr) != 0)
       _exit(12);
     const auto refused = RemoveTree(path + "/state");

@@ -21,7 +21,7 @@ TEST(ParseJson, DepthHasABound) {
   std::string objects;
   for (int i = 0; i < 100000; ++i) objects += "{\"a\":";
   EXPECT_EQ(ParseJson(objects, 1U << 20U).error().code(), Code::kInvalidArgument);
-  // Closing what was never opened buys no depth.
+  // Surplus closing brackets do not allow more depth.
   EXPECT_FALSE(ParseJson(std::string(1000, ']') + Nested(1000), 1U << 20U));
 }
 

@@ -19,14 +19,14 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using Kind = Patience::Kind;
 
-// Time and effort are the test's.
+// The test controls both time and effort.
 class PatienceTest : public ::testing::Test {
  protected:
   void Begin(Kind kind, milliseconds time = seconds(10)) {
     patience_.emplace(
         time, kind, [this] { return effort_; }, "a_key");
   }
-  // Waits until the end, or so many seconds; in each second the thread changes as the function says.
+  // Waits until patience times out or the given number of seconds is over. The function changes the thread each second.
   template <typename Change>
   milliseconds Wait(Change change, int most = 1000) {
     const auto began = now_;
@@ -81,7 +81,7 @@ TEST_F(PatienceTest, AThreadThatIsIdleMostOfTheTimeDoesNotWork) {
 TEST_F(PatienceTest, WhatTheHostTakesIsGivenBack) {
   for (const Kind kind : {Kind::kWork, Kind::kAnswer}) {
     Begin(kind);
-    // Half of the time; that of two threads at once counts once.
+    // Both threads wait for half of the time; time in which both wait counts once.
     const auto time = Wait([this](milliseconds time) {
       for (auto& [id, thread] : effort_.threads) {
         thread.ran += time / 100;
@@ -141,7 +141,7 @@ Child Shell(const std::string& script) {
 }
 
 TEST(EffortTest, OfARealProcessAndItsChildren) {
-  // The inner one ends with the outer one.
+  // The inner process ends together with the outer one.
   Child child = Shell("while kill -0 $$; do :; done & wait");
   const auto ran = [&] {
     std::chrono::nanoseconds sum{0};
@@ -162,7 +162,7 @@ TEST(AwaitReadableTest, AStoppedProcessMakesNoProgress) {
 
 TEST(AwaitReadableTest, AProcessThatWorksIsWaitedFor) {
   Child child = Shell("while :; do :; done");
-  // Without its work it would be over after eight looks.
+  // Without the child's work the wait would time out after eight samples.
   int looks = 0;
   const Patience::Look look = [&] {
     if (++looks == 20) {

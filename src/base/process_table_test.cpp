@@ -28,7 +28,7 @@ TEST(ProcessTable, HasTheArgumentsOfAProcess) {
   ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
   const UniqueFd out(ends[0]);
   UniqueFd in(ends[1]);
-  command.stdin_fd = out.get();  // nothing comes
+  command.stdin_fd = out.get();  // an empty pipe: the child blocks in read
   auto child = Spawn(command);
   ASSERT_TRUE(child) << child.error().message();
   EXPECT_THAT(ArgumentsOf(child->pid()), testing::ElementsAreArray(command.argv));
@@ -65,7 +65,7 @@ TEST(ProcessTable, HasTheChildrenOfAProcess) {
     siginfo_t info;
     ASSERT_EQ(waitid(P_PID, static_cast<id_t>(pid), &info, WSTOPPED), 0);
     EXPECT_TRUE(IsHeld(pid));
-    // A zombie afterwards: nobody has reaped it.
+    // Now a zombie, since nobody has reaped it.
     EXPECT_TRUE(EndProcess(*process, std::chrono::milliseconds(0)));
     EXPECT_FALSE(IsAlive(*process));
     EXPECT_TRUE(IsThere(*process));

@@ -26,7 +26,7 @@ TEST(ForeignText, CommandsOfATerminalAreShownAndNotObeyed) {
 }
 
 TEST(ForeignText, WhatIsNoUtf8IsEscaped) {
-  // Cut off, overlong, a surrogate, beyond the last one, a byte that never occurs.
+  // Truncated, overlong, a surrogate, above U+10FFFF, and a byte that never occurs in UTF-8.
   EXPECT_EQ(ForeignText("\xe4\xbd"), "\\xe4\\xbd");
   EXPECT_EQ(ForeignText("\xc0\xaf"), "\\xc0\\xaf");
   EXPECT_EQ(ForeignText("\xe0\x80\xaf"), "\\xe0\\x80\\xaf");
@@ -43,7 +43,7 @@ TEST(ForeignText, HasABoundThatNoEscapeExceeds) {
                         8),
             "12...");
   EXPECT_EQ(ForeignText("\xff", 2), "..");
-  // Never half a character.
+  // Never cuts within a character.
   EXPECT_EQ(ForeignText("ääääää", 8), "ää...");
   EXPECT_EQ(ForeignText(std::string(100000, '\x1b')).size(), kMaxForeignText - 1);
 }

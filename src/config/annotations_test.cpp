@@ -9,7 +9,7 @@ namespace {
 
 constexpr char kPrefix[] = "io.katacontainers.config.";
 
-// Applies one annotation; its error, or "".
+// Applies one annotation; returns the error, or "".
 std::string Apply(Config& config, const std::string& name, const std::string& value) {
   const auto result = ApplyAnnotations(config, {{kPrefix + name, value}});
   return result ? "" : result.error().message();
@@ -30,7 +30,7 @@ TEST(ApplyAnnotations, LeavesOthersAlone) {
   EXPECT_EQ(config, Config());
 }
 
-// With the default configuration no annotation changes anything but what concerns the pod's own guest.
+// With the default configuration annotations can only change keys that affect the pod's own guest.
 TEST(ApplyAnnotations, AreDeniedByDefault) {
   for (const Section& section : Sections()) {
     for (const Key& key : section.keys) {

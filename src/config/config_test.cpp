@@ -14,7 +14,7 @@
 namespace kata::config {
 namespace {
 
-// The error of a text over the defaults; "" when it is fine.
+// The error of applying a text to the defaults; "" if it is valid.
 std::string ErrorOf(const std::string& text) {
   Config config;
   const auto result = ApplyText(config, text, "c.toml");
@@ -48,7 +48,7 @@ std::string PartOf(const std::string& text, const std::string& section) {
 }
 
 TEST(ShippedConfiguration, HasEveryUsedKey) {
-  // Second names, and keys that are known only to refuse all but one value.
+  // Alternative names, and keys for which only one value is accepted.
   const std::set<std::string> left_out = {"hypervisor.qemu.seccompsandbox",   "hypervisor.qemu.confidential_guest",
                                           "hypervisor.qemu.shared_fs",        "agent.kata.dial_timeout",
                                           "agent.kata.debug_console_enabled", "runtime.create_container_timeout",
@@ -196,7 +196,7 @@ TEST(ApplyText, CannotTurnProtectionsOff) {
   EXPECT_EQ(Hypervisor("confidential_guest = false"), "");
 }
 
-// Where a warning would leave a machine that is not the one that was asked for.
+// Values that are refused, because a warning would leave a VM that differs from what was asked for.
 TEST(ApplyText, RefusesWhatItCannotDo) {
   EXPECT_EQ(Hypervisor("shared_fs = \"none\""),
             "c.toml:2: hypervisor.qemu.shared_fs: expected \"virtio-fs\", found \"none\": nothing else carries a "
@@ -240,7 +240,7 @@ TEST(ApplyText, NetworkKeys) {
   }
 }
 
-// Whatever comes in, an answer comes out: every truncation of the shipped file, and many mutations of it.
+// No input crashes the parser: every truncation of the shipped file, and many mutations of it.
 TEST(ApplyText, SurvivesDamagedInput) {
   const std::string good = ShippedText();
   for (size_t length = 0; length < good.size(); length += 7) ErrorOf(good.substr(0, length));

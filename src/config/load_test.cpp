@@ -135,7 +135,7 @@ TEST_F(LoadTest, FollowsTheExecutableOfAnInstallation) {
   EXPECT_EQ(loaded->config.hypervisor.kernel, kernel);
   EXPECT_EQ(loaded->config.hypervisor.initrd, initrd);
   EXPECT_EQ(loaded->config.hypervisor.default_memory, 105U);
-  // The administrator's own goes first.
+  // The administrator's file has precedence.
   Memory("etc/configuration.toml", 106);
   EXPECT_EQ(LoadedMemory(), 106U);
 }

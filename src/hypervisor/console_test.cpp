@@ -42,7 +42,7 @@ class ConsoleTest : public ::testing::Test {
     ASSERT_EQ(send(guest_.get(), text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
     Poll();
   }
-  // An autobound abstract address, since nothing here is about files.
+  // An autobound abstract address, so that no file is needed.
   void Serve() {
     UniqueFd listener(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     address_.sun_family = AF_UNIX;
@@ -59,7 +59,7 @@ class ConsoleTest : public ::testing::Test {
     Poll();
     return client;
   }
-  // What the client can read now; "<end>" behind it at the end of the stream.
+  // What the client can read now, with "<end>" appended at the end of the stream.
   static std::string Read(const UniqueFd& client) {
     std::string all;
     char buffer[4096];

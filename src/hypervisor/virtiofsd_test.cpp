@@ -25,7 +25,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr int kDeadline = 20000;  // ms; only a failure takes so long
+constexpr int kDeadline = 20000;  // ms; reached only in a failure
 
 // A vhost-user request that the daemon answers when it is ready and inside its sandbox: GET_FEATURES.
 bool Answers(const Virtiofsd& daemon) {
@@ -116,7 +116,7 @@ TEST(VirtiofsdArgvTest, CacheModes) {
   EXPECT_FALSE(VirtiofsdArgv(config, "/s", 3, 1));
 }
 
-// The daemon runs as root: nothing that came with the arguments may weaken its sandbox or share another directory.
+// The daemon runs as root: no argument may weaken its sandbox or export another directory.
 TEST(VirtiofsdArgvTest, ArgumentsThatOpenSomethingAreRefused) {
   config::HypervisorConfig config;
   for (const std::vector<std::string>& extra :
@@ -204,7 +204,7 @@ TEST_F(VirtiofsdTest, ParentKilledLeavesNothing) {
   EXPECT_TRUE(Ended(inner));
 }
 
-// The rootfs of a container that is added to a running sandbox is mounted after the daemon's start.
+// The rootfs of a container that joins a running sandbox is mounted after the daemon has started.
 TEST_F(VirtiofsdTest, SeesMountsMadeLater) {
   ASSERT_EQ(unshare(CLONE_NEWNS), 0);
   ASSERT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr), 0);

@@ -73,7 +73,7 @@ TEST_F(LoadBundleTest, NamesThePathAtFault) {
   EXPECT_TRUE(ErrorOf(path_.string()).starts_with("config.json:2:2: ")) << ErrorOf(path_.string());
 }
 
-// What runc itself writes must be accepted.
+// The spec that runc itself writes must be accepted.
 TEST_F(LoadBundleTest, AcceptsWhatRuncWrites) {
   std::filesystem::remove(path_ / "config.json");
   ASSERT_EQ(std::system(("runc spec --bundle " + path_.string()).c_str()), 0);

@@ -20,7 +20,7 @@ std::string ErrorOf(const json& spec) {
   return parsed ? "" : parsed.error().message();
 }
 
-// The error of the default spec with one value replaced.
+// The error of the default spec after replacing one value.
 std::string ErrorWith(const char* pointer, json value) {
   json spec = Default();
   spec[json::json_pointer(pointer)] = std::move(value);
@@ -187,10 +187,10 @@ TEST(ParseSpec, RefusesWhatItCannotHonour) {
     ASSERT_FALSE(parsed) << pointer;
     EXPECT_EQ(parsed.error().code(), Code::kUnimplemented) << parsed.error().message();
   }
-  // Empty values ask for nothing.
+  // Empty values are accepted.
   EXPECT_EQ(ErrorWith("/linux/intelRdt", json::object()), "");
   EXPECT_EQ(ErrorWith("/linux/resources/cpu", {{"realtimeRuntime", 0}}), "");
-  // Nor does a listener for a profile that asks it nothing.
+  // So is a listener in a profile that has no SCMP_ACT_NOTIFY.
   EXPECT_EQ(ErrorWith("/linux/seccomp", {{"defaultAction", "SCMP_ACT_ALLOW"}, {"listenerPath", "/run/x"}}), "");
 }
 
@@ -251,7 +251,7 @@ TEST(DefaultSpec, RootlessHasAUserNamespaceAndNoNetwork) {
   }
 }
 
-// Whatever comes in, an answer comes out: every truncation of a spec, and many mutations of it.
+// No input crashes the parser: every truncation of a spec, and many mutations of it.
 TEST(ParseSpec, SurvivesDamagedInput) {
   const std::string good = json::parse(DefaultSpecJson()).dump();
   for (size_t length = 0; length < good.size(); ++length) EXPECT_FALSE(ParseSpec(good.substr(0, length)));

@@ -14,7 +14,7 @@ namespace {
 
 grpc::Spec DefaultSpec() { return *ParseSpec(DefaultSpecJson()); }
 
-// The error of the default spec after change; "" when it is fine.
+// The error of the default spec after applying change; "" if it is valid.
 std::string ErrorAfter(const std::function<void(grpc::Spec&)>& change) {
   grpc::Spec spec = DefaultSpec();
   change(spec);

@@ -81,7 +81,7 @@ TEST_F(RpcTest, CallsAndErrorsCrossTheWire) {
 }
 
 TEST_F(RpcTest, AReplyWhoseEndIsInAPipe) {
-  // More than a socket takes at once.
+  // More than a socket buffer holds.
   const std::string end(1U << 20U, 'x');
   table_.Add("a.B", "C", [&](std::string) -> asio::awaitable<Result<Payload>> {
     int ends[2];
@@ -158,7 +158,7 @@ TEST_F(RpcTest, AnErrorsTextIsShortAndUtf8) {
   EXPECT_LE(reply.error().message().size(), 64U << 10U);
 }
 
-// Written as bytes: a peer that follows no rule.
+// Raw bytes from a peer that violates the protocol.
 TEST_F(RpcTest, AnAnswerToNoCallEndsTheConnection) {
   const auto header = EncodeHeader({.length = 0, .stream = 99, .type = FrameType::kResponse});
   ASSERT_TRUE(WriteAll(far_.get(), std::string(header.begin(), header.end())));

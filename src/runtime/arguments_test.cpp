@@ -206,7 +206,7 @@ TEST(Arguments, Help) {
 }
 
 TEST(Arguments, Version) {
-  // Before the verb they count instead of it, whatever follows.
+  // Before the verb these options replace it, whatever follows.
   for (const std::vector<std::string>& arguments :
        std::vector<std::vector<std::string>>{{"--version"}, {"-v"}, {"--debug", "-v"}, {"-v", "state", "c1"}}) {
     const auto invocation = ParseArguments(arguments);

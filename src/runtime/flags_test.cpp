@@ -14,7 +14,7 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using Words = std::vector<std::string>;
 
-// What runc 1.1 makes of the same words is what each of these expects.
+// The expectations are the results of runc 1.1 for the same words.
 struct Flags : testing::Test {
   Flags() {
     app.option_defaults()->take_last();
@@ -63,7 +63,7 @@ TEST_F(Flags, SwitchesMayHaveAValue) {
   EXPECT_THAT(Read({"--tty=false", "-d=F", "c1"}), ElementsAre("c1"));
   EXPECT_FALSE(tty);
   EXPECT_FALSE(detach);
-  // Only after "=".
+  // A switch's value is accepted only after "=".
   EXPECT_THAT(Read({"-t", "false"}), ElementsAre("false"));
   EXPECT_TRUE(tty);
 }

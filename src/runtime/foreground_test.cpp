@@ -20,7 +20,7 @@
 namespace kata::runtime {
 namespace {
 
-// A real stand-in, whose sandbox process is this test; the Task service is a socket that nobody answers on.
+// A real stand-in. This test acts as its sandbox process; the Task service is a socket without replies.
 class ForegroundTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -87,8 +87,8 @@ TEST_F(ForegroundTest, WaitsForTheEndOfTheOutputs) {
   ASSERT_TRUE(outputs);
   const pid_t sandbox = fork();
   if (sandbox == 0) {
-    // It ends, and is reaped, while the outputs go on; a moment later is when it would be returned from, were it not
-    // for them.
+    // The stand-in ends and is reaped while the outputs are still open. AwaitEnd must not return within the 50 ms
+    // after that.
     (void)send(connection_.get(), "X 6", 3, 0);
     const pid_t standin = standin_.Disown();
     while (kill(standin, 0) == 0) usleep(1000);
@@ -110,8 +110,8 @@ TEST_F(ForegroundTest, PassesSignalsOn) {
   ASSERT_TRUE(signals);
   ASSERT_EQ(raise(SIGTERM), 0);
   ASSERT_EQ(raise(SIGUSR1), 0);
-  ASSERT_EQ(raise(SIGWINCH), 0);  // without a terminal it is nobody's business
-  const pid_t sandbox = fork();   // answers, as AwaitEnd does not return before the end
+  ASSERT_EQ(raise(SIGWINCH), 0);  // ignored without a terminal
+  const pid_t sandbox = fork();   // plays the sandbox process, since AwaitEnd blocks this one
   if (sandbox == 0) {
     const std::string first = Receive();
     const std::string second = Receive();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What `ps` makes of the guest's rows, and of ps(1)'s options.
+// How `ps` parses the guest's rows and the options of ps(1).
 #include <gmock/gmock.h>
 #include <stdlib.h>
 
@@ -11,7 +11,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-// Started 3720 s before it was looked at, 2026-01-02T03:04:05Z, with 75 s of processor time.
+// Started 3720 s before it was listed, at 2026-01-02T03:04:05Z, with 75 s of CPU time.
 constexpr char kRow[] =
     R"({"pid":12,"ppid":1,"uid":1001,"gid":5,"ruid":0,"rgid":424242,"c":2,"stime":"x","tty":"pts/0","time":"x",)"
     R"("cmd":"sleep 9","comm":"sleep","user":"web","group":"","ruser":"","rgroup":"","now":1767323045,"up":5000,)"
@@ -75,7 +75,7 @@ TEST(Ps, ColumnsOfOnesOwn) {
             "web       1001 root     424242   424242    01:02:00 Ssl+   8192 10240\n");
 }
 
-// A name of the host where the container has none, and the number where nobody has one.
+// The host's name if the container has none, and the number if neither has one.
 TEST(Ps, Names) {
   const GuestProcess process = Processes()[0];
   EXPECT_EQ(process.user, "web");

@@ -34,7 +34,7 @@ TEST_F(PidFile, IsMadeOrReplaced) {
   EXPECT_TRUE(WritePidFile("", 17));
 }
 
-// A rename would put a regular file in the place of the device, for everybody on the host.
+// A rename would replace the device with a regular file, for the whole host.
 TEST_F(PidFile, TakesThePlaceOfNothingElse) {
   const std::string fifo = directory_ + "/fifo";
   ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);

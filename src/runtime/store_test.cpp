@@ -32,7 +32,7 @@ class Store : public testing::Test {
   }
   void TearDown() override { ASSERT_TRUE(RemoveTree(directory_)); }
 
-  // A container as a create leaves it, without any process.
+  // A container as `create` leaves it, but without processes.
   void Make(const std::string& id, sandbox::State state) {
     auto directory = ClaimDirectory(root_, id);
     ASSERT_TRUE(directory) << directory.error().message();
@@ -152,7 +152,7 @@ TEST_F(Store, DestroyWithoutAUsableRecordSparesAStrangerAtTheSocket) {
     auto directory = ClaimDirectory(root_, "c1");
     ASSERT_TRUE(directory);
     if (*text != '\0') std::ofstream(root_ + "/c1/state.json") << text;
-    // This process listens there, and is no sandbox process.
+    // This process listens on the socket, but is no sandbox process.
     auto listener = rpc::ListenUnix(directory->get(), sandbox::kTaskSocket);
     ASSERT_TRUE(listener) << listener.error().message();
     auto gone = Destroy(root_, *FindDirectory(root_, "c1"));
@@ -194,7 +194,7 @@ TEST_F(Store, DestroyNeverRemovesThroughAMount) {
   ASSERT_EQ(umount2(target.c_str(), MNT_DETACH), 0);
   EXPECT_FALSE(gone);
   EXPECT_TRUE(std::filesystem::exists(precious + "/file"));
-  // Once the mount has gone, so does the rest.
+  // Once the mount is gone, the rest can be removed.
   EXPECT_TRUE(Destroy(root_, *FindContainer(root_, "c1")));
   EXPECT_TRUE(std::filesystem::exists(precious + "/file"));
 }

@@ -41,11 +41,11 @@ TEST(Terminal, UnknownSizeIsNone) {
   EXPECT_FALSE(WindowSize(pty->slave.get()));
 }
 
-// What conmon and containerd do: accept, and receive one descriptor with a name.
+// Does the same as conmon and containerd: accepts, and receives one descriptor with a name.
 TEST(Terminal, ConsoleSocketGetsTheMaster) {
   std::string dir = "/tmp/kata-console-XXXXXX";
   ASSERT_NE(mkdtemp(dir.data()), nullptr);
-  // Longer than an address can be.
+  // Longer than sun_path.
   const std::string deep = dir + "/" + std::string(100, 'd') + "/" + std::string(100, 'e');
   std::filesystem::create_directories(deep);
   auto directory = Open(deep, O_PATH | O_DIRECTORY);

@@ -74,7 +74,7 @@ TEST_F(BootstrapTest, WhatIsMeantForAnotherIsNotTaken) {
   params.set_instance_id("p2");
   params.set_namespace_("k8s.io");
   params.set_containerd_ttrpc_address("/new.ttrpc");
-  // The options of a runtime, which older daemons write, are such a message to a parser that is not careful.
+  // The runtime's options, which older versions of containerd write, also parse as BootstrapParams.
   wkt::Any options;
   options.set_type_url("runtimeoptions.v1.Options");
   options.set_value("x");

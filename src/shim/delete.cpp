@@ -94,8 +94,7 @@ void EndLeftovers(int directory, const sandbox::State& state) {
   // A shim that could not be reached may have closed its socket already, and may be removing its record now: give it
   // time.
   EndProcess(state.sandbox, kEndTime);
-  // Removing the record is the last step of an orderly end: if it still exists, the shim has not run its poststop
-  // hooks.
+  // Removing the record is the last step of an orderly end: if it still exists, the poststop hooks have to be run here.
   const bool unclean = sandbox::LoadState(directory).has_value();
   for (const ProcessRef& helper : state.helpers) EndProcess(helper, milliseconds(0));
   // The shim removes these itself when it ends in order.

@@ -14,7 +14,7 @@ namespace {
 
 using ForwardRequest = containerd::services::events::ttrpc::v1::ForwardRequest;
 
-// containerd's side, which can go away and come back.
+// The containerd side, which can stop and restart.
 class PublisherTest : public sandbox::testing::LoopTest {
  protected:
   PublisherTest() {
@@ -83,7 +83,7 @@ TEST_F(PublisherTest, TheEndOfAProcessIsNeverDroppedForOthers) {
   Await(publisher_->Flush(sandbox::testing::kHang));
   EXPECT_EQ(taken_.size(), Publisher::kMaxWaiting);
   EXPECT_EQ(std::count(taken_.begin(), taken_.end(), "/tasks/exit"), 101);
-  // Nor is what somebody did for what the guest says.
+  // OOM events of the guest do not displace other events.
   EXPECT_EQ(taken_[0], "/tasks/exit");
   EXPECT_EQ(taken_[1], "/tasks/start");
 }

@@ -67,7 +67,7 @@ Standin Start(std::vector<std::string> arguments, int terminal = -1) {
   auto child = Spawn(command);
   EXPECT_TRUE(child) << child.error().message();
   standin.child = std::move(*child);
-  // Its signals are blocked when it has said hello: before, they would have their default actions.
+  // After its first packet its signals are blocked; before, they would have their default actions.
   std::array<UniqueFd, 3> stdio;
   std::string hello = fmt::format("H {}", standin.child.pid());
   for (const std::string& argument : arguments) {
@@ -102,7 +102,7 @@ TEST(Standin, HandsOverItsStdio) {
   EXPECT_EQ(got, 'x');
 }
 
-// Whether somebody has the other end of a pipe open.
+// Whether a process has the other end of a pipe open.
 bool IsHeld(int end) {
   pollfd state{.fd = end, .events = 0, .revents = 0};
   return poll(&state, 1, 0) == 0;
@@ -135,7 +135,7 @@ TEST(Standin, HoldsNothingOfItsCallersAfterTheHandOver) {
     ASSERT_EQ(read(out_read.get(), &got, 1), 1);
     EXPECT_TRUE(IsHeld(end_read.get()));
   }
-  // It passes this on only when it has closed them.
+  // The stand-in forwards this signal only after it has closed them.
   ASSERT_TRUE(standin.child.Signal(SIGUSR1));
   EXPECT_EQ(standin.Receive(), "S 10");
   for (const int fd : {in_write.get(), out_read.get(), err_read.get(), end_read.get()}) EXPECT_FALSE(IsHeld(fd));
@@ -165,7 +165,7 @@ TEST(Standin, ExitsWith137WhenTheSandboxProcessHasGone) {
 TEST(Standin, PassesEverySignalOnThatCanBeCaught) {
   Standin standin = Start({"c1"});
   for (int signal = 1; signal <= 64; ++signal) {
-    // 32 and 33 belong to the C library.
+    // 32 and 33 are reserved by the C library.
     if (signal == SIGKILL || signal == SIGSTOP || signal == 32 || signal == 33) continue;
     ASSERT_TRUE(standin.child.Signal(signal));
     EXPECT_EQ(standin.Receive(), "S " + std::to_string(signal));
@@ -176,7 +176,7 @@ TEST(Standin, PassesEverySignalOnThatCanBeCaught) {
 
 TEST(Standin, KeepsASignalThatCameBeforeTheStatus) {
   Standin standin = Start({"c1"});
-  // Stopped, it finds both waiting when it goes on.
+  // While it is stopped both arrive; it finds them pending when it continues.
   ASSERT_TRUE(standin.child.Signal(SIGSTOP));
   ASSERT_TRUE(standin.child.Signal(SIGTERM));
   standin.Send("X 7");

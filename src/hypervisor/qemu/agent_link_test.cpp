@@ -5,7 +5,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
-// After sys/socket.h, whose types it uses.
+// Must follow sys/socket.h, whose types it uses.
 #include <linux/vm_sockets.h>
 
 #include "protocol/guest_contract.h"
@@ -31,7 +31,7 @@ TEST(AgentLinkTest, TheHostsEndHasAPrivilegedPortOfItsOwn) {
   EXPECT_NE(NameOf(*one).svm_port, NameOf(*other).svm_port);
 }
 
-// What the agent's rule rests on: the kernel gives such a port to nobody without the privilege.
+// The agent's check relies on this: without the capability the kernel refuses to bind such a port.
 TEST(AgentLinkTest, AnUnprivilegedUserCannotHaveSuchAPort) {
   const pid_t child = fork();
   ASSERT_GE(child, 0);

@@ -42,7 +42,7 @@ class ArgvTest : public ::testing::Test {
     EXPECT_TRUE(argv) << argv.error().message();
     return argv.value_or(std::vector<std::string>{});
   }
-  // An option and its value on one line, as a person would write them.
+  // An option and its value on one line.
   std::string Lines() {
     std::string text;
     for (const std::string& word : Make()) {
@@ -112,7 +112,7 @@ TEST_F(ArgvTest, PlacesForDevices) {
   config_.default_bridges = 1;
   EXPECT_EQ(PlaceAddress(Places(config_) - 1), "1e");
   EXPECT_EQ(PlacePath(0), "1d/02");
-  // A part of the places stays free for what comes later.
+  // Some places stay free for devices that are plugged later.
   for (int more = 1; more < 32; ++more) AddNic(fmt::format("net{}", more), 1);
   EXPECT_THAT(Lines(), HasSubstr("addr=0f,disable-legacy=on"));
   EXPECT_THAT(Lines(), Not(HasSubstr("addr=10,")));
@@ -126,7 +126,7 @@ TEST_F(ArgvTest, PlacesForDevices) {
 
 TEST_F(ArgvTest, RoomToGrow) {
   EXPECT_THAT(Lines(), HasSubstr("-smp 2\n-m 320M\n"));
-  // Nothing above what it starts with: the same line.
+  // Ceilings that do not exceed the initial size: the command line is the same.
   const std::string fixed = Lines();
   spec_.max_vcpus = 2;
   spec_.max_memory_mib = 320;
@@ -202,7 +202,7 @@ TEST_F(ArgvTest, NoSharedFileSystem) {
   EXPECT_THAT(Lines(), Not(HasSubstr("vhost-user-fs")));
 }
 
-// A configuration that says nothing of the sandbox must not switch it off.
+// A configuration without seccomp_sandbox must not switch QEMU's sandbox off.
 TEST_F(ArgvTest, AnEmptySandboxKeyIsTheDefault) {
   config_.seccomp_sandbox.clear();
   EXPECT_THAT(Make(), Contains("on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"));

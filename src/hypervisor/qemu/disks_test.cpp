@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What QEMU is told of a disk, word for word.
+// The exact QMP arguments for a disk.
 #include "hypervisor/qemu/disks.h"
 
 #include <gtest/gtest.h>

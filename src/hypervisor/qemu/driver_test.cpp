@@ -82,7 +82,7 @@ class DriverTest : public ::testing::TestWithParam<std::string> {
     driver_ = CreateHypervisor(context_.get_executor(), config_).value();
     return Run(driver_->Start(std::move(spec)));
   }
-  // For a start that must succeed.
+  // Starts a VM; the start must succeed.
   template <typename Argument>
   ::testing::AssertionResult Started(Argument argument) {
     const auto started = Start(std::move(argument));
@@ -128,9 +128,9 @@ TEST_P(DriverTest, RunsAndPowersOff) {
 
   auto agent = Run(driver_->ConnectAgent());
   ASSERT_TRUE(agent);
-  EXPECT_FALSE(Run(driver_->ConnectAgent()));  // the port has one connection
+  EXPECT_FALSE(Run(driver_->ConnectAgent()));  // the port allows only one connection
   ASSERT_TRUE(ConsoleShows("the port is open")) << driver_->ConsoleTail();
-  // A megabyte there and back: more than any buffer on the way.
+  // A megabyte in both directions: more than any buffer on the way holds.
   std::string data(1 << 20, '\0');
   for (size_t i = 0; i < data.size(); ++i) data[i] = static_cast<char>(i * 7 + i / 256);
   std::string back;
@@ -243,7 +243,7 @@ TEST_F(Vm, SharedFileSystem) {
   ASSERT_EQ(mkdir(shared.c_str(), 0755), 0);
   ASSERT_EQ(unshare(CLONE_NEWNS), 0);
   ASSERT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr), 0);
-  // Backed by the file system of the test's directory: a tmpfs may have no extended attributes of users.
+  // On the file system of the test's directory, since a tmpfs may lack user extended attributes.
   ASSERT_EQ(mount(shared.c_str(), shared.c_str(), nullptr, MS_BIND, nullptr), 0);
   ASSERT_EQ(mount(nullptr, shared.c_str(), nullptr, MS_SHARED, nullptr), 0);
   std::ofstream(shared + "/hello") << "good morning";
@@ -275,7 +275,7 @@ TEST_F(Vm, SharedFileSystem) {
   EXPECT_EQ(info.st_gid, 5678U);
   EXPECT_EQ(info.st_mode & 0777U, 0640U);
   EXPECT_EQ(getxattr((shared + "/out").c_str(), "security.capability", nullptr, 0), 20);
-  EXPECT_TRUE(daemon->process.Wait());  // the VMM has gone, so it ends by itself
+  EXPECT_TRUE(daemon->process.Wait());  // exits by itself, since the VMM has ended
 }
 
 TEST_F(Vm, VirtiofsdThatCannotServe) {
@@ -356,7 +356,7 @@ TEST_F(Vm, RootIsRefused) {
   EXPECT_EQ(Start(std::move(spec)).error().code(), Code::kInvalidArgument);
 }
 
-// Whatever the sandbox process has open stays with it.
+// QEMU must not inherit descriptors of the sandbox process.
 TEST_F(Vm, QemuHasOnlyItsOwnDescriptors) {
   const UniqueFd secret = Open("/etc/shadow", O_RDONLY).value();
   ASSERT_TRUE(Started("hang"));

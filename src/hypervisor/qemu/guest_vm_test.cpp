@@ -108,7 +108,7 @@ class GuestVm : public ::testing::Test {
   }
   Result<> Unplug(const std::string& name) { return Run(driver_->RemoveBlockDevice(name)); }
 
-  // A disk "root" with a file system in which busybox is.
+  // Plugs a disk "root" with a file system that contains busybox.
   void PlugRoot() {
     RunProgram({KATA_ROOTFS_SCRIPT, directory_ + "/rootfs"});
     const std::string image = Image("root", 32);
@@ -142,7 +142,7 @@ class GuestVm : public ::testing::Test {
     }
     return request;
   }
-  // Runs it to its end; what it printed, without the last newline.
+  // Runs the command to its end; returns its output without the last newline.
   std::string Output(const grpc::CreateContainerRequest& request) {
     const std::string& id = request.container_id();
     EXPECT_TRUE(Does("CreateContainer", request));
@@ -185,7 +185,7 @@ class GuestVm : public ::testing::Test {
   std::shared_ptr<rpc::Client> client_;
 };
 
-// The disk of the root, and one that the container has as a device under numbers of the host.
+// The root's disk, and a disk that the container has as a device with the host's numbers.
 class DisksOfVm : public GuestVm {
  protected:
   void TestDisks() {
@@ -264,7 +264,7 @@ TEST_F(GuestVm, DisksThatCannotBe) {
   nothing.id = "nothing";
   EXPECT_EQ(Run(driver_->AddBlockDevice(std::move(nothing))).error().code(), Code::kInvalidArgument);
   EXPECT_EQ(Unplug("one").error().code(), Code::kNotFound);
-  // More than there are places; each one that does not fit leaves nothing.
+  // More disks than places; each one that does not fit must leave nothing behind.
   int plugged = 0;
   Result<GuestAddress> last = GuestAddress();
   for (int i = 0; i < 32 && last; ++i) {
@@ -352,7 +352,7 @@ TEST_F(GuestVm, SwapVolumesMetricsAndFilters) {
   ASSERT_TRUE(Does("AddSwap", add));
   EXPECT_EQ(Output("awk '/SwapTotal/{print $2}' /proc/meminfo"), "8188");
 
-  // The root is mounted as long as there is a container.
+  // The root stays mounted while the container exists.
   ASSERT_TRUE(Does("CreateContainer", Container("keeps", "sleep 1000")));
   grpc::VolumeStatsRequest volume;
   volume.set_volume_guest_path(fmt::format("{}/rootfs", kShared));
@@ -368,7 +368,7 @@ TEST_F(GuestVm, SwapVolumesMetricsAndFilters) {
   EXPECT_THAT(metrics->metrics(), HasSubstr("kata_guest_diskstat{disk=\"vda\",item=\"reads\"} "));
   EXPECT_THAT(metrics->metrics(), HasSubstr("kata_agent_threads 1\n"));
 
-  // The initrd has no such program unless it was asked for.
+  // The initrd has this program only if it was built with it.
   const auto tables = Call<grpc::GetIPTablesResponse>("GetIPTables", grpc::GetIPTablesRequest());
   ASSERT_FALSE(tables);
   EXPECT_EQ(tables.error().code(), Code::kFailedPrecondition);

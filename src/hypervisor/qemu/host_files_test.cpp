@@ -57,7 +57,7 @@ TEST_F(HostFilesTest, TheKvmGroupIsGivenOnlyWhenItHelps) {
   EXPECT_THAT(KvmGroups(path_).value(), ElementsAre(4711U));
   Mode(0600, 4711);
   EXPECT_EQ(KvmGroups(path_).error().code(), Code::kPermissionDenied);
-  Mode(0660, 0);  // root's group is never given
+  Mode(0660, 0);  // QEMU never gets root's group
   EXPECT_EQ(KvmGroups(path_).error().code(), Code::kPermissionDenied);
 }
 

@@ -7,7 +7,7 @@ namespace kata::hypervisor::qemu {
 namespace {
 
 #if defined(__x86_64__)
-// Two measurements agree, however long each was: a busy host may spoil some, but not all of many.
+// Two measurements of different lengths agree. A busy host may spoil some attempts, but not all of many.
 TEST(TscMeterTest, MeasurementsAgree) {
   const TscMeter meter;
   uint32_t first = 0;

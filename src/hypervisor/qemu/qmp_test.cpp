@@ -20,7 +20,7 @@ using ::testing::HasSubstr;
 
 constexpr char kGreeting[] = "{\"QMP\": {\"version\": {}, \"capabilities\": []}}\r\n";
 
-// The test is QEMU: it writes first, and reads what was sent after it.
+// The test plays QEMU: it writes first, then reads what the client has sent.
 class QmpTest : public ::testing::Test {
  protected:
   QmpTest() {
@@ -93,7 +93,7 @@ TEST_F(QmpTest, AnswersGoToTheirCallsAndEventsAreKept) {
 TEST_F(QmpTest, SilenceEndsAtTheDeadline) {
   EXPECT_EQ(Run(qmp_->Negotiate(milliseconds(20))).error().code(), Code::kDeadlineExceeded);
   EXPECT_EQ(Run(qmp_->Execute("stop", "", milliseconds(20))).error().code(), Code::kDeadlineExceeded);
-  // The late answer belongs to nobody, and the next call gets its own.
+  // The late reply is dropped, and the next call gets its own reply.
   Say("{\"return\": \"late\", \"id\": 1}\n{\"return\": \"mine\", \"id\": 2}\n");
   EXPECT_EQ(Run(qmp_->Execute("cont", "", milliseconds(10000))).value(), "\"mine\"");
 }
@@ -133,7 +133,7 @@ TEST_F(QmpTest, PassesADescriptor) {
 }
 
 TEST_F(QmpTest, WaitsUntilTheGuestHasLetADeviceGo) {
-  // The event may come before the answer; another device's counts for nothing.
+  // The event may arrive before the reply; events of other devices are ignored.
   Say(R"({"event": "DEVICE_DELETED", "data": {"device": "other"}})"
       "\n"
       R"({"event": "DEVICE_DELETED", "data": {"device": "nic"}})"
@@ -169,7 +169,7 @@ TEST_F(QmpTest, PlugsIntoFreePlaces) {
       R"({"event": "DEVICE_DELETED", "data": {"device": "first"}})"
       "\n");
   EXPECT_TRUE(Run(hotplug->Unplug("first")));
-  // QEMU's refusal leaves the place free.
+  // After QEMU refuses the device, the place is free.
   Say(R"({"error": {"class": "GenericError", "desc": "no such driver"}, "id": 3})"
       "\n");
   EXPECT_THAT(Run(hotplug->Plug(R"({"driver":"x","id":"b"})")).error().message(), HasSubstr("no such driver"));
