@@ -20,7 +20,7 @@ struct HypervisorConfig {
   std::string Table() const { return "hypervisor." + name; }
 #if defined(__aarch64__)
   std::string path = "/usr/bin/qemu-system-aarch64";
-  std::string machine_type = "virt";  // virt, q35 or microvm
+  std::string machine_type = "virt";  // only virt
 #else
   std::string path = "/usr/bin/qemu-system-x86_64";
   std::string machine_type = "q35";  // q35 or microvm

@@ -38,6 +38,7 @@ Result<> CoveredBy(const std::vector<std::string>& globs, const std::string& own
 // path must be in the same directory as own, the operator's file.
 Result<> InDirectoryOf(const std::string& own, const std::string& path);
 
+// Keys by the type of their value, which is stored in a member of Config. min and max are inclusive.
 template <typename Part>
 Key Bool(std::string name, bool Part::*member, FromPod pod = FromPod::kGated) {
   return Key{.name = std::move(name),

@@ -69,7 +69,7 @@ struct BlockDevice {
 // Where the guest finds a plugged device, as in the agent's Storage and Device messages.
 struct GuestAddress {
   std::string driver;   // kBlockDriver or kScsiDriver (protocol/guest_contract.h)
-  std::string address;  // a PCI path of slots ("10/02", hexadecimal), or a SCSI address ("0:1", id and LUN)
+  std::string address;  // a PCI path of slots ("1d/02", hexadecimal), or a SCSI address ("0:1", id and LUN)
 };
 
 // What a hypervisor can do with its configuration. Known before the VM starts, and constant. Code that plans a VM asks

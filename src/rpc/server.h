@@ -25,7 +25,7 @@ class MethodTable {
   using Handler = std::function<asio::awaitable<Result<Payload>>(std::string payload)>;
 
   void Add(const std::string& service, const std::string& method, Handler handler);
-  // nullptr: there is no such method. The pointer is valid until the next Add.
+  // nullptr: there is no such method. The pointer is valid as long as the table.
   const Handler* Find(const std::string& service, const std::string& method) const;
 
   // Registers a coroutine that takes a Request and returns a Result<Reply>. A request that does not parse is answered
