@@ -185,11 +185,19 @@ asio::awaitable<Result<GuestAddress>> Disks::Add(BlockDevice device) {
   Disk& disk = disks_[device.id];
   disk.number = number;
   auto address = Context(co_await Plug(disk, device, is_file), "cannot plug the disk {}", device.id);
-  disk.busy = false;
-  if (address) co_return GuestAddress{scsi() ? contract::kScsiDriver : contract::kBlockDriver, *std::move(address)};
+  if (address) {
+    disk.busy = false;
+    co_return GuestAddress{scsi() ? contract::kScsiDriver : contract::kBlockDriver, *std::move(address)};
+  }
+  // Still busy, so that no Remove runs beside. If QEMU keeps a part, the entry stays and holds the number, which is in
+  // the ids of these parts.
   auto taken_back = co_await TakeBack(disk);
-  if (!taken_back) log::Warn("disk {}: {}", device.id, taken_back.error().message());
-  disks_.erase(device.id);
+  disk.busy = false;
+  if (taken_back) {
+    disks_.erase(device.id);
+  } else {
+    log::Warn("disk {}: {}", device.id, taken_back.error().message());
+  }
   co_return tl::unexpected<Error>(std::move(address).error());
 }
 

@@ -49,7 +49,8 @@ asio::awaitable<Result<std::string>> Hotplug::Plug(std::string properties) {
   const std::string arguments = device.dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
   auto added = co_await qmp_->Execute("device_add", arguments);
   if (!added) {
-    taken_.erase(place);
+    // Without an answer in time, QEMU may plug the device later: the place stays taken.
+    if (added.error().code() != Code::kDeadlineExceeded) taken_.erase(place);
     co_return tl::unexpected<Error>(added.error());
   }
   co_return PlacePath(place);
