@@ -15,7 +15,6 @@ namespace {
 // The size of tcg's cache of translated code, in MiB. Measured: a boot and the agent need 32. Guests that run more code
 // use more; whenever the cache is full, QEMU discards all of it. QEMU's default is 1 GiB.
 constexpr int kTranslationCacheMib = 128;
-constexpr std::string_view kSandbox = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
 
 // One bridge has room for thirty devices, and delays the boot by a third of what four root ports cost
 // (docs/network.md). The guest's kernel assigns memory windows to a bridge only if there is a device behind it at boot,
@@ -162,7 +161,7 @@ Result<std::vector<std::string>> Argv(const config::HypervisorConfig& config, co
 
   builder.Option("-name", fmt::format("sandbox-{},debug-threads=on", Escaped(spec.id)));
   for (const char* flag : {"-nodefaults", "-no-user-config", "-no-reboot"}) builder.Flag(flag);
-  builder.Option("-sandbox", config.seccomp_sandbox.empty() ? std::string(kSandbox) : config.seccomp_sandbox);
+  builder.Option("-sandbox", config.seccomp_sandbox);
   builder.Option("-display", "none");
   builder.Option("-vga", "none");
   builder.Option("-msg", "timestamp=off");
