@@ -77,6 +77,9 @@ class Execution {
     Foreground foreground{.container = record_.id, .exec_id = id_, .terminal = -1, .outputs = outputs_.here.get()};
     OwnTerminal terminal;
     std::optional<RawTerminal> raw;
+    std::optional<Interrupts> signals;
+    // Before the terminal is raw: a signal that ended this process would leave it so.
+    if (!options_.detach) signals.emplace(TRY(Interrupts::Forwarded()));
     if (process_.terminal && !options_.detach) {
       terminal = TRY(FindOwnTerminal());
       foreground.terminal = terminal.fd;
@@ -92,8 +95,7 @@ class Execution {
       standin.Disown();
       return 0;
     }
-    const Interrupts signals = TRY(Interrupts::Forwarded());
-    return AwaitEnd(standin, task, foreground, signals);
+    return AwaitEnd(standin, task, foreground, *signals);
   }
 
  private:

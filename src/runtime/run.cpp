@@ -25,6 +25,8 @@ Result<int> StartAndWait(Created& created, const Interrupts& interrupts) {
       .container = created.record.id, .exec_id = "", .terminal = -1, .outputs = created.outputs.get()};
   OwnTerminal terminal;
   std::optional<RawTerminal> raw;
+  // Before the terminal is raw: a signal that ended this process would leave it so.
+  const Interrupts signals = TRY(Interrupts::Forwarded());
   if (created.spec.process().terminal()) {
     terminal = TRY(FindOwnTerminal());
     foreground.terminal = terminal.fd;
@@ -32,7 +34,6 @@ Result<int> StartAndWait(Created& created, const Interrupts& interrupts) {
     raw.emplace(TRY(RawTerminal::Enter(foreground.terminal)));
   }
   TRY(StartContainer(task, created.record, created.spec.hooks(), interrupts));
-  const Interrupts signals = TRY(Interrupts::Forwarded());
   return AwaitEnd(created.standin, task, foreground, signals);
 }
 
