@@ -167,6 +167,12 @@ asio::awaitable<Result<Empty>> RemoveContainer(Pod& pod, grpc::RemoveContainerRe
   co_return Done(co_await pod.Remove(locked.entry));
 }
 
+// The container's init is known by the container's id.
+Result<> CheckFreeExecId(const ContainerEntry& entry, const std::string& exec_id) {
+  if (exec_id != entry.id && !entry.execs.contains(exec_id)) return {};
+  return Fail(Code::kAlreadyExists, "container {} has a process \"{}\" already", entry.id, exec_id);
+}
+
 asio::awaitable<Result<Empty>> ExecProcess(Pod& pod, grpc::ExecProcessRequest request) {
   CO_TRY(CheckId("exec id", request.exec_id()));
   if (request.stdin_port() != 0 || request.stdout_port() != 0 || request.stderr_port() != 0) {
@@ -174,9 +180,7 @@ asio::awaitable<Result<Empty>> ExecProcess(Pod& pod, grpc::ExecProcessRequest re
   }
   CO_TRY_ASSIGN(auto locked, co_await FindLocked(pod, request.container_id()));
   ContainerEntry& entry = *locked.entry;
-  if (request.exec_id() == entry.id || entry.execs.contains(request.exec_id())) {
-    co_return Fail(Code::kAlreadyExists, "container {} has a process \"{}\" already", entry.id, request.exec_id());
-  }
+  CO_TRY(CheckFreeExecId(entry, request.exec_id()));
   if (request.has_string_user()) {
     CO_TRY(SetUser(pod, entry.id, request.string_user(), *request.mutable_process()));
   }
@@ -197,19 +201,13 @@ asio::awaitable<Result<Empty>> ForwardPort(Pod& pod, grpc::ForwardPortRequest re
     co_return Fail(Code::kInvalidArgument, "{} is no port", request.port());
   }
   CO_TRY_ASSIGN(auto locked, co_await FindLocked(pod, request.container_id()));
-  auto& slot = locked.entry->execs[request.exec_id()];
-  if (slot) co_return Fail(Code::kAlreadyExists, "there is a process \"{}\" already", request.exec_id());
+  CO_TRY(CheckFreeExecId(*locked.entry, request.exec_id()));
   auto forward = [&]() -> Result<std::shared_ptr<Process>> {
     Pipes pipes = TRY(MakePipes(/*terminal=*/false, 0, 0, 0));
     StartedProcess started = TRY(StartForward(static_cast<uint16_t>(request.port()), std::move(pipes.child)));
     return Process::Adopt(pod.executor(), std::move(started), std::move(pipes));
   };
-  auto process = forward();
-  if (!process) {
-    locked.entry->execs.erase(request.exec_id());
-    co_return tl::unexpected<Error>(std::move(process).error());
-  }
-  slot = *std::move(process);
+  CO_TRY_ASSIGN(locked.entry->execs[request.exec_id()], forward());
   co_return Empty();
 }
 

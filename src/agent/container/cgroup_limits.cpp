@@ -91,13 +91,13 @@ Result<> AddIo(const grpc::LinuxBlockIO& io, Limits* limits) {
     limits->push_back({"io.bfq.weight", fmt::format("{}", io.weight()), "blockIO.weight", "io.weight",
                        fmt::format("default {}", IoWeight(io.weight()))});
   }
-  int index = 0;
-  for (const auto& device : io.weightdevice()) {
+  for (int i = 0; i < io.weightdevice_size(); ++i) {
+    const auto& device = io.weightdevice(i);
     Ignore(device.leafweight() != 0, "blockIO.weightDevice.leafWeight");
     // The device has only a leafWeight.
     if (device.weight() == 0) continue;
     limits->push_back({"io.bfq.weight", fmt::format("{}:{} {}", device.major(), device.minor(), device.weight()),
-                       fmt::format("blockIO.weightDevice[{}]", index++), "io.weight",
+                       fmt::format("blockIO.weightDevice[{}]", i), "io.weight",
                        fmt::format("{}:{} {}", device.major(), device.minor(), IoWeight(device.weight()))});
   }
   AddThrottle(io.throttlereadbpsdevice(), "rbps", "throttleReadBpsDevice", limits);
