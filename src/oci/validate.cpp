@@ -44,7 +44,7 @@ Result<> ValidateVersion(const std::string& version) {
 // own (docs/kata-runtime.md, "Not yet").
 bool IsOfPod(const grpc::Spec& spec) {
   constexpr std::array kTypes = {"io.kubernetes.cri.container-type"sv, "io.kubernetes.cri-o.ContainerType"sv,
-                                 "io.katacontainers.pkg.oci.container_type"sv};
+                                 "io.kubernetes.docker.type"sv, "io.katacontainers.pkg.oci.container_type"sv};
   return std::any_of(kTypes.begin(), kTypes.end(),
                      [&](std::string_view type) { return spec.annotations().contains(std::string(type)); });
 }

@@ -14,6 +14,13 @@
 namespace kata::shim {
 namespace {
 
+// As Go names it, which is what containerd compares.
+#ifdef __aarch64__
+constexpr char kArchitecture[] = "arm64";
+#else
+constexpr char kArchitecture[] = "amd64";
+#endif
+
 constexpr char kSandboxService[] = "containerd.runtime.sandbox.v1.Sandbox";
 constexpr char kReadyState[] = "SANDBOX_READY";
 constexpr char kNotReadyState[] = "SANDBOX_NOTREADY";
@@ -106,7 +113,7 @@ asio::awaitable<Result<api::PlatformResponse>> ShimService::Platform(api::Platfo
   CO_TRY(FindSandbox(request.sandbox_id()));
   api::PlatformResponse reply;
   reply.mutable_platform()->set_os("linux");
-  reply.mutable_platform()->set_architecture("amd64");
+  reply.mutable_platform()->set_architecture(kArchitecture);
   co_return reply;
 }
 
