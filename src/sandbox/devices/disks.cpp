@@ -151,7 +151,7 @@ asio::awaitable<Result<>> Disks::PlugNow(std::shared_ptr<Disk> disk) {
   device.id = disk->name;
   device.read_only = disk->read_only;
   CO_TRY_ASSIGN(device.file, OpenForVm(disk->pin, disk->path, disk->is_device, disk->read_only));
-  auto address = co_await fake_vm_->AddBlockDevice(std::move(device));
+  auto address = co_await vm_->AddBlockDevice(std::move(device));
   if (!address) co_return tl::unexpected<Error>(InWords(std::move(address).error(), disk->path));
   disk->address = *std::move(address);
   disk->plugged = true;
@@ -166,7 +166,7 @@ asio::awaitable<void> Disks::Release(std::string key) {
   const auto guard = co_await disk->lock.Acquire();
   // Another container may have claimed the disk while this waited for the lock.
   if (disk->users == 0 && disk->plugged) {
-    auto gone = co_await fake_vm_->RemoveBlockDevice(disk->name);
+    auto gone = co_await vm_->RemoveBlockDevice(disk->name);
     if (gone) disk->plugged = false;
     if (!gone) log::Warn("{} stays in the virtual machine: {}", disk->path, gone.error().message());
   }

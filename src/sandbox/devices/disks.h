@@ -46,7 +46,7 @@ struct ClaimedDisk {
 class Disks : public std::enable_shared_from_this<Disks> {
  public:
   Disks(const asio::any_io_executor& executor, std::shared_ptr<hypervisor::Hypervisor> vm, MountNamespaces spaces)
-      : executor_(executor), fake_vm_(std::move(vm)), spaces_(std::move(spaces)) {}
+      : executor_(executor), vm_(std::move(vm)), spaces_(std::move(spaces)) {}
 
   // Adds a user of the block device (CheckNode) or regular file at a path of the host. kInvalidArgument: it is neither,
   // or an empty file. kFailedPrecondition: another container has it read-only, and this one wants to write.
@@ -81,7 +81,7 @@ class Disks : public std::enable_shared_from_this<Disks> {
   asio::awaitable<Result<>> PlugNow(std::shared_ptr<Disk> disk);
 
   asio::any_io_executor executor_;
-  std::shared_ptr<hypervisor::Hypervisor> fake_vm_;
+  std::shared_ptr<hypervisor::Hypervisor> vm_;
   MountNamespaces spaces_;
   std::map<std::string, std::shared_ptr<Disk>> disks_;  // by key
   uint64_t next_name_ = 0;

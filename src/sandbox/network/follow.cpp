@@ -31,7 +31,7 @@ bool Has(const std::vector<int>& links, int index) {
 }  // namespace
 
 void Network::Follow(std::weak_ptr<hypervisor::Hypervisor> vm, std::shared_ptr<AgentClient> agent) {
-  fake_vm_ = std::move(vm);
+  vm_ = std::move(vm);
   agent_ = std::move(agent);
   if (events_.is_open()) asio::co_spawn(executor_, FollowEvents(shared_from_this()), asio::detached);
 }
@@ -86,7 +86,7 @@ asio::awaitable<void> Network::RemoveGone(PodNetwork now) {
     if (!Has(now.links, index)) gone.push_back(index);
   }
   for (const int index : gone) {
-    const auto vm = fake_vm_.lock();
+    const auto vm = vm_.lock();
     const auto card = cards_.find(index);
     if (ended_ || !vm || card == cards_.end()) co_return;
     std::string id = card->second.id;
@@ -112,7 +112,7 @@ asio::awaitable<Result<>> Network::PlugNew(PodNetwork now) {
       continue;
     }
     if (refused_.contains(interface.index)) continue;
-    const auto vm = fake_vm_.lock();
+    const auto vm = vm_.lock();
     if (!vm) co_return Fail(Code::kCancelled, "the sandbox is being ended");
     auto device = AddCard(interface);
     Result<> plugged;

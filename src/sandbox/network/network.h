@@ -103,7 +103,7 @@ class Network : public std::enable_shared_from_this<Network> {
   std::string told_routes_;
   std::string told_neighbors_;
   int next_id_ = 0;
-  std::weak_ptr<hypervisor::Hypervisor> fake_vm_;
+  std::weak_ptr<hypervisor::Hypervisor> vm_;
   std::shared_ptr<AgentClient> agent_;
   Lock lock_;  // one Reconcile at a time
   bool ended_ = false;

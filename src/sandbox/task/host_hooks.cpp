@@ -66,8 +66,11 @@ asio::awaitable<Result<>> HostHooks::Created(std::string id) {
   Vm& vm = sandbox_->vm();
   co_await vm.vm_settled().Wait();
   const std::vector<pid_t> pids = vm.hypervisor().Pids();
-  // The VM has not started: Ready returns the reason.
-  if (pids.empty()) co_return co_await vm.Ready();
+  if (pids.empty()) {
+    // The VM has not started: Ready returns the reason.
+    CO_TRY(co_await vm.Ready());
+    co_return Fail(Code::kInternal, "hooks need the VMM's pid, and the hypervisor names none");
+  }
   found->second.state.standin.pid = pids.front();
   const Of of = found->second;
   const std::string path = fmt::format("/proc/{}/ns/net", pids.front());
