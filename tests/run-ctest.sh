@@ -11,9 +11,6 @@ needs_met
 preset=$1 label=$2
 results=build/test-results
 mkdir -p "$results"
-jobs=2
-# Each boots virtual machines; side by side they would only slow each other down.
-[ "$label" != vm ] || jobs=1
 step "tests $label, preset $preset" "one alone, with its output: ctest --preset $preset -R '^NAME\$' --verbose"
-ctest --preset "$preset" -L "^$label\$" -j "$jobs" --no-tests=error 2>&1 |
+ctest --preset "$preset" -L "^$label\$" -j 2 --no-tests=error 2>&1 |
   tee "$results/${KATA_STAGE:-$preset-$label}.txt"
