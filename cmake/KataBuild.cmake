@@ -31,7 +31,7 @@ find_library(KATA_PROTOBUF_LITE libprotobuf-lite.a REQUIRED)
 find_package(GTest REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(SECCOMP REQUIRED libseccomp)
-pkg_check_modules(NL REQUIRED libnl-3.0 libnl-route-3.0)
+pkg_check_modules(NL REQUIRED libnl-route-3.0 libnl-3.0)
 
 # What makes a mistake in memory end the process, or harder to use (tests/hardening_test.sh reads it back from the files).
 # FORTIFY and the assertions check lengths and iterators where they are known; CET marks the targets of jumps.
@@ -44,38 +44,27 @@ endif()
 add_library(kata_flags INTERFACE)
 target_compile_options(kata_flags INTERFACE -Wall -Wextra -Werror -Wno-missing-field-initializers ${KATA_UNITY_FLAGS}
   ${KATA_HARDENING} -fno-strict-aliasing)
-target_link_options(kata_flags INTERFACE -pie LINKER:-z,relro,-z,now,-z,noexecstack)
+# KATA_STATIC: a property of the executables that run without shared objects.
+target_link_options(kata_flags INTERFACE $<IF:$<BOOL:$<TARGET_PROPERTY:KATA_STATIC>>,-static-pie,-pie> LINKER:-z,relro,-z,now,-z,noexecstack)
 target_compile_definitions(kata_flags INTERFACE ${KATA_HARDENING_DEFINITIONS}
-  _FILE_OFFSET_BITS=64 KATA_VERSION="${PROJECT_VERSION}"
-  BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_SEPARATE_COMPILATION)
-target_include_directories(kata_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)
-target_include_directories(kata_flags SYSTEM INTERFACE /usr/include/libnl3)
-if(KATA_SANITIZE)
-  target_compile_options(kata_flags INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=undefined
-    -fno-omit-frame-pointer)
-  target_link_options(kata_flags INTERFACE -fsanitize=address,undefined)
-endif()
-
-# The guest's flavour: small, and never sanitized, since it runs as PID 1 of a machine without a C library.
-add_library(kata_guest_flags INTERFACE)
-target_compile_options(kata_guest_flags INTERFACE -Wall -Wextra -Werror -Wno-missing-field-initializers ${KATA_UNITY_FLAGS}
-  -Os -ffunction-sections -fdata-sections -fno-strict-aliasing ${KATA_HARDENING})
-target_compile_definitions(kata_guest_flags INTERFACE ${KATA_HARDENING_DEFINITIONS}
   _FILE_OFFSET_BITS=64 KATA_VERSION="${PROJECT_VERSION}"
   BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_SEPARATE_COMPILATION
   FMT_STATIC_THOUSANDS_SEPARATOR=',')  # so that fmt does without locales
-target_include_directories(kata_guest_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)
-target_include_directories(kata_guest_flags SYSTEM INTERFACE /usr/include/libnl3)
+target_include_directories(kata_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)
+target_include_directories(kata_flags SYSTEM INTERFACE /usr/include/libnl3)
+# Not in kata_flags: the stand-in is never sanitized.
+add_library(kata_sanitizers INTERFACE)
+if(KATA_SANITIZE)
+  target_compile_options(kata_sanitizers INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=undefined
+    -fno-omit-frame-pointer)
+  target_link_options(kata_sanitizers INTERFACE -fsanitize=address,undefined)
+endif()
 
-# Libraries that Debian has as headers, or only as shared objects: compiled once here, for the host and for the guest.
-foreach(flavour "" "_guest")
-  add_library(kata_fmt${flavour} STATIC EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/cmake/fmt.cpp)
-  add_library(kata_asio${flavour} STATIC EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/cmake/asio.cpp)
+# Libraries that Debian has as headers, or only as shared objects.
+foreach(library fmt asio)
+  add_library(kata_${library} STATIC EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/cmake/${library}.cpp)
+  target_link_libraries(kata_${library} PUBLIC kata_flags kata_sanitizers)
 endforeach()
-target_link_libraries(kata_fmt PUBLIC kata_flags)
-target_link_libraries(kata_asio PUBLIC kata_flags)
-target_link_libraries(kata_fmt_guest PUBLIC kata_guest_flags)
-target_link_libraries(kata_asio_guest PUBLIC kata_guest_flags)
 
 # kata_unity(OUT NAME sources...): files in the place of the sources, each of which includes some of them. Most of what the
 # compiler does for a source is the headers of Asio and protobuf and what is instantiated from them: several together take a
@@ -108,19 +97,12 @@ function(kata_unity out name)
   set(${out} ${files} PARENT_SCOPE)
 endfunction()
 
-# kata_library(NAME sources...): a room as a static library NAME, for the host.
+# kata_library(NAME sources...): a module as a static library NAME. Host and guest have the same: the agent links its
+# libraries, and those of Debian that they name, statically.
 function(kata_library name)
   kata_unity(files ${name} ${ARGN})
   add_library(${name} STATIC ${files})
-  target_link_libraries(${name} PUBLIC kata_flags kata_fmt)
-endfunction()
-
-# kata_shared_library(NAME sources...): NAME for the host and NAME_guest, the same sources, for the agent.
-function(kata_shared_library name)
-  kata_library(${name} ${ARGN})
-  kata_unity(files ${name} ${ARGN})
-  add_library(${name}_guest STATIC EXCLUDE_FROM_ALL ${files})
-  target_link_libraries(${name}_guest PUBLIC kata_guest_flags kata_fmt_guest)
+  target_link_libraries(${name} PUBLIC kata_flags kata_sanitizers kata_fmt)
 endfunction()
 
 # kata_test(NAME sources... [LIBS libraries...]): unit tests NAME, one executable and one ctest.
@@ -128,7 +110,7 @@ function(kata_test name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "LIBS")
   kata_unity(files ${name} ${arg_UNPARSED_ARGUMENTS})
   add_executable(${name} ${files})
-  target_link_libraries(${name} PRIVATE ${arg_LIBS} kata_flags GTest::gtest_main GTest::gmock)
+  target_link_libraries(${name} PRIVATE ${arg_LIBS} kata_flags kata_sanitizers GTest::gtest_main GTest::gmock)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 120)
