@@ -7,8 +7,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
-
 #include "base/child.h"
 #include "base/files.h"
 #include "sandbox/files/guest_mounts.h"
@@ -21,8 +19,7 @@ constexpr int kNamespaceFd = 4;
 
 Result<> ShowBind(const grpc::Mount& mount, const std::string& bundle, int root, int place) {
   const std::string path = sandbox::SourcePath(mount, bundle);
-  const auto& options = mount.options();
-  const unsigned long recursive = std::find(options.begin(), options.end(), "bind") == options.end() ? MS_REC : 0;
+  const unsigned long recursive = sandbox::IsRecursive(mount) ? MS_REC : 0;
   if (::mount(path.c_str(), FdPath(place).c_str(), nullptr, MS_BIND | recursive, nullptr) != 0) {
     return FailErrno("cannot bind {}", path);
   }

@@ -26,6 +26,8 @@ class MountsTest(SharedCase):
         c.mount(cls.host / "rw", "/rw", "bind")
         c.mount(cls.host / "ro", "/ro", "bind", "ro")
         c.mount(cls.host / "deep", "/deep", "rbind", "nosuid", "nodev", "noexec")
+        c.mount(cls.host / "deep", "/alone", "bind")
+        c.mount(cls.host / "deep", "/alone-private", "bind", "rprivate")
         c.mount(cls.host / "a b\tc", "/sp ace", "bind")
         c.mount(cls.host / "one", "/etc/one", "bind", "rw")
         c.mount(cls.host / "two", "/made/directories/two", "bind", "ro")
@@ -86,6 +88,12 @@ class MountsTest(SharedCase):
 
     def test_mounts_below_come_along(self):
         self.assert_run(self.inside("cat /deep/below/file"), 0, "below\n")
+
+    def test_mounts_below_come_along_only_with_rbind(self):
+        for place in ("/alone", "/alone-private"):
+            self.assert_run(self.inside(f"cat {place}/below/file"), 0, "deep/below\n")
+            self.assert_run(self.inside(f"touch {place}/below/new"))
+        self.assertEqual(os.listdir(self.host / "deep/below"), ["file"], "the host's mount is as it was")
 
     def test_strange_names(self):
         self.assert_run(self.inside("cat '/sp ace/file'"), 0, "a b\tc\n")

@@ -107,7 +107,7 @@ struct Source {
 // "ro" applies to the mount itself and not to the mounts below it. In the guest all of them are one file system, for
 // which "ro" would apply as a whole. So in this case the host alone enforces it.
 Result<> KeepMountsBelowWritable(int tree, const std::string& path, grpc::Mount& mount) {
-  if (ReadOnlyOf(mount) != ReadOnly::kTop || !HasOption(mount, "rbind") || !TRY(HasMountsBelow(path))) return {};
+  if (ReadOnlyOf(mount) != ReadOnly::kTop || !IsRecursive(mount) || !TRY(HasMountsBelow(path))) return {};
   TRY(MakeReadOnly(tree));
   auto& options = *mount.mutable_options();
   options.erase(std::remove(options.begin(), options.end(), "ro"), options.end());
@@ -159,7 +159,7 @@ Result<Source> LookAtSource(const std::string& path, bool pod, const grpc::Linux
   if (S_ISSOCK(status.st_mode)) {
     log::Warn("{} is a socket: it is shared with the guest, but nothing there can connect to it", path);
   }
-  source.tree = TRY(CloneTree(file.get()));
+  source.tree = TRY(CloneTree(file.get(), IsRecursive(mount)));
   if (HasOption(mount, "rprivate") || HasOption(mount, "private")) TRY(MakePrivate(source.tree.get()));
   TRY(KeepMountsBelowWritable(source.tree.get(), real_path, mount));
   return source;
@@ -224,10 +224,12 @@ Result<> ShareMount(const Sharing& with, const std::string& name, const std::str
 
 Result<UniqueFd> CloneDirectory(const std::string& path) {
   UniqueFd directory = TRY(Open(path, O_PATH | O_DIRECTORY | O_CLOEXEC));
-  return CloneTree(directory.get());
+  return CloneTree(directory.get(), /*recursive=*/true);
 }
 
 }  // namespace
+
+bool IsRecursive(const grpc::Mount& mount) { return HasOption(mount, "rbind"); }
 
 bool IsBind(const grpc::Mount& mount) {
   return mount.type() == "bind" || HasOption(mount, "bind") || HasOption(mount, "rbind");

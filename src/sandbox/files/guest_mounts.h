@@ -14,8 +14,9 @@
 namespace kata::sandbox {
 
 // How a mount of a spec is interpreted: whether it is a bind, the absolute path of its source on the host (a relative
-// one is below the bundle), and how much of it is read-only.
+// one is below the bundle), whether it has the mounts below the source too, and how much of it is read-only.
 bool IsBind(const grpc::Mount& mount);
+bool IsRecursive(const grpc::Mount& mount);
 std::string SourcePath(const grpc::Mount& mount, const std::string& bundle);
 ReadOnly ReadOnlyOf(const grpc::Mount& mount);
 

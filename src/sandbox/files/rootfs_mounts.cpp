@@ -150,7 +150,7 @@ Result<UniqueFd> MountAll(const RootfsMounts& mounts, const std::string& rootfs)
   }
   for (int i = 0; i < mounts.size(); ++i) TRY(Context(MountOne(mounts[i], rootfs), "rootfs[{}]", i));
   const UniqueFd root = TRY(Open(rootfs, O_PATH | O_DIRECTORY));
-  return CloneTree(root.get());
+  return CloneTree(root.get(), /*recursive=*/true);
 }
 
 }  // namespace

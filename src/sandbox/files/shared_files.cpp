@@ -38,8 +38,8 @@ Result<UniqueFd> Clone(int source, bool recursive) {
 
 }  // namespace
 
-Result<UniqueFd> CloneTree(int source) {
-  UniqueFd tree = TRY(Clone(source, /*recursive=*/true));
+Result<UniqueFd> CloneTree(int source, bool recursive) {
+  UniqueFd tree = TRY(Clone(source, recursive));
   // A slave, not a peer, of the host's mounts: unmounting a peer would unmount the host's mounts below it as well.
   if (SetAttributes(tree.get(), AT_RECURSIVE, 0, MS_SLAVE) != 0) {
     return FailErrno("cannot cut a cloned mount off from the host's");

@@ -16,9 +16,10 @@ enum class ReadOnly {
   kRecursive,  // "rro": all mounts below it, too
 };
 
-// A detached copy (open_tree(2)) of the tree at `source` (O_PATH or more), with all mounts below it. To be called in
-// the mount namespace in which `source` was opened. Later mounts on the host propagate into the copy, but not back.
-Result<UniqueFd> CloneTree(int source);
+// A detached copy (open_tree(2)) of the tree at `source` (O_PATH or more); recursive: with all mounts below it. To be
+// called in the mount namespace in which `source` was opened. Later mounts on the host propagate into the copy, but not
+// back.
+Result<UniqueFd> CloneTree(int source, bool recursive);
 // Makes the topmost mount of a tree read-only, not the mounts below it.
 Result<> MakeReadOnly(int tree);
 // Ends mount propagation into a tree: later mounts and unmounts on the host do not change it. It does not keep the host
