@@ -20,8 +20,13 @@ namespace kata::agent {
 
 namespace {
 
+// All commands together have the budget, of which each process gets the same share.
 constexpr size_t kMaxCommand = 4096;
-constexpr size_t kMaxBytes = contract::kMaxListBytes / 2;
+constexpr size_t kMinCommand = 64;
+constexpr size_t kCommandBudget = 1U << 20U;
+// What is not a command or a name takes less than 500 bytes, so that all rows fit into kMaxListBytes when those that
+// come after this much are brief.
+constexpr size_t kBriefAfter = kCommandBudget;
 
 // The parsed /proc/PID/stat, proc(5). The command's name is in parentheses and may contain any byte.
 struct Stat {
@@ -86,10 +91,10 @@ void AppendJson(std::string& out, std::string_view text) {
   out += '"';
 }
 
-std::string Command(const std::string& directory, const Stat& stat) {
-  std::string command;
+// Without room for it the command is the process's name in brackets, as for a process that has none.
+std::string Command(const std::string& directory, const Stat& stat, size_t room) {
+  std::string command(room, '\0');
   if (auto fd = Open(directory + "/cmdline", O_RDONLY)) {
-    command.resize(kMaxCommand);
     const ssize_t count = ::read(fd->get(), command.data(), command.size());
     command.resize(static_cast<size_t>(std::max<ssize_t>(count, 0)));
   }
@@ -135,7 +140,8 @@ uint64_t GuestMemory() {
   return ::sysinfo(&info) == 0 ? uint64_t{info.totalram} * info.mem_unit : 0;
 }
 
-bool AppendProcess(std::string& out, pid_t pid, const UserNames& names) {
+// command: the most bytes of it; 0 makes a brief row, without the command and without names.
+bool AppendProcess(std::string& out, pid_t pid, const UserNames& names, size_t command) {
   const std::string directory = fmt::format("/proc/{}", pid);
   const auto text = ReadFile(directory + "/stat", 4096);
   const auto status = ReadFile(directory + "/status", 16384);
@@ -158,15 +164,17 @@ bool AppendProcess(std::string& out, pid_t pid, const UserNames& names) {
       R"({{"pid":{},"ppid":{},"uid":{},"c":{},"stime":"{:02}:{:02}","tty":"{}","time":"{:02}:{:02}:{:02}","cmd":)", pid,
       stat->ppid, user.effective, age > 0 ? std::min<uint64_t>(99, seconds * 100 / age) : 0, started / 3600,
       started / 60 % 60, Terminal(stat->tty), seconds / 3600, seconds / 60 % 60, seconds % 60);
-  AppendJson(out, Command(directory, *stat));
+  AppendJson(out, Command(directory, *stat, command));
   out += fmt::format(R"(,"gid":{},"ruid":{},"rgid":{},"now":{},"up":{},"memory":{},"stat":)", group.effective,
                      user.real, group.real, now.tv_sec, boot.tv_sec, GuestMemory());
   AppendJson(out, stat->rest);
   AppendName(out, "comm", stat->name);
-  AppendName(out, "user", names.User(user.effective));
-  AppendName(out, "group", names.Group(group.effective));
-  AppendName(out, "ruser", names.User(user.real));
-  AppendName(out, "rgroup", names.Group(group.real));
+  if (command > 0) {
+    AppendName(out, "user", names.User(user.effective));
+    AppendName(out, "group", names.Group(group.effective));
+    AppendName(out, "ruser", names.User(user.real));
+    AppendName(out, "rgroup", names.Group(group.real));
+  }
   out += '}';
   return true;
 }
@@ -176,11 +184,12 @@ bool AppendProcess(std::string& out, pid_t pid, const UserNames& names) {
 std::string ListProcesses(const std::vector<pid_t>& pids, const UserNames& names) {
   std::string out = "[";
   size_t listed = 0;
+  const size_t share = std::clamp(kCommandBudget / std::max<size_t>(1, pids.size()), kMinCommand, kMaxCommand);
   for (const pid_t pid : pids) {
-    if (listed == contract::kMaxListedProcesses || out.size() > kMaxBytes) break;
+    if (listed == contract::kMaxListedProcesses) break;
     const size_t before = out.size();
     if (listed > 0) out += ',';
-    if (AppendProcess(out, pid, names)) {
+    if (AppendProcess(out, pid, names, out.size() > kBriefAfter ? 0 : share)) {
       ++listed;
     } else {
       out.resize(before);

@@ -11,6 +11,7 @@
 
 #include "base/child.h"
 #include "base/files.h"
+#include "protocol/guest_contract.h"
 
 namespace kata::agent {
 namespace {
@@ -75,6 +76,21 @@ TEST(ProcessListTest, LongCommandsAreCut) {
   const std::string list = ListProcesses({child->pid()}, Names());
   EXPECT_GT(list.size(), 4000U);
   EXPECT_LT(list.size(), 5000U);
+}
+
+TEST(ProcessListTest, NobodyIsLeftOutForTheLengthOfCommands) {
+  Command command;
+  command.argv = {"/bin/sleep", "1000"};
+  // Each byte of it takes six of the list.
+  for (int i = 0; i < 8; ++i) command.argv.push_back(std::string(1000, '\x01'));
+  auto child = Spawn(command);
+  ASSERT_TRUE(child);
+  const std::vector<pid_t> pids(contract::kMaxListedProcesses + 1, child->pid());
+  const std::string list = ListProcesses(pids, Names());
+  size_t rows = 0;
+  for (size_t at = list.find(R"({"pid":)"); at != list.npos; at = list.find(R"({"pid":)", at + 1)) ++rows;
+  EXPECT_EQ(rows, contract::kMaxListedProcesses);
+  EXPECT_LT(list.size(), contract::kMaxListBytes);
 }
 
 }  // namespace

@@ -54,9 +54,9 @@ inline constexpr char kNamespaceOfContainer[] = "container:";
 inline constexpr size_t kMaxOutputChunk = 256U << 10U;
 
 // The log_type of GetDiagnosticData that asks for the processes of a container. The agent lists at most
-// kMaxListedProcesses. The host reads at most kMaxListBytes of a list; the agent stops at half of that.
+// kMaxListedProcesses. The host reads at most kMaxListBytes of a list.
 inline constexpr char kProcessesLog[] = "processes";
 inline constexpr size_t kMaxListedProcesses = 4096;
-inline constexpr size_t kMaxListBytes = 2U << 20U;
+inline constexpr size_t kMaxListBytes = 3U << 20U;
 
 }  // namespace kata::contract

@@ -2,6 +2,8 @@
 // `ps`: shows a container's processes in the guest, as the agent lists them, in the columns of ps(1).
 #include <nlohmann/json.hpp>
 
+#include "base/log.h"
+#include "protocol/guest_contract.h"
 #include "protocol/shim.pb.h"
 #include "runtime/output.h"
 #include "runtime/ps_options.h"
@@ -47,7 +49,9 @@ Result<int> Ps(const Globals& globals, const PsOptions& options) {
     request.set_id(options.id);
     pids = TRY(task.Call<containerd::task::v2::PidsResponse>("Pids", request, task.PatienceFor(kPidsTime)));
   }
-  return Print(options.json ? HostPids(pids) : ShowProcesses(view, Rows(pids)));
+  const std::vector<GuestProcess> rows = Rows(pids);
+  if (rows.size() == contract::kMaxListedProcesses) log::Warn("only {} processes are listed", rows.size());
+  return Print(options.json ? HostPids(pids) : ShowProcesses(view, rows));
 }
 
 }  // namespace kata::runtime

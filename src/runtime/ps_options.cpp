@@ -150,6 +150,7 @@ class Parser {
         case 'a':
         case 'd':
         case 'w':
+        case 'x':
           break;
         case 'f':
           full_ = true;

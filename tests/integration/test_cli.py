@@ -192,6 +192,21 @@ class StateTest(SharedCase):
             self.assertEqual(child.wait(harness.TIMEOUT), 143, "the signal was passed on")
             child.stdout.close()
 
+    @harness.kata_only
+    def test_ps_leaves_nobody_out_for_long_commands(self):
+        script = "for i in $(seq 300); do sleep 7777 $0 & done; echo; wait"
+        words = " ".join(["7777"] * 1000)
+        child = self.shared_world.popen("exec", self.shared.id, "/bin/sh", "-c", script.replace("$0", words), stdout=subprocess.PIPE)
+        self.assertEqual(child.stdout.readline(), b"\n")
+        lines = self.assert_run(self.shared_world.runtime("ps", self.shared.id)).out.splitlines()
+        self.assertEqual(sum("sleep 7777 7777" in line for line in lines), 300)
+        child.kill()
+        child.wait()
+        child.stdout.close()
+        harness.wait_for(
+            lambda: len(self.shared_world.runtime("ps", self.shared.id).out.splitlines()) == 2, "they have ended"
+        )
+
     def test_pause_and_resume(self):
         self.assert_run(self.shared_world.runtime("resume", self.shared.id), 1, err="container not paused")
         child = self.shared_world.popen("exec", self.shared.id, "/bin/sh", "-c", "while :; do echo x; sleep 0.05; done",
