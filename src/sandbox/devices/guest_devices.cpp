@@ -130,7 +130,12 @@ Result<> TranslateDevices(ContainerDisks& disks, grpc::CreateContainerRequest& r
       left_out.push_back(device.path());
       continue;
     }
-    if (block && (named || TRY(disks.HostHas(number)))) {
+    if (block && !MayRead(resources, number)) {
+      // As with runc, the container has a node that it cannot open. The guest's kernel must not have the disk either.
+      log::Warn(
+          "linux.devices[{}] ({}) is a block device that no rule of linux.resources.devices lets the container read", i,
+          device.path());
+    } else if (block && (named || TRY(disks.HostHas(number)))) {
       DiskNode node{.field = fmt::format("linux.devices[{}]", i), .path = device.path(), .number = number};
       node.read_only = !MayWrite(resources, number);
       TRY(disks.AddNode(std::move(node), request));

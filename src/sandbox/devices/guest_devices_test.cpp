@@ -99,6 +99,16 @@ TEST_F(GuestDevicesTest, ABlockDeviceThatNeitherTheHostNorARuleKnowsIsANode) {
   EXPECT_EQ(Rules(), "-a-1:-1 ");
 }
 
+TEST_F(GuestDevicesTest, ABlockDeviceThatNoRuleLetsItReadIsANode) {
+  Rule(false, "a", -1, -1);
+  Rule(true, "b", 7, 0, "w");
+  Device("/dev/own", "b", 7, 0);
+  const auto translated = TranslateDevices(disks_, request_);
+  ASSERT_TRUE(translated) << translated.error().message();
+  EXPECT_EQ(Paths(), "/dev/own ");
+  EXPECT_TRUE(disks_.empty());
+}
+
 TEST_F(GuestDevicesTest, TheLastRuleSaysWhoMayWrite) {
   EXPECT_FALSE(MayWrite(resources(), {8, 16}));
   Rule(true, "a", -1, -1);
