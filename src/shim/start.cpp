@@ -75,7 +75,9 @@ Result<Child> StartShim(const Arguments& arguments, const Bootstrap& bootstrap, 
   command.extra_fds = {listener, tell.get()};
   command.die_with_parent = false;
   command.new_session = true;
-  setenv("TTRPC_ADDRESS", bootstrap.ttrpc_address.c_str(), 1);
+  // The environment of containerd may hold secrets, and the shim lives as long as its containers.
+  command.env = EnvironmentOf({"PATH", "KATA_CONF_FILE"});
+  command.env->push_back("TTRPC_ADDRESS=" + bootstrap.ttrpc_address);
   shim.process = TRY(Context(Spawn(command), "cannot start the shim"));
   tell.Reset();
   TRY(shim.AwaitReady(PatienceWith({shim.process.pid()}, kReadyTime, Patience::Kind::kWork)));

@@ -177,6 +177,13 @@ class TaskTest(TerminalCase):
             until("exit")
             self.assertIsNone(leaks.process(pid))
 
+    def test_the_shim_has_nothing_of_containerds_environment(self):
+        """It may hold secrets, and the shim lives as long as the container."""
+        name = self.sleeping()
+        shim = self.state(name)["sandbox"]["pid"]
+        names = {entry.split(b"=")[0] for entry in open(f"/proc/{shim}/environ", "rb").read().split(b"\0") if entry}
+        self.assertLessEqual(names, {b"PATH", b"KATA_CONF_FILE", b"TTRPC_ADDRESS"})
+
     def test_processes(self):
         """Each has a line; the first pid is the one that the task has."""
         name = self.sleeping("sh", "-c", "sleep 7777 & sleep 8888; true")
