@@ -106,7 +106,8 @@ class CriCase(ContainerdCase):
         config.metadata.name = name
         config.metadata.uid = f"{name}-uid"
         config.metadata.namespace = "default"
-        config.linux.SetInParent()
+        # As a kubelet does; and by its name other tests that run beside this one know whose it is.
+        config.linux.cgroup_parent = f"/{leaks.TAG}{name}"
         return config
 
     def run_pod(self, name="pod", config=None, handler="kata", **fields):
