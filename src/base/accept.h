@@ -17,6 +17,7 @@ namespace kata {
 // Waits for the next connection and returns it. An invalid descriptor means that the listener was closed. flags are
 // those of accept4(2). The caller owns listener, and must keep it until this returns.
 inline asio::awaitable<UniqueFd> AcceptNext(asio::posix::stream_descriptor& listener, int flags) {
+  bool warned = false;
   while (listener.is_open()) {
     const auto [error] = co_await listener.async_wait(asio::posix::descriptor_base::wait_read, kAwait);
     if (error || !listener.is_open()) break;
@@ -24,7 +25,8 @@ inline asio::awaitable<UniqueFd> AcceptNext(asio::posix::stream_descriptor& list
     if (connection) co_return connection;
     if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM) continue;
     // The connection stays in the queue and the listener stays readable: without a pause this loop would spin.
-    log::Warn("no connection can be accepted: {}", std::generic_category().message(errno));
+    if (!warned) log::Warn("no connection can be accepted: {}", std::generic_category().message(errno));
+    warned = true;
     asio::steady_timer pause(listener.get_executor(), std::chrono::milliseconds(200));
     co_await pause.async_wait(kAwait);
   }

@@ -10,7 +10,9 @@ constexpr char kNoEffect[] = "ignored: the guest's cgroups (version 2) have no s
 
 void ReadDeviceRule(const JsonObject& json, grpc::LinuxDeviceCgroup& rule) {
   rule.set_allow(json.Bool("allow", Need::kRequired));
-  rule.set_type(json.Has("type") ? json.String("type") : "a");
+  // As in runc, no type means all devices.
+  rule.set_type(json.Has("type") ? json.String("type") : "");
+  if (rule.type().empty()) rule.set_type("a");
   // -1 means all numbers, as in libcontainer and in the agent protocol.
   const auto number = [&](const char* key) {
     return json.Has(key) ? json.Signed(key, Need::kOptional, -1, std::numeric_limits<uint32_t>::max()) : -1;

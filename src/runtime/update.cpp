@@ -81,7 +81,9 @@ Result<int> Update(const Globals& globals, const UpdateOptions& options) {
   const Record record = TRY(FindContainer(globals.root, options.id));
   const std::string json = TRY(ReadResources(options));
   std::vector<std::string> warnings;
-  TRY(oci::ValidateResources(TRY(oci::ParseResources(json, &warnings))));
+  const bool from_file = !options.resources_file.empty() && options.resources_file != "-";
+  const std::string name = from_file ? options.resources_file : "resources";
+  TRY(oci::ValidateResources(TRY(oci::ParseResources(json, &warnings, name))));
   for (const std::string& warning : warnings) log::Warn("{}", warning);
   if (record.status() == sandbox::Status::kStopped) return Fail(Code::kFailedPrecondition, "container not running");
   TRY(CheckHears(record));
