@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // `run`: create, start, wait in the foreground, delete.
-#include <signal.h>
-
 #include <optional>
 
 #include "base/log.h"
@@ -12,12 +10,10 @@
 #include "runtime/start.h"
 #include "runtime/terminal.h"
 #include "runtime/verbs.h"
+#include "sandbox/container_process.h"
 
 namespace kata::runtime {
 namespace {
-
-// The exit status of a container whose sandbox failed: that of a killed process.
-constexpr int kSandboxFailed = 128 + SIGKILL;
 
 Result<int> StartAndWait(Created& created, const Interrupts& interrupts) {
   Task task = TRY(Task::Connect(created.record.directory.get()));
@@ -39,7 +35,8 @@ Result<int> StartAndWait(Created& created, const Interrupts& interrupts) {
 
 Result<int> RunToEnd(const Globals& globals, const RunOptions& options, Created created, const Interrupts& interrupts) {
   auto status = StartAndWait(created, interrupts);
-  const std::string failure = status && *status == kSandboxFailed ? SandboxFailure(created.record.directory.get()) : "";
+  const bool killed = status && *status == sandbox::kKilledStatus;
+  const std::string failure = killed ? SandboxFailure(created.record.directory.get()) : "";
   created.standin.End();
   if (!options.keep || !status) {
     if (auto gone = Destroy(globals.root, std::move(created.record)); !gone && gone.error().code() != Code::kNotFound) {
@@ -48,7 +45,7 @@ Result<int> RunToEnd(const Globals& globals, const RunOptions& options, Created 
   }
   if (!status || failure.empty()) return status;
   log::Error("the sandbox of {} failed: {}", options.create.id, failure);
-  return kSandboxFailed;
+  return sandbox::kKilledStatus;
 }
 
 Result<int> RunDetached(const Globals& globals, Created created, const Interrupts& interrupts) {

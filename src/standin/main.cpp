@@ -20,7 +20,8 @@ constexpr int kConnection = 3;
 // Optional: a descriptor of the caller that the sandbox process holds until the process's outputs have ended.
 constexpr int kUntilEnd = 4;
 constexpr int kUsageError = 2;
-// The exit status when the sandbox process is gone, and with it the guest: that of a killed process.
+// The exit status when the sandbox process is gone, and with it the guest: that of a killed process. Equal to
+// kKilledStatus of sandbox/container_process.h, which this program does not include: it shares no code.
 constexpr int kSandboxGone = 128 + SIGKILL;
 
 void Send(const char* packet, int length) {
