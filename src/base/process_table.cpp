@@ -88,13 +88,13 @@ bool IsHeld(pid_t pid) {
 }
 
 // The pidfd is opened before the start time is compared: if that matches, the pidfd is that of the right process.
-bool EndProcess(const ProcessRef& process, std::chrono::milliseconds patience) {
+bool EndProcess(const ProcessRef& process, std::chrono::milliseconds time) {
   if (process.pid <= 0) return true;
   const auto pidfd = OpenPidfd(process.pid);
   // A zombie is killed as well: its other threads may still run and hold its open files.
   const auto seen = See(process.pid);
   if (!pidfd || !seen || seen->process != process) return true;
-  if (patience.count() > 0 && AwaitEnd(pidfd->get(), patience)) return true;
+  if (time.count() > 0 && AwaitEnd(pidfd->get(), time)) return true;
   if (syscall(SYS_pidfd_send_signal, pidfd->get(), SIGKILL, nullptr, 0) != 0 && errno != ESRCH) {
     log::Warn("cannot kill process {}: {}", process.pid, ErrnoText(errno));
     return false;
@@ -104,7 +104,7 @@ bool EndProcess(const ProcessRef& process, std::chrono::milliseconds patience) {
   return false;
 }
 
-bool SignalProcess(const ProcessRef& process, int signal) {
+bool SendSignal(const ProcessRef& process, int signal) {
   const auto pidfd = OpenPidfd(process.pid);
   return pidfd && IsAlive(process) && syscall(SYS_pidfd_send_signal, pidfd->get(), signal, nullptr, 0) == 0;
 }

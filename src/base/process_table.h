@@ -31,12 +31,12 @@ bool IsThere(const ProcessRef& process);
 // Whether the process is stopped, by a signal or a debugger (states T and t of proc(5)).
 bool IsHeld(pid_t pid);
 
-// Waits up to patience for the end of exactly this process, then sends SIGKILL and waits up to 10 seconds more. Blocks.
+// Waits up to time for the end of exactly this process, then sends SIGKILL and waits up to 10 seconds more. Blocks.
 // Returns whether the process has ended; logs a warning if it has not. The process need not be a child.
-bool EndProcess(const ProcessRef& process, std::chrono::milliseconds patience);
+bool EndProcess(const ProcessRef& process, std::chrono::milliseconds time);
 
 // Sends a signal to exactly this process. Returns whether it was alive and the signal was sent.
-bool SignalProcess(const ProcessRef& process, int signal);
+bool SendSignal(const ProcessRef& process, int signal);
 
 // The words of the process's command line (/proc/PID/cmdline); empty if it has ended.
 std::vector<std::string> ArgumentsOf(pid_t pid);

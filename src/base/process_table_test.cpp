@@ -86,11 +86,11 @@ TEST(ProcessTable, ASignalReachesThatVeryProcessOnly) {
   siginfo_t info{};
   ASSERT_EQ(waitid(P_PID, static_cast<id_t>(child->pid()), &info, WSTOPPED), 0);
   const ProcessRef process = *IdentifyProcess(child->pid());
-  EXPECT_FALSE(SignalProcess({.pid = process.pid, .start_time = process.start_time + 1}, SIGUSR1));
-  EXPECT_TRUE(SignalProcess(process, SIGUSR2));
-  EXPECT_TRUE(SignalProcess(process, SIGCONT));
+  EXPECT_FALSE(SendSignal({.pid = process.pid, .start_time = process.start_time + 1}, SIGUSR1));
+  EXPECT_TRUE(SendSignal(process, SIGUSR2));
+  EXPECT_TRUE(SendSignal(process, SIGCONT));
   EXPECT_EQ(child->Wait()->Shell(), 8);
-  EXPECT_FALSE(SignalProcess(process, SIGUSR1));
+  EXPECT_FALSE(SendSignal(process, SIGUSR1));
 }
 
 }  // namespace

@@ -86,9 +86,10 @@ bool GateOpens(const std::vector<std::string>& expressions, const std::string& n
   });
 }
 
-class Pod {
+// The annotations of one pod, applied to a copy of the operator's configuration.
+class PodAnnotations {
  public:
-  explicit Pod(const Config& config) : operator_(config), config_(config) {}
+  explicit PodAnnotations(const Config& config) : operator_(config), config_(config) {}
 
   // suffix is what follows the prefix: "hypervisor.default_memory".
   Result<> Apply(const std::string& suffix, const std::string& text) {
@@ -140,7 +141,7 @@ class Pod {
 
 Result<std::vector<std::string>> ApplyAnnotations(Config& config,
                                                   const std::map<std::string, std::string>& annotations) {
-  Pod pod(config);
+  PodAnnotations pod(config);
   for (const auto& [name, text] : annotations) {
     if (!name.starts_with(kPrefix)) continue;
     const std::string suffix = name.substr(kPrefix.size());

@@ -26,7 +26,7 @@ bool SignalFrozen(const Record& record, int signal, bool all) {
     if (!record.frozen()) return false;
   }
   // Fails if the stand-in has ended meanwhile; then no signal is needed.
-  SignalProcess(record.state.standin, signal);
+  SendSignal(record.state.standin, signal);
   return true;
 }
 

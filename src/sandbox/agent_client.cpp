@@ -219,16 +219,16 @@ asio::awaitable<Result<int>> AgentClient::WaitProcess(AgentProcess process) {
   co_return reply.status();
 }
 
-asio::awaitable<Result<grpc::ReadStreamResponse>> AgentClient::ReadStream(AgentProcess process, OutputStream stream,
+asio::awaitable<Result<grpc::ReadStreamResponse>> AgentClient::ReadStream(AgentProcess process, OutputName stream,
                                                                           size_t length) {
   auto request = For<grpc::ReadStreamRequest>(std::move(process));
   request.set_len(static_cast<uint32_t>(length));
   request.set_past_exit(true);
-  return Call<grpc::ReadStreamResponse>(kAgentService, stream == OutputStream::kStdout ? "ReadStdout" : "ReadStderr",
+  return Call<grpc::ReadStreamResponse>(kAgentService, stream == OutputName::kStdout ? "ReadStdout" : "ReadStderr",
                                         std::move(request), rpc::kNoTimeout, kStreamReply);
 }
 
-asio::awaitable<Result<OutputPiece>> AgentClient::ReadOutput(AgentProcess process, OutputStream stream) {
+asio::awaitable<Result<OutputPiece>> AgentClient::ReadOutput(AgentProcess process, OutputName stream) {
   auto self = shared_from_this();
   CO_TRY_ASSIGN(auto reply, co_await ReadStream(std::move(process), stream, kStreamChunk));
   if (reply.data().size() > kStreamChunk) {
@@ -239,7 +239,7 @@ asio::awaitable<Result<OutputPiece>> AgentClient::ReadOutput(AgentProcess proces
   co_return OutputPiece{.data = std::move(*reply.mutable_data()), .held = reply.held()};
 }
 
-asio::awaitable<Result<>> AgentClient::CloseOutput(AgentProcess process, OutputStream stream) {
+asio::awaitable<Result<>> AgentClient::CloseOutput(AgentProcess process, OutputName stream) {
   auto self = shared_from_this();
   CO_TRY(co_await ReadStream(std::move(process), stream, 0));
   co_return Result<>();

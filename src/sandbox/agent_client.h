@@ -30,7 +30,8 @@ struct AgentProcess {
   std::string exec;
 };
 
-enum class OutputStream { kStdout, kStderr };
+// Which of a process's two outputs.
+enum class OutputName { kStdout, kStderr };
 
 // The reply to a read of an output. Empty data is the end of the stream, unless `held` is set.
 struct OutputPiece {
@@ -96,9 +97,9 @@ class AgentClient : public std::enable_shared_from_this<AgentClient> {
   // Waits for the process's end and returns its exit status, 0 to 255.
   asio::awaitable<Result<int>> WaitProcess(AgentProcess process);
   // Reads at most kStreamChunk bytes, also those that others write after the process's end.
-  asio::awaitable<Result<OutputPiece>> ReadOutput(AgentProcess process, OutputStream stream);
+  asio::awaitable<Result<OutputPiece>> ReadOutput(AgentProcess process, OutputName stream);
   // Tells the agent that nobody reads the stream any more: it closes the stream.
-  asio::awaitable<Result<>> CloseOutput(AgentProcess process, OutputStream stream);
+  asio::awaitable<Result<>> CloseOutput(AgentProcess process, OutputName stream);
   // Returns when no process in the guest can read the process's stdin any more.
   asio::awaitable<Result<>> AwaitStdinClosed(AgentProcess process);
   // Returns how many bytes of data the guest took: at least one. kUnavailable: it takes no more.
@@ -110,8 +111,7 @@ class AgentClient : public std::enable_shared_from_this<AgentClient> {
                                       size_t max_reply);
   template <typename Request>
   asio::awaitable<Result<>> Do(std::string method, Request request, Patience patience);
-  asio::awaitable<Result<grpc::ReadStreamResponse>> ReadStream(AgentProcess process, OutputStream stream,
-                                                               size_t length);
+  asio::awaitable<Result<grpc::ReadStreamResponse>> ReadStream(AgentProcess process, OutputName stream, size_t length);
 
   std::shared_ptr<rpc::Client> client_;
   CallPatience patience_;

@@ -26,9 +26,9 @@ constexpr size_t kLastOutputBytes = 4U << 20U;
 constexpr std::chrono::milliseconds kFirstLateReader{10};
 constexpr std::chrono::milliseconds kLastLateReader{60000};
 
-const char* Name(OutputStream stream) { return stream == OutputStream::kStdout ? "stdout" : "stderr"; }
+const char* Name(OutputName stream) { return stream == OutputName::kStdout ? "stdout" : "stderr"; }
 
-size_t Index(OutputStream stream) { return stream == OutputStream::kStdout ? 0 : 1; }
+size_t Index(OutputName stream) { return stream == OutputName::kStdout ? 0 : 1; }
 
 }  // namespace
 
@@ -48,16 +48,16 @@ void Stdio::Start(std::shared_ptr<AgentClient> agent, AgentProcess process) {
   agent_ = std::move(agent);
   process_ = std::move(process);
   outputs_ = unsettled_ = terminal_ ? 1 : 2;
-  asio::co_spawn(executor_, PumpOutput(shared_from_this(), OutputStream::kStdout), asio::detached);
+  asio::co_spawn(executor_, PumpOutput(shared_from_this(), OutputName::kStdout), asio::detached);
   if (!terminal_) {
-    asio::co_spawn(executor_, PumpOutput(shared_from_this(), OutputStream::kStderr), asio::detached);
+    asio::co_spawn(executor_, PumpOutput(shared_from_this(), OutputName::kStderr), asio::detached);
   }
   asio::co_spawn(executor_, PumpInput(shared_from_this()), asio::detached);
-  if (hung_up_) asio::co_spawn(executor_, CloseOutput(agent_, process_, OutputStream::kStdout), asio::detached);
+  if (hung_up_) asio::co_spawn(executor_, CloseOutput(agent_, process_, OutputName::kStdout), asio::detached);
 }
 
-asio::awaitable<void> Stdio::PumpOutput(std::shared_ptr<Stdio> self, OutputStream stream) {
-  std::shared_ptr<ForeignFd>& sink = stream == OutputStream::kStdout ? self->stdout_ : self->stderr_;
+asio::awaitable<void> Stdio::PumpOutput(std::shared_ptr<Stdio> self, OutputName stream) {
+  std::shared_ptr<ForeignFd>& sink = stream == OutputName::kStdout ? self->stdout_ : self->stderr_;
   auto copied = co_await CopyOutput(self, stream, sink);
   // Closes the descriptor: its readers see the end now, however long the process lives on.
   sink.reset();
@@ -90,7 +90,7 @@ struct Stdio::Chunk {
   Result<OutputPiece> piece;
 };
 
-std::shared_ptr<Stdio::Chunk> Stdio::Pull(OutputStream stream) {
+std::shared_ptr<Stdio::Chunk> Stdio::Pull(OutputName stream) {
   auto chunk = std::make_shared<Chunk>(executor_);
   asio::co_spawn(executor_, agent_->ReadOutput(process_, stream),
                  [chunk](std::exception_ptr, Result<OutputPiece> piece) {
@@ -101,7 +101,7 @@ std::shared_ptr<Stdio::Chunk> Stdio::Pull(OutputStream stream) {
   return chunk;
 }
 
-void Stdio::Settle(OutputStream stream) {
+void Stdio::Settle(OutputName stream) {
   if (std::exchange(is_settled_[Index(stream)], true)) return;
   if (--unsettled_ == 0) settled_.Happen();
 }
@@ -112,7 +112,7 @@ void Stdio::CountOutput(size_t size) {
   if (drained_ > kLastOutputBytes) settled_.Happen();
 }
 
-asio::awaitable<Result<>> Stdio::CopyOutput(std::shared_ptr<Stdio> self, OutputStream stream,
+asio::awaitable<Result<>> Stdio::CopyOutput(std::shared_ptr<Stdio> self, OutputName stream,
                                             std::shared_ptr<ForeignFd> sink) {
   ForeignFd::Progress count = [self](size_t written) { self->CountOutput(written); };
   if (self->stopped_) co_return Result<>();
@@ -208,10 +208,10 @@ void Stdio::Stop() {
     if (foreign) foreign->Cancel();
   }
   if (agent_) {
-    for (const OutputStream stream : {OutputStream::kStdout, OutputStream::kStderr}) {
+    for (const OutputName stream : {OutputName::kStdout, OutputName::kStderr}) {
       const auto& chunk = pulled_[Index(stream)];
       const bool has_ended = !chunk && is_settled_[Index(stream)];
-      if (has_ended || (terminal_ && stream == OutputStream::kStderr)) continue;
+      if (has_ended || (terminal_ && stream == OutputName::kStderr)) continue;
       // Wakes the pump, which ends without the agent's reply.
       if (chunk) chunk->arrived.Happen();
       asio::co_spawn(executor_, CloseOutput(agent_, process_, stream), asio::detached);
@@ -230,11 +230,10 @@ void Stdio::Stop() {
 void Stdio::HangUp() {
   if (!terminal_ || stopped_ || std::exchange(hung_up_, true)) return;
   // The agent holds the terminal's master. When that is closed, the kernel hangs the terminal up.
-  if (agent_) asio::co_spawn(executor_, CloseOutput(agent_, process_, OutputStream::kStdout), asio::detached);
+  if (agent_) asio::co_spawn(executor_, CloseOutput(agent_, process_, OutputName::kStdout), asio::detached);
 }
 
-asio::awaitable<void> Stdio::CloseOutput(std::shared_ptr<AgentClient> agent, AgentProcess process,
-                                         OutputStream stream) {
+asio::awaitable<void> Stdio::CloseOutput(std::shared_ptr<AgentClient> agent, AgentProcess process, OutputName stream) {
   (void)co_await agent->CloseOutput(std::move(process), stream);
 }
 

@@ -65,19 +65,18 @@ class Stdio : public std::enable_shared_from_this<Stdio> {
  private:
   Stdio(const asio::any_io_executor& executor, bool terminal)
       : executor_(executor), terminal_(terminal), settled_(executor), ended_(executor) {}
-  static asio::awaitable<void> PumpOutput(std::shared_ptr<Stdio> self, OutputStream stream);
+  static asio::awaitable<void> PumpOutput(std::shared_ptr<Stdio> self, OutputName stream);
   struct Chunk;
-  std::shared_ptr<Chunk> Pull(OutputStream stream);
+  std::shared_ptr<Chunk> Pull(OutputName stream);
   // All that the process itself wrote to this stream has arrived.
-  void Settle(OutputStream stream);
+  void Settle(OutputName stream);
   void CountOutput(size_t size);
-  static asio::awaitable<Result<>> CopyOutput(std::shared_ptr<Stdio> self, OutputStream stream,
+  static asio::awaitable<Result<>> CopyOutput(std::shared_ptr<Stdio> self, OutputName stream,
                                               std::shared_ptr<ForeignFd> sink);
   // A process that opens a FIFO for reading after its last writer has closed it waits for another writer. This opens
   // and closes each FIFO for writing now and then, so that such a reader gets the rest of its data, and the end.
   static asio::awaitable<void> LetLateReadersIn(asio::any_io_executor executor, std::weak_ptr<Stdio> weak);
-  static asio::awaitable<void> CloseOutput(std::shared_ptr<AgentClient> agent, AgentProcess process,
-                                           OutputStream stream);
+  static asio::awaitable<void> CloseOutput(std::shared_ptr<AgentClient> agent, AgentProcess process, OutputName stream);
   static asio::awaitable<void> PumpInput(std::shared_ptr<Stdio> self);
   static asio::awaitable<void> WatchReader(std::shared_ptr<AgentClient> agent, AgentProcess process,
                                            std::weak_ptr<Stdio> weak);
