@@ -26,6 +26,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "protocol/guest_contract.h"
+#include "rpc/unix_socket.h"
 
 namespace kata::agent {
 

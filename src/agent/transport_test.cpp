@@ -11,6 +11,7 @@
 #include "base/files.h"
 #include "protocol/health.pb.h"
 #include "rpc/client.h"
+#include "rpc/unix_socket.h"
 
 namespace kata::agent {
 namespace {

@@ -16,6 +16,7 @@
 #include "protocol/health.pb.h"
 #include "rpc/client.h"
 #include "rpc/server.h"
+#include "rpc/unix_socket.h"
 
 namespace kata::rpc {
 namespace {

@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rpc/server.h"
 
+#include <unistd.h>
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/this_coro.hpp>
 
+#include "base/accept.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "protocol/ttrpc.pb.h"
+#include "rpc/unix_socket.h"
 
 namespace kata::rpc {
 namespace {
@@ -66,6 +72,18 @@ asio::awaitable<void> Answer(std::shared_ptr<Connection> connection, std::shared
   --*running;
 }
 
+bool PeerAllowed(int fd) {
+  const auto peer = PeerOf(fd);
+  return peer && (peer->uid == 0 || peer->uid == geteuid());
+}
+
+asio::awaitable<void> ServeOne(UniqueFd fd, const MethodTable& table) {
+  const auto executor = co_await asio::this_coro::executor;
+  auto connection = Connection::Create(executor, std::move(fd));
+  const Error end = co_await Serve(connection, table);
+  log::Debug("a client has gone: {}", end.message());
+}
+
 }  // namespace
 
 asio::awaitable<Result<Payload>> MethodTable::Refuse() {
@@ -101,6 +119,18 @@ asio::awaitable<Error> Serve(std::shared_ptr<Connection> connection, const Metho
     }
     ++*running;
     asio::co_spawn(executor, Answer(connection, running, table, *std::move(frame)), asio::detached);
+  }
+}
+
+asio::awaitable<void> ServeUnix(UniqueFd listener, const MethodTable& table) {
+  const auto executor = co_await asio::this_coro::executor;
+  asio::posix::stream_descriptor acceptor(executor, listener.Release());
+  while (UniqueFd peer = co_await AcceptNext(acceptor, SOCK_CLOEXEC | SOCK_NONBLOCK)) {
+    if (!PeerAllowed(peer.get())) {
+      log::Warn("refused a client of another user");
+      continue;
+    }
+    asio::co_spawn(executor, ServeOne(std::move(peer), table), asio::detached);
   }
 }
 

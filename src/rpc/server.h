@@ -3,7 +3,6 @@
 #pragma once
 
 #include <google/protobuf/message_lite.h>
-#include <sys/socket.h>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -63,19 +62,8 @@ inline constexpr size_t kMaxCallsPerConnection = 4096;
 // outlive those calls.
 asio::awaitable<Error> Serve(std::shared_ptr<Connection> connection, const MethodTable& table);
 
-// Creates a listening unix socket at dirfd/name with mode 0600. Replaces an existing file of that name.
-Result<UniqueFd> ListenUnix(int dirfd, const std::string& name);
 // Accepts connections and serves those whose peer is root or this process's user (SO_PEERCRED); closes the others. Runs
 // until the executor's context stops. table must outlive the calls.
 asio::awaitable<void> ServeUnix(UniqueFd listener, const MethodTable& table);
-// Connects to the socket dirfd/name; may block. The path of dirfd may be longer than sun_path allows, since the address
-// is /proc/self/fd/N/name. kInvalidArgument: name is too long.
-Result<UniqueFd> ConnectUnix(int dirfd, const std::string& name);
-// As ConnectUnix, for a trusted absolute path.
-Result<UniqueFd> ConnectUnixPath(const std::string& path);
-
-// The credentials of the peer (SO_PEERCRED, unix(7)). On an accepted connection these are of the process that called
-// connect(2); on a connected socket, of the one that called listen(2).
-Result<ucred> PeerOf(int connection);
 
 }  // namespace kata::rpc

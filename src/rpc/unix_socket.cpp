@@ -1,24 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Unix sockets in a directory: listening, connecting, and serving the peers that are allowed to connect.
+#include "rpc/unix_socket.h"
+
 #include <fcntl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <cstring>
 
-#include "base/accept.h"
-#include "base/coroutine.h"
 #include "base/files.h"
-#include "base/log.h"
-#include "rpc/server.h"
 
 namespace kata::rpc {
 namespace {
@@ -41,18 +31,6 @@ Result<UniqueFd> NewSocket() {
   return fd;
 }
 
-bool PeerAllowed(int fd) {
-  const auto peer = PeerOf(fd);
-  return peer && (peer->uid == 0 || peer->uid == geteuid());
-}
-
-asio::awaitable<void> ServeOne(UniqueFd fd, const MethodTable& table) {
-  const auto executor = co_await asio::this_coro::executor;
-  auto connection = Connection::Create(executor, std::move(fd));
-  const Error end = co_await Serve(connection, table);
-  log::Debug("a client has gone: {}", end.message());
-}
-
 }  // namespace
 
 Result<UniqueFd> ListenUnix(int dirfd, const std::string& name) {
@@ -66,18 +44,6 @@ Result<UniqueFd> ListenUnix(int dirfd, const std::string& name) {
   if (fchmodat(dirfd, name.c_str(), 0600, 0) != 0) return FailErrno("cannot restrict {}", name);
   if (listen(fd.get(), SOMAXCONN) != 0) return FailErrno("cannot listen on {}", name);
   return fd;
-}
-
-asio::awaitable<void> ServeUnix(UniqueFd listener, const MethodTable& table) {
-  const auto executor = co_await asio::this_coro::executor;
-  asio::posix::stream_descriptor acceptor(executor, listener.Release());
-  while (UniqueFd peer = co_await AcceptNext(acceptor, SOCK_CLOEXEC | SOCK_NONBLOCK)) {
-    if (!PeerAllowed(peer.get())) {
-      log::Warn("refused a client of another user");
-      continue;
-    }
-    asio::co_spawn(executor, ServeOne(std::move(peer), table), asio::detached);
-  }
 }
 
 Result<UniqueFd> ConnectUnix(int dirfd, const std::string& name) {

@@ -13,7 +13,7 @@
 
 #include "base/files.h"
 #include "protocol/wkt.pb.h"
-#include "rpc/server.h"
+#include "rpc/unix_socket.h"
 #include "sandbox/record/directory.h"
 #include "sandbox/task/task_client.h"
 

@@ -11,7 +11,7 @@
 #include "base/process_table.h"
 #include "oci/parse.h"
 #include "protocol/shim.pb.h"
-#include "rpc/server.h"
+#include "rpc/unix_socket.h"
 #include "runtime/store.h"
 #include "runtime/task.h"
 #include "sandbox/host/cgroup.h"

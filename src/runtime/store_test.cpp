@@ -14,7 +14,7 @@
 
 #include "base/child.h"
 #include "base/files.h"
-#include "rpc/server.h"
+#include "rpc/unix_socket.h"
 #include "runtime/destroy.h"
 #include "sandbox/record/directory.h"
 #include "sandbox/task/task_client.h"

@@ -12,7 +12,7 @@
 
 #include "base/log.h"
 #include "rpc/client.h"
-#include "rpc/server.h"
+#include "rpc/unix_socket.h"
 #include "sandbox/task/task_client.h"
 
 namespace kata::runtime {

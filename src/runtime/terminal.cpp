@@ -12,7 +12,7 @@
 #include <cstring>
 
 #include "base/files.h"
-#include "rpc/server.h"
+#include "rpc/unix_socket.h"
 
 namespace kata::runtime {
 namespace {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/terminal.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -16,7 +17,7 @@
 #include <filesystem>
 
 #include "base/files.h"
-#include "rpc/server.h"
+#include "rpc/unix_socket.h"
 
 namespace kata::runtime {
 namespace {

@@ -16,7 +16,7 @@
 #include "base/process_table.h"
 #include "oci/pod.h"
 #include "protocol/guest_contract.h"
-#include "rpc/server.h"
+#include "rpc/unix_socket.h"
 #include "sandbox/host/host_cgroups.h"
 #include "sandbox/record/directory.h"
 #include "sandbox/task/task_client.h"

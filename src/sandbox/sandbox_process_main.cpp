@@ -15,6 +15,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "rpc/server.h"
+#include "rpc/unix_socket.h"
 #include "sandbox/assemble.h"
 #include "sandbox/host/cgroup.h"
 #include "sandbox/ready.h"

@@ -19,7 +19,7 @@
 #include "oci/validate.h"
 #include "protocol/shim.pb.h"
 #include "rpc/client.h"
-#include "rpc/server.h"
+#include "rpc/unix_socket.h"
 #include "sandbox/container_process.h"
 #include "sandbox/host/cgroup.h"
 #include "sandbox/host/freezer.h"

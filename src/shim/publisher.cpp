@@ -13,7 +13,7 @@
 
 #include "base/coroutine.h"
 #include "base/log.h"
-#include "rpc/server.h"
+#include "rpc/unix_socket.h"
 
 namespace kata::shim {
 namespace {

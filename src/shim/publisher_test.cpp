@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "rpc/server.h"
+#include "rpc/unix_socket.h"
 #include "sandbox/testing/run.h"
 
 namespace kata::shim {

@@ -12,7 +12,7 @@
 #include "base/patience.h"
 #include "oci/bundle.h"
 #include "oci/pod.h"
-#include "rpc/server.h"
+#include "rpc/unix_socket.h"
 #include "sandbox/sandbox_process.h"
 #include "shim/actions.h"
 #include "shim/bootstrap.h"

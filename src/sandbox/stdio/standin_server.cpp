@@ -18,7 +18,7 @@
 #include "base/coroutine.h"
 #include "base/files.h"
 #include "base/log.h"
-#include "rpc/server.h"
+#include "rpc/unix_socket.h"
 
 namespace kata::sandbox {
 namespace {

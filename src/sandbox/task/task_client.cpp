@@ -7,7 +7,7 @@
 #include <cstring>
 
 #include "base/files.h"
-#include "rpc/server.h"
+#include "rpc/unix_socket.h"
 #include "sandbox/record/directory.h"
 
 namespace kata::sandbox {
