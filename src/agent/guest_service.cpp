@@ -14,6 +14,7 @@
 #include "agent/process_list.h"
 #include "agent/services.h"
 #include "agent/storage/copy_file.h"
+#include "agent/storage/drivers.h"
 #include "base/files.h"
 #include "protocol/guest_contract.h"
 #include "protocol/health.pb.h"

@@ -2,7 +2,9 @@
 // The storage drivers: each makes the mount or the directory that a Storage message describes, at its mount point.
 #pragma once
 
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "agent/storage/guest_dir.h"
 #include "base/result.h"
@@ -19,5 +21,8 @@ struct StorageDriver {
 
 // nullptr: no such driver.
 const StorageDriver* FindStorageDriver(std::string_view name);
+
+// The names of all storage drivers, for GetGuestDetails.
+std::vector<std::string> StorageDrivers();
 
 }  // namespace kata::agent

@@ -14,9 +14,6 @@
 
 namespace kata::agent {
 
-// The names of all storage drivers (drivers.cpp), for GetGuestDetails.
-std::vector<std::string> StorageDrivers();
-
 // All storages of the pod and its containers, by mount point.
 class StorageTable {
  public:
@@ -60,11 +57,13 @@ class StorageTable {
   uint64_t next_order_ = 0;
 };
 
-// Unmounts the mount at place, lazily (MNT_DETACH) if it is busy.
+// Unmounts the mount at place, lazily (MNT_DETACH) if it is busy. Fails with the errno of umount2(2), also if nothing
+// is mounted there (EINVAL).
 Result<> Unmount(const Place& place);
 
 // Bind-mounts the directory or file behind the descriptor source at target, recursively. flags are MS_RDONLY and the
-// like, propagation is MS_PRIVATE and the like (0: unchanged).
+// like, propagation is MS_PRIVATE and the like (0: unchanged). Fails with the errno of mount(2); then nothing stays
+// mounted.
 Result<> BindMount(int source, const Place& target, unsigned long flags, unsigned long propagation);
 
 }  // namespace kata::agent
