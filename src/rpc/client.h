@@ -34,7 +34,8 @@ class Client : public std::enable_shared_from_this<Client> {
   // Makes one unary call. Errors: the peer's own; kUnavailable: the connection is lost; kDeadlineExceeded with
   // ETIMEDOUT as sys(): patience timed out; kInternal: the reply does not parse as Reply; kResourceExhausted: the reply
   // has more than max_reply bytes (it is discarded, the connection stays open), or the request exceeds kMaxPayload. A
-  // peer that answers a call twice, or a call that was never made, loses the connection.
+  // peer that answers a call twice, or a call that was never made, loses the connection. A pending call holds the
+  // Client; the caller holds it from the call of this function to the co_await.
   template <typename Reply>
   asio::awaitable<Result<Reply>> Call(std::string service, std::string method,
                                       const google::protobuf::MessageLite& request, Patience patience = kNoTimeout,

@@ -9,7 +9,8 @@
 
 namespace kata::agent {
 
-// Both return kInvalidArgument or kUnimplemented with the field's name. ValidateSpec includes ValidateProcess.
+// Both return kInvalidArgument or kUnimplemented with the field's name. ValidateSpec includes ValidateProcess. id names
+// directories: it has 1 to 255 bytes, has no "/", and is neither "." nor ".." (else kInvalidArgument).
 Result<> ValidateSpec(const std::string& id, const grpc::Spec& spec);
 Result<> ValidateProcess(const grpc::Process& process);
 
