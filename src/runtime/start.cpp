@@ -14,11 +14,14 @@
 namespace kata::runtime {
 namespace {
 
+// Time allowed for Kill after a poststart hook has failed.
+constexpr std::chrono::milliseconds kKillAfterHookTime{2000};
+
 void KillContainer(Task& task, const std::string& id) {
   containerd::task::v2::KillRequest request;
   request.set_id(id);
   request.set_signal(SIGKILL);
-  if (auto killed = task.Call<wkt::Empty>("Kill", request, std::chrono::milliseconds(2000)); !killed) {
+  if (auto killed = task.Call<wkt::Empty>("Kill", request, kKillAfterHookTime); !killed) {
     log::Warn("cannot end the container: {}", killed.error().message());
   }
 }
