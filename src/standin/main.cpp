@@ -20,6 +20,8 @@ constexpr int kConnection = 3;
 // Optional: a descriptor of the caller that the sandbox process holds until the process's outputs have ended.
 constexpr int kUntilEnd = 4;
 constexpr int kUsageError = 2;
+// The exit status when this process cannot wait for signals, so that it cannot stand for anything.
+constexpr int kNoSignals = 1;
 // The exit status when the sandbox process is gone, and with it the guest: that of a killed process. Equal to
 // kKilledStatus of sandbox/container_process.h, which this program does not include: it shares no code.
 constexpr int kSandboxGone = 128 + SIGKILL;
@@ -114,7 +116,7 @@ int main(int argc, char** argv) {
   const bool said = SendHello(ids[0], ids[1]);
   close(kUntilEnd);
   const int signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
-  if (signals < 0) return kUsageError;
+  if (signals < 0) return kNoSignals;
   if (!said) return kSandboxGone;
   // Close the stdio, so that readers of the outputs see their end when the process in the guest closes them. Only a
   // terminal's stdin stays open, to read its size.
