@@ -95,9 +95,13 @@ class PodAnnotations {
   Result<> Apply(const std::string& suffix, const std::string& text) {
     const size_t dot = suffix.find('.');
     const std::string group = suffix.substr(0, dot);
-    const auto section =
-        std::find_if(Sections().begin(), Sections().end(), [&](const Section& known) { return known.group == group; });
-    if (section == Sections().end()) return {};  // not one of our groups
+    // Of several hypervisors' tables the one of the chosen hypervisor.
+    const std::string table = operator_.hypervisor.Table();
+    const auto section = std::find_if(Sections().begin(), Sections().end(), [&](const Section& known) {
+      return known.group == group && (group != "hypervisor" || known.name == table);
+    });
+    // Not one of our groups; or the hypervisor has no table, and then CreateHypervisor refuses it.
+    if (section == Sections().end()) return {};
     const std::string name = dot == std::string::npos ? "" : suffix.substr(dot + 1);
     const Key* key = section->FindAnnotation(name);
     if (std::find(std::begin(kRefused), std::end(kRefused), suffix) != std::end(kRefused)) {

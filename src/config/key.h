@@ -50,7 +50,7 @@ struct Section {
   std::string Suggest(std::string_view key) const;
 };
 
-// Every section and key, in the order of docs/configuration.md.
+// Every section and key.
 const std::vector<Section>& Sections();
 
 std::vector<Key> HypervisorKeys();  // those that every hypervisor has
