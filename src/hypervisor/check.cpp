@@ -95,7 +95,7 @@ void AddAcceleration(const config::Config& config, std::vector<CheckItem>& items
   items.push_back(Fact("acceleration", choice.has_value(),
                        choice ? fmt::format("{}: {}", choice->accel == Accel::kKvm ? "kvm" : "tcg", choice->why)
                               : choice.error().message(),
-                       "set accel = \"auto\" in [hypervisor.qemu]"));
+                       fmt::format("set accel = \"auto\" in [{}]", config.hypervisor.Table())));
   if (!choice || choice->accel != Accel::kKvm) return;
   const auto groups = qemu::KvmGroups(facts.kvm);
   items.push_back(Fact("kvm for QEMU's user", groups.has_value(),
@@ -132,6 +132,7 @@ CheckItem Cgroups() {
 
 std::vector<CheckItem> CheckHost(const config::Config& config) {
   const auto& settings = config.hypervisor;
+  const std::string table = settings.Table();
   const double timeout_factor = config.runtime.timeout_factor;
   std::vector<CheckItem> items;
   items.push_back(
@@ -143,13 +144,14 @@ std::vector<CheckItem> CheckHost(const config::Config& config) {
            fmt::format("it is not built in: set hypervisor_name in [runtime] to one of {}", fmt::join(built, ", "))));
   AddAcceleration(config, items);
   items.push_back(Program("QEMU", settings.path, "--version",
-                          "install Debian's package qemu-system-x86, or set path in [hypervisor.qemu]",
+                          fmt::format("install Debian's package qemu-system-x86, or set path in [{}]", table),
                           timeout_factor));
-  items.push_back(Program("virtiofsd", settings.virtio_fs_daemon, "--version",
-                          "install Debian's package qemu-system-common, or set virtio_fs_daemon in [hypervisor.qemu]",
-                          timeout_factor));
-  items.push_back(GuestFile("kernel", settings.kernel, settings.Table()));
-  items.push_back(GuestFile("initrd", settings.initrd, settings.Table()));
+  items.push_back(
+      Program("virtiofsd", settings.virtio_fs_daemon, "--version",
+              fmt::format("install Debian's package qemu-system-common, or set virtio_fs_daemon in [{}]", table),
+              timeout_factor));
+  items.push_back(GuestFile("kernel", settings.kernel, table));
+  items.push_back(GuestFile("initrd", settings.initrd, table));
   items.push_back(Device("/dev/vhost-vsock", "the agent is reached by vsock",
                          "the agent is reached by a virtio-serial port; modprobe vhost_vsock for vsock"));
   items.push_back(Namespaces());
