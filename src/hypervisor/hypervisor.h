@@ -111,8 +111,9 @@ class Hypervisor {
   virtual void Kill() = 0;
   // Plugs a disk with the options of the configuration's block_device_* keys. Allowed before the guest has booted. The
   // guest sees the disk some time after this returns. kAlreadyExists; kInvalidArgument: file is neither a regular file
-  // nor a block device, or has the wrong access mode; kResourceExhausted: no slot is free; kUnimplemented: the VM has
-  // no slots for hot-plugged devices.
+  // nor a block device, or has the wrong access mode; kFailedPrecondition: another VM or process has locked the file;
+  // kResourceExhausted: no slot is free, and the message says what makes room; kUnimplemented: the VM has no slots for
+  // hot-plugged devices.
   virtual asio::awaitable<Result<GuestAddress>> AddBlockDevice(BlockDevice device) = 0;
   // Unplugs a disk, which the guest must have unmounted. Returns when the guest has released the disk and the VMM has
   // closed the file. kNotFound; kFailedPrecondition: another call is adding or removing the disk; kDeadlineExceeded or

@@ -38,6 +38,18 @@ Result<bool> IsFile(const BlockDevice& device) {
   return S_ISREG(status.st_mode);
 }
 
+// Gives an error of Plug the code and the advice that AddBlockDevice promises.
+Error Explained(const Error& error, bool scsi) {
+  // For QEMU a locked file is a general error, which only its text tells from others.
+  if (error.message().find(" lock") != std::string::npos) {
+    return {Code::kFailedPrecondition, error.message(), error.sys()};
+  }
+  if (error.code() == Code::kResourceExhausted && !scsi) {
+    return {error.code(), error.message() + " (block_device_driver = \"virtio-scsi\" needs one place for all disks)"};
+  }
+  return error;
+}
+
 }  // namespace
 
 Json BlockNode(const config::HypervisorConfig& settings, const std::string& node, const std::string& file_name,
@@ -198,7 +210,7 @@ asio::awaitable<Result<GuestAddress>> Disks::Add(BlockDevice device) {
   } else {
     log::Warn("disk {}: {}", device.id, taken_back.error().message());
   }
-  co_return tl::unexpected<Error>(std::move(address).error());
+  co_return tl::unexpected<Error>(Explained(address.error(), scsi()));
 }
 
 asio::awaitable<Result<>> Disks::Remove(std::string id) {

@@ -264,6 +264,12 @@ TEST_F(GuestVm, DisksThatCannotBe) {
   nothing.id = "nothing";
   EXPECT_EQ(Run(driver_->AddBlockDevice(std::move(nothing))).error().code(), Code::kInvalidArgument);
   EXPECT_EQ(Unplug("one").error().code(), Code::kNotFound);
+  // A second disk on the same image: QEMU locks it for the first, as it would for another process.
+  ASSERT_TRUE(Plug("one"));
+  BlockDevice second = Disk("one");
+  second.id = "second";
+  EXPECT_EQ(Run(driver_->AddBlockDevice(std::move(second))).error().code(), Code::kFailedPrecondition);
+  ASSERT_TRUE(Unplug("one"));
   // More disks than places; each one that does not fit must leave nothing behind.
   int plugged = 0;
   Result<GuestAddress> last = GuestAddress();
@@ -274,6 +280,7 @@ TEST_F(GuestVm, DisksThatCannotBe) {
   }
   ASSERT_FALSE(last);
   EXPECT_EQ(last.error().code(), Code::kResourceExhausted) << last.error().message();
+  EXPECT_THAT(last.error().message(), HasSubstr("virtio-scsi"));
   EXPECT_GE(plugged, 28);
   ASSERT_TRUE(Unplug("disk3"));
   EXPECT_TRUE(Plug("one"));

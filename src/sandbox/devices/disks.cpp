@@ -35,20 +35,14 @@ Result<UniqueFd> Pin(const std::string& path) {
   return pin;
 }
 
-// Rewrites an error of QEMU, whose message about a locked file is hard to understand.
+// An error of AddBlockDevice in words that need no knowledge of the hypervisor.
 Error InWords(Error error, const std::string& path) {
-  if (error.message().find(" lock") != std::string::npos) {
-    return Error(Code::kFailedPrecondition,
+  if (error.code() == Code::kFailedPrecondition) {
+    return Error(error.code(),
                  fmt::format("{} is in use by another virtual machine or process ({})", path, error.message()));
   }
-  if (error.code() == Code::kResourceExhausted) {
-    error.AddContext(
-        fmt::format("{} cannot be plugged into the virtual machine (block_device_driver = \"virtio-scsi\" "
-                    "needs one place for all disks)",
-                    path));
-    return error;
-  }
-  error.AddContext(path);
+  const bool full = error.code() == Code::kResourceExhausted;
+  error.AddContext(full ? path + " cannot be plugged into the virtual machine" : path);
   return error;
 }
 

@@ -90,7 +90,7 @@ TEST_F(DisksTest, WhatIsNoDisk) {
 
 TEST_F(DisksTest, OneThatCannotBePluggedIsTriedAgainAndOneThatStaysIsUsedAgain) {
   const std::string key = Claim(false);
-  fake_vm_->disk_result = Fail(Code::kInternal, "Failed to get \"write\" lock");
+  fake_vm_->disk_result = Fail(Code::kFailedPrecondition, "Failed to get \"write\" lock");
   const auto failed = Await(disks_->Plug(key));
   ASSERT_FALSE(failed);
   EXPECT_EQ(failed.error().code(), Code::kFailedPrecondition);
