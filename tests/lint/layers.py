@@ -97,7 +97,8 @@ def offence(path, included, allowed):
     module, target = module_of(path), module_of(included)
     if module is None or target is None:
         unknown = path if module is None else included
-        return f"{unknown.parent} is no module: say in tests/lint/layers.py what it may use"
+        return (f"{unknown.parent} is no module: in tests/lint/layers.py, say in USES what it may use, "
+                "or in INSIDES which module it is a part of")
     if is_test(included) and not is_test(path):
         return f"{included} is for tests only"
     inside = INSIDES.get(str(included.parent))
@@ -153,6 +154,7 @@ def self_test():
         ("sandbox/task/metrics.cpp", "sandbox/testing/fake_agent.h"): "for tests only",
         ("agent/stream_test.cpp", "sandbox/sandbox.h"): "a test of agent may use",
         ("extra/new.cpp", "base/files.h"): "extra is no module",
+        ("hypervisor/other/driver.cpp", "base/files.h"): "or in INSIDES which module it is a part of",
         ("base/files.cpp", "result.h"): "write the path from src: base/result.h",
         ("runtime/create.cpp", "sandbox/record/state.h"): None,
         ("sandbox/host/hooks_test.cpp", "sandbox/files/guest_mounts.h"): None,
