@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # make        the executables in build/bin and the guest's files in build/guest
 # make run    everything that is needed, then a container in a virtual machine of its own
-# make check  every test, and what each stage took
+# make check  every test but those of tests/suites, and what each stage took
 # make bench  the figures of docs/SPECIFICATION.md
 # make install [DESTDIR=] [PREFIX=/usr]
 #
 # Parts: make build (the executables and the tests), unit (unit tests), sanitized (unit tests with sanitizers), vm-tests
-# (tests that boot virtual machines), format (clang-format and the layers), tidy (clang-tidy), clean.
+# (tests that boot virtual machines), format (what reads the sources alone: clang-format, the layers, the names in the
+# documents), tidy (clang-tidy), clean. docs/development.md has a table.
 
 SHELL := /bin/bash
 PREFIX ?= /usr

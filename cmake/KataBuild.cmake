@@ -18,7 +18,7 @@ if(NOT CMAKE_CXX_COMPILER_LAUNCHER)
   endif()
 endif()
 
-option(KATA_SANITIZE "Build everything that runs on the host with AddressSanitizer and UBSan" OFF)
+option(KATA_SANITIZE "Build with AddressSanitizer and UBSan; not the stand-in, and no kata-agent" OFF)
 
 option(KATA_UNITY "Compile several sources together" ON)
 if(KATA_UNITY)
