@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 
@@ -161,6 +162,15 @@ TEST_F(VirtiofsdTest, RunsConfined) {
     ASSERT_GT(readlink(fmt::format("/proc/{}/ns/{}", inner, ns).c_str(), theirs, sizeof theirs - 1), 0);
     EXPECT_STRNE(ours, theirs);
   }
+  // Its root is the shared directory, which it cannot leave by any path.
+  struct stat root {
+  }, shared{};
+  ASSERT_EQ(stat(fmt::format("/proc/{}/root/", inner).c_str(), &root), 0) << ErrnoText(errno);
+  ASSERT_EQ(stat(shared_.c_str(), &shared), 0);
+  EXPECT_EQ(root.st_dev, shared.st_dev);
+  EXPECT_EQ(root.st_ino, shared.st_ino);
+  const std::string mounts = ReadFile(fmt::format("/proc/{}/mountinfo", inner)).value();
+  EXPECT_EQ(std::count(mounts.begin(), mounts.end(), '\n'), 1) << mounts;
   const UniqueFd inner_fd = PidFd(inner);
   daemon.End();
   EXPECT_FALSE(daemon.process.running());

@@ -292,7 +292,11 @@ class SandboxTest(SharedCase):
         family = [pid, *(int(child) for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
         worker = family[-1]
         self.assertEqual(self.fields(worker)["Seccomp"], ["2"])
-        self.assertNotEqual(os.readlink(f"/proc/{worker}/ns/mnt"), os.readlink("/proc/self/ns/mnt"))
+        sandbox = self.shared.record()["sandbox"]["pid"]
+        for process in ("self", sandbox):
+            self.assertNotEqual(os.readlink(f"/proc/{worker}/ns/mnt"), os.readlink(f"/proc/{process}/ns/mnt"))
+        shared = self.shared_world.root / self.shared.id / "shared"
+        self.assertTrue(os.path.samefile(f"/proc/{worker}/root", f"/proc/{sandbox}/root{shared}"))
 
     def test_files_are_for_root_alone(self):
         directory = self.shared_world.root / self.shared.id
