@@ -40,7 +40,7 @@ class SharedFilesTest : public ::testing::Test {
   UniqueFd Source(const std::string& name) {
     auto fd = Open(source_.path() + "/" + name, O_PATH | O_CLOEXEC);
     EXPECT_TRUE(fd);
-    auto tree = CloneTree(fd->get());
+    auto tree = CloneTree(fd->get(), /*recursive=*/true);
     EXPECT_TRUE(tree) << tree.error().message();
     return *std::move(tree);
   }
