@@ -24,9 +24,11 @@ namespace {
 constexpr size_t kMaxCommand = 4096;
 constexpr size_t kMinCommand = 64;
 constexpr size_t kCommandBudget = 1U << 20U;
-// What is not a command or a name takes less than 500 bytes, so that all rows fit into kMaxListBytes when those that
-// come after this much are brief.
-constexpr size_t kBriefAfter = kCommandBudget;
+// The most that a row without a command and names takes, and what a row with them takes beside its command. A byte of a
+// command is up to six in JSON.
+constexpr size_t kBriefRow = 512;
+constexpr size_t kRow = 4096;
+constexpr size_t kEscaped = 6;
 
 // The parsed /proc/PID/stat, proc(5). The command's name is in parentheses and may contain any byte.
 struct Stat {
@@ -185,11 +187,14 @@ std::string ListProcesses(const std::vector<pid_t>& pids, const UserNames& names
   std::string out = "[";
   size_t listed = 0;
   const size_t share = std::clamp(kCommandBudget / std::max<size_t>(1, pids.size()), kMinCommand, kMaxCommand);
+  const size_t most = std::min(pids.size(), contract::kMaxListedProcesses);
   for (const pid_t pid : pids) {
-    if (listed == contract::kMaxListedProcesses) break;
+    if (listed == most) break;
     const size_t before = out.size();
     if (listed > 0) out += ',';
-    if (AppendProcess(out, pid, names, out.size() > kBriefAfter ? 0 : share)) {
+    // The rows that are still to come must have room too.
+    const size_t needed = out.size() + kRow + kEscaped * share + (most - listed) * kBriefRow;
+    if (AppendProcess(out, pid, names, needed > contract::kMaxListBytes ? 0 : share)) {
       ++listed;
     } else {
       out.resize(before);

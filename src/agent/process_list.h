@@ -16,8 +16,8 @@ namespace kata::agent {
 // fields of /proc/PID/stat after the name, proc(5)), "comm", "gid", "ruid", "rgid", the names of the four ids as
 // "user", "group", "ruser" and "rgroup" (empty if names has none), "now" (seconds since 1970), "up" (seconds since the
 // guest booted) and "memory" (bytes of RAM in the guest). Processes that have exited since are left out. The list ends
-// after 4096 processes. A command is cut at 4096 bytes, or less where there are many processes; beyond 1 MiB of list a
-// row has "[comm]" for the command and no names.
+// after 4096 processes. A command is cut at 4096 bytes, or less where there are many processes; rows for which 3 MiB
+// would not do have "[comm]" for the command and no names.
 std::string ListProcesses(const std::vector<pid_t>& pids, const UserNames& names);
 
 }  // namespace kata::agent

@@ -106,13 +106,15 @@ class CriCase(ContainerdCase):
         config.metadata.name = name
         config.metadata.uid = f"{name}-uid"
         config.metadata.namespace = "default"
-        # As a kubelet does; and by its name other tests that run beside this one know whose it is.
-        config.linux.cgroup_parent = f"/{leaks.TAG}{name}"
+        config.linux.SetInParent()
         return config
 
     def run_pod(self, name="pod", config=None, handler="kata", **fields):
         """Its id and configuration."""
         config = config or self.pod_config(f"{self.name()}-{name}", **fields)
+        # As a kubelet does; and by its name other tests that run beside this one know whose it is. runc would leave it.
+        if handler != "runc" and not config.linux.cgroup_parent:
+            config.linux.cgroup_parent = f"/{leaks.TAG}{config.metadata.name}"
         (self.world.tmp / config.metadata.name).mkdir()
         pod = self.call("RunPodSandbox", config=config, runtime_handler=handler).pod_sandbox_id
         self.pods.append(pod)

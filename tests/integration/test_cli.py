@@ -194,18 +194,17 @@ class StateTest(SharedCase):
 
     @harness.kata_only
     def test_ps_leaves_nobody_out_for_long_commands(self):
-        script = "for i in $(seq 300); do sleep 7777 $0 & done; echo; wait"
         words = " ".join(["7777"] * 1000)
-        child = self.shared_world.popen("exec", self.shared.id, "/bin/sh", "-c", script.replace("$0", words), stdout=subprocess.PIPE)
-        self.assertEqual(child.stdout.readline(), b"\n")
-        lines = self.assert_run(self.shared_world.runtime("ps", self.shared.id)).out.splitlines()
-        self.assertEqual(sum("sleep 7777 7777" in line for line in lines), 300)
-        child.kill()
-        child.wait()
-        child.stdout.close()
-        harness.wait_for(
-            lambda: len(self.shared_world.runtime("ps", self.shared.id).out.splitlines()) == 2, "they have ended"
-        )
+        script = f"trap 'kill $(jobs -p); exit 0' TERM; for i in $(seq 300); do sleep {words} & done; echo; wait"
+        child = self.shared_world.popen("exec", self.shared.id, "/bin/sh", "-c", script, stdout=subprocess.PIPE)
+        ps = lambda: self.shared_world.runtime("ps", self.shared.id).out.splitlines()
+        try:
+            self.assertEqual(child.stdout.readline(), b"\n")
+            harness.wait_for(lambda: sum("sleep 7777 7777" in line and "do sleep" not in line for line in ps()) == 300, "all are listed")
+        finally:
+            child.terminate()
+            child.communicate(timeout=harness.TIMEOUT)
+        harness.wait_for(lambda: len(ps()) == 2, "they have ended")
 
     def test_pause_and_resume(self):
         self.assert_run(self.shared_world.runtime("resume", self.shared.id), 1, err="container not paused")
