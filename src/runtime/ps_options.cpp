@@ -150,7 +150,9 @@ class Parser {
         case 'a':
         case 'd':
         case 'w':
-        case 'x':
+          break;
+        case 'x':  // not an option of Unix: procps takes it for BSD's
+          bsd_ = true;
           break;
         case 'f':
           full_ = true;

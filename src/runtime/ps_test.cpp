@@ -45,6 +45,7 @@ TEST(Ps, WithoutOptionsIsFull) {
 
 TEST(Ps, TheUsualFormats) {
   EXPECT_EQ(Show({"-e"}), "    PID TTY          TIME CMD\n     12 pts/0    00:01:15 sleep\n");
+  EXPECT_THAT(Show({"-e", "-x"}), testing::StartsWith("    PID TTY      STAT   TIME COMMAND\n"));
   EXPECT_EQ(Show({"aux"}),
             "USER         PID %CPU %MEM    VSZ   RSS TTY      STAT  START   TIME COMMAND\n"
             "web           12  2.0  0.9   8192 10240 pts/0    Ssl+  02:02   1:15 sleep 9\n");
