@@ -137,6 +137,14 @@ class MountsTest(SharedCase):
 
 
 class RootTest(Case):
+    def test_a_device_in_a_read_only_root(self):
+        c = self.sh("ls -l /node /new/node | tr -s ' ' | cut -d' ' -f1,5,6; touch /x")
+        c.spec["root"]["readonly"] = True
+        c.spec["linux"]["devices"] = [
+            {"path": path, "type": "c", "major": 1, "minor": 3, "fileMode": 0o600} for path in ("/node", "/new/node")
+        ]
+        self.assert_run(c.run(), 1, "crw------- 1, 3\n" * 2, "Read-only file system")
+
     def test_read_only_root(self):
         c = self.sh("touch /new; touch /bin/new; echo ok >/tmp/x && cat /tmp/x")
         c.spec["root"]["readonly"] = True

@@ -260,7 +260,7 @@ Result<> ShareWithGuest(SharedFiles& shared, const MountNamespaces& spaces, cons
     std::string root_name = container + "/rootfs";
     // A compromised guest could write in spite of its own read-only mount, so the host's mount is read-only as well.
     // The mount points that the guest would make in the rootfs are therefore made beforehand.
-    const bool read_only = spec.root().readonly() && CoversDev(spec);
+    const bool read_only = spec.root().readonly() && CoversDevices(spec);
     if (read_only) {
       TRY(Context(spaces.OnHost([&] { return MakeMountPoints(root.get(), spec, files.bundle); }), "root.path"));
     }

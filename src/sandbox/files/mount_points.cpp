@@ -31,9 +31,13 @@ bool IsFileSource(const grpc::Mount& mount, const std::string& bundle) {
 
 }  // namespace
 
-bool CoversDev(const grpc::Spec& spec) {
-  return std::any_of(spec.mounts().begin(), spec.mounts().end(),
-                     [](const grpc::Mount& mount) { return WithoutSlash(mount.destination()) == "/dev"; });
+bool CoversDevices(const grpc::Spec& spec) {
+  const auto covered = [&spec](std::string_view path) {
+    return std::any_of(spec.mounts().begin(), spec.mounts().end(),
+                       [path](const grpc::Mount& mount) { return IsBelow(path, WithoutSlash(mount.destination())); });
+  };
+  return covered("/dev") && std::all_of(spec.linux().devices().begin(), spec.linux().devices().end(),
+                                        [&](const grpc::LinuxDevice& device) { return covered(device.path()); });
 }
 
 Result<> MakeMountPoints(int rootfs, const grpc::Spec& spec, const std::string& bundle) {

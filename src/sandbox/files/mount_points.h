@@ -9,8 +9,9 @@
 
 namespace kata::sandbox {
 
-// Whether the spec mounts something on /dev. Otherwise the guest makes the device nodes in the rootfs itself.
-bool CoversDev(const grpc::Spec& spec);
+// Whether /dev and each device of the spec are below a mount of the spec. Otherwise the guest makes device nodes in the
+// rootfs itself.
+bool CoversDevices(const grpc::Spec& spec);
 
 // Makes the mount points of the spec's mounts, and process.cwd, in the rootfs. Symbolic links do not lead out of the
 // rootfs. A path that an earlier mount covers is skipped. So is one that cannot be made, on a read-only file system for
