@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fsd/fuse_server.h"
+
+#include <algorithm>
+
+#include "fsd/fuse_server_parts.h"
+
+namespace kata::fsd {
+namespace {
+
+constexpr uint32_t kMaxWrite = 1U << 20U;
+constexpr uint32_t kPage = 4096;
+// The first version with what the guest's side of virtio-fs needs.
+constexpr uint32_t kOldestMinor = 31;
+
+uint64_t TimeoutOf(FuseServer::Cache cache) {
+  switch (cache) {
+    case FuseServer::Cache::kNone:
+      return 0;
+    case FuseServer::Cache::kAuto:
+      return 1;
+    case FuseServer::Cache::kAlways:
+      return 86400;
+  }
+  return 0;
+}
+
+}  // namespace
+
+FuseServer::FuseServer(UniqueFd proc_fds, Options options)
+    : proc_fds_(std::move(proc_fds)),
+      options_(std::move(options)),
+      timeout_(TimeoutOf(options_.cache)),
+      inodes_(options_.max_inodes) {}
+
+Result<std::unique_ptr<FuseServer>> FuseServer::Create(UniqueFd shared_directory, Options options) {
+  if (!options.proc_self) {
+    options.proc_self.Reset(open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!options.proc_self) return FailErrno("cannot open /proc/self");
+  }
+  UniqueFd proc_fds(openat(options.proc_self.get(), "fd", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!proc_fds) return FailErrno("cannot open /proc/self/fd");
+  std::unique_ptr<FuseServer> server(new FuseServer(std::move(proc_fds), std::move(options)));
+  TRY(server->SetRoot(std::move(shared_directory)));
+  return server;
+}
+
+Result<> FuseServer::SetRoot(UniqueFd shared_directory) {
+  UniqueFd path(openat(shared_directory.get(), ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!path) return FailErrno("cannot open the shared directory");
+  struct statx status = {};
+  if (const int error = StatusOf(path.get(), &status); error != 0) {
+    return FailWith(error, "cannot look at the shared directory");
+  }
+  if ((status.stx_mask & STATX_MNT_ID) == 0) return Fail(Code::kUnimplemented, "statx(2) does not tell mounts");
+  auto mount = mounts_.Get(status.stx_mnt_id, DeviceOf(status), path.get());
+  if (!mount) return FailErrno("cannot look at the mount of the shared directory");
+  const InodeKey key = {.device = DeviceOf(status), .number = status.stx_ino, .group = mount->group};
+  inodes_.SetRoot(key, status.stx_mode, {.mount = mount, .path = std::make_shared<UniqueFd>(std::move(path))});
+  return {};
+}
+
+FuseServer::Handler FuseServer::HandlerOf(uint32_t opcode) {
+  switch (opcode) {
+    case FUSE_LOOKUP:
+      return &FuseServer::Lookup;
+    case FUSE_GETATTR:
+      return &FuseServer::GetAttributes;
+    case FUSE_SETATTR:
+      return &FuseServer::SetAttributes;
+    case FUSE_READLINK:
+      return &FuseServer::ReadLink;
+    case FUSE_SYMLINK:
+      return &FuseServer::MakeSymlink;
+    case FUSE_MKNOD:
+      return &FuseServer::MakeNode;
+    case FUSE_MKDIR:
+      return &FuseServer::MakeDirectory;
+    case FUSE_UNLINK:
+      return &FuseServer::Unlink;
+    case FUSE_RMDIR:
+      return &FuseServer::RemoveDirectory;
+    case FUSE_RENAME:
+      return &FuseServer::Rename;
+    case FUSE_RENAME2:
+      return &FuseServer::Rename2;
+    case FUSE_LINK:
+      return &FuseServer::Link;
+    case FUSE_OPEN:
+      return &FuseServer::Open;
+    case FUSE_READ:
+      return &FuseServer::Read;
+    case FUSE_WRITE:
+      return &FuseServer::Write;
+    case FUSE_STATFS:
+      return &FuseServer::StatFs;
+    case FUSE_RELEASE:
+      return &FuseServer::Release;
+    case FUSE_FSYNC:
+      return &FuseServer::Sync;
+    case FUSE_SETXATTR:
+      return &FuseServer::SetXattr;
+    case FUSE_GETXATTR:
+      return &FuseServer::GetXattr;
+    case FUSE_LISTXATTR:
+      return &FuseServer::ListXattrs;
+    case FUSE_REMOVEXATTR:
+      return &FuseServer::RemoveXattr;
+    case FUSE_FLUSH:
+      return &FuseServer::Flush;
+    case FUSE_OPENDIR:
+      return &FuseServer::OpenDir;
+    case FUSE_READDIR:
+      return &FuseServer::ReadDir;
+    case FUSE_READDIRPLUS:
+      return &FuseServer::ReadDirPlus;
+    case FUSE_RELEASEDIR:
+      return &FuseServer::ReleaseDir;
+    case FUSE_FSYNCDIR:
+      return &FuseServer::SyncDir;
+    case FUSE_CREATE:
+      return &FuseServer::Create;
+    case FUSE_TMPFILE:
+      return &FuseServer::TemporaryFile;
+    case FUSE_FALLOCATE:
+      return &FuseServer::Allocate;
+    case FUSE_LSEEK:
+      return &FuseServer::Seek;
+    case FUSE_COPY_FILE_RANGE:
+      return &FuseServer::CopyRange;
+    case FUSE_SYNCFS:
+      return &FuseServer::SyncFs;
+    case FUSE_IOCTL:
+      return &FuseServer::Ioctl;
+    case FUSE_DESTROY:
+      return &FuseServer::Destroy;
+    default:
+      // The guest's kernel then does it itself, as ACCESS (by the mode), POLL (always ready) and locks (its own), or
+      // tells its callers that there is no such thing.
+      return nullptr;
+  }
+}
+
+size_t FuseServer::Handle(std::span<const iovec> in, std::span<const iovec> out) {
+  Request request;
+  if (!request.Read(in)) return 0;
+  const fuse_in_header& header = request.header();
+  // Requests without a reply, whatever room for one there is.
+  if (header.opcode == FUSE_FORGET || header.opcode == FUSE_BATCH_FORGET || header.opcode == FUSE_INTERRUPT) {
+    if (request.valid() && header.opcode == FUSE_FORGET) Forget(request);
+    if (request.valid() && header.opcode == FUSE_BATCH_FORGET) BatchForget(request);
+    return 0;
+  }
+  Reply reply(out, header.unique);
+  if (!request.valid()) return reply.Finish(EINVAL);
+  if (header.opcode == FUSE_INIT) return reply.Finish(Init(request, reply));
+  if (!ready_) return reply.Finish(EIO);
+  const Handler handler = HandlerOf(header.opcode);
+  if (handler == nullptr) return reply.Finish(ENOSYS);
+  if (const int error = Become(CallerOf(request, /*fsetid=*/true)); error != 0) return reply.Finish(error);
+  return reply.Finish((this->*handler)(request, reply));
+}
+
+Caller FuseServer::CallerOf(const Request& request, bool fsetid) {
+  return {.uid = request.header().uid, .gid = request.header().gid, .fsetid = fsetid};
+}
+
+int FuseServer::Init(Request& request, Reply& reply) {
+  fuse_init_in in = {};
+  // Before 7.36 it was shorter.
+  if (!request.TakePart(&in, std::min(request.left(), sizeof(in))) || request.left() > 0) return EINVAL;
+  fuse_init_out out = {.major = FUSE_KERNEL_VERSION, .minor = FUSE_KERNEL_MINOR_VERSION};
+  if (in.major > FUSE_KERNEL_VERSION) {
+    // It asks again, with our version.
+    reply.Put(out);
+    return 0;
+  }
+  if (in.major < FUSE_KERNEL_VERSION || in.minor < kOldestMinor) return EPROTO;
+  // A guest that mounts it once more begins anew.
+  files_.Clear();
+  directories_.Clear();
+  inodes_.Clear();
+  uint64_t offered = in.flags;
+  if ((in.flags & FUSE_INIT_EXT) != 0) offered |= static_cast<uint64_t>(in.flags2) << 32U;
+  uint64_t wanted = FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES | FUSE_DONT_MASK | FUSE_DO_READDIRPLUS |
+                    FUSE_READDIRPLUS_AUTO | FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_HANDLE_KILLPRIV_V2 |
+                    FUSE_MAX_PAGES | FUSE_SETXATTR_EXT | FUSE_INIT_EXT;
+  if (options_.xattr) wanted |= FUSE_POSIX_ACL;
+  if (options_.announce_submounts) wanted |= FUSE_SUBMOUNTS;
+  if (options_.cache != Cache::kNone) wanted |= FUSE_CACHE_SYMLINKS;
+  if (options_.cache == Cache::kAuto) wanted |= FUSE_AUTO_INVAL_DATA;
+  const uint64_t agreed = wanted & offered;
+  long_setxattr_ = (agreed & FUSE_SETXATTR_EXT) != 0;
+  out.minor = std::min<uint32_t>(in.minor, FUSE_KERNEL_MINOR_VERSION);
+  out.max_readahead = in.max_readahead;
+  out.flags = static_cast<uint32_t>(agreed);
+  out.flags2 = static_cast<uint32_t>(agreed >> 32U);
+  // Reads ahead and asynchronous I/O that may be under way at once.
+  out.max_background = 64;
+  out.congestion_threshold = 48;
+  out.max_write = kMaxWrite;
+  out.max_pages = kMaxWrite / kPage;
+  out.time_gran = 1;
+  reply.Put(out);
+  ready_ = true;
+  return 0;
+}
+
+int FuseServer::Destroy(Request& /*request*/, Reply& /*reply*/) {
+  ready_ = false;
+  files_.Clear();
+  directories_.Clear();
+  inodes_.Clear();
+  return 0;
+}
+
+void FuseServer::Forget(Request& request) {
+  fuse_forget_in in = {};
+  if (request.Take(&in)) inodes_.Forget(request.header().nodeid, in.nlookup);
+}
+
+void FuseServer::BatchForget(Request& request) {
+  fuse_batch_forget_in in = {};
+  if (!request.Take(&in)) return;
+  fuse_forget_one one = {};
+  for (uint32_t i = 0; i < in.count && request.Take(&one); ++i) inodes_.Forget(one.nodeid, one.nlookup);
+}
+
+}  // namespace kata::fsd

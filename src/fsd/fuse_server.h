@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+// The file server: answers the FUSE requests of one guest about the files below one directory of the host.
+//
+// The guest is not trusted. It names files by node ids and handles that it was given, and by single names in a
+// directory that it knows; no symbolic link is followed and no special file opened. Permissions are the guest kernel's
+// matter (it has all of a process's credentials); read-only mounts of the host hold whatever the guest asks for.
+//
+// What the process needs (main.cpp): the capabilities CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID, MKNOD,
+// SETFCAP, SETGID and SETUID (the last two for setfsuid(2), see credentials.h), no supplementary groups, and SIGXFSZ
+// ignored. The threads that call Handle must not be the one with the parent-death signal.
+#pragma once
+
+#include <linux/fuse.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "fsd/credentials.h"
+#include "fsd/handle.h"
+#include "fsd/inode.h"
+#include "fsd/mounts.h"
+#include "fsd/request.h"
+
+namespace kata::fsd {
+
+class FuseServer {
+ public:
+  // How long the guest may believe what it was told.
+  enum class Cache {
+    kNone,    // it asks each time, and keeps no pages
+    kAuto,    // a second; an open shows what others wrote before it
+    kAlways,  // a day: nobody else changes the files
+  };
+  struct Options {
+    Cache cache = Cache::kAuto;
+    bool xattr = true;
+    // Mount points are told as such (FUSE_ATTR_SUBMOUNT), so that they have a st_dev of their own in the guest.
+    bool announce_submounts = true;
+    // What the guest may make the server remember: inodes (some 200 bytes each).
+    size_t max_inodes = 4UL << 20U;
+    // O_PATH descriptor of the server's own directory in /proc. Invalid: /proc/self is opened.
+    UniqueFd proc_self;
+  };
+
+  // shared_directory: O_PATH or more. Fails if it is no directory, or /proc cannot be opened.
+  static Result<std::unique_ptr<FuseServer>> Create(UniqueFd shared_directory, Options options);
+
+  // Handles one request. in: the request as it lies in guest memory, which may change at any time. out: where the reply
+  // goes. Returns the bytes written to out; 0: no reply (FORGET, or nothing that is a request). Thread-safe. Blocks as
+  // long as the host's file system does.
+  size_t Handle(std::span<const iovec> in, std::span<const iovec> out);
+
+  // For tests: what the server remembers.
+  size_t inodes() const { return inodes_.size(); }
+  size_t open_files() const { return files_.size() + directories_.size(); }
+
+ private:
+  struct Found;
+  class FdName;
+  using Handler = int (FuseServer::*)(Request&, Reply&);
+
+  FuseServer(UniqueFd proc_fds, Options options);
+  Result<> SetRoot(UniqueFd shared_directory);
+  static Handler HandlerOf(uint32_t opcode);
+
+  // The handlers return 0, or the errno for the guest.
+  int Init(Request& request, Reply& reply);
+  int Destroy(Request& request, Reply& reply);
+  void Forget(Request& request);
+  void BatchForget(Request& request);
+  // fuse_server_lookup.cpp
+  int Lookup(Request& request, Reply& reply);
+  int ReadLink(Request& request, Reply& reply);
+  // fuse_server_names.cpp
+  int MakeNode(Request& request, Reply& reply);
+  int MakeDirectory(Request& request, Reply& reply);
+  int MakeSymlink(Request& request, Reply& reply);
+  int Link(Request& request, Reply& reply);
+  int Unlink(Request& request, Reply& reply);
+  int RemoveDirectory(Request& request, Reply& reply);
+  int Rename(Request& request, Reply& reply);
+  int Rename2(Request& request, Reply& reply);
+  int Create(Request& request, Reply& reply);
+  int TemporaryFile(Request& request, Reply& reply);
+  // fuse_server_attributes.cpp
+  int GetAttributes(Request& request, Reply& reply);
+  int SetAttributes(Request& request, Reply& reply);
+  int StatFs(Request& request, Reply& reply);
+  int Ioctl(Request& request, Reply& reply);
+  // fuse_server_xattrs.cpp
+  int SetXattr(Request& request, Reply& reply);
+  int GetXattr(Request& request, Reply& reply);
+  int ListXattrs(Request& request, Reply& reply);
+  int RemoveXattr(Request& request, Reply& reply);
+  // fuse_server_files.cpp
+  int Open(Request& request, Reply& reply);
+  int Read(Request& request, Reply& reply);
+  int Write(Request& request, Reply& reply);
+  int Release(Request& request, Reply& reply);
+  int Flush(Request& request, Reply& reply);
+  int Sync(Request& request, Reply& reply);
+  int SyncFs(Request& request, Reply& reply);
+  int Seek(Request& request, Reply& reply);
+  int Allocate(Request& request, Reply& reply);
+  int CopyRange(Request& request, Reply& reply);
+  // fuse_server_directories.cpp
+  int OpenDir(Request& request, Reply& reply);
+  int ReadDir(Request& request, Reply& reply);
+  int ReadDirPlus(Request& request, Reply& reply);
+  int ReleaseDir(Request& request, Reply& reply);
+  int SyncDir(Request& request, Reply& reply);
+
+  // Looks a name up in a directory, and counts the lookup.
+  int LookUpName(const Inode& parent, const char* name, Found* found);
+  // Counts a lookup of the file behind a descriptor (O_PATH), which was found in `parent`'s mount or at the root of
+  // another.
+  int EnterPath(UniqueFd path, const Mount& parent, Found* found);
+  // As EnterPath, of a file that is open.
+  int EnterFile(int file, const Mount& parent, Found* found);
+  int PutEntry(const Inode& parent, const char* name, Reply& reply);
+  void FillAttributes(const struct statx& status, fuse_attr* attributes) const;
+  void FillEntry(const Found& found, fuse_entry_out* entry) const;
+  int PutAttributes(int fd, Reply& reply);
+  int RenameNames(Request& request, uint64_t new_parent, unsigned flags);
+  int SetSize(const Inode& inode, const InodePath& path, const fuse_setattr_in& wanted);
+  int PutOpen(UniqueFd file, const Mount& mount, Reply& reply);
+  int ReadEntries(Request& request, Reply& reply, bool plus);
+  // Opens the file of a descriptor (O_PATH) once more, with other flags. The caller knows that it is a regular file or
+  // a directory.
+  UniqueFd Reopen(int path, int flags) const;
+  // For the system calls that take paths only: an inode's path in this thread's working directory.
+  int EnterProc() const { return EnterDirectory(proc_fds_.get()); }
+  static Caller CallerOf(const Request& request, bool fsetid);
+  // The node of the request. nullptr: the guest does not know it.
+  std::shared_ptr<Inode> NodeOf(const Request& request) const { return inodes_.Find(request.header().nodeid); }
+
+  const UniqueFd proc_fds_;  // /proc/self/fd
+  const Options options_;
+  const uint64_t timeout_;  // seconds
+  MountTable mounts_;
+  InodeTable inodes_;
+  HandleTable<OpenFile> files_;
+  HandleTable<OpenDirectory> directories_;
+  std::atomic<bool> ready_ = false;          // INIT has come
+  std::atomic<bool> long_setxattr_ = false;  // FUSE_SETXATTR_EXT
+};
+
+}  // namespace kata::fsd

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+// FuseServer: what stands in an inode.
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/vfs.h>
+
+#include <limits>
+
+#include "fsd/fuse_server_parts.h"
+
+namespace kata::fsd {
+namespace {
+
+timespec TimeOf(bool set, bool now, uint64_t seconds, uint32_t nanoseconds) {
+  if (!set) return {.tv_sec = 0, .tv_nsec = UTIME_OMIT};
+  if (now) return {.tv_sec = 0, .tv_nsec = UTIME_NOW};
+  return {.tv_sec = static_cast<time_t>(seconds), .tv_nsec = nanoseconds};
+}
+
+}  // namespace
+
+int FuseServer::PutAttributes(int fd, Reply& reply) {
+  struct statx status = {};
+  if (const int error = StatusOf(fd, &status); error != 0) return error;
+  fuse_attr_out out = {.attr_valid = timeout_};
+  FillAttributes(status, &out.attr);
+  reply.Put(out);
+  return 0;
+}
+
+int FuseServer::GetAttributes(Request& request, Reply& reply) {
+  fuse_getattr_in in;
+  if (!request.Take(&in)) return EINVAL;
+  if ((in.getattr_flags & FUSE_GETATTR_FH) != 0) {
+    if (const auto file = files_.Find(in.fh)) return PutAttributes(file->fd.get(), reply);
+  }
+  const auto inode = NodeOf(request);
+  if (!inode) return ESTALE;
+  const InodePath path = inodes_.PathOf(*inode);
+  if (!path) return errno;
+  return PutAttributes(path.fd(), reply);
+}
+
+int FuseServer::SetSize(const Inode& inode, const InodePath& path, const fuse_setattr_in& wanted) {
+  if (!S_ISREG(inode.type)) return EINVAL;
+  if (wanted.size > static_cast<uint64_t>(std::numeric_limits<off_t>::max())) return EFBIG;
+  const auto size = static_cast<off_t>(wanted.size);
+  if ((wanted.valid & FATTR_FH) != 0) {
+    if (const auto file = files_.Find(wanted.fh)) return ftruncate(file->fd.get(), size) == 0 ? 0 : errno;
+  }
+  if (const int error = EnterProc(); error != 0) return error;
+  return truncate(FdName(path.fd()).c_str(), size) == 0 ? 0 : errno;
+}
+
+int FuseServer::SetAttributes(Request& request, Reply& reply) {
+  fuse_setattr_in in;
+  if (!request.Take(&in)) return EINVAL;
+  const auto inode = NodeOf(request);
+  if (!inode) return ESTALE;
+  const InodePath path = inodes_.PathOf(*inode);
+  if (!path) return errno;
+  const FdName name(path.fd());
+  // First the owner: that clears set-user-id bits, which a mode of the same request would set. Last the times, since
+  // the others change them.
+  if ((in.valid & (FATTR_UID | FATTR_GID)) != 0) {
+    const uid_t uid = (in.valid & FATTR_UID) != 0 ? in.uid : static_cast<uid_t>(-1);
+    const gid_t gid = (in.valid & FATTR_GID) != 0 ? in.gid : static_cast<gid_t>(-1);
+    if (fchownat(path.fd(), "", uid, gid, AT_EMPTY_PATH) != 0) return errno;
+  }
+  if ((in.valid & FATTR_MODE) != 0) {
+    if (S_ISLNK(inode->type)) return EOPNOTSUPP;
+    if (fchmodat(proc_fds_.get(), name.c_str(), in.mode & 07777, 0) != 0) return errno;
+  }
+  if ((in.valid & FATTR_SIZE) != 0) {
+    const bool kill = (in.valid & FATTR_KILL_SUIDGID) != 0;
+    if (const int error = Become(CallerOf(request, !kill)); error != 0) return error;
+    if (const int error = SetSize(*inode, path, in); error != 0) return error;
+  }
+  if ((in.valid & (FATTR_ATIME | FATTR_MTIME)) != 0) {
+    const timespec times[2] = {
+        TimeOf((in.valid & FATTR_ATIME) != 0, (in.valid & FATTR_ATIME_NOW) != 0, in.atime, in.atimensec),
+        TimeOf((in.valid & FATTR_MTIME) != 0, (in.valid & FATTR_MTIME_NOW) != 0, in.mtime, in.mtimensec)};
+    if (utimensat(proc_fds_.get(), name.c_str(), times, 0) != 0) return errno;
+  }
+  return PutAttributes(path.fd(), reply);
+}
+
+int FuseServer::StatFs(Request& request, Reply& reply) {
+  const auto inode = NodeOf(request);
+  if (!inode) return ESTALE;
+  const InodePath path = inodes_.PathOf(*inode);
+  if (!path) return errno;
+  struct statfs status = {};
+  if (fstatfs(path.fd(), &status) != 0) return errno;
+  fuse_statfs_out out = {};
+  out.st = {.blocks = status.f_blocks,
+            .bfree = status.f_bfree,
+            .bavail = status.f_bavail,
+            .files = status.f_files,
+            .ffree = status.f_ffree,
+            .bsize = static_cast<uint32_t>(status.f_bsize),
+            .namelen = static_cast<uint32_t>(status.f_namelen),
+            .frsize = static_cast<uint32_t>(status.f_frsize)};
+  reply.Put(out);
+  return 0;
+}
+
+namespace {
+
+// The calls below get and set the same structure. Returns 0 or errno.
+template <typename T>
+int GetOrSet(int fd, unsigned long command, bool set, Request& request, Reply& reply, T* value) {
+  if (set) {
+    if (!request.Take(value)) return EINVAL;
+  }
+  if (ioctl(fd, command, value) != 0) return errno;
+  reply.Put(fuse_ioctl_out{});
+  if (!set) reply.Put(*value);
+  return 0;
+}
+
+// A guest that could give its files to another project would not be held by that project's quota.
+int SetExtendedFlags(int fd, Request& request, Reply& reply) {
+  fsxattr wanted;
+  fsxattr now = {};
+  if (!request.Take(&wanted)) return EINVAL;
+  if (ioctl(fd, FS_IOC_FSGETXATTR, &now) != 0) return errno;
+  if (wanted.fsx_projid != now.fsx_projid ||
+      ((wanted.fsx_xflags ^ now.fsx_xflags) & static_cast<uint32_t>(FS_XFLAG_PROJINHERIT)) != 0) {
+    return EPERM;
+  }
+  if (ioctl(fd, FS_IOC_FSSETXATTR, &wanted) != 0) return errno;
+  reply.Put(fuse_ioctl_out{});
+  return 0;
+}
+
+}  // namespace
+
+int FuseServer::Ioctl(Request& request, Reply& reply) {
+  fuse_ioctl_in in;
+  if (!request.Take(&in)) return EINVAL;
+  int fd = -1;
+  std::shared_ptr<OpenFile> file;
+  std::shared_ptr<OpenDirectory> directory;
+  if ((in.flags & FUSE_IOCTL_DIR) != 0) {
+    directory = directories_.Find(in.fh);
+    if (directory) fd = directory->fd();
+  } else {
+    file = files_.Find(in.fh);
+    if (file) fd = file->fd.get();
+  }
+  if (fd < 0) return EBADF;
+  // The kernel reads and writes an int, whatever the number of the call says.
+  uint32_t flags = 0;
+  fsxattr extended = {};
+  switch (in.cmd) {
+    case FS_IOC_GETFLAGS:
+      return GetOrSet(fd, in.cmd, /*set=*/false, request, reply, &flags);
+    case FS_IOC_SETFLAGS:
+      return GetOrSet(fd, in.cmd, /*set=*/true, request, reply, &flags);
+    case FS_IOC_FSGETXATTR:
+      return GetOrSet(fd, in.cmd, /*set=*/false, request, reply, &extended);
+    case FS_IOC_FSSETXATTR:
+      return SetExtendedFlags(fd, request, reply);
+    default:
+      return ENOTTY;
+  }
+}
+
+}  // namespace kata::fsd

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// FuseServer: open directories.
+#include <cstddef>
+#include <cstring>
+
+#include "fsd/fuse_server_parts.h"
+
+namespace kata::fsd {
+namespace {
+
+bool IsDots(const char* name) { return strcmp(name, ".") == 0 || strcmp(name, "..") == 0; }
+
+void PutDirent(const OpenDirectory::Entry& entry, Reply& reply) {
+  const size_t length = strlen(entry.name);
+  const fuse_dirent dirent = {
+      .ino = entry.number, .off = entry.next, .namelen = static_cast<uint32_t>(length), .type = entry.type};
+  static_assert(sizeof(dirent) == FUSE_NAME_OFFSET);
+  reply.Put(dirent);
+  constexpr std::string_view kZeros("\0\0\0\0\0\0\0", 7);
+  reply.PutBytes({entry.name, length});
+  reply.PutBytes(kZeros.substr(0, FUSE_REC_ALIGN(length) - length));
+}
+
+}  // namespace
+
+int FuseServer::OpenDir(Request& request, Reply& reply) {
+  fuse_open_in in;
+  if (!request.Take(&in)) return EINVAL;
+  const auto inode = NodeOf(request);
+  if (!inode) return ESTALE;
+  if (!S_ISDIR(inode->type)) return ENOTDIR;
+  const InodePath path = inodes_.PathOf(*inode);
+  if (!path) return errno;
+  UniqueFd directory(openat(path.fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory) return errno;
+  fuse_open_out out = {};
+  if (options_.cache == Cache::kAlways) out.open_flags |= FOPEN_KEEP_CACHE | FOPEN_CACHE_DIR;
+  out.fh = directories_.Add(std::make_shared<OpenDirectory>(std::move(directory)));
+  reply.Put(out);
+  return 0;
+}
+
+int FuseServer::ReadEntries(Request& request, Reply& reply, bool plus) {
+  fuse_read_in in;
+  if (!request.Take(&in)) return EINVAL;
+  const auto directory = directories_.Find(in.fh);
+  if (!directory) return EBADF;
+  const auto inode = NodeOf(request);
+  if (!inode) return ESTALE;
+  const size_t room = std::min<size_t>(in.size, reply.room());
+  const std::lock_guard lock(directory->mutex());
+  if (const int error = directory->Seek(in.offset); error != 0) return error;
+  int error = 0;
+  for (OpenDirectory::Entry entry; directory->Peek(&entry, &error); directory->Pass()) {
+    const size_t length = FUSE_REC_ALIGN((plus ? FUSE_NAME_OFFSET_DIRENTPLUS : FUSE_NAME_OFFSET) + strlen(entry.name));
+    if (reply.size() + length > room) break;
+    if (plus) {
+      // Zeros: the guest looks it up for itself, as one that has just gone.
+      fuse_entry_out out = {};
+      Found found;
+      if (!IsDots(entry.name) && LookUpName(*inode, entry.name, &found) == 0) {
+        FillEntry(found, &out);
+        entry.type = static_cast<uint8_t>(found.inode->type >> 12U);
+      }
+      reply.Put(out);
+    }
+    PutDirent(entry, reply);
+  }
+  // An error after some entries comes again with the next request.
+  return reply.size() > 0 ? 0 : error;
+}
+
+int FuseServer::ReadDir(Request& request, Reply& reply) { return ReadEntries(request, reply, /*plus=*/false); }
+
+int FuseServer::ReadDirPlus(Request& request, Reply& reply) { return ReadEntries(request, reply, /*plus=*/true); }
+
+int FuseServer::ReleaseDir(Request& request, Reply& /*reply*/) {
+  fuse_release_in in;
+  if (!request.Take(&in)) return EINVAL;
+  return directories_.Take(in.fh) ? 0 : EBADF;
+}
+
+int FuseServer::SyncDir(Request& request, Reply& /*reply*/) {
+  fuse_fsync_in in;
+  if (!request.Take(&in)) return EINVAL;
+  const auto directory = directories_.Find(in.fh);
+  if (!directory) return EBADF;
+  const bool data = (in.fsync_flags & FUSE_FSYNC_FDATASYNC) != 0;
+  return (data ? fdatasync(directory->fd()) : fsync(directory->fd())) == 0 ? 0 : errno;
+}
+
+}  // namespace kata::fsd

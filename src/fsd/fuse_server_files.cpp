@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+// FuseServer: open files.
+#include <sys/ioctl.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "fsd/fuse_server_parts.h"
+#include "fsd/open_flags.h"
+
+namespace kata::fsd {
+namespace {
+
+// What one request copies at most on the host: a file of terabytes would keep a thread for hours. The guest's caller
+// gets a short count, as copy_file_range(2) may give.
+constexpr uint64_t kMaxCopy = 128UL << 20U;
+
+constexpr auto kMaxOffset = static_cast<uint64_t>(std::numeric_limits<off_t>::max());
+
+}  // namespace
+
+int FuseServer::PutOpen(UniqueFd file, const Mount& mount, Reply& reply) {
+  fuse_open_out out = {};
+  if (options_.cache == Cache::kNone) out.open_flags |= FOPEN_DIRECT_IO;
+  if (options_.cache == Cache::kAlways) out.open_flags |= FOPEN_KEEP_CACHE;
+  // A file system of this computer has no errors left to tell when a file is closed.
+  if (!mount.remote) out.open_flags |= FOPEN_NOFLUSH;
+  out.fh = files_.Add(std::make_shared<OpenFile>(std::move(file)));
+  reply.Put(out);
+  return 0;
+}
+
+int FuseServer::Open(Request& request, Reply& reply) {
+  fuse_open_in in;
+  if (!request.Take(&in)) return EINVAL;
+  const auto inode = NodeOf(request);
+  if (!inode) return ESTALE;
+  // Everything else is the guest's kernel's: to open a FIFO or a device of the host could block, or do things.
+  if (!S_ISREG(inode->type)) return S_ISDIR(inode->type) ? EISDIR : ENXIO;
+  const InodePath path = inodes_.PathOf(*inode);
+  if (!path) return errno;
+  const bool kill = (in.open_flags & FUSE_OPEN_KILL_SUIDGID) != 0;
+  if (const int error = Become(CallerOf(request, !kill)); error != 0) return error;
+  UniqueFd file = Reopen(path.fd(), HostOpenFlags(in.flags));
+  if (!file) return errno;
+  return PutOpen(std::move(file), path.mount(), reply);
+}
+
+int FuseServer::Read(Request& request, Reply& reply) {
+  fuse_read_in in;
+  if (!request.Take(&in)) return EINVAL;
+  const auto file = files_.Find(in.fh);
+  if (!file) return EBADF;
+  if (in.offset > kMaxOffset) return EINVAL;
+  const std::vector<iovec> memory = reply.Direct(in.size);
+  const ssize_t count =
+      preadv(file->fd.get(), memory.data(), static_cast<int>(memory.size()), static_cast<off_t>(in.offset));
+  if (count < 0) return errno;
+  reply.SetDirect(static_cast<size_t>(count));
+  return 0;
+}
+
+int FuseServer::Write(Request& request, Reply& reply) {
+  fuse_write_in in;
+  if (!request.Take(&in)) return EINVAL;
+  const auto file = files_.Find(in.fh);
+  if (!file) return EBADF;
+  if (in.offset > kMaxOffset) return EINVAL;
+  const std::vector<iovec> memory = request.Data(in.size);
+  if (memory.empty() && in.size > 0) return EINVAL;
+  const bool kill = (in.write_flags & FUSE_WRITE_KILL_SUIDGID) != 0;
+  if (const int error = Become(CallerOf(request, !kill)); error != 0) return error;
+  int flags = 0;
+  // Pages that come back from a mapping belong where they are.
+  const bool cached = (in.write_flags & FUSE_WRITE_CACHE) != 0;
+  if (!cached && (in.flags & O_APPEND) != 0) flags |= RWF_APPEND;
+  // Otherwise the guest's kernel sends FSYNC.
+  if (options_.cache == Cache::kNone && !cached) {
+    if ((in.flags & O_DSYNC) != 0) flags |= RWF_DSYNC;
+    if ((in.flags & O_SYNC) == O_SYNC) flags |= RWF_SYNC;
+  }
+  const ssize_t count =
+      pwritev2(file->fd.get(), memory.data(), static_cast<int>(memory.size()), static_cast<off_t>(in.offset), flags);
+  if (count < 0) return errno;
+  reply.Put(fuse_write_out{.size = static_cast<uint32_t>(count)});
+  return 0;
+}
+
+int FuseServer::Release(Request& request, Reply& /*reply*/) {
+  fuse_release_in in;
+  if (!request.Take(&in)) return EINVAL;
+  return files_.Take(in.fh) ? 0 : EBADF;
+}
+
+int FuseServer::Flush(Request& request, Reply& /*reply*/) {
+  fuse_flush_in in;
+  if (!request.Take(&in)) return EINVAL;
+  const auto file = files_.Find(in.fh);
+  if (!file) return EBADF;
+  // Any close(2) of a file flushes it, and tells the errors of writes that were late.
+  const int copy = fcntl(file->fd.get(), F_DUPFD_CLOEXEC, 0);
+  if (copy < 0) return errno;
+  return close(copy) == 0 ? 0 : errno;
+}
+
+int FuseServer::Sync(Request& request, Reply& /*reply*/) {
+  fuse_fsync_in in;
+  if (!request.Take(&in)) return EINVAL;
+  const auto file = files_.Find(in.fh);
+  if (!file) return EBADF;
+  const bool data = (in.fsync_flags & FUSE_FSYNC_FDATASYNC) != 0;
+  return (data ? fdatasync(file->fd.get()) : fsync(file->fd.get())) == 0 ? 0 : errno;
+}
+
+int FuseServer::SyncFs(Request& request, Reply& /*reply*/) {
+  const auto inode = NodeOf(request);
+  if (!inode) return ESTALE;
+  if (!S_ISDIR(inode->type) && !S_ISREG(inode->type)) return EINVAL;
+  const InodePath path = inodes_.PathOf(*inode);
+  if (!path) return errno;
+  const UniqueFd file = Reopen(path.fd(), O_RDONLY);
+  if (!file) return errno;
+  return syncfs(file.get()) == 0 ? 0 : errno;
+}
+
+int FuseServer::Seek(Request& request, Reply& reply) {
+  fuse_lseek_in in;
+  if (!request.Take(&in)) return EINVAL;
+  const auto file = files_.Find(in.fh);
+  if (!file) return EBADF;
+  // The file's own position is used by nobody.
+  if (in.whence != SEEK_DATA && in.whence != SEEK_HOLE) return EINVAL;
+  const off_t offset = lseek(file->fd.get(), static_cast<off_t>(in.offset), static_cast<int>(in.whence));
+  if (offset < 0) return errno;
+  reply.Put(fuse_lseek_out{.offset = static_cast<uint64_t>(offset)});
+  return 0;
+}
+
+int FuseServer::Allocate(Request& request, Reply& /*reply*/) {
+  fuse_fallocate_in in;
+  if (!request.Take(&in)) return EINVAL;
+  const auto file = files_.Find(in.fh);
+  if (!file) return EBADF;
+  if (in.offset > kMaxOffset || in.length > kMaxOffset) return EFBIG;
+  // Unlike a write, this does not say whether the caller may keep set-user-id bits: users may not.
+  if (const int error = Become(CallerOf(request, request.header().uid == 0)); error != 0) return error;
+  return fallocate(file->fd.get(), static_cast<int>(in.mode), static_cast<off_t>(in.offset),
+                   static_cast<off_t>(in.length)) == 0
+             ? 0
+             : errno;
+}
+
+int FuseServer::CopyRange(Request& request, Reply& reply) {
+  fuse_copy_file_range_in in;
+  if (!request.Take(&in)) return EINVAL;
+  const auto from = files_.Find(in.fh_in);
+  const auto to = files_.Find(in.fh_out);
+  if (!from || !to) return EBADF;
+  if (in.flags != 0 || in.off_in > kMaxOffset || in.off_out > kMaxOffset) return EINVAL;
+  if (const int error = Become(CallerOf(request, request.header().uid == 0)); error != 0) return error;
+  auto from_offset = static_cast<off_t>(in.off_in);
+  auto to_offset = static_cast<off_t>(in.off_out);
+  const ssize_t count =
+      copy_file_range(from->fd.get(), &from_offset, to->fd.get(), &to_offset, std::min(in.len, kMaxCopy), 0);
+  if (count < 0) return errno;
+  reply.Put(fuse_write_out{.size = static_cast<uint32_t>(count)});
+  return 0;
+}
+
+}  // namespace kata::fsd

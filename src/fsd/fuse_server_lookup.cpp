@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// FuseServer: names, and what the guest is told about the files behind them.
+#include <limits.h>
+
+#include <cstring>
+
+#include "fsd/fuse_server_parts.h"
+
+namespace kata::fsd {
+namespace {
+
+// How the protocol writes the number of a device (new_encode_dev of the kernel).
+uint32_t EncodeDevice(uint32_t major, uint32_t minor) {
+  return (minor & 0xffU) | (major << 8U) | ((minor & ~0xffU) << 12U);
+}
+
+}  // namespace
+
+bool IsName(const char* name) {
+  if (name == nullptr || name[0] == '\0' || strchr(name, '/') != nullptr) return false;
+  return strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
+UniqueFd FuseServer::Reopen(int path, int flags) const {
+  return UniqueFd(openat(proc_fds_.get(), FdName(path).c_str(), flags | O_CLOEXEC | O_NOCTTY));
+}
+
+int FuseServer::LookUpName(const Inode& parent, const char* name, Found* found) {
+  const InodePath directory = inodes_.PathOf(parent);
+  if (!directory) return errno;
+  struct statx& status = found->status;
+  if (statx(directory.fd(), name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, kStatusMask, &status) != 0) return errno;
+  // A file that is known already need not be opened. Its descriptor keeps its number from being used again, and its
+  // mount the mount's.
+  if (const auto mount = mounts_.Find(status.stx_mnt_id)) {
+    const InodeKey key = {.device = DeviceOf(status), .number = status.stx_ino, .group = mount->group};
+    found->inode = inodes_.EnterKnown(key, *mount);
+    if (found->inode) {
+      found->submount = S_ISDIR(found->inode->type) && mount->id != directory.mount().id;
+      return 0;
+    }
+  }
+  UniqueFd path(openat(directory.fd(), name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  if (!path) return errno;
+  return EnterPath(std::move(path), directory.mount(), found);
+}
+
+int FuseServer::EnterPath(UniqueFd path, const Mount& parent, Found* found) {
+  struct statx& status = found->status;
+  if (const int error = StatusOf(path.get(), &status); error != 0) return error;
+  const auto mount = mounts_.Get(status.stx_mnt_id, DeviceOf(status), path.get());
+  if (!mount) return errno;
+  const InodeKey key = {.device = DeviceOf(status), .number = status.stx_ino, .group = mount->group};
+  found->submount = S_ISDIR(status.stx_mode) && mount->id != parent.id;
+  found->inode =
+      inodes_.EnterOrMake(key, status.stx_mode, {.mount = mount, .path = std::make_shared<UniqueFd>(std::move(path))});
+  return found->inode ? 0 : errno;
+}
+
+int FuseServer::EnterFile(int file, const Mount& parent, Found* found) {
+  UniqueFd path = Reopen(file, O_PATH);
+  if (!path) return errno;
+  return EnterPath(std::move(path), parent, found);
+}
+
+void FuseServer::FillAttributes(const struct statx& status, fuse_attr* attributes) const {
+  *attributes = {
+      .ino = status.stx_ino,
+      .size = status.stx_size,
+      .blocks = status.stx_blocks,
+      .atime = static_cast<uint64_t>(status.stx_atime.tv_sec),
+      .mtime = static_cast<uint64_t>(status.stx_mtime.tv_sec),
+      .ctime = static_cast<uint64_t>(status.stx_ctime.tv_sec),
+      .atimensec = status.stx_atime.tv_nsec,
+      .mtimensec = status.stx_mtime.tv_nsec,
+      .ctimensec = status.stx_ctime.tv_nsec,
+      .mode = status.stx_mode,
+      .nlink = status.stx_nlink,
+      .uid = status.stx_uid,
+      .gid = status.stx_gid,
+      .rdev = EncodeDevice(status.stx_rdev_major, status.stx_rdev_minor),
+      .blksize = status.stx_blksize,
+  };
+}
+
+void FuseServer::FillEntry(const Found& found, fuse_entry_out* entry) const {
+  *entry = {.nodeid = found.inode->id, .entry_valid = timeout_, .attr_valid = timeout_};
+  FillAttributes(found.status, &entry->attr);
+  if (found.submount && options_.announce_submounts) entry->attr.flags |= FUSE_ATTR_SUBMOUNT;
+}
+
+int FuseServer::PutEntry(const Inode& parent, const char* name, Reply& reply) {
+  Found found;
+  if (const int error = LookUpName(parent, name, &found); error != 0) return error;
+  fuse_entry_out entry;
+  FillEntry(found, &entry);
+  reply.Put(entry);
+  return 0;
+}
+
+int FuseServer::Lookup(Request& request, Reply& reply) {
+  const char* name = request.TakeString();
+  if (!IsName(name)) return EINVAL;
+  const auto parent = NodeOf(request);
+  if (!parent) return ESTALE;
+  return PutEntry(*parent, name, reply);
+}
+
+int FuseServer::ReadLink(Request& request, Reply& reply) {
+  const auto inode = NodeOf(request);
+  if (!inode) return ESTALE;
+  if (!S_ISLNK(inode->type)) return EINVAL;
+  const InodePath path = inodes_.PathOf(*inode);
+  if (!path) return errno;
+  char target[PATH_MAX];
+  const ssize_t length = readlinkat(path.fd(), "", target, sizeof(target));
+  if (length < 0) return errno;
+  reply.PutBytes({target, static_cast<size_t>(length)});
+  return 0;
+}
+
+}  // namespace kata::fsd

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the sources of FuseServer share.
+#pragma once
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+
+#include "fsd/fuse_server.h"
+
+namespace kata::fsd {
+
+inline constexpr unsigned kStatusMask = STATX_BASIC_STATS | STATX_MNT_ID;
+
+// The inode that a lookup found, which the guest counts from now on.
+struct FuseServer::Found {
+  std::shared_ptr<Inode> inode;
+  struct statx status = {};
+  bool submount = false;
+};
+
+// The name of a descriptor in /proc/self/fd.
+class FuseServer::FdName {
+ public:
+  explicit FdName(int fd) { *std::to_chars(text_, text_ + sizeof(text_) - 1, fd).ptr = '\0'; }
+  const char* c_str() const { return text_; }
+
+ private:
+  char text_[12];
+};
+
+// A name that leads nowhere but into the directory itself. The kernel of a guest sends no others.
+bool IsName(const char* name);
+
+inline uint64_t DeviceOf(const struct statx& status) {
+  return (static_cast<uint64_t>(status.stx_dev_major) << 32U) | status.stx_dev_minor;
+}
+
+// statx(2) of an open file. 0 or errno.
+inline int StatusOf(int fd, struct statx* status) {
+  return statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, kStatusMask, status) == 0 ? 0 : errno;
+}
+
+}  // namespace kata::fsd
