@@ -31,6 +31,7 @@ FuseServer::FuseServer(UniqueFd proc_fds, Options options)
     : proc_fds_(std::move(proc_fds)),
       options_(std::move(options)),
       timeout_(TimeoutOf(options_.cache)),
+      mounts_(options_.proc_self.get()),
       inodes_(options_.max_inodes) {}
 
 Result<std::unique_ptr<FuseServer>> FuseServer::Create(UniqueFd shared_directory, Options options) {
@@ -53,10 +54,11 @@ Result<> FuseServer::SetRoot(UniqueFd shared_directory) {
     return FailWith(error, "cannot look at the shared directory");
   }
   if ((status.stx_mask & STATX_MNT_ID) == 0) return Fail(Code::kUnimplemented, "statx(2) does not tell mounts");
-  auto mount = mounts_.Get(status.stx_mnt_id, DeviceOf(status), path.get());
+  auto mount = mounts_.Get(status.stx_mnt_id, path.get());
   if (!mount) return FailErrno("cannot look at the mount of the shared directory");
   const InodeKey key = {.device = DeviceOf(status), .number = status.stx_ino, .group = mount->group};
-  inodes_.SetRoot(key, status.stx_mode, {.mount = mount, .path = std::make_shared<UniqueFd>(std::move(path))});
+  inodes_.SetRoot(key, status.stx_mode,
+                  {.mount = mount, .path = std::make_shared<UniqueFd>(std::move(path)), .handle = {}});
   return {};
 }
 
@@ -182,9 +184,9 @@ int FuseServer::Init(Request& request, Reply& reply) {
   inodes_.Clear();
   uint64_t offered = in.flags;
   if ((in.flags & FUSE_INIT_EXT) != 0) offered |= static_cast<uint64_t>(in.flags2) << 32U;
-  uint64_t wanted = FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES | FUSE_DONT_MASK | FUSE_DO_READDIRPLUS |
-                    FUSE_READDIRPLUS_AUTO | FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_HANDLE_KILLPRIV_V2 |
-                    FUSE_MAX_PAGES | FUSE_SETXATTR_EXT | FUSE_INIT_EXT;
+  uint64_t wanted = FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES | FUSE_DONT_MASK | FUSE_ASYNC_DIO |
+                    FUSE_PARALLEL_DIROPS | FUSE_HANDLE_KILLPRIV_V2 | FUSE_MAX_PAGES | FUSE_SETXATTR_EXT | FUSE_INIT_EXT;
+  if (options_.readdirplus) wanted |= FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO;
   if (options_.xattr) wanted |= FUSE_POSIX_ACL;
   if (options_.announce_submounts) wanted |= FUSE_SUBMOUNTS;
   if (options_.cache != Cache::kNone) wanted |= FUSE_CACHE_SYMLINKS;

@@ -44,6 +44,7 @@ class FuseServer {
     bool announce_submounts = true;
     // What the guest may make the server remember: inodes (some 200 bytes each).
     size_t max_inodes = 4UL << 20U;
+    bool readdirplus = true;
     // O_PATH descriptor of the server's own directory in /proc. Invalid: /proc/self is opened.
     UniqueFd proc_self;
   };
@@ -116,6 +117,12 @@ class FuseServer {
   int ReleaseDir(Request& request, Reply& reply);
   int SyncDir(Request& request, Reply& reply);
 
+  InodePath PathOf(const Inode& inode) const;
+  // Before a name goes: opens the file that it names if the guest knows it by a handle only, which would lead nowhere
+  // when this was its last name. KeepVictim keeps it when the name has gone.
+  struct Victim;
+  Victim FindVictim(int directory, const char* name);
+  void KeepVictim(Victim victim);
   // Looks a name up in a directory, and counts the lookup.
   int LookUpName(const Inode& parent, const char* name, Found* found);
   // Counts a lookup of the file behind a descriptor (O_PATH), which was found in `parent`'s mount or at the root of
@@ -123,10 +130,12 @@ class FuseServer {
   int EnterPath(UniqueFd path, const Mount& parent, Found* found);
   // As EnterPath, of a file that is open.
   int EnterFile(int file, const Mount& parent, Found* found);
+  void Describe(const Mount& mount, const Mount& parent, Found* found);
   int PutEntry(const Inode& parent, const char* name, Reply& reply);
   void FillAttributes(const struct statx& status, fuse_attr* attributes) const;
   void FillEntry(const Found& found, fuse_entry_out* entry) const;
   int PutAttributes(int fd, Reply& reply);
+  int RemoveName(Request& request, int flags);
   int RenameNames(Request& request, uint64_t new_parent, unsigned flags);
   int SetSize(const Inode& inode, const InodePath& path, const fuse_setattr_in& wanted);
   int PutOpen(UniqueFd file, const Mount& mount, Reply& reply);

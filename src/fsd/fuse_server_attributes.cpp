@@ -36,7 +36,7 @@ int FuseServer::GetAttributes(Request& request, Reply& reply) {
   }
   const auto inode = NodeOf(request);
   if (!inode) return ESTALE;
-  const InodePath path = inodes_.PathOf(*inode);
+  const InodePath path = PathOf(*inode);
   if (!path) return errno;
   return PutAttributes(path.fd(), reply);
 }
@@ -57,7 +57,7 @@ int FuseServer::SetAttributes(Request& request, Reply& reply) {
   if (!request.Take(&in)) return EINVAL;
   const auto inode = NodeOf(request);
   if (!inode) return ESTALE;
-  const InodePath path = inodes_.PathOf(*inode);
+  const InodePath path = PathOf(*inode);
   if (!path) return errno;
   const FdName name(path.fd());
   // First the owner: that clears set-user-id bits, which a mode of the same request would set. Last the times, since
@@ -88,7 +88,7 @@ int FuseServer::SetAttributes(Request& request, Reply& reply) {
 int FuseServer::StatFs(Request& request, Reply& reply) {
   const auto inode = NodeOf(request);
   if (!inode) return ESTALE;
-  const InodePath path = inodes_.PathOf(*inode);
+  const InodePath path = PathOf(*inode);
   if (!path) return errno;
   struct statfs status = {};
   if (fstatfs(path.fd(), &status) != 0) return errno;

@@ -29,7 +29,7 @@ int FuseServer::OpenDir(Request& request, Reply& reply) {
   const auto inode = NodeOf(request);
   if (!inode) return ESTALE;
   if (!S_ISDIR(inode->type)) return ENOTDIR;
-  const InodePath path = inodes_.PathOf(*inode);
+  const InodePath path = PathOf(*inode);
   if (!path) return errno;
   UniqueFd directory(openat(path.fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory) return errno;

@@ -38,7 +38,7 @@ int FuseServer::Open(Request& request, Reply& reply) {
   if (!inode) return ESTALE;
   // Everything else is the guest's kernel's: to open a FIFO or a device of the host could block, or do things.
   if (!S_ISREG(inode->type)) return S_ISDIR(inode->type) ? EISDIR : ENXIO;
-  const InodePath path = inodes_.PathOf(*inode);
+  const InodePath path = PathOf(*inode);
   if (!path) return errno;
   const bool kill = (in.open_flags & FUSE_OPEN_KILL_SUIDGID) != 0;
   if (const int error = Become(CallerOf(request, !kill)); error != 0) return error;
@@ -117,7 +117,7 @@ int FuseServer::SyncFs(Request& request, Reply& /*reply*/) {
   const auto inode = NodeOf(request);
   if (!inode) return ESTALE;
   if (!S_ISDIR(inode->type) && !S_ISREG(inode->type)) return EINVAL;
-  const InodePath path = inodes_.PathOf(*inode);
+  const InodePath path = PathOf(*inode);
   if (!path) return errno;
   const UniqueFd file = Reopen(path.fd(), O_RDONLY);
   if (!file) return errno;

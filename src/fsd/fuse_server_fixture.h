@@ -44,8 +44,9 @@ class FuseServerTest : public testing::Test {
 
   std::string Path(std::string_view name) const { return path_ + "/" + std::string(name); }
   // Makes a file on the host.
-  void Write(std::string_view name, std::string_view data, mode_t mode = 0644) {
-    const UniqueFd file(open(Path(name).c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, mode));
+  void Write(std::string_view name, std::string_view data, mode_t mode = 0644) { WriteTo(Path(name), data, mode); }
+  static void WriteTo(const std::string& path, std::string_view data, mode_t mode = 0644) {
+    const UniqueFd file(open(path.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, mode));
     ASSERT_TRUE(file.valid());
     ASSERT_TRUE(WriteAll(file.get(), data));
     ASSERT_EQ(fchmod(file.get(), mode), 0);

@@ -25,18 +25,26 @@ UniqueFd FuseServer::Reopen(int path, int flags) const {
   return UniqueFd(openat(proc_fds_.get(), FdName(path).c_str(), flags | O_CLOEXEC | O_NOCTTY));
 }
 
+InodePath FuseServer::PathOf(const Inode& inode) const {
+  Access access = inodes_.AccessOf(inode);
+  if (access.path) return {std::move(access.mount), std::move(access.path)};
+  std::shared_ptr<Mount> mount = mounts_.StandIn(access.mount);
+  UniqueFd path = access.handle.Open(mount->root.get(), O_PATH | O_NOFOLLOW);
+  if (!path) return {};
+  return {std::move(mount), std::move(path)};
+}
+
 int FuseServer::LookUpName(const Inode& parent, const char* name, Found* found) {
-  const InodePath directory = inodes_.PathOf(parent);
+  const InodePath directory = PathOf(parent);
   if (!directory) return errno;
   struct statx& status = found->status;
   if (statx(directory.fd(), name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, kStatusMask, &status) != 0) return errno;
-  // A file that is known already need not be opened. Its descriptor keeps its number from being used again, and its
-  // mount the mount's.
+  // A file that is known already need not be opened. As long as its mount is known, its id means no other.
   if (const auto mount = mounts_.Find(status.stx_mnt_id)) {
-    const InodeKey key = {.device = DeviceOf(status), .number = status.stx_ino, .group = mount->group};
-    found->inode = inodes_.EnterKnown(key, *mount);
+    found->inode =
+        inodes_.EnterKnown(KeyOf(*mount, status), *mount, [&] { return FileHandle::Of(directory.fd(), name); });
     if (found->inode) {
-      found->submount = S_ISDIR(found->inode->type) && mount->id != directory.mount().id;
+      Describe(*mount, directory.mount(), found);
       return 0;
     }
   }
@@ -48,13 +56,22 @@ int FuseServer::LookUpName(const Inode& parent, const char* name, Found* found) 
 int FuseServer::EnterPath(UniqueFd path, const Mount& parent, Found* found) {
   struct statx& status = found->status;
   if (const int error = StatusOf(path.get(), &status); error != 0) return error;
-  const auto mount = mounts_.Get(status.stx_mnt_id, DeviceOf(status), path.get());
+  auto mount = mounts_.Get(status.stx_mnt_id, path.get());
   if (!mount) return errno;
-  const InodeKey key = {.device = DeviceOf(status), .number = status.stx_ino, .group = mount->group};
-  found->submount = S_ISDIR(status.stx_mode) && mount->id != parent.id;
-  found->inode =
-      inodes_.EnterOrMake(key, status.stx_mode, {.mount = mount, .path = std::make_shared<UniqueFd>(std::move(path))});
+  Describe(*mount, parent, found);
+  const InodeKey key = KeyOf(*mount, status);
+  Access access;
+  if (mount->handles) access.handle = FileHandle::Of(path.get(), "");
+  if (!access.handle || !mount->anchor) access.path = std::make_shared<const UniqueFd>(std::move(path));
+  access.mount = std::move(mount);
+  found->inode = inodes_.EnterOrMake(key, status.stx_mode, std::move(access));
   return found->inode ? 0 : errno;
+}
+
+// parent: the mount of the directory in which it was found.
+void FuseServer::Describe(const Mount& mount, const Mount& parent, Found* found) {
+  found->submount = S_ISDIR(found->status.stx_mode) && mount.id != parent.id;
+  found->device = mounts_.NumberOf(DeviceOf(found->status));
 }
 
 int FuseServer::EnterFile(int file, const Mount& parent, Found* found) {
@@ -86,7 +103,10 @@ void FuseServer::FillAttributes(const struct statx& status, fuse_attr* attribute
 void FuseServer::FillEntry(const Found& found, fuse_entry_out* entry) const {
   *entry = {.nodeid = found.inode->id, .entry_valid = timeout_, .attr_valid = timeout_};
   FillAttributes(found.status, &entry->attr);
-  if (found.submount && options_.announce_submounts) entry->attr.flags |= FUSE_ATTR_SUBMOUNT;
+  // The guest's kernel makes a superblock for a submount. Ours (guest/kernel/patches) makes one for each device.
+  if (found.submount && options_.announce_submounts) {
+    entry->attr.flags |= FUSE_ATTR_SUBMOUNT | static_cast<uint32_t>(found.device) << 16U;
+  }
 }
 
 int FuseServer::PutEntry(const Inode& parent, const char* name, Reply& reply) {
@@ -110,7 +130,7 @@ int FuseServer::ReadLink(Request& request, Reply& reply) {
   const auto inode = NodeOf(request);
   if (!inode) return ESTALE;
   if (!S_ISLNK(inode->type)) return EINVAL;
-  const InodePath path = inodes_.PathOf(*inode);
+  const InodePath path = PathOf(*inode);
   if (!path) return errno;
   char target[PATH_MAX];
   const ssize_t length = readlinkat(path.fd(), "", target, sizeof(target));

@@ -22,7 +22,7 @@ int FuseServer::MakeNode(Request& request, Reply& reply) {
   if (!IsName(name)) return EINVAL;
   const auto parent = NodeOf(request);
   if (!parent) return ESTALE;
-  const InodePath directory = inodes_.PathOf(*parent);
+  const InodePath directory = PathOf(*parent);
   if (!directory) return errno;
   SetUmask(in.umask);
   if (mknodat(directory.fd(), name, in.mode & (S_IFMT | 07777), DecodeDevice(in.rdev)) != 0) return errno;
@@ -36,7 +36,7 @@ int FuseServer::MakeDirectory(Request& request, Reply& reply) {
   if (!IsName(name)) return EINVAL;
   const auto parent = NodeOf(request);
   if (!parent) return ESTALE;
-  const InodePath directory = inodes_.PathOf(*parent);
+  const InodePath directory = PathOf(*parent);
   if (!directory) return errno;
   SetUmask(in.umask);
   if (mkdirat(directory.fd(), name, in.mode & 07777) != 0) return errno;
@@ -49,7 +49,7 @@ int FuseServer::MakeSymlink(Request& request, Reply& reply) {
   if (!IsName(name) || target == nullptr) return EINVAL;
   const auto parent = NodeOf(request);
   if (!parent) return ESTALE;
-  const InodePath directory = inodes_.PathOf(*parent);
+  const InodePath directory = PathOf(*parent);
   if (!directory) return errno;
   if (symlinkat(target, directory.fd(), name) != 0) return errno;
   return PutEntry(*parent, name, reply);
@@ -63,33 +63,51 @@ int FuseServer::Link(Request& request, Reply& reply) {
   const auto parent = NodeOf(request);
   const auto inode = inodes_.Find(in.oldnodeid);
   if (!parent || !inode) return ESTALE;
-  const InodePath directory = inodes_.PathOf(*parent);
+  const InodePath directory = PathOf(*parent);
   if (!directory) return errno;
-  const InodePath file = inodes_.PathOf(*inode);
+  const InodePath file = PathOf(*inode);
   if (!file) return errno;
   if (linkat(file.fd(), "", directory.fd(), name, AT_EMPTY_PATH) != 0) return errno;
   return PutEntry(*parent, name, reply);
 }
 
-int FuseServer::Unlink(Request& request, Reply& /*reply*/) {
-  const char* name = request.TakeString();
-  if (!IsName(name)) return EINVAL;
-  const auto parent = NodeOf(request);
-  if (!parent) return ESTALE;
-  const InodePath directory = inodes_.PathOf(*parent);
-  if (!directory) return errno;
-  return unlinkat(directory.fd(), name, 0) == 0 ? 0 : errno;
+FuseServer::Victim FuseServer::FindVictim(int directory, const char* name) {
+  Victim victim;
+  struct statx status = {};
+  if (statx(directory, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, kStatusMask, &status) != 0) return victim;
+  if (!S_ISDIR(status.stx_mode) && status.stx_nlink > 1) return victim;
+  victim.mount = mounts_.Find(status.stx_mnt_id);
+  if (!victim.mount || !victim.mount->anchor) return victim;
+  victim.inode = inodes_.FindKey(KeyOf(*victim.mount, status));
+  if (!victim.inode) return victim;
+  victim.path.Reset(openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  return victim;
 }
 
-int FuseServer::RemoveDirectory(Request& request, Reply& /*reply*/) {
+void FuseServer::KeepVictim(Victim victim) {
+  if (!victim.inode || !victim.path) return;
+  const Access access = inodes_.AccessOf(*victim.inode);
+  // The name may have come to another file meanwhile.
+  if (access.path || FileHandle::Of(victim.path.get(), "") != access.handle) return;
+  inodes_.KeepOpen(*victim.inode, victim.mount, std::move(victim.path));
+}
+
+int FuseServer::RemoveName(Request& request, int flags) {
   const char* name = request.TakeString();
   if (!IsName(name)) return EINVAL;
   const auto parent = NodeOf(request);
   if (!parent) return ESTALE;
-  const InodePath directory = inodes_.PathOf(*parent);
+  const InodePath directory = PathOf(*parent);
   if (!directory) return errno;
-  return unlinkat(directory.fd(), name, AT_REMOVEDIR) == 0 ? 0 : errno;
+  Victim victim = FindVictim(directory.fd(), name);
+  if (unlinkat(directory.fd(), name, flags) != 0) return errno;
+  KeepVictim(std::move(victim));
+  return 0;
 }
+
+int FuseServer::Unlink(Request& request, Reply& /*reply*/) { return RemoveName(request, 0); }
+
+int FuseServer::RemoveDirectory(Request& request, Reply& /*reply*/) { return RemoveName(request, AT_REMOVEDIR); }
 
 int FuseServer::Rename(Request& request, Reply& /*reply*/) {
   fuse_rename_in in;
@@ -111,11 +129,15 @@ int FuseServer::RenameNames(Request& request, uint64_t new_parent, unsigned flag
   const auto from = NodeOf(request);
   const auto to = inodes_.Find(new_parent);
   if (!from || !to) return ESTALE;
-  const InodePath from_path = inodes_.PathOf(*from);
+  const InodePath from_path = PathOf(*from);
   if (!from_path) return errno;
-  const InodePath to_path = inodes_.PathOf(*to);
+  const InodePath to_path = PathOf(*to);
   if (!to_path) return errno;
-  return renameat2(from_path.fd(), old_name, to_path.fd(), new_name, flags) == 0 ? 0 : errno;
+  const bool replaces = (flags & (RENAME_NOREPLACE | RENAME_EXCHANGE)) == 0;
+  Victim victim = replaces ? FindVictim(to_path.fd(), new_name) : Victim();
+  if (renameat2(from_path.fd(), old_name, to_path.fd(), new_name, flags) != 0) return errno;
+  KeepVictim(std::move(victim));
+  return 0;
 }
 
 int FuseServer::Create(Request& request, Reply& reply) {
@@ -125,7 +147,7 @@ int FuseServer::Create(Request& request, Reply& reply) {
   if (!IsName(name)) return EINVAL;
   const auto parent = NodeOf(request);
   if (!parent) return ESTALE;
-  const InodePath directory = inodes_.PathOf(*parent);
+  const InodePath directory = PathOf(*parent);
   if (!directory) return errno;
   SetUmask(in.umask);
   UniqueFd file(openat(directory.fd(), name, HostOpenFlags(in.flags) | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
@@ -146,7 +168,7 @@ int FuseServer::TemporaryFile(Request& request, Reply& reply) {
   if (!request.Take(&in)) return EINVAL;
   const auto parent = NodeOf(request);
   if (!parent) return ESTALE;
-  const InodePath directory = inodes_.PathOf(*parent);
+  const InodePath directory = PathOf(*parent);
   if (!directory) return errno;
   SetUmask(in.umask);
   // O_EXCL (it shall never have a name) is the guest's kernel's to keep.

@@ -20,6 +20,14 @@ struct FuseServer::Found {
   std::shared_ptr<Inode> inode;
   struct statx status = {};
   bool submount = false;
+  uint16_t device = 0;  // MountTable::NumberOf
+};
+
+// See FindVictim. Empty: nothing has to be kept.
+struct FuseServer::Victim {
+  std::shared_ptr<Inode> inode;
+  std::shared_ptr<Mount> mount;
+  UniqueFd path;
 };
 
 // The name of a descriptor in /proc/self/fd.
@@ -37,6 +45,10 @@ bool IsName(const char* name);
 
 inline uint64_t DeviceOf(const struct statx& status) {
   return (static_cast<uint64_t>(status.stx_dev_major) << 32U) | status.stx_dev_minor;
+}
+
+inline InodeKey KeyOf(const Mount& mount, const struct statx& status) {
+  return {.device = DeviceOf(status), .number = status.stx_ino, .group = mount.group};
 }
 
 // statx(2) of an open file. 0 or errno.

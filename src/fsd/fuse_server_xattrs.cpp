@@ -41,7 +41,7 @@ int FuseServer::SetXattr(Request& request, Reply& /*reply*/) {
   if (!inode) return ESTALE;
   const auto host = HostXattrName(name);
   if (!host) return EOPNOTSUPP;
-  const InodePath path = inodes_.PathOf(*inode);
+  const InodePath path = PathOf(*inode);
   if (!path) return errno;
   if (const int error = EnterProc(); error != 0) return error;
   // An ACL changes the mode; who is not of the file's group and has no CAP_FSETID loses the set-group-id bit by it.
@@ -63,7 +63,7 @@ int FuseServer::GetXattr(Request& request, Reply& reply) {
   if (!inode) return ESTALE;
   const auto host = HostXattrName(name);
   if (!host) return EOPNOTSUPP;
-  const InodePath path = inodes_.PathOf(*inode);
+  const InodePath path = PathOf(*inode);
   if (!path) return errno;
   if (const int error = EnterProc(); error != 0) return error;
   const FdName file(path.fd());
@@ -88,7 +88,7 @@ int FuseServer::ListXattrs(Request& request, Reply& reply) {
   if (!request.Take(&in)) return EINVAL;
   const auto inode = NodeOf(request);
   if (!inode) return ESTALE;
-  const InodePath path = inodes_.PathOf(*inode);
+  const InodePath path = PathOf(*inode);
   if (!path) return errno;
   if (const int error = EnterProc(); error != 0) return error;
   const FdName file(path.fd());
@@ -118,7 +118,7 @@ int FuseServer::RemoveXattr(Request& request, Reply& /*reply*/) {
   if (!inode) return ESTALE;
   const auto host = HostXattrName(name);
   if (!host) return EOPNOTSUPP;
-  const InodePath path = inodes_.PathOf(*inode);
+  const InodePath path = PathOf(*inode);
   if (!path) return errno;
   if (const int error = EnterProc(); error != 0) return error;
   return removexattr(FdName(path.fd()).c_str(), host->c_str()) == 0 ? 0 : errno;

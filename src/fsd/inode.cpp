@@ -14,9 +14,6 @@ namespace {
 // More than a guest ever counts, so that a wrong count cannot overflow.
 constexpr uint64_t kMaxLookups = UINT64_MAX / 2;
 
-// What the guest may do by one of a file's mounts it may do by all.
-bool Better(const Mount& mount, const Mount& than) { return mount.writable && !than.writable; }
-
 }  // namespace
 
 size_t InodeKeyHash::operator()(const InodeKey& key) const {
@@ -40,10 +37,19 @@ std::shared_ptr<Inode> InodeTable::Find(uint64_t id) const {
   return found == by_id_.end() ? nullptr : found->second;
 }
 
-std::shared_ptr<Inode> InodeTable::EnterKnown(const InodeKey& key, const Mount& mount) {
-  const std::lock_guard lock(mutex_);
-  const auto found = by_key_.find(key);
+std::shared_ptr<Inode> InodeTable::EnterKnown(const InodeKey& key, const Mount& mount,
+                                              const std::function<FileHandle()>& handle) {
+  std::unique_lock lock(mutex_);
+  auto found = by_key_.find(key);
   if (found == by_key_.end() || Better(mount, *found->second->access.mount)) return nullptr;
+  if (found->second->access.path) return Counted(*found->second);
+  // A system call, so without the lock.
+  const FileHandle known = found->second->access.handle;
+  lock.unlock();
+  if (handle() != known) return nullptr;
+  lock.lock();
+  found = by_key_.find(key);
+  if (found == by_key_.end() || found->second->access.handle != known) return nullptr;
   return Counted(*found->second);
 }
 
@@ -52,8 +58,11 @@ std::shared_ptr<Inode> InodeTable::EnterOrMake(const InodeKey& key, mode_t type,
   const std::lock_guard lock(mutex_);
   if (const auto found = by_key_.find(key); found != by_key_.end()) {
     Inode& inode = *found->second;
-    if (Better(*access.mount, *inode.access.mount)) old = std::exchange(inode.access, std::move(access));
-    return Counted(inode);
+    // Otherwise the number is that of another file now. The guest may still ask for the old one, by its id.
+    if (inode.access.path || inode.access.handle == access.handle) {
+      if (Better(*access.mount, *inode.access.mount)) old = std::exchange(inode.access, std::move(access));
+      return Counted(inode);
+    }
   }
   if (by_id_.size() >= limit_) {
     errno = ENFILE;
@@ -65,6 +74,12 @@ std::shared_ptr<Inode> InodeTable::EnterOrMake(const InodeKey& key, mode_t type,
   by_key_[key] = inode.get();
   by_id_[inode->id] = inode;
   return inode;
+}
+
+std::shared_ptr<Inode> InodeTable::FindKey(const InodeKey& key) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = by_key_.find(key);
+  return found == by_key_.end() ? nullptr : by_id_.at(found->second->id);
 }
 
 std::shared_ptr<Inode> InodeTable::Counted(Inode& inode) {
@@ -104,9 +119,18 @@ size_t InodeTable::size() const {
   return by_id_.size();
 }
 
-InodePath InodeTable::PathOf(const Inode& inode) const {
+Access InodeTable::AccessOf(const Inode& inode) const {
   const std::lock_guard lock(mutex_);
-  return InodePath(inode.access);
+  return inode.access;
+}
+
+void InodeTable::KeepOpen(const Inode& inode, const std::shared_ptr<Mount>& mount, UniqueFd path) {
+  auto kept = std::make_shared<const UniqueFd>(std::move(path));
+  const std::lock_guard lock(mutex_);
+  const auto found = by_id_.find(inode.id);
+  if (found == by_id_.end() || found->second->access.path) return;
+  found->second->access.mount = mount;
+  found->second->access.path = std::move(kept);
 }
 
 }  // namespace kata::fsd

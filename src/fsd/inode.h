@@ -8,11 +8,13 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <unordered_map>
 
 #include "base/unique_fd.h"
+#include "fsd/file_handle.h"
 #include "fsd/mounts.h"
 
 namespace kata::fsd {
@@ -31,10 +33,12 @@ struct InodeKeyHash {
   size_t operator()(const InodeKey& key) const;
 };
 
-// How a file of the host is reached.
+// How a file of the host is reached: by a descriptor, or, where the file system has them, by a handle, so that the
+// number of descriptors does not grow with what the guest's caches know.
 struct Access {
-  std::shared_ptr<Mount> mount;
-  std::shared_ptr<const UniqueFd> path;  // O_PATH
+  std::shared_ptr<Mount> mount;          // the best one by which it was found
+  std::shared_ptr<const UniqueFd> path;  // O_PATH, in that mount; none: by handle
+  FileHandle handle;                     // where the file system has them
 };
 
 struct Inode {
@@ -52,14 +56,21 @@ struct Inode {
 class InodePath {
  public:
   InodePath() = default;
-  explicit InodePath(Access access) : access_(std::move(access)) {}
+  InodePath(std::shared_ptr<Mount> mount, std::shared_ptr<const UniqueFd> path)
+      : mount_(std::move(mount)), kept_(std::move(path)), fd_(kept_->get()) {}
+  InodePath(std::shared_ptr<Mount> mount, UniqueFd path)
+      : mount_(std::move(mount)), own_(std::move(path)), fd_(own_.get()) {}
 
-  explicit operator bool() const { return access_.path != nullptr; }
-  int fd() const { return access_.path->get(); }
-  const Mount& mount() const { return *access_.mount; }
+  explicit operator bool() const { return fd_ >= 0; }
+  int fd() const { return fd_; }
+  // The mount in which it is open.
+  const Mount& mount() const { return *mount_; }
 
  private:
-  Access access_;
+  std::shared_ptr<Mount> mount_;
+  std::shared_ptr<const UniqueFd> kept_;
+  UniqueFd own_;
+  int fd_ = -1;
 };
 
 // Thread-safe.
@@ -72,19 +83,24 @@ class InodeTable {
   void SetRoot(const InodeKey& key, mode_t type, Access access);
   // nullptr: the guest does not know this id.
   std::shared_ptr<Inode> Find(uint64_t id) const;
-  // Finds the inode with the key and counts a lookup. nullptr: it is not known, or `mount` allows more than the access
-  // that is known, so that the caller must open it.
-  std::shared_ptr<Inode> EnterKnown(const InodeKey& key, const Mount& mount);
-  // Finds or makes the inode with the key, and counts a lookup. `access` is remembered if it allows more than what
-  // there was. nullptr and errno: there are too many (ENFILE).
+  // Finds the inode with the key and counts a lookup, if what is known of it is good: `mount`, in which it was found
+  // now, is not better than its own, and it is the same file still: `handle` is called for its handle if it is not kept
+  // open. nullptr otherwise; then the caller opens it.
+  std::shared_ptr<Inode> EnterKnown(const InodeKey& key, const Mount& mount, const std::function<FileHandle()>& handle);
+  // Finds or makes the inode with the key, and counts a lookup. `access` is kept if it is better than what there was.
+  // nullptr and errno: there are too many (ENFILE).
   std::shared_ptr<Inode> EnterOrMake(const InodeKey& key, mode_t type, Access access);
+  // The inode with the key, without counting. nullptr: the guest does not know it.
+  std::shared_ptr<Inode> FindKey(const InodeKey& key) const;
   // Takes back `count` lookups; the inode is forgotten when none are left. The root stays.
   void Forget(uint64_t id, uint64_t count);
   // Forgets all but the root.
   void Clear();
   size_t size() const;
 
-  InodePath PathOf(const Inode& inode) const;
+  Access AccessOf(const Inode& inode) const;
+  // Keeps an inode open from now on, whose last name is gone: its handle may lead nowhere soon.
+  void KeepOpen(const Inode& inode, const std::shared_ptr<Mount>& mount, UniqueFd path);
 
  private:
   // Counts a lookup, with the lock held.
