@@ -49,11 +49,10 @@ Answer FuseGuest::Send(std::string bytes, size_t room) {
   Answer answer;
   answer.length = server_.Handle(in.parts(), out.parts());
   const std::string text = out.Text(answer.length);
-  fuse_out_header header = {};
-  if (text.size() < sizeof(header)) return answer;
-  memcpy(&header, text.data(), sizeof(header));
-  answer.error = -header.error;
-  answer.body = text.substr(sizeof(header));
+  if (text.size() < sizeof(answer.header)) return answer;
+  memcpy(&answer.header, text.data(), sizeof(answer.header));
+  answer.error = -answer.header.error;
+  answer.body = text.substr(sizeof(answer.header));
   return answer;
 }
 

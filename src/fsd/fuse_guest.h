@@ -15,7 +15,8 @@ namespace kata::fsd {
 // A reply.
 struct Answer {
   size_t length = 0;  // what Handle returned
-  int error = 0;      // a positive errno
+  fuse_out_header header = {};
+  int error = 0;  // a positive errno
   std::string body;
 
   // The structure at an offset of the body; zeros where there is none.

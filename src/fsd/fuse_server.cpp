@@ -8,7 +8,6 @@
 namespace kata::fsd {
 namespace {
 
-constexpr uint32_t kMaxWrite = 1U << 20U;
 constexpr uint32_t kPage = 4096;
 // The first version with what the guest's side of virtio-fs needs.
 constexpr uint32_t kOldestMinor = 31;
@@ -200,8 +199,8 @@ int FuseServer::Init(Request& request, Reply& reply) {
   // Reads ahead and asynchronous I/O that may be under way at once.
   out.max_background = 64;
   out.congestion_threshold = 48;
-  out.max_write = kMaxWrite;
-  out.max_pages = kMaxWrite / kPage;
+  out.max_write = kMaxTransfer;
+  out.max_pages = kMaxTransfer / kPage;
   out.time_gran = 1;
   reply.Put(out);
   ready_ = true;

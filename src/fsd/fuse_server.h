@@ -7,7 +7,8 @@
 //
 // What the process needs (main.cpp): the capabilities CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID, MKNOD,
 // SETFCAP, SETGID and SETUID (the last two for setfsuid(2), see credentials.h), no supplementary groups, and SIGXFSZ
-// ignored. The threads that call Handle must not be the one with the parent-death signal.
+// ignored. The threads that call Handle must not be the one with the parent-death signal. Of the system calls, one is
+// easily overlooked by a filter: truncate(2), by the name of a descriptor in /proc.
 #pragma once
 
 #include <linux/fuse.h>
@@ -140,6 +141,8 @@ class FuseServer {
   int SetSize(const Inode& inode, const InodePath& path, const fuse_setattr_in& wanted);
   int PutOpen(UniqueFd file, const Mount& mount, Reply& reply);
   int ReadEntries(Request& request, Reply& reply, bool plus);
+  // Opens an inode, of which the caller knows that it is a regular file. Invalid: errno says why.
+  UniqueFd OpenInode(const Inode& inode, int flags, std::shared_ptr<Mount>* mount) const;
   // Opens the file of a descriptor (O_PATH) once more, with other flags. The caller knows that it is a regular file or
   // a directory.
   UniqueFd Reopen(int path, int flags) const;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // FuseServer: open directories.
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 
@@ -7,6 +8,9 @@
 
 namespace kata::fsd {
 namespace {
+
+// What one request reads at most: the reply is collected in memory of ours.
+constexpr size_t kMaxEntries = 256UL << 10U;
 
 bool IsDots(const char* name) { return strcmp(name, ".") == 0 || strcmp(name, "..") == 0; }
 
@@ -47,7 +51,7 @@ int FuseServer::ReadEntries(Request& request, Reply& reply, bool plus) {
   if (!directory) return EBADF;
   const auto inode = NodeOf(request);
   if (!inode) return ESTALE;
-  const size_t room = std::min<size_t>(in.size, reply.room());
+  const size_t room = std::min({size_t{in.size}, reply.room(), kMaxEntries});
   const std::lock_guard lock(directory->mutex());
   if (const int error = directory->Seek(in.offset); error != 0) return error;
   int error = 0;

@@ -38,13 +38,12 @@ int FuseServer::Open(Request& request, Reply& reply) {
   if (!inode) return ESTALE;
   // Everything else is the guest's kernel's: to open a FIFO or a device of the host could block, or do things.
   if (!S_ISREG(inode->type)) return S_ISDIR(inode->type) ? EISDIR : ENXIO;
-  const InodePath path = PathOf(*inode);
-  if (!path) return errno;
   const bool kill = (in.open_flags & FUSE_OPEN_KILL_SUIDGID) != 0;
   if (const int error = Become(CallerOf(request, !kill)); error != 0) return error;
-  UniqueFd file = Reopen(path.fd(), HostOpenFlags(in.flags));
+  std::shared_ptr<Mount> mount;
+  UniqueFd file = OpenInode(*inode, HostOpenFlags(in.flags), &mount);
   if (!file) return errno;
-  return PutOpen(std::move(file), path.mount(), reply);
+  return PutOpen(std::move(file), *mount, reply);
 }
 
 int FuseServer::Read(Request& request, Reply& reply) {
@@ -53,7 +52,7 @@ int FuseServer::Read(Request& request, Reply& reply) {
   const auto file = files_.Find(in.fh);
   if (!file) return EBADF;
   if (in.offset > kMaxOffset) return EINVAL;
-  const std::vector<iovec> memory = reply.Direct(in.size);
+  const std::vector<iovec> memory = reply.Direct(std::min(in.size, kMaxTransfer));
   const ssize_t count =
       preadv(file->fd.get(), memory.data(), static_cast<int>(memory.size()), static_cast<off_t>(in.offset));
   if (count < 0) return errno;
@@ -67,6 +66,7 @@ int FuseServer::Write(Request& request, Reply& reply) {
   const auto file = files_.Find(in.fh);
   if (!file) return EBADF;
   if (in.offset > kMaxOffset) return EINVAL;
+  if (in.size > kMaxTransfer) return EINVAL;
   const std::vector<iovec> memory = request.Data(in.size);
   if (memory.empty() && in.size > 0) return EINVAL;
   const bool kill = (in.write_flags & FUSE_WRITE_KILL_SUIDGID) != 0;

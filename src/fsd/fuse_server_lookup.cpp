@@ -25,6 +25,16 @@ UniqueFd FuseServer::Reopen(int path, int flags) const {
   return UniqueFd(openat(proc_fds_.get(), FdName(path).c_str(), flags | O_CLOEXEC | O_NOCTTY));
 }
 
+UniqueFd FuseServer::OpenInode(const Inode& inode, int flags, std::shared_ptr<Mount>* mount) const {
+  const Access access = inodes_.AccessOf(inode);
+  if (access.path) {
+    *mount = access.mount;
+    return Reopen(access.path->get(), flags);
+  }
+  *mount = mounts_.StandIn(access.mount);
+  return access.handle.Open((*mount)->root.get(), flags | O_NOCTTY);
+}
+
 InodePath FuseServer::PathOf(const Inode& inode) const {
   Access access = inodes_.AccessOf(inode);
   if (access.path) return {std::move(access.mount), std::move(access.path)};

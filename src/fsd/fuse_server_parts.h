@@ -13,6 +13,8 @@
 
 namespace kata::fsd {
 
+// The data of one READ or WRITE; INIT tells it to the guest.
+inline constexpr uint32_t kMaxTransfer = 1U << 20U;
 inline constexpr unsigned kStatusMask = STATX_BASIC_STATS | STATX_MNT_ID;
 
 // The inode that a lookup found, which the guest counts from now on.
