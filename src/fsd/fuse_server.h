@@ -139,6 +139,8 @@ class FuseServer {
   int RemoveName(Request& request, int flags);
   int RenameNames(Request& request, uint64_t new_parent, unsigned flags);
   int SetSize(const Inode& inode, const InodePath& path, const fuse_setattr_in& wanted);
+  int SyncFsOf(int path) const;
+  int SyncAll() const;
   int PutOpen(UniqueFd file, const Mount& mount, Reply& reply);
   int ReadEntries(Request& request, Reply& reply, bool plus);
   // Opens an inode, of which the caller knows that it is a regular file. Invalid: errno says why.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <set>
 
 #include "fsd/fuse_server_parts.h"
 #include "fsd/open_flags.h"
@@ -117,11 +118,29 @@ int FuseServer::SyncFs(Request& request, Reply& /*reply*/) {
   const auto inode = NodeOf(request);
   if (!inode) return ESTALE;
   if (!S_ISDIR(inode->type) && !S_ISREG(inode->type)) return EINVAL;
+  if (inode->id == kRootNode) return SyncAll();
   const InodePath path = PathOf(*inode);
   if (!path) return errno;
-  const UniqueFd file = Reopen(path.fd(), O_RDONLY);
+  return SyncFsOf(path.fd());
+}
+
+int FuseServer::SyncFsOf(int path) const {
+  const UniqueFd file = Reopen(path, O_RDONLY);
   if (!file) return errno;
   return syncfs(file.get()) == 0 ? 0 : errno;
+}
+
+// The guest's kernel may keep several mounts in one superblock, or all, and syncs each superblock once.
+int FuseServer::SyncAll() const {
+  std::set<dev_t> done;
+  int result = 0;
+  for (const auto& mount : mounts_.All()) {
+    struct stat status = {};
+    if (fstat(mount->root.get(), &status) != 0 || !done.insert(status.st_dev).second) continue;
+    if (!S_ISDIR(status.st_mode) && !S_ISREG(status.st_mode)) continue;
+    if (const int error = SyncFsOf(mount->root.get()); error != 0) result = error;
+  }
+  return result;
 }
 
 int FuseServer::Seek(Request& request, Reply& reply) {

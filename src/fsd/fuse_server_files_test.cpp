@@ -291,6 +291,8 @@ TEST_F(FuseServerFiles, ExtendedAttributes) {
   EXPECT_EQ(guest_->SetXattr(file, "user.x", "", XATTR_CREATE).error, EEXIST);
   EXPECT_EQ(guest_->SetXattr(file, "user.y", "", XATTR_REPLACE).error, ENODATA);
   EXPECT_EQ(guest_->SetXattr(file, "user.y", "", 7).error, EINVAL);
+  EXPECT_EQ(guest_->SetXattr(file, "user.", "").error, EINVAL);
+  EXPECT_EQ(guest_->GetXattr(file, "trusted.").error, EINVAL);
   EXPECT_TRUE(guest_->SetXattr(file, "trusted.overlay.opaque", "y").ok());
   EXPECT_EQ(guest_->GetXattr(file, "trusted.overlay.opaque").body, "y");
   char value[8];

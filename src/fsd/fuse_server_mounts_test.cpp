@@ -104,6 +104,16 @@ TEST_F(FuseServerMounts, MountPointsAreTold) {
   EXPECT_EQ(guest_->Lookup(kRoot, "a").As<fuse_entry_out>().attr.flags, 0U);
 }
 
+TEST_F(FuseServerMounts, ASyncOfTheRootIsOneOfAll) {
+  Bind(source_ + "/x", "a");
+  Bind(source_ + "/x/file", "file");
+  ASSERT_EQ(mkfifo((source_ + "/fifo").c_str(), 0644), 0);
+  Bind(source_ + "/fifo", "fifo");
+  for (const char* name : {"a", "file", "fifo"}) EXPECT_NE(Node(name), 0U);
+  EXPECT_TRUE(guest_->Call(FUSE_SYNCFS, kRoot, Struct(fuse_syncfs_in{})).ok());
+  EXPECT_EQ(guest_->Call(FUSE_SYNCFS, Node("fifo"), Struct(fuse_syncfs_in{})).error, EINVAL);
+}
+
 TEST_F(FuseServerMounts, WhatIsReadOnlyStaysSo) {
   Bind(source_ + "/x", "a", Rights::kReadOnly);
   const uint64_t a = Node("a");

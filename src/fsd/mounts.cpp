@@ -142,6 +142,11 @@ std::shared_ptr<Mount> MountTable::Find(uint64_t id) const {
   return found == by_id_.end() ? nullptr : found->second.lock();
 }
 
+std::vector<std::shared_ptr<Mount>> MountTable::All() const {
+  const std::lock_guard lock(mutex_);
+  return Known();
+}
+
 std::shared_ptr<Mount> MountTable::StandIn(const std::shared_ptr<Mount>& mount) const {
   const std::lock_guard lock(mutex_);
   auto other = mount->stand_in.lock();

@@ -52,6 +52,8 @@ class MountTable {
   std::shared_ptr<Mount> Find(uint64_t id) const;
   // The mount of its group that reaches all files of this one and allows most; that may be itself.
   std::shared_ptr<Mount> StandIn(const std::shared_ptr<Mount>& mount) const;
+  // All that are known.
+  std::vector<std::shared_ptr<Mount>> All() const;
   // A small number for a device (st_dev), from 1 on; 0: there are too many.
   uint16_t NumberOf(uint64_t device);
 

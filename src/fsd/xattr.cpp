@@ -20,6 +20,8 @@ bool IsSame(std::string_view name) { return name == "security.capability" || IsA
 bool IsAcl(std::string_view name) { return name == "system.posix_acl_access" || name == "system.posix_acl_default"; }
 
 std::optional<std::string> HostXattrName(std::string_view guest) {
+  // A prefix alone is no name: let the host say so.
+  if (guest == kUser || guest == kTrusted) return std::string(kUser);
   if (Within(guest, kTrusted) || guest.starts_with(kOurs)) return std::string(kOurs).append(guest);
   if (Within(guest, kUser) || IsSame(guest)) return std::string(guest);
   return std::nullopt;

@@ -23,9 +23,15 @@ TEST(XattrNames, TrustedAndOursHaveNamesOfTheirOwn) {
   }
 }
 
+TEST(XattrNames, APrefixIsForTheHostToRefuse) {
+  EXPECT_EQ(HostXattrName("user."), "user.");
+  EXPECT_EQ(HostXattrName("trusted."), "user.");
+  EXPECT_EQ(GuestXattrName("user."), std::nullopt);
+}
+
 TEST(XattrNames, OthersAreNotSupported) {
-  for (const char* name : {"", "x", "user.", "trusted.", "security.selinux", "security.ima", "system.nfs4_acl",
-                           "security.capability2", "btrfs.compression"}) {
+  for (const char* name :
+       {"", "x", "security.selinux", "security.ima", "system.nfs4_acl", "security.capability2", "btrfs.compression"}) {
     EXPECT_EQ(HostXattrName(name), std::nullopt) << name;
   }
   // What the host's own programs may have set.
