@@ -43,7 +43,7 @@ int Prepare() {
   // An invalid id changes nothing, and tells what there is.
   this_thread.uid = static_cast<uid_t>(syscall(SYS_setfsuid, kNobody));
   this_thread.gid = static_cast<gid_t>(syscall(SYS_setfsgid, kNobody));
-  if (const int error = SetCapabilities(true); error != 0) return error;
+  if (const int error = SetCapabilities(/*fsetid=*/true); error != 0) return error;
   this_thread.ready = true;
   return 0;
 }

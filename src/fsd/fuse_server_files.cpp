@@ -2,6 +2,7 @@
 // FuseServer: open files.
 #include <sys/ioctl.h>
 #include <sys/uio.h>
+#include <sys/xattr.h>
 
 #include <algorithm>
 #include <limits>
@@ -16,6 +17,23 @@ namespace {
 // What one request copies at most on the host: a file of terabytes would keep a thread for hours. The guest's caller
 // gets a short count, as copy_file_range(2) may give.
 constexpr uint64_t kMaxCopy = 128UL << 20U;
+
+// A store through a mapping leaves a file's capabilities, and comes back from the guest's cache as a write, which takes
+// them on the host. (Who may map the file for writing could change it without losing them in any case.)
+class KeptCapability {
+ public:
+  KeptCapability(int fd, bool keep) : fd_(fd), length_(keep ? fgetxattr(fd, kName, value_, sizeof(value_)) : -1) {}
+  void Restore() const {
+    if (length_ > 0) (void)fsetxattr(fd_, kName, value_, static_cast<size_t>(length_), 0);
+  }
+
+ private:
+  static constexpr char kName[] = "security.capability";
+
+  const int fd_;
+  char value_[64];
+  const ssize_t length_;
+};
 
 constexpr auto kMaxOffset = static_cast<uint64_t>(std::numeric_limits<off_t>::max());
 
@@ -81,9 +99,11 @@ int FuseServer::Write(Request& request, Reply& reply) {
     if ((in.flags & O_DSYNC) != 0) flags |= RWF_DSYNC;
     if ((in.flags & O_SYNC) == O_SYNC) flags |= RWF_SYNC;
   }
+  const KeptCapability capability(file->fd.get(), cached);
   const ssize_t count =
       pwritev2(file->fd.get(), memory.data(), static_cast<int>(memory.size()), static_cast<off_t>(in.offset), flags);
   if (count < 0) return errno;
+  capability.Restore();
   reply.Put(fuse_write_out{.size = static_cast<uint32_t>(count)});
   return 0;
 }

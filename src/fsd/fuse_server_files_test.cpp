@@ -100,6 +100,7 @@ TEST_F(FuseServerFiles, TheCallersRightsDecideWhatAWriteClears) {
   ASSERT_EQ(setxattr(Path("file").c_str(), "security.capability", capability, sizeof(capability), 0), 0);
   guest_->uid = 0;
   const uint64_t file = Node("file");
+  EXPECT_TRUE(guest_->Write(file, Handle(file, O_RDWR), 0, "x", 0, FUSE_WRITE_CACHE).ok());
   EXPECT_EQ(guest_->GetXattr(file, "security.capability").body.size(), sizeof(capability));
   EXPECT_TRUE(guest_->Write(file, Handle(file, O_RDWR), 0, "x").ok());
   EXPECT_EQ(guest_->GetXattr(file, "security.capability").error, ENODATA);
