@@ -11,7 +11,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <unordered_map>
+#include <unordered_set>
 
 #include "base/unique_fd.h"
 #include "fsd/file_handle.h"
@@ -29,10 +29,6 @@ struct InodeKey {
   bool operator==(const InodeKey&) const = default;
 };
 
-struct InodeKeyHash {
-  size_t operator()(const InodeKey& key) const;
-};
-
 // How a file of the host is reached: by a descriptor, or, where the file system has them, by a handle, so that the
 // number of descriptors does not grow with what the guest's caches know.
 struct Access {
@@ -48,8 +44,26 @@ struct Inode {
   const InodeKey key;
   const mode_t type;  // S_IFMT of the mode; a file does not change it
   // Only InodeTable uses these, with its lock held.
-  uint64_t lookups = 0;
+  uint32_t lookups = 0;
   Access access;
+};
+
+// How InodeTable finds them: hashes and comparisons of an inode with an id or a key.
+struct InodeById {
+  using is_transparent = void;
+  static uint64_t Of(uint64_t id) noexcept { return id; }
+  static uint64_t Of(const std::shared_ptr<Inode>& inode) noexcept { return inode->id; }
+  // Ids are a counter.
+  size_t operator()(const auto& inode) const noexcept { return Of(inode); }
+  bool operator()(const auto& a, const auto& b) const noexcept { return Of(a) == Of(b); }
+};
+struct InodeByKey {
+  using is_transparent = void;
+  static const InodeKey& Of(const InodeKey& key) noexcept { return key; }
+  static const InodeKey& Of(const Inode* inode) noexcept { return inode->key; }
+  static size_t Hash(const InodeKey& key) noexcept;
+  size_t operator()(const auto& inode) const noexcept { return Hash(Of(inode)); }
+  bool operator()(const auto& a, const auto& b) const noexcept { return Of(a) == Of(b); }
 };
 
 // An O_PATH descriptor of an inode. Empty: errno says why.
@@ -109,8 +123,9 @@ class InodeTable {
   const size_t limit_;
   mutable std::mutex mutex_;
   uint64_t next_ = kRootNode + 1;
-  std::unordered_map<uint64_t, std::shared_ptr<Inode>> by_id_;
-  std::unordered_map<InodeKey, Inode*, InodeKeyHash> by_key_;
+  // Sets of pointers, since a guest can know millions of files: maps would keep id and key once more.
+  std::unordered_set<std::shared_ptr<Inode>, InodeById, InodeById> by_id_;
+  std::unordered_set<Inode*, InodeByKey, InodeByKey> by_key_;
 };
 
 }  // namespace kata::fsd
