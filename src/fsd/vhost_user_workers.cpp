@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fsd/vhost_user_workers.h"
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <system_error>
+
+namespace kata::fsd {
+
+namespace {
+
+// Without a request for so long, or after so long with requests, it is time to tidy up.
+constexpr std::chrono::milliseconds kQuiet{2000};
+constexpr std::chrono::milliseconds kLongest{10000};
+
+}  // namespace
+
+Result<std::unique_ptr<Workers>> Workers::Start(Options options) {
+  std::unique_ptr<Workers> workers(new Workers(std::move(options)));
+  workers->epoll_.Reset(epoll_create1(EPOLL_CLOEXEC));
+  workers->wake_.Reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!workers->epoll_ || !workers->wake_) return FailErrno("cannot wait for events");
+  TRY(workers->Watch(workers->wake_.get()));
+  try {
+    for (unsigned i = 0; i < workers->options_.threads; ++i) {
+      workers->threads_.emplace_back([pool = workers.get()] { pool->Run(); });
+    }
+  } catch (const std::system_error& error) {
+    return FailWith(error.code().value(), "cannot start a thread");
+  }
+  return workers;
+}
+
+Workers::~Workers() {
+  ending_ = true;
+  Wake();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+Result<> Workers::Watch(int kick) {
+  // Edge-triggered: each write to the eventfd wakes one of the threads, and none has to read it.
+  epoll_event event = {.events = EPOLLIN | EPOLLET, .data = {.fd = kick}};
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, kick, &event) != 0) return FailErrno("cannot wait for notifications");
+  return {};
+}
+
+void Workers::Unwatch(int kick) { (void)epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, kick, nullptr); }
+
+void Workers::Wake() {
+  const uint64_t one = 1;
+  // Fails only when the counter is full, which takes longer than any VM lives.
+  [[maybe_unused]] const ssize_t ignored = write(wake_.get(), &one, sizeof one);
+}
+
+bool Workers::ServeOne(Virtqueue& queue, Chain& chain) {
+  bool more = false;
+  // With no idle thread the guest need not notify: each looks into the queues when it is done with its request.
+  if (!queue.Take(chain, idle_ > 0, &more)) return false;
+  if (more) Wake();
+  const size_t written = options_.handler(chain.readable, chain.writable);
+  queue.Return(chain, static_cast<uint32_t>(written));
+  return true;
+}
+
+// Waits for an event. False: it is time to tidy up.
+bool Workers::Wait(bool untidy) {
+  if (untidy && options_.tidy && TidyIsDue()) return false;
+  epoll_event event;
+  const int timeout = untidy && options_.tidy ? static_cast<int>(kQuiet.count()) : -1;
+  return epoll_wait(epoll_.get(), &event, 1, timeout) != 0;
+}
+
+// Whether it is long since somebody has tidied up. The caller does it then.
+bool Workers::TidyIsDue() {
+  const auto now = std::chrono::steady_clock::now();
+  auto last = tidied_.load();
+  return now - last > kLongest && tidied_.compare_exchange_strong(last, now);
+}
+
+void Workers::Run() {
+  Chain chain;
+  bool served = false;  // since it was tidied up
+  while (!ending_) {
+    bool found = false;
+    for (Virtqueue* queue : options_.queues) {
+      if (ServeOne(*queue, chain)) found = true;
+    }
+    if (found) {
+      served = true;
+      continue;
+    }
+    // First count as idle, then ask: whoever takes a request from now on asks for the next notification, too.
+    ++idle_;
+    bool more = false;
+    for (Virtqueue* queue : options_.queues) {
+      if (queue->AskForNotification()) more = true;
+    }
+    const bool event = more || Wait(served);
+    --idle_;
+    if (event) continue;
+    options_.tidy();
+    served = false;
+  }
+  // An event wakes one thread.
+  Wake();
+}
+
+}  // namespace kata::fsd

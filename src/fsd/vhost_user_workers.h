@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// Threads that take the guest's requests from virtqueues and have them handled.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <span>
+#include <thread>
+#include <vector>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "fsd/virtqueue.h"
+
+namespace kata::fsd {
+
+// Handles one request: reads it from the first buffers, and writes the reply to the second. Both are in the guest's
+// memory. Returns the bytes of the reply; 0: none. Several threads call it at once.
+using Handler = std::function<size_t(std::span<const iovec> in, std::span<const iovec> out)>;
+
+// A pool of threads for some queues. Each thread waits for the guest's notifications itself, so that a request costs
+// one change of threads. While one thread is busy with a request, the others take those that come after it.
+class Workers {
+ public:
+  struct Options {
+    unsigned threads = 1;
+    std::vector<Virtqueue*> queues;  // they live longer than the pool
+    Handler handler;
+    // Called now and then, after requests, by a thread that has nothing else to do.
+    std::function<void()> tidy;
+  };
+
+  static Result<std::unique_ptr<Workers>> Start(Options options);
+  Workers(const Workers&) = delete;
+  Workers& operator=(const Workers&) = delete;
+  // Waits for the requests that are being handled.
+  ~Workers();
+
+  // Begins, or ends, to wait for notifications by this eventfd. It is never read: that it is written to is the event.
+  Result<> Watch(int kick);
+  void Unwatch(int kick);
+  // Lets a thread look into the queues.
+  void Wake();
+
+ private:
+  explicit Workers(Options options) : options_(std::move(options)) {}
+  void Run();
+  bool ServeOne(Virtqueue& queue, Chain& chain);
+  bool Wait(bool untidy);
+  bool TidyIsDue();
+
+  Options options_;
+  UniqueFd epoll_;
+  UniqueFd wake_;  // eventfd
+  std::atomic<unsigned> idle_{0};
+  std::atomic<bool> ending_{false};
+  std::atomic<std::chrono::steady_clock::time_point> tidied_{};
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace kata::fsd
