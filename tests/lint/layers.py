@@ -37,6 +37,7 @@ USES = {
     "runtime": "sandbox",
     "shim": "sandbox",
     "standin": "",
+    "fsd": "base",
     "agent/reaper": "base",
     "agent/storage": "base protocol",
     "agent/hotplug": "base protocol",

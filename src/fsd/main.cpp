@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// kata-fsd: serves one directory of the host to one guest, as the back end of a virtio-fs device (docs/files.md).
+#include <fcntl.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <memory>
+#include <span>
+#include <utility>
+
+#include "base/log.h"
+#include "fsd/confine.h"
+#include "fsd/fuse_server.h"
+#include "fsd/options.h"
+#include "fsd/vhost_user.h"
+
+namespace kata::fsd {
+
+namespace {
+
+constexpr int kUsageError = 2;
+
+// A thread's stack. Below the size of a huge page, of which the kernel would make one at the first touch.
+constexpr size_t kStack = 512 << 10;
+
+// One arena, and what is freed goes back to the kernel soon: there is a process of this kind for each VM.
+void TuneMemory() {
+  ::mallopt(M_ARENA_MAX, 1);
+  ::mallopt(M_MMAP_THRESHOLD, 128 << 10);
+  ::mallopt(M_TRIM_THRESHOLD, 64 << 10);
+  ::mallopt(M_TOP_PAD, 16 << 10);
+  pthread_attr_t attributes;
+  if (pthread_attr_init(&attributes) != 0) return;
+  pthread_attr_setstacksize(&attributes, kStack);
+  pthread_setattr_default_np(&attributes);
+  pthread_attr_destroy(&attributes);
+}
+
+// What the starter's limits would do to the files of a guest. Needs CAP_SYS_RESOURCE where the hard limit is lower.
+Result<> SetLimits(const Options& options) {
+  umask(0);
+  rlimit size = {RLIM_INFINITY, RLIM_INFINITY};
+  if (setrlimit(RLIMIT_FSIZE, &size) != 0 && getrlimit(RLIMIT_FSIZE, &size) == 0) {
+    size.rlim_cur = size.rlim_max;
+    (void)setrlimit(RLIMIT_FSIZE, &size);
+  }
+  // Beyond such a limit a write is to fail, and not to end the process. So is an answer to a VMM that is gone.
+  (void)signal(SIGXFSZ, SIG_IGN);
+  (void)signal(SIGPIPE, SIG_IGN);
+  if (options.max_files == 0) return {};
+  const rlimit files = {options.max_files, options.max_files};
+  if (setrlimit(RLIMIT_NOFILE, &files) != 0) return FailErrno("--rlimit-nofile={}: cannot set it", options.max_files);
+  return {};
+}
+
+FuseServer::Options ServerOptions(const Options& options, UniqueFd proc_self) {
+  FuseServer::Options result;
+  switch (options.cache) {
+    case Options::Cache::kNever:
+      result.cache = FuseServer::Cache::kNone;
+      break;
+    case Options::Cache::kAuto:
+      result.cache = FuseServer::Cache::kAuto;
+      break;
+    case Options::Cache::kAlways:
+      result.cache = FuseServer::Cache::kAlways;
+      break;
+  }
+  result.announce_submounts = options.announce_submounts;
+  result.readdirplus = options.readdirplus;
+  result.proc_self = std::move(proc_self);
+  return result;
+}
+
+// In the process that serves. Nothing that a guest has sent is read before it is confined.
+Result<> Serve(const Options& options, UniqueFd listener) {
+  TRY(SetLimits(options));
+  View view = TRY(EnterRoot(options.source));
+  TRY(DropCapabilities());
+  const std::unique_ptr<FuseServer> server =
+      TRY(FuseServer::Create(std::move(view.root), ServerOptions(options, std::move(view.proc_self))));
+  VhostUser::Options device = {.handler = [&](auto in, auto out) { return server->Handle(in, out); }};
+  device.threads = options.threads;
+  const std::unique_ptr<VhostUser> back_end = TRY(VhostUser::Create(std::move(device)));
+  UniqueFd connection(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  if (!connection) return FailErrno("cannot accept the VMM's connection");
+  listener.Reset();
+  TRY(FilterSystemCalls());
+  malloc_trim(0);
+  return back_end->Serve(std::move(connection));
+}
+
+int Main(std::span<char* const> words) {
+  const auto options = ParseOptions(words);
+  if (!options) {
+    (void)fprintf(stderr, "kata-fsd: %s\n", options.error().message().c_str());
+    return kUsageError;
+  }
+  if (options->version) {
+    (void)printf("kata-fsd %s\n", KATA_VERSION);
+    return 0;
+  }
+  TuneMemory();
+  log::SetLevel(options->level);
+  RunInNamespaces(options->listener, [&](UniqueFd listener) {
+    const auto served = Serve(*options, std::move(listener));
+    if (served) return 0;
+    (void)fprintf(stderr, "kata-fsd: %s\n", served.error().message().c_str());
+    return 1;
+  });
+}
+
+}  // namespace
+
+}  // namespace kata::fsd
+
+int main(int argc, char** argv) {
+  const std::span<char* const> words(argv, static_cast<size_t>(argc));
+  return kata::fsd::Main(words.empty() ? words : words.subspan(1));
+}
