@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+// Prints what a file system does, one line a fact: files-suite KIND DIRECTORY [SECOND] [AREA...]
+//
+// KIND whole: every area, in DIRECTORY. twice: those of two mounts; SECOND is the same directory by another mount.
+// readonly: DIRECTORY may not be written. full: DIRECTORY is a file system of a mebibyte. host: the driver changes
+// DIRECTORY meanwhile. AREA: only these.
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <span>
+
+#include "areas.h"
+#include "exec.h"
+
+namespace kata::files {
+
+namespace {
+
+struct Area {
+  const char* name;
+  void (*run)(const Place& place);
+  const char* kinds;
+};
+
+constexpr Area kAreas[] = {
+    {"open", Open, "whole"},
+    {"users", Users, "whole"},
+    {"acl", Acls, "whole"},
+    {"xattr", Xattrs, "whole"},
+    {"names", Names, "whole"},
+    {"directories", Directories, "whole"},
+    {"times", Times, "whole"},
+    {"killpriv", KillPriv, "whole"},
+    {"space", Space, "whole"},
+    {"io", InputOutput, "whole"},
+    {"mmap", Mmap, "whole twice"},
+    {"locks", Locks, "whole twice"},
+    {"leases", Leases, "whole"},
+    {"sockets", Sockets, "whole twice"},
+    {"fifos", Fifos, "whole twice"},
+    {"notify", Notify, "whole twice"},
+    {"coherence", Coherence, "twice"},
+    {"limits", Limits, "whole"},
+    {"tmpfile", Tmpfile, "whole"},
+    {"flags", Flags, "whole"},
+    {"exec", Exec, "whole"},
+    {"handles", Handles, "whole"},
+    {"quotas", Quotas, "whole"},
+    {"overlay", Overlay, "whole"},
+    {"userns", UserNamespaces, "whole"},
+    {"capabilities", Capabilities, "whole"},
+    {"readonly", ReadOnly, "readonly"},
+    {"host", ByTheHost, "host"},
+    {"full", Full, "full"},
+};
+
+// In a process and a process group of its own: what one area breaks or leaves running does not concern the next.
+void RunArea(const Area& area, const std::string& kind, const std::string& here, const std::string& there) {
+  BeginArea(area.name);
+  Place place = {here, there};
+  if (kind == "whole" || kind == "twice") {
+    place = {here + "/" + area.name, there + "/" + area.name};
+    MakeDir(place.here);
+  }
+  const pid_t pid = fork();
+  if (pid == 0) {
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    alarm(120);
+    umask(022);
+    if (chdir(place.here.c_str()) != 0) {
+      Fact("chdir", ErrorName(errno));
+      _exit(1);
+    }
+    area.run(place);
+    _exit(0);
+  }
+  setpgid(pid, pid);
+  int status = 0;
+  waitpid(pid, &status, 0);
+  kill(-pid, SIGKILL);
+  // The program is killed when a fact does not come: that is a fact, too.
+  if (WIFSIGNALED(status)) Fact("ended", std::string("by ") + sigabbrev_np(WTERMSIG(status)));
+}
+
+int Main(std::span<char*> arguments) {
+  if (arguments.size() > 1 && strncmp(arguments[1], "--", 2) == 0) return ExecHelper(arguments);
+  const std::string kind = arguments.size() > 1 ? arguments[1] : "";
+  size_t next = kind == "twice" ? 4 : 3;
+  if (kind.empty() || arguments.size() < next) {
+    fprintf(stderr, "usage: files-suite whole|twice|readonly|full|host DIRECTORY [SECOND] [AREA...]\n");
+    return 2;
+  }
+  const std::string here = arguments[2], there = arguments[next - 1];
+  const std::span<char*> chosen = arguments.subspan(next);
+  signal(SIGPIPE, SIG_IGN);
+  umask(022);
+  for (const Area& area : kAreas) {
+    const bool wanted = chosen.empty() || std::any_of(chosen.begin(), chosen.end(),
+                                                      [&](const char* name) { return strcmp(name, area.name) == 0; });
+    if (wanted && strstr(area.kinds, kind.c_str()) != nullptr) RunArea(area, kind, here, there);
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace kata::files
+
+int main(int argc, char** argv) { return kata::files::Main(std::span(argv, argc)); }

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+// Files as a user namespace in the container sees them, and idmapped mounts.
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/mount.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "areas.h"
+
+// sys/mount.h declares these things of linux/mount.h again.
+extern "C" int mount(const char* source, const char* target, const char* type, unsigned long flags, const void* data);
+
+namespace kata::files {
+namespace {
+
+constexpr unsigned long kBind = 4096, kPrivate = 1UL << 18, kRecursive = 16384;
+
+bool WriteMap(pid_t pid, const char* map, const char* text) {
+  const UniqueFd fd(open(("/proc/" + std::to_string(pid) + "/" + map).c_str(), O_WRONLY));
+  return Write(fd.get(), text) > 0;
+}
+
+// Runs it as root of a user namespace whose ids 0 to 65535 are 100000 and more.
+void InNamespace(const std::function<void()>& function) {
+  Steps steps;
+  const pid_t pid = fork();
+  if (pid == 0) {
+    steps.Child();
+    if (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) {
+      Fact("unshare", ErrorName(errno));
+      _exit(1);
+    }
+    steps.Tell();
+    if (!steps.Await() || setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0) {
+      Fact("become-root", ErrorName(errno));
+      _exit(1);
+    }
+    function();
+    _exit(0);
+  }
+  steps.Parent();
+  if (steps.Await()) {
+    if (!WriteMap(pid, "uid_map", "0 100000 65536") || !WriteMap(pid, "gid_map", "0 100000 65536"))
+      Fact("map", ErrorName(errno));
+    steps.Tell();
+  }
+  waitpid(pid, nullptr, 0);
+}
+
+void Inside() {
+  Fact("seen-own", Look("own"));
+  Fact("seen-foreign", Look("foreign"));
+  Opened("creat", open("own/file", O_RDWR | O_CREAT, 0666));
+  Fact("creat-look", Look("own/file"));
+  Call("mkdir", mkdir("own/dir", 0777));
+  Call("symlink", symlink("x", "own/symlink"));
+  Call("mkfifo", mkfifo("own/fifo", 0666));
+  Call("mknod-null", mknod("own/null", S_IFCHR | 0666, makedev(1, 3)));
+  Call("mknod-whiteout", mknod("own/whiteout", S_IFCHR | 0666, 0));
+  Call("chown-mapped", chown("own/file", 5, 6));
+  Fact("chown-mapped-look", Look("own/file"));
+  Call("chown-unmapped", chown("own/file", 70000, 70000));
+  Call("chmod-setuid", chmod("own/file", 04755));
+  Opened("foreign-creat", open("foreign/file", O_RDWR | O_CREAT, 0666));
+  Opened("foreign-read-600", open("foreign-secret", O_RDONLY));
+  Call("foreign-chmod", chmod("foreign", 0777));
+  Call("foreign-chown", chown("foreign", 0, 0));
+  Opened("mapped-read-000", open("own-secret", O_RDONLY));
+  Call("user-xattr", setxattr("own/file", "user.a", "b", 1, 0));
+  Call("trusted-xattr", setxattr("own/file", "trusted.a", "b", 1, 0));
+  const vfs_cap_data capability = {VFS_CAP_REVISION_2, {{1U << CAP_NET_RAW, 0}, {0, 0}}};
+  Call("capability-set", setxattr("own/file", "security.capability", &capability, sizeof capability, 0));
+  char value[64];
+  Call("capability-get", getxattr("own/file", "security.capability", value, sizeof value));
+  Call("private", mount(nullptr, "/", nullptr, kPrivate | kRecursive, nullptr));
+  Call("bind-mount", mount("own/dir", "own/dir", nullptr, kBind, nullptr));
+  Call("overlay-mount", mount("overlay", "own/merged", "overlay", 0,
+                              "lowerdir=own/lower,upperdir=own/upper,workdir=own/work,userxattr"));
+  Make("own/merged/file", "new");
+  Fact("overlay-file", Contents("own/merged/file"));
+  Call("overlay-unlink", unlink("own/merged/lower"));
+  Fact("overlay-whiteout", Look("own/upper/lower"));
+}
+
+void Idmapped() {
+  MakeDir("idmap");
+  Make("idmap/file", "", 0644, 0, 0);
+  MakeDir("mapped");
+  Steps steps;
+  const pid_t holder = fork();
+  if (holder == 0) {
+    steps.Child();
+    Ignore(unshare(CLONE_NEWUSER));
+    steps.Tell();
+    steps.Await();
+    _exit(0);
+  }
+  steps.Parent();
+  steps.Await();
+  WriteMap(holder, "uid_map", "0 100000 65536");
+  WriteMap(holder, "gid_map", "0 100000 65536");
+  const UniqueFd user_namespace(open(("/proc/" + std::to_string(holder) + "/ns/user").c_str(), O_RDONLY));
+  const UniqueFd tree(static_cast<int>(syscall(SYS_open_tree, AT_FDCWD, "idmap", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)));
+  mount_attr attributes = {};
+  attributes.attr_set = MOUNT_ATTR_IDMAP;
+  attributes.userns_fd = static_cast<uint64_t>(user_namespace.get());
+  Call("idmapped-mount", syscall(SYS_mount_setattr, tree.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes));
+  struct stat status = {};
+  Call("idmapped-stat", fstatat(tree.get(), "file", &status, 0));
+  Fact("idmapped-owner", std::to_string(status.st_uid));
+  steps.Tell();
+  waitpid(holder, nullptr, 0);
+}
+
+}  // namespace
+
+void UserNamespaces(const Place&) {
+  MakeDir("own", 0755, 100000, 100000);
+  for (const char* name : {"own/lower", "own/upper", "own/work", "own/merged"}) MakeDir(name, 0755, 100000, 100000);
+  Make("own/lower/lower", "lower", 0644, 100000, 100000);
+  MakeDir("foreign", 0755);
+  Make("foreign-secret", "secret", 0600);
+  Make("own-secret", "secret", 0, 100500, 100500);
+  InNamespace(Inside);
+  Fact("outside-file", Look("own/file"));
+  Fact("outside-dir", Look("own/dir"));
+  Fact("outside-symlink", Look("own/symlink"));
+  char value[64];
+  Call("outside-capability", getxattr("own/file", "security.capability", value, sizeof value));
+  Idmapped();
+}
+
+}  // namespace kata::files

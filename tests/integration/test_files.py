@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What file systems do in a container, fact by fact, is what they do with runc on the same host.
+
+tests/files/ is the program that prints the facts; tests/files/differences.toml lists those that differ, and why. A
+difference that is not listed fails, and so does one that is listed and no longer there. KATA_FILES_FACTS=DIRECTORY
+keeps all facts there, runc.txt and ours.txt, for diff."""
+import contextlib
+import itertools
+import os
+import pathlib
+import shutil
+import subprocess
+import threading
+import tomllib
+
+import harness
+from harness import Case
+
+PROGRAM = pathlib.Path(os.environ.get("KATA_FILES_SUITE", harness.REPOSITORY / "build/tests/files-suite"))
+DIFFERENCES = harness.REPOSITORY / "tests/files/differences.toml"
+MIB = 1 << 20
+# Those that have to do with files. CAP_SYS_RESOURCE is lost on some hosts.
+CAPABILITIES = """CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_RAW
+    IPC_LOCK SYS_CHROOT SYS_PTRACE SYS_ADMIN MKNOD LEASE SETFCAP""".split()
+
+# Place: the arguments of the program, and the mounts (directory of the host, destination, options).
+PLACES = {
+    "rootfs": ("whole /suite", []),
+    "volume": ("whole /volume", [("volume", "/volume", [])]),
+    "tmpfs": ("whole /tmpfs", [("tmpfs", "/tmpfs", [])]),
+    "overlay": ("whole /overlay", [("overlay", "/overlay", [])]),
+    "twice": ("twice /first /second", [("twice", "/first", []), ("twice", "/second", [])]),
+    "twice, one of them deeper": ("twice /outer/sub /inner", [("nested", "/outer", []), ("nested/sub", "/inner", [])]),
+    "twice, one of them read-only": (
+        "twice /both-rw /both-ro", [("both", "/both-rw", []), ("both", "/both-ro", ["ro"])]
+    ),
+    "twice, one of them in the rootfs": ("twice /shared /of-rootfs", [("rootfs/shared", "/of-rootfs", [])]),
+    "read-only": ("readonly /read-only", [("read-only", "/read-only", ["ro"])]),
+    "full": ("full /full", [("full", "/full", [])]),
+    "changed by the host": ("host /changed", [("changed", "/changed", [])]),
+}  # fmt: skip
+
+
+def run(*command):
+    subprocess.run(list(map(str, command)), check=True, capture_output=True)
+
+
+class ReferenceWorld(harness.World):
+    """The same with runc, whatever the runtime under test is."""
+
+    def argv(self, *arguments):
+        return ["runc", "--root", str(self.root), *map(str, arguments)]
+
+
+class Host:
+    """The directories of one run on the host: those of the disk on an ext4 of their own, so that what the tests' own
+    directory is on does not count, and nothing outlives them that could not be removed, such as an immutable file."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.mounts = contextlib.ExitStack()
+
+    def make(self):
+        directory = self.directory
+        image = directory.with_suffix(".img")
+        with open(image, "wb") as file:
+            file.truncate(1024 * MIB)
+        run("mkfs.ext4", "-q", "-F", "-O", "^has_journal", image)
+        directory.mkdir()
+        self.mount("-o", "loop", image, directory)
+        for name in """rootfs/tmp rootfs/suite rootfs/shared volume twice nested/sub both read-only/dir tmpfs full
+                       overlay lower upper work""".split():
+            (directory / name).mkdir(parents=True)
+        shutil.copy(PROGRAM, directory / "rootfs/files-suite")
+        (directory / "read-only/file").write_text("read only")
+        (directory / "read-only/dir/inner").write_text("inner")
+        (directory / "read-only/link").symlink_to("file")
+        os.mkfifo(directory / "read-only/fifo", 0o666)
+        self.changes = ByTheHost(directory / "changed")
+        self.mount("-t", "tmpfs", "-o", "size=64m,mode=0755", "kata-test", directory / "tmpfs")
+        self.mount("-t", "tmpfs", "-o", "size=1m,nr_inodes=64,mode=0755", "kata-test", directory / "full")
+        layers = ",".join(f"{kind}dir={directory / kind}" for kind in ("lower", "upper", "work"))
+        self.mount("-t", "overlay", "-o", layers, "kata-test", directory / "overlay")
+
+    def mount(self, *arguments):
+        run("mount", *arguments)
+        self.mounts.callback(run, "umount", arguments[-1])
+
+
+class ByTheHost:
+    """The rounds of changes that tests/files/by_the_host.cpp asks for."""
+
+    def __init__(self, directory):
+        self.directory, self.round = directory, 0
+        (directory / "config").mkdir(parents=True)
+        self.publish("")
+        (directory / "content").write_text("")
+        (directory / "mode").touch()
+        for number in range(1, 7):
+            (directory / f"removed-{number * 'n'}").touch()
+
+    def publish(self, text):
+        """As a kubelet does a config map's new content: a directory of its own, and a symlink that is replaced."""
+        config = self.directory / "config"
+        data = config / f"data-{self.round}"
+        data.mkdir()
+        (data / "key").write_text(text)
+        (config / "new").symlink_to(data.name)
+        (config / "new").rename(config / "current")
+
+    def one_round(self):
+        self.round += 1
+        number = self.round * "n"
+        (self.directory / "content").write_text(number)
+        self.publish(number)
+        (self.directory / f"made-{number}").touch()
+        (self.directory / f"removed-{number}").unlink()
+        (self.directory / "mode").chmod(0o600 + self.round)
+
+
+class FilesTest(Case):
+    def facts(self, world, name):
+        """(place, fact) -> result, in one container."""
+        host = Host(self.world.tmp / name)
+        self.addCleanup(host.mounts.close)
+        host.make()
+        self.addCleanup(world.close_containers)
+        c = world.container("/files-suite", "--pause", image=None)
+        c.spec["root"]["path"] = str(host.directory / "rootfs")
+        c.process["capabilities"] = {
+            kind: [f"CAP_{name}" for name in CAPABILITIES] for kind in ("bounding", "effective", "permitted")
+        }
+        for _, mounts in PLACES.values():
+            for source, destination, options in mounts:
+                c.mount(host.directory / source, destination, "bind", *options)
+        self.start(c)
+        found = {}
+        for place, (arguments, _) in PLACES.items():
+            for line in self.lines(c, arguments, host):
+                fact, _, answer = line.partition(": ")
+                self.assertNotIn((place, fact), found, "two facts of one name")
+                found[place, fact] = answer
+        self.assert_run(c.delete("--force"))
+        if keep := os.environ.get("KATA_FILES_FACTS"):
+            lines = (f"{place}: {fact}: {answer}\n" for (place, fact), answer in found.items())
+            pathlib.Path(keep, f"{name}.txt").write_text("".join(lines))
+        return found
+
+    def lines(self, container, arguments, host):
+        """What the program prints."""
+        with (self.world.tmp / "errors").open("w+b") as errors:
+            child = container.world.popen(
+                "exec", container.id, "/files-suite", *arguments.split(),
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
+            )  # fmt: skip
+            limit = threading.Timer(3 * harness.TIMEOUT, child.kill)  # it only ends what hangs
+            self.addCleanup(limit.cancel)
+            limit.start()
+            with child:
+                for line in child.stdout:
+                    if line != b"ready\n":
+                        yield line.decode().rstrip("\n")
+                        continue
+                    host.changes.one_round()
+                    child.stdin.write(b"\n")
+                    child.stdin.flush()
+            limit.cancel()
+            errors.seek(0)
+            self.assertEqual((child.returncode, errors.read()), (0, b""), arguments)
+
+    def test_the_same_as_with_runc(self):
+        reference = ReferenceWorld()
+        self.addCleanup(reference.close)
+        theirs, ours = self.facts(reference, "runc"), self.facts(self.world, "ours")
+        listed = listed_differences() if harness.IS_KATA else {}
+        if lines := faults(theirs, ours, listed):
+            self.fail("\n".join([f"{len(lines)} of {len(theirs)} facts are not as {DIFFERENCES.name} says:", *lines]))
+
+
+class Listed:
+    """What differences.toml says of one fact at one place."""
+
+    def __init__(self, result, sometimes):
+        self.result, self.sometimes = result, sometimes
+
+
+def listed_differences():
+    """(place, fact) -> Listed."""
+    text = tomllib.loads(DIFFERENCES.read_text())
+    listed = {}
+    for entry in text["difference"]:
+        for place, (fact, result) in itertools.product(entry["places"], entry["facts"].items()):
+            if (place, fact) in listed or place not in PLACES or entry["reason"] not in text["reasons"]:
+                raise AssertionError(f"{DIFFERENCES.name}: {place}, {fact}: twice, of no place, or without a reason")
+            listed[place, fact] = Listed(result, entry.get("sometimes", False))
+    if unused := text["reasons"].keys() - {entry["reason"] for entry in text["difference"]}:
+        raise AssertionError(f"{DIFFERENCES.name}: reasons of nothing: {unused}")
+    return listed
+
+
+def faults(theirs, ours, listed):
+    """What is not as differences.toml says, one line each."""
+    lines = []
+    for key in dict.fromkeys([*theirs, *ours, *listed]):
+        their, our, entry = theirs.get(key, "nothing"), ours.get(key, "nothing"), listed.get(key)
+        if their == our:
+            if not entry or entry.sometimes:
+                continue
+            problem = f"listed with {entry.result!r}, but is the same"
+        elif not entry:
+            problem = "not listed"
+        elif entry.result != our:
+            problem = f"listed with {entry.result!r}"
+        else:
+            continue
+        lines.append(f"{': '.join(key)}: runc {their!r}, ours {our!r}: {problem}")
+    return lines
+
+
+if __name__ == "__main__":
+    harness.main()
