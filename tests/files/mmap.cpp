@@ -69,6 +69,7 @@ void OneFile(const Place& place) {
     Done("shared", mapping.good());
     const Mapping second(other.get(), PROT_READ | PROT_WRITE, MAP_SHARED);
     Done("shared-second", second.good());
+    if (!mapping.good() || !second.good()) return;
     Fact("shared-content", mapping.Text(10));
     Fact("shared-second-content", second.Text(10));
     mapping.Put("AB");
@@ -118,6 +119,7 @@ void Kinds() {
   try_map("direct", direct.get(), PROT_READ | PROT_WRITE, MAP_SHARED);
   {
     const Mapping mapping(fd.get(), PROT_READ | PROT_WRITE, MAP_PRIVATE);
+    if (!mapping.good()) return;
     mapping.Put("private");
     Fact("private-not-written", ContentsAt(fd.get(), 0, 7));
     Ignore(pwrite(fd.get(), "X", 1, kPage));
@@ -127,6 +129,7 @@ void Kinds() {
   }
   {
     const Mapping mapping(fd.get(), PROT_READ | PROT_WRITE, MAP_SHARED);
+    if (!mapping.good()) return;
     Call("madvise-remove", madvise(mapping.data(), kPage, MADV_REMOVE));
     Is("madvise-remove-zero", mapping.data()[0] == 0);
     Ignore(fallocate(fd.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, kPage, kPage));
@@ -211,7 +214,7 @@ void Appending(const Place& place) {
       ++broken;
     }
   }
-  Is("append-by-two-all-there", records.size() == 2 * kRecords);
+  Is("append-by-two-all-there", records.size() == size_t{2} * kRecords);
   Is("append-by-two-none-broken", broken == 0);
   Fact("append-by-two-size", std::to_string(Status("log").st_size));
 }

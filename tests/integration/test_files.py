@@ -156,8 +156,10 @@ class FilesTest(Case):
             limit = threading.Timer(3 * harness.TIMEOUT, child.kill)  # it only ends what hangs
             self.addCleanup(limit.cancel)
             limit.start()
+            last = b"nothing"
             with child:
                 for line in child.stdout:
+                    last = line
                     if line != b"ready\n":
                         yield line.decode().rstrip("\n")
                         continue
@@ -166,7 +168,7 @@ class FilesTest(Case):
                     child.stdin.flush()
             limit.cancel()
             errors.seek(0)
-            self.assertEqual((child.returncode, errors.read()), (0, b""), arguments)
+            self.assertEqual((child.returncode, errors.read()), (0, b""), f"{arguments}, which ended with {last}")
 
     def test_the_same_as_with_runc(self):
         reference = ReferenceWorld()
