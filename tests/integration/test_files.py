@@ -2,8 +2,10 @@
 """What file systems do in a container, fact by fact, is what they do with runc on the same host.
 
 tests/files/ is the program that prints the facts; tests/files/differences.toml lists those that differ, and why. A
-difference that is not listed fails, and so does one that is listed and no longer there. KATA_FILES_FACTS=DIRECTORY
-keeps all facts there, runc.txt and ours.txt, for diff."""
+difference that is not listed fails, and so does one that is listed and no longer there.
+
+KATA_FILES_FACTS=DIRECTORY keeps all facts there, runc.txt and ours.txt, for diff. KATA_FILES_DIFFERENCES=FILE is another
+list, for a KATA_TEST_CONFIG with another file server."""
 import contextlib
 import itertools
 import os
@@ -17,7 +19,9 @@ import harness
 from harness import Case
 
 PROGRAM = pathlib.Path(os.environ.get("KATA_FILES_SUITE", harness.REPOSITORY / "build/tests/files-suite"))
-DIFFERENCES = harness.REPOSITORY / "tests/files/differences.toml"
+DIFFERENCES = pathlib.Path(
+    os.environ.get("KATA_FILES_DIFFERENCES", harness.REPOSITORY / "tests/files/differences.toml")
+)
 MIB = 1 << 20
 # Those that have to do with files. CAP_SYS_RESOURCE is lost on some hosts.
 CAPABILITIES = """CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_RAW
