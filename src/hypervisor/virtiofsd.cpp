@@ -24,12 +24,12 @@ namespace {
 
 constexpr char kSocketName[] = "virtiofsd.sock";
 
-// The extended attributes that are passed through: user attributes, file capabilities and ACLs. Others, such as
-// security.selinux, would have a meaning on the host; for them the daemon answers like a file system without
-// attributes.
+// The extended attributes that are passed through: user attributes and file capabilities. For others the daemon answers
+// like a file system without attributes. security.selinux and the like would have a meaning on the host. ACLs must not
+// be set: without FUSE_POSIX_ACL, which this daemon does not offer in a usable form, the guest's kernel does not check
+// who sets one, and the daemon, as root, would give any file any mode for anybody.
 constexpr std::string_view kXattrMap =
-    "xattrmap=/ok/all/user./user.//ok/all/security.capability/security.capability/"
-    "/ok/all/system.posix_acl_/system.posix_acl_//unsupported/all///";
+    "xattrmap=/ok/all/user./user.//ok/all/security.capability/security.capability//unsupported/all///";
 
 // Converts the configuration's cache modes, which have the names of newer versions of virtiofsd.
 Result<std::string_view> CacheMode(const std::string& name) {

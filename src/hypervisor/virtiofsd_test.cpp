@@ -97,7 +97,7 @@ announce_submounts
 -o
 cache=auto
 -o
-xattrmap=/ok/all/user./user.//ok/all/security.capability/security.capability//ok/all/system.posix_acl_/system.posix_acl_//unsupported/all///
+xattrmap=/ok/all/user./user.//ok/all/security.capability/security.capability//unsupported/all///
 -o
 sandbox=namespace
 -o
