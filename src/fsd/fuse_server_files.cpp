@@ -22,15 +22,17 @@ constexpr uint64_t kMaxCopy = 128UL << 20U;
 // them on the host. (Who may map the file for writing could change it without losing them in any case.)
 class KeptCapability {
  public:
-  KeptCapability(int fd, bool keep) : fd_(fd), length_(keep ? fgetxattr(fd, kName, value_, sizeof(value_)) : -1) {}
+  // name: the file's, in this thread's working directory; nullptr: nothing is kept.
+  explicit KeptCapability(const char* name)
+      : name_(name), length_(name == nullptr ? -1 : getxattr(name, kAttribute, value_, sizeof(value_))) {}
   void Restore() const {
-    if (length_ > 0) (void)fsetxattr(fd_, kName, value_, static_cast<size_t>(length_), 0);
+    if (length_ > 0) (void)setxattr(name_, kAttribute, value_, static_cast<size_t>(length_), 0);
   }
 
  private:
-  static constexpr char kName[] = "security.capability";
+  static constexpr char kAttribute[] = "security.capability";
 
-  const int fd_;
+  const char* const name_;
   char value_[64];
   const ssize_t length_;
 };
@@ -99,7 +101,8 @@ int FuseServer::Write(Request& request, Reply& reply) {
     if ((in.flags & O_DSYNC) != 0) flags |= RWF_DSYNC;
     if ((in.flags & O_SYNC) == O_SYNC) flags |= RWF_SYNC;
   }
-  const KeptCapability capability(file->fd.get(), cached);
+  const FdName name(file->fd.get());
+  const KeptCapability capability(cached && EnterProc() == 0 ? name.c_str() : nullptr);
   const ssize_t count =
       pwritev2(file->fd.get(), memory.data(), static_cast<int>(memory.size()), static_cast<off_t>(in.offset), flags);
   if (count < 0) return errno;
