@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What file systems do in a container, fact by fact, is what they do with runc on the same host.
 
-tests/files/ is the program that prints the facts; tests/files/differences.toml lists those that differ, and why. A
-difference that is not listed fails, and so does one that is listed and no longer there.
+tests/files/ is the program that prints the facts; tests/files/differences-SERVER.toml lists those that differ with a file
+server, and why. A difference that is not listed fails, and so does one that is listed and no longer there.
 
-KATA_FILES_FACTS=DIRECTORY keeps all facts there, runc.txt and ours.txt, for diff. KATA_FILES_DIFFERENCES=FILE is another
-list, for a KATA_TEST_CONFIG with another file server."""
+KATA_FILES_FACTS=DIRECTORY keeps all facts there, runc.txt and SERVER.txt, for diff."""
 import contextlib
 import itertools
 import os
@@ -19,9 +18,6 @@ import harness
 from harness import Case
 
 PROGRAM = pathlib.Path(os.environ.get("KATA_FILES_SUITE", harness.REPOSITORY / "build/tests/files-suite"))
-DIFFERENCES = pathlib.Path(
-    os.environ.get("KATA_FILES_DIFFERENCES", harness.REPOSITORY / "tests/files/differences.toml")
-)
 MIB = 1 << 20
 # Those that have to do with files. CAP_SYS_RESOURCE is lost on some hosts.
 CAPABILITIES = """CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_RAW
@@ -123,6 +119,8 @@ class ByTheHost:
 
 
 class FilesTest(Case):
+    reference = {}  # the facts with runc, which both tests need
+
     def facts(self, world, name):
         """(place, fact) -> result, in one container."""
         host = Host(self.world.tmp / name)
@@ -174,38 +172,50 @@ class FilesTest(Case):
             errors.seek(0)
             self.assertEqual((child.returncode, errors.read()), (0, b""), f"{arguments}, which ended with {last}")
 
-    def test_the_same_as_with_runc(self):
-        reference = ReferenceWorld()
-        self.addCleanup(reference.close)
-        theirs, ours = self.facts(reference, "runc"), self.facts(self.world, "ours")
-        listed = listed_differences() if harness.IS_KATA else {}
+    def compare(self, server):
+        if not FilesTest.reference:
+            world = ReferenceWorld()
+            self.addCleanup(world.close)
+            FilesTest.reference = self.facts(world, "runc")
+        theirs, ours = FilesTest.reference, self.facts(self.world, server)
+        listed = listed_differences(server) if harness.IS_KATA else {}
         if lines := faults(theirs, ours, listed):
-            self.fail("\n".join([f"{len(lines)} of {len(theirs)} facts are not as {DIFFERENCES.name} says:", *lines]))
+            self.fail("\n".join([f"{len(lines)} of {len(theirs)} facts are not as listed for {server}:", *lines]))
+
+    def test_virtiofsd(self):
+        self.compare("virtiofsd")
+
+    @harness.kata_only
+    def test_kata_fsd(self):
+        daemon = pathlib.Path(harness.RUNTIME).resolve().parent / "kata-fsd"
+        self.world.configure(f'[hypervisor.qemu]\nvirtio_fs_daemon = "{daemon}"\n')
+        self.compare("kata-fsd")
 
 
 class Listed:
-    """What differences.toml says of one fact at one place."""
+    """What a list says of one fact at one place."""
 
     def __init__(self, result, sometimes):
         self.result, self.sometimes = result, sometimes
 
 
-def listed_differences():
+def listed_differences(server):
     """(place, fact) -> Listed."""
-    text = tomllib.loads(DIFFERENCES.read_text())
+    path = harness.REPOSITORY / f"tests/files/differences-{server}.toml"
+    text = tomllib.loads(path.read_text())
     listed = {}
     for entry in text["difference"]:
         for place, (fact, result) in itertools.product(entry["places"], entry["facts"].items()):
             if (place, fact) in listed or place not in PLACES or entry["reason"] not in text["reasons"]:
-                raise AssertionError(f"{DIFFERENCES.name}: {place}, {fact}: twice, of no place, or without a reason")
+                raise AssertionError(f"{path.name}: {place}, {fact}: twice, of no place, or without a reason")
             listed[place, fact] = Listed(result, entry.get("sometimes", False))
     if unused := text["reasons"].keys() - {entry["reason"] for entry in text["difference"]}:
-        raise AssertionError(f"{DIFFERENCES.name}: reasons of nothing: {unused}")
+        raise AssertionError(f"{path.name}: reasons of nothing: {unused}")
     return listed
 
 
 def faults(theirs, ours, listed):
-    """What is not as differences.toml says, one line each."""
+    """What is not as the list says, one line each."""
     lines = []
     for key in dict.fromkeys([*theirs, *ours, *listed]):
         their, our, entry = theirs.get(key, "nothing"), ours.get(key, "nothing"), listed.get(key)
