@@ -56,7 +56,7 @@ needs_met
 [[ -f $agent ]] || fail "the agent does not exist: $agent" "build it: make"
 [[ -x $agent ]] || fail "the agent is not executable: $agent" "chmod +x $agent"
 # A dynamic agent would only say "no init found", and that in the guest.
-if readelf --program-headers "$agent" 2>/dev/null | grep -q INTERP; then
+if [[ $(readelf --program-headers "$agent" 2>/dev/null) == *INTERP* ]]; then
     fail "the agent is not static: $agent asks for a dynamic loader, and the guest has none"
 fi
 

@@ -8,7 +8,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/../../packaging/steps.sh"
 need ldd libc-bin
 needs_met
 
-is_dynamic() { [ -x "$1" ] && ldd "$1" 2>/dev/null | grep -q 'libc\.so'; }
+# Not by a pipe into grep -q: that ends at the first match, and ldd, which writes on, would fail by SIGPIPE at times.
+is_dynamic() { [ -x "$1" ] && [[ $(ldd "$1" 2>/dev/null) == *libc.so* ]]; }
 
 # KATA_BUSYBOX in the environment goes first: for a machine without a network.
 own=${KATA_BUSYBOX:-/bin/busybox}
