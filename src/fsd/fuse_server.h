@@ -64,6 +64,7 @@ class FuseServer {
 
  private:
   struct Found;
+  struct Reached;
   class FdName;
   using Handler = int (FuseServer::*)(Request&, Reply&);
 
@@ -119,6 +120,8 @@ class FuseServer {
   int SyncDir(Request& request, Reply& reply);
 
   InodePath PathOf(const Inode& inode) const;
+  // Finds and opens (O_PATH) the node of the request. 0; ESTALE: the guest does not know it; or the errno of the host.
+  int Reach(const Request& request, Reached* reached) const;
   // Before a name goes: opens the file that it names if the guest knows it by a handle only, which would lead nowhere
   // when this was its last name. KeepVictim keeps it when the name has gone.
   struct Victim;
@@ -142,6 +145,8 @@ class FuseServer {
   int SyncFsOf(int path) const;
   int SyncAll() const;
   int PutOpen(UniqueFd file, const Mount& mount, Reply& reply);
+  // The reply to CREATE and TMPFILE: a file that was made in `directory`'s mount, and is open.
+  int PutMade(UniqueFd file, const Mount& mount, Reply& reply);
   int ReadEntries(Request& request, Reply& reply, bool plus);
   // Opens an inode, of which the caller knows that it is a regular file. Invalid: errno says why.
   UniqueFd OpenInode(const Inode& inode, int flags, std::shared_ptr<Mount>* mount) const;

@@ -4,6 +4,8 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +20,12 @@ namespace kata::fsd {
 class FuseServerTest : public testing::Test {
  protected:
   static constexpr uint64_t kRoot = FUSE_ROOT_ID;
+
+  // For suites that mount: in a mount namespace of this process's own, so that nothing stays on the host.
+  static void EnterOwnMounts() {
+    ASSERT_EQ(unshare(CLONE_NEWNS), 0);
+    ASSERT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+  }
 
   void SetUp() override {
     char path[] = "/tmp/fsd-test-XXXXXX";

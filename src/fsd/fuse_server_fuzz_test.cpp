@@ -71,10 +71,7 @@ constexpr Shape kShapes[] = {
 
 class FuseServerFuzz : public FuseServerTest {
  protected:
-  static void SetUpTestSuite() {
-    ASSERT_EQ(unshare(CLONE_NEWNS), 0);
-    ASSERT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
-  }
+  static void SetUpTestSuite() { EnterOwnMounts(); }
   // Small, so that nothing that it asks for fills the host.
   void SetUp() override {
     FuseServerTest::SetUp();

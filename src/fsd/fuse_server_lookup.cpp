@@ -44,6 +44,13 @@ InodePath FuseServer::PathOf(const Inode& inode) const {
   return {std::move(mount), std::move(path)};
 }
 
+int FuseServer::Reach(const Request& request, Reached* reached) const {
+  reached->inode = NodeOf(request);
+  if (!reached->inode) return ESTALE;
+  reached->path = PathOf(*reached->inode);
+  return reached->path ? 0 : errno;
+}
+
 int FuseServer::LookUpName(const Inode& parent, const char* name, Found* found) {
   const InodePath directory = PathOf(parent);
   if (!directory) return errno;

@@ -15,10 +15,7 @@ enum class Rights { kWritable, kReadOnly };
 // As the sandbox does it: the shared directory is a tmpfs of mount points.
 class FuseServerMounts : public FuseServerTest {
  protected:
-  static void SetUpTestSuite() {
-    ASSERT_EQ(unshare(CLONE_NEWNS), 0);
-    ASSERT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
-  }
+  static void SetUpTestSuite() { EnterOwnMounts(); }
 
   void SetUp() override {
     FuseServerTest::SetUp();

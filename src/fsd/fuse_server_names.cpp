@@ -20,13 +20,11 @@ int FuseServer::MakeNode(Request& request, Reply& reply) {
   if (!request.Take(&in)) return EINVAL;
   const char* name = request.TakeString();
   if (!IsName(name)) return EINVAL;
-  const auto parent = NodeOf(request);
-  if (!parent) return ESTALE;
-  const InodePath directory = PathOf(*parent);
-  if (!directory) return errno;
+  Reached directory;
+  if (const int error = Reach(request, &directory); error != 0) return error;
   SetUmask(in.umask);
   if (mknodat(directory.fd(), name, in.mode & (S_IFMT | 07777), DecodeDevice(in.rdev)) != 0) return errno;
-  return PutEntry(*parent, name, reply);
+  return PutEntry(*directory.inode, name, reply);
 }
 
 int FuseServer::MakeDirectory(Request& request, Reply& reply) {
@@ -34,25 +32,21 @@ int FuseServer::MakeDirectory(Request& request, Reply& reply) {
   if (!request.Take(&in)) return EINVAL;
   const char* name = request.TakeString();
   if (!IsName(name)) return EINVAL;
-  const auto parent = NodeOf(request);
-  if (!parent) return ESTALE;
-  const InodePath directory = PathOf(*parent);
-  if (!directory) return errno;
+  Reached directory;
+  if (const int error = Reach(request, &directory); error != 0) return error;
   SetUmask(in.umask);
   if (mkdirat(directory.fd(), name, in.mode & 07777) != 0) return errno;
-  return PutEntry(*parent, name, reply);
+  return PutEntry(*directory.inode, name, reply);
 }
 
 int FuseServer::MakeSymlink(Request& request, Reply& reply) {
   const char* name = request.TakeString();
   const char* target = request.TakeString();
   if (!IsName(name) || target == nullptr) return EINVAL;
-  const auto parent = NodeOf(request);
-  if (!parent) return ESTALE;
-  const InodePath directory = PathOf(*parent);
-  if (!directory) return errno;
+  Reached directory;
+  if (const int error = Reach(request, &directory); error != 0) return error;
   if (symlinkat(target, directory.fd(), name) != 0) return errno;
-  return PutEntry(*parent, name, reply);
+  return PutEntry(*directory.inode, name, reply);
 }
 
 int FuseServer::Link(Request& request, Reply& reply) {
@@ -60,15 +54,14 @@ int FuseServer::Link(Request& request, Reply& reply) {
   if (!request.Take(&in)) return EINVAL;
   const char* name = request.TakeString();
   if (!IsName(name)) return EINVAL;
-  const auto parent = NodeOf(request);
   const auto inode = inodes_.Find(in.oldnodeid);
-  if (!parent || !inode) return ESTALE;
-  const InodePath directory = PathOf(*parent);
-  if (!directory) return errno;
+  if (!inode) return ESTALE;
+  Reached directory;
+  if (const int error = Reach(request, &directory); error != 0) return error;
   const InodePath file = PathOf(*inode);
   if (!file) return errno;
   if (linkat(file.fd(), "", directory.fd(), name, AT_EMPTY_PATH) != 0) return errno;
-  return PutEntry(*parent, name, reply);
+  return PutEntry(*directory.inode, name, reply);
 }
 
 FuseServer::Victim FuseServer::FindVictim(int directory, const char* name) {
@@ -95,10 +88,8 @@ void FuseServer::KeepVictim(Victim victim) {
 int FuseServer::RemoveName(Request& request, int flags) {
   const char* name = request.TakeString();
   if (!IsName(name)) return EINVAL;
-  const auto parent = NodeOf(request);
-  if (!parent) return ESTALE;
-  const InodePath directory = PathOf(*parent);
-  if (!directory) return errno;
+  Reached directory;
+  if (const int error = Reach(request, &directory); error != 0) return error;
   Victim victim = FindVictim(directory.fd(), name);
   if (unlinkat(directory.fd(), name, flags) != 0) return errno;
   KeepVictim(std::move(victim));
@@ -140,47 +131,42 @@ int FuseServer::RenameNames(Request& request, uint64_t new_parent, unsigned flag
   return 0;
 }
 
+int FuseServer::PutMade(UniqueFd file, const Mount& mount, Reply& reply) {
+  Found found;
+  if (const int error = EnterFile(file.get(), mount, &found); error != 0) return error;
+  fuse_entry_out entry;
+  FillEntry(found, &entry);
+  reply.Put(entry);
+  return PutOpen(std::move(file), mount, reply);
+}
+
 int FuseServer::Create(Request& request, Reply& reply) {
   fuse_create_in in;
   if (!request.Take(&in)) return EINVAL;
   const char* name = request.TakeString();
   if (!IsName(name)) return EINVAL;
-  const auto parent = NodeOf(request);
-  if (!parent) return ESTALE;
-  const InodePath directory = PathOf(*parent);
-  if (!directory) return errno;
+  Reached directory;
+  if (const int error = Reach(request, &directory); error != 0) return error;
   SetUmask(in.umask);
   UniqueFd file(openat(directory.fd(), name, HostOpenFlags(in.flags) | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
                        in.mode & 07777));
   // The guest believes that there is no such file, so it has not checked whether the caller may open this one. ESTALE
   // makes its kernel look again, and then open what is there as such.
   if (!file) return errno == EEXIST && (in.flags & O_EXCL) == 0 ? ESTALE : errno;
-  Found found;
-  if (const int error = EnterFile(file.get(), directory.mount(), &found); error != 0) return error;
-  fuse_entry_out entry;
-  FillEntry(found, &entry);
-  reply.Put(entry);
-  return PutOpen(std::move(file), directory.mount(), reply);
+  return PutMade(std::move(file), directory.path.mount(), reply);
 }
 
 int FuseServer::TemporaryFile(Request& request, Reply& reply) {
   fuse_create_in in;
   if (!request.Take(&in)) return EINVAL;
-  const auto parent = NodeOf(request);
-  if (!parent) return ESTALE;
-  const InodePath directory = PathOf(*parent);
-  if (!directory) return errno;
+  Reached directory;
+  if (const int error = Reach(request, &directory); error != 0) return error;
   SetUmask(in.umask);
   // O_EXCL (it shall never have a name) is the guest's kernel's to keep.
   UniqueFd file(
       openat(directory.fd(), ".", (HostOpenFlags(in.flags) & ~O_TRUNC) | O_TMPFILE | O_CLOEXEC, in.mode & 07777));
   if (!file) return errno;
-  Found found;
-  if (const int error = EnterFile(file.get(), directory.mount(), &found); error != 0) return error;
-  fuse_entry_out entry;
-  FillEntry(found, &entry);
-  reply.Put(entry);
-  return PutOpen(std::move(file), directory.mount(), reply);
+  return PutMade(std::move(file), directory.path.mount(), reply);
 }
 
 }  // namespace kata::fsd

@@ -25,6 +25,14 @@ struct FuseServer::Found {
   uint16_t device = 0;  // MountTable::NumberOf
 };
 
+// The node of a request, opened.
+struct FuseServer::Reached {
+  std::shared_ptr<Inode> inode;
+  InodePath path;
+
+  int fd() const { return path.fd(); }
+};
+
 // See FindVictim. Empty: nothing has to be kept.
 struct FuseServer::Victim {
   std::shared_ptr<Inode> inode;

@@ -37,20 +37,18 @@ int FuseServer::SetXattr(Request& request, Reply& /*reply*/) {
   if (name == nullptr || !request.TakeBytes(in.size, &value)) return EINVAL;
   if (value.size() > XATTR_SIZE_MAX) return E2BIG;
   if ((in.flags & ~static_cast<uint32_t>(XATTR_CREATE | XATTR_REPLACE)) != 0) return EINVAL;
-  const auto inode = NodeOf(request);
-  if (!inode) return ESTALE;
   const auto host = HostXattrName(name);
   if (!host) return EOPNOTSUPP;
-  const InodePath path = PathOf(*inode);
-  if (!path) return errno;
+  Reached file;
+  if (const int error = Reach(request, &file); error != 0) return error;
   if (const int error = EnterProc(); error != 0) return error;
   // An ACL changes the mode; who is not of the file's group and has no CAP_FSETID loses the set-group-id bit by it.
   const bool kill = IsAcl(name) && (in.setxattr_flags & FUSE_SETXATTR_ACL_KILL_SGID) != 0;
   if (const int error = Become(CallerOf(request, !kill)); error != 0) return error;
-  if (setxattr(FdName(path.fd()).c_str(), host->c_str(), value.data(), value.size(), static_cast<int>(in.flags)) == 0) {
+  if (setxattr(FdName(file.fd()).c_str(), host->c_str(), value.data(), value.size(), static_cast<int>(in.flags)) == 0) {
     return 0;
   }
-  return MayBeLost(*inode, name) ? 0 : errno;
+  return MayBeLost(*file.inode, name) ? 0 : errno;
 }
 
 int FuseServer::GetXattr(Request& request, Reply& reply) {
@@ -59,16 +57,14 @@ int FuseServer::GetXattr(Request& request, Reply& reply) {
   if (!request.Take(&in)) return EINVAL;
   const char* name = request.TakeString();
   if (name == nullptr) return EINVAL;
-  const auto inode = NodeOf(request);
-  if (!inode) return ESTALE;
   const auto host = HostXattrName(name);
   if (!host) return EOPNOTSUPP;
-  const InodePath path = PathOf(*inode);
-  if (!path) return errno;
+  Reached file;
+  if (const int error = Reach(request, &file); error != 0) return error;
   if (const int error = EnterProc(); error != 0) return error;
-  const FdName file(path.fd());
+  const FdName path(file.fd());
   std::string value(in.size > XATTR_SIZE_MAX ? XATTR_SIZE_MAX : in.size, '\0');
-  const ssize_t length = getxattr(file.c_str(), host->c_str(), value.data(), value.size());
+  const ssize_t length = getxattr(path.c_str(), host->c_str(), value.data(), value.size());
   if (length < 0) {
     // A file system without ACLs has none to tell. The guest's kernel would take the error for a refusal of access.
     return errno == EOPNOTSUPP && IsAcl(name) ? ENODATA : errno;
@@ -86,17 +82,15 @@ int FuseServer::ListXattrs(Request& request, Reply& reply) {
   if (!options_.xattr) return ENOSYS;
   fuse_getxattr_in in;
   if (!request.Take(&in)) return EINVAL;
-  const auto inode = NodeOf(request);
-  if (!inode) return ESTALE;
-  const InodePath path = PathOf(*inode);
-  if (!path) return errno;
+  Reached file;
+  if (const int error = Reach(request, &file); error != 0) return error;
   if (const int error = EnterProc(); error != 0) return error;
-  const FdName file(path.fd());
-  const ssize_t size = listxattr(file.c_str(), nullptr, 0);
+  const FdName path(file.fd());
+  const ssize_t size = listxattr(path.c_str(), nullptr, 0);
   if (size < 0) return errno;
   std::string names(static_cast<size_t>(size), '\0');
   // Zero would ask for the size again. ERANGE: more have come meanwhile.
-  const ssize_t length = size == 0 ? 0 : listxattr(file.c_str(), names.data(), names.size());
+  const ssize_t length = size == 0 ? 0 : listxattr(path.c_str(), names.data(), names.size());
   if (length < 0) return errno;
   names.resize(static_cast<size_t>(length));
   std::string shown;
@@ -114,14 +108,12 @@ int FuseServer::RemoveXattr(Request& request, Reply& /*reply*/) {
   if (!options_.xattr) return ENOSYS;
   const char* name = request.TakeString();
   if (name == nullptr) return EINVAL;
-  const auto inode = NodeOf(request);
-  if (!inode) return ESTALE;
   const auto host = HostXattrName(name);
   if (!host) return EOPNOTSUPP;
-  const InodePath path = PathOf(*inode);
-  if (!path) return errno;
+  Reached file;
+  if (const int error = Reach(request, &file); error != 0) return error;
   if (const int error = EnterProc(); error != 0) return error;
-  return removexattr(FdName(path.fd()).c_str(), host->c_str()) == 0 ? 0 : errno;
+  return removexattr(FdName(file.fd()).c_str(), host->c_str()) == 0 ? 0 : errno;
 }
 
 }  // namespace kata::fsd
