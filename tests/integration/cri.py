@@ -37,7 +37,7 @@ class CriCase(ContainerdCase):
         # At most 15 letters, as every interface.
         cls.bridge = f"kata-{harness.os.getpid()}"[:15]
         # Another one than those of other runs beside this one.
-        number = harness.os.getpid() % 16000
+        number = harness.os.getpid() % 12000  # up to 10.175, above which other tests have theirs
         cls.subnet, cls.subnet6 = f"10.{128 + number // 250}.{number % 250}", f"fd00:77:{number:x}::"
         values = {"bridge": cls.bridge, "tmp": daemon.tmp, "subnet": cls.subnet, "subnet6": cls.subnet6}
         (daemon.tmp / "cni" / "10-test.conflist").write_text(CNI % values)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Images and loop devices, for the tests of block devices."""
+import fcntl
 import os
 import pathlib
 import subprocess
@@ -8,6 +9,8 @@ import harness
 import leaks
 
 MIB = 1 << 20
+# linux/loop.h
+LOOP_CTL_ADD, LOOP_CTL_REMOVE = 0x4C80, 0x4C81
 
 
 def run(*command):
@@ -24,10 +27,10 @@ class Disks:
         super().setUp()
 
     def _detach(self):
-        for device in self.loops:
+        for device, image in self.loops:
             run("losetup", "--detach", device)
-            listed = run("losetup", "--list", "--noheadings", "--output", "NAME", "--raw").splitlines()
-            self.assertNotIn(device, listed, "somebody still has it")
+            # By its file: another test may have been given the device meanwhile.
+            self.assertEqual(run("losetup", "--associated", image), "", "somebody still has it")
 
     def image(self, name="disk.img", size=16 * MIB, directory=None, type="ext4"):
         """A file system image; directory: with what is in there."""
@@ -47,8 +50,21 @@ class Disks:
     def loop(self, image, *flags):
         """A loop device of the host for an image."""
         device = run("losetup", "--find", "--show", *flags, image)
-        self.loops.append(device)
+        self.loops.append((device, image))
         return pathlib.Path(device)
+
+    def loop_without_file(self):
+        """A loop device with nothing attached, of a number that no `losetup --find` beside this test is given."""
+        number = 1000 + os.getpid() % 100000
+        with open("/dev/loop-control", "rb") as control:
+            fcntl.ioctl(control, LOOP_CTL_ADD, number)
+        self.addCleanup(self._remove_loop, number)
+        return pathlib.Path(f"/dev/loop{number}")
+
+    @staticmethod
+    def _remove_loop(number):
+        with open("/dev/loop-control", "rb") as control:
+            fcntl.ioctl(control, LOOP_CTL_REMOVE, number)
 
     @staticmethod
     def numbers(device):

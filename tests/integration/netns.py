@@ -13,7 +13,26 @@ import harness
 import leaks
 
 _numbers = itertools.count(1)
-HOST4, HOST6 = "10.177.0.1", "fd17::1"
+
+
+def _claimed_number():
+    """A number that no other process has, of those that make such networks at the same time. Two bridges of the host
+    with one address would answer for each other: the reply to a pod of the one leaves by the other."""
+    for number in range(1, 255):
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0kata-containers-tests-network-{number}")
+        except OSError:
+            claim.close()
+            continue
+        return number, claim
+    raise AssertionError("all networks of the tests are taken")
+
+
+# The socket holds the number until this process ends.
+NUMBER, _claim = _claimed_number()
+NET4, NET6 = f"10.177.{NUMBER}", f"fd17:{NUMBER:x}"
+HOST4, HOST6 = f"{NET4}.1", f"{NET6}::1"
 
 
 def ip(*arguments, ns=None):
@@ -68,7 +87,7 @@ class Network:
         return f"/run/netns/{ns}"
 
     def veth(self, ns, name="eth0", last=5, mtu=1500, route=True, mac=None, addresses=True):
-        """A link into the pod: 10.177.0.LAST and fd17::LAST on it, the host's end on the bridge."""
+        """A link into the pod: NET4.LAST and NET6::LAST on it, the host's end on the bridge."""
         end = f"kv{os.getpid() % 100000}n{next(_numbers)}"
         ip("link", "add", end, "mtu", mtu, "type", "veth", "peer", "name", name, "mtu", mtu, "netns", ns,
            *(["address", mac] if mac else []))  # fmt: skip
@@ -79,8 +98,8 @@ class Network:
         return end
 
     def address(self, ns, name="eth0", last=5, route=True):
-        ip("address", "add", f"10.177.0.{last}/24", "dev", name, ns=ns)
-        ip("address", "add", f"fd17::{last}/64", "dev", name, "nodad", ns=ns)
+        ip("address", "add", f"{NET4}.{last}/24", "dev", name, ns=ns)
+        ip("address", "add", f"{NET6}::{last}/64", "dev", name, "nodad", ns=ns)
         ip("link", "set", name, "up", ns=ns)
         if route:
             ip("route", "add", "default", "via", HOST4, ns=ns)

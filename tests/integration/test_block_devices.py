@@ -123,9 +123,8 @@ class DeviceNodeTest(DiskCase):
         c = self.sh("true")
         c.mount("/dev/kvm", "/dev/kvm", "bind")
         self.assert_run(c.run(), 1, err=r"mounts\[\d+\].source: /dev/kvm is a character device of the host")
-        empty = run("losetup", "--find")
         c = self.sh("true")
-        self.device(c, "/dev/mine", empty)
+        self.device(c, "/dev/mine", self.loop_without_file())
         self.assert_run(c.run(), 1, err=r"linux.devices\[0\] \(/dev/mine\): .* has no medium, or nothing is attached to it")
 
     @harness.kata_only

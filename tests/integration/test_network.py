@@ -14,28 +14,28 @@ import time
 import harness
 import netns
 from harness import kata_only
-from netns import HOST4, HOST6, NetworkCase, ip, qdiscs
+from netns import HOST4, HOST6, NET4, NET6, NetworkCase, ip, qdiscs
 
 
 class StartTest(NetworkCase):
     def test_addresses_and_routes(self):
         ns = self.net.namespace()
         self.net.veth(ns, mac="02:00:0a:b1:00:05", mtu=1400)
-        ip("route", "add", "10.9.0.0/16", "via", "10.177.0.9", "mtu", "1300", ns=ns)
-        ip("route", "add", "10.8.0.0/16", "dev", "eth0", "src", "10.177.0.5", ns=ns)
-        ip("neigh", "add", "10.177.0.77", "lladdr", "02:00:00:00:00:77", "dev", "eth0", "nud", "permanent", ns=ns)
+        ip("route", "add", "10.9.0.0/16", "via", f"{NET4}.9", "mtu", "1300", ns=ns)
+        ip("route", "add", "10.8.0.0/16", "dev", "eth0", "src", f"{NET4}.5", ns=ns)
+        ip("neigh", "add", f"{NET4}.77", "lladdr", "02:00:00:00:00:77", "dev", "eth0", "nud", "permanent", ns=ns)
         c = self.started_pod(ns)
         link = self.sh_out(c, "ip addr show eth0")
         self.assertRegex(link, r"UP.* mtu 1400")
-        for part in ("02:00:0a:b1:00:05", "inet 10.177.0.5/24 scope global", "inet6 fd17::5/64 scope global"):
+        for part in ("02:00:0a:b1:00:05", f"inet {NET4}.5/24 scope global", f"inet6 {NET6}::5/64 scope global"):
             self.assertIn(part, link)
-        self.assertNotIn("tentative", link.split("fd17::5")[1].split("\n")[0])
+        self.assertNotIn("tentative", link.split(f"{NET6}::5")[1].split("\n")[0])
         routes = self.sh_out(c, "ip route").splitlines()
-        for route in (f"default via {HOST4} dev eth0", "10.177.0.0/24 dev eth0 scope link  src 10.177.0.5",
-                      "10.8.0.0/16 dev eth0 scope link  src 10.177.0.5", "10.9.0.0/16 via 10.177.0.9 dev eth0"):  # fmt: skip
+        for route in (f"default via {HOST4} dev eth0", f"{NET4}.0/24 dev eth0 scope link  src {NET4}.5",
+                      f"10.8.0.0/16 dev eth0 scope link  src {NET4}.5", f"10.9.0.0/16 via {NET4}.9 dev eth0"):  # fmt: skip
             self.assertTrue(any(line.startswith(route) for line in routes), (route, routes))
         self.assertIn(f"default via {HOST6} dev eth0", self.sh_out(c, "ip -6 route"))
-        self.assertIn("02:00:00:00:00:77", self.sh_out(c, "grep 10.177.0.77 /proc/net/arp"))
+        self.assertIn("02:00:00:00:00:77", self.sh_out(c, f"grep {NET4}.77 /proc/net/arp"))
         # What only connects the VM is no interface of the pod.
         self.assertEqual(self.sh_out(c, "ls /sys/class/net").split(), ["eth0", "lo"])
 
@@ -62,7 +62,7 @@ class StartTest(NetworkCase):
             ns = self.net.namespace()
             self.net.veth(ns, mtu=mtu)
             c = self.started_pod(ns)
-            for host, peer, size in ((HOST4, "10.177.0.5", mtu - 28), (HOST6, "fd17::5", mtu - 48)):
+            for host, peer, size in ((HOST4, f"{NET4}.5", mtu - 28), (HOST6, f"{NET6}::5", mtu - 48)):
                 self.assertIn(" 0% packet loss", self.sh_out(c, f"ping -c 3 -s {size} {host}"))
                 self.assertIn(" 0% packet loss", netns.ping(peer, size))
             self.assert_run(c.delete("--force"))
@@ -82,7 +82,7 @@ class StartTest(NetworkCase):
         data = os.urandom(20 << 20)
         listening = c.world.popen("exec", c.id, "/bin/sh", "-c", "nc -l -p 7778 | sha256sum", stdout=subprocess.PIPE)
         self.await_out(c, "cat /proc/net/tcp /proc/net/tcp6", ":1E62 ")
-        with socket.create_connection(("10.177.0.5", 7778), 30) as connection:
+        with socket.create_connection((f"{NET4}.5", 7778), 30) as connection:
             connection.sendall(data)
             connection.shutdown(socket.SHUT_WR)
             self.assertEqual(listening.communicate(timeout=60)[0].split()[0].decode(), hashlib.sha256(data).hexdigest())
@@ -94,8 +94,8 @@ class StartTest(NetworkCase):
             self.net.veth(ns, last=last)
             pods.append(self.started_pod(ns))
         for c, other in ((pods[0], 6), (pods[1], 5)):
-            self.assertIn(" 0% packet loss", self.sh_out(c, f"ping -c 3 10.177.0.{other}"))
-            self.assertIn(" 0% packet loss", self.sh_out(c, f"ping -c 3 fd17::{other}"))
+            self.assertIn(" 0% packet loss", self.sh_out(c, f"ping -c 3 {NET4}.{other}"))
+            self.assertIn(" 0% packet loss", self.sh_out(c, f"ping -c 3 {NET6}::{other}"))
 
     @kata_only
     def test_several_interfaces_and_queues(self):
@@ -106,8 +106,8 @@ class StartTest(NetworkCase):
         ip("link", "add", "unused0", "type", "ifb", ns=ns)  # it has no address
         c = self.started_pod(ns)
         for number in range(6):
-            self.assertIn(f"10.177.0.{10 + number}/24", self.sh_out(c, f"ip addr show net{number}"))
-            self.assertIn(" 0% packet loss", netns.ping(f"10.177.0.{10 + number}"))
+            self.assertIn(f"{NET4}.{10 + number}/24", self.sh_out(c, f"ip addr show net{number}"))
+            self.assertIn(" 0% packet loss", netns.ping(f"{NET4}.{10 + number}"))
         self.assertEqual(self.sh_out(c, "ls /sys/class/net | tr '\\n' ' '; ls -d /sys/class/net/net0/queues/rx-* | wc -l").split(),
                          ["lo", *(f"net{n}" for n in range(6)), "2"])  # fmt: skip
 
@@ -172,7 +172,7 @@ class StartTest(NetworkCase):
                 os.kill(c.record()["sandbox"]["pid"], signal.SIGKILL)
             self.assert_run(c.delete("--force"))
             self.assert_nothing_left_of(ns)
-            self.assertIn("10.177.0.5/24", ip("address", "show", "eth0", ns=ns))
+            self.assertIn(f"{NET4}.5/24", ip("address", "show", "eth0", ns=ns))
 
     @kata_only
     def test_vmm_is_in_the_namespace(self):
@@ -235,7 +235,7 @@ class ModelsTest(NetworkCase):
         listening = c.world.popen("exec", c.id, "/bin/sh", "-c", "nc -l -p 7778 | wc -c", stdout=subprocess.PIPE)
         self.await_out(c, "cat /proc/net/tcp /proc/net/tcp6", ":1E62 ")
         began = time.monotonic()
-        with socket.create_connection(("10.177.0.5", 7778), 30) as connection:
+        with socket.create_connection((f"{NET4}.5", 7778), 30) as connection:
             connection.sendall(bytes(8 << 20))
             connection.shutdown(socket.SHUT_WR)
             self.assertEqual(listening.communicate(timeout=60)[0], b"8388608\n")
@@ -254,16 +254,16 @@ class ModelsTest(NetworkCase):
             kind.append("CAP_NET_RAW")
         device = {"name": "dan0", "guest_mac": "02:00:00:00:00:31",
                   "device": {"type": "host-tap", "tap_name": tap, "queue_num": 1, "queue_size": 256},
-                  "network_info": {"interface": {"ip_addresses": ["10.177.0.31/24", "fd17::31/64"], "mtu": 1450, "ntype": "tuntap"},
+                  "network_info": {"interface": {"ip_addresses": [f"{NET4}.31/24", f"{NET6}::31/64"], "mtu": 1450, "ntype": "tuntap"},
                                    "routes": [{"dest": "10.9.0.0/16", "gateway": HOST4, "source": "", "scope": 0}],
-                                   "neighbors": [{"ip_address": "10.177.0.78", "hardware_addr": "02:00:00:00:00:78"}]}}  # fmt: skip
+                                   "neighbors": [{"ip_address": f"{NET4}.78", "hardware_addr": "02:00:00:00:00:78"}]}}  # fmt: skip
         (dans / f"{c.id}.json").write_text(json.dumps({"netns": None, "devices": [device]}))
         self.start(c)
         link = self.sh_out(c, "ip addr show dan0")
-        for part in ("mtu 1450", "10.177.0.31/24", "fd17::31/64", "02:00:00:00:00:31"):
+        for part in ("mtu 1450", f"{NET4}.31/24", f"{NET6}::31/64", "02:00:00:00:00:31"):
             self.assertIn(part, link)
         self.assertIn(f"10.9.0.0/16 via {HOST4}", self.sh_out(c, "ip route"))
-        self.assertIn("02:00:00:00:00:78", self.sh_out(c, "grep 10.177.0.78 /proc/net/arp"))
+        self.assertIn("02:00:00:00:00:78", self.sh_out(c, f"grep {NET4}.78 /proc/net/arp"))
         self.assertIn(" 0% packet loss", self.sh_out(c, f"ping -c 2 {HOST4}"))
 
         other = self.container("/bin/true")
@@ -284,7 +284,7 @@ class ChangesTest(NetworkCase):
             end = self.net.veth(ns, "eth0", last)
             self.await_out(c, "ip addr show eth0; ip route", rf"10\.177\.0\.{last}/24(?s:.*)default via")
             self.assertIn(" 0% packet loss", self.sh_out(c, f"ping -c 2 {HOST4}"))
-            self.assertIn(" 0% packet loss", netns.ping(f"fd17::{last}"))
+            self.assertIn(" 0% packet loss", netns.ping(f"{NET6}::{last}"))
             ip("link", "del", end)
             harness.wait_for(lambda: "eth0" not in self.sh_out(c, "ls /sys/class/net"), "the card is unplugged", 60)
             harness.wait_for(lambda: netns.links(ns) == ["lo"], "the tap is gone")
@@ -306,11 +306,11 @@ class ChangesTest(NetworkCase):
         ns = self.net.namespace()
         self.net.veth(ns)
         c = self.started_pod(ns)
-        ip("address", "add", "10.177.0.50/24", "dev", "eth0", ns=ns)
+        ip("address", "add", f"{NET4}.50/24", "dev", "eth0", ns=ns)
         ip("route", "add", "10.9.0.0/16", "via", HOST4, ns=ns)
         self.await_out(c, "ip addr show eth0; ip route", r"10\.177\.0\.50/24(?s:.*)10\.9\.0\.0/16 via")
         ip("route", "del", "10.9.0.0/16", ns=ns)
-        ip("address", "del", "10.177.0.50/24", "dev", "eth0", ns=ns)
+        ip("address", "del", f"{NET4}.50/24", "dev", "eth0", ns=ns)
         harness.wait_for(lambda: not re.search(r"\.50/24|10\.9\.0", self.sh_out(c, "ip addr show eth0; ip route")), "it is gone")
         ip("link", "set", "eth0", "mtu", "1280", ns=ns)
         self.await_out(c, "ip link show eth0", "mtu 1280")
@@ -336,7 +336,7 @@ class ChangesTest(NetworkCase):
                 f"ip link add {end} type veth peer name hook0\nip link set {end} master {self.net.bridge} up\n"
                 "ip link set hook0 netns $pid name eth0\n"
                 "n() { nsenter --net=/proc/$pid/ns/net ip \"$@\"; }\n"
-                f"n addr add 10.177.0.8/24 dev eth0\nn link set eth0 up\nn route add default via {HOST4}\n"
+                f"n addr add {NET4}.8/24 dev eth0\nn link set eth0 up\nn route add default via {HOST4}\n"
             )
             script.chmod(0o755)
             c = self.sh(f"ip addr show eth0 | grep 'inet '; ip route | grep default; ping -c 2 {HOST4} | grep loss")

@@ -9,7 +9,7 @@ import subprocess
 import harness
 import netns
 from containerd import ContainerdCase
-from netns import HOST4, NetworkCase, qdiscs
+from netns import HOST4, NET4, NUMBER, NetworkCase, qdiscs
 
 CNI = "/usr/lib/cni"
 
@@ -32,7 +32,7 @@ class ShimTest(ContainerdCase):
     def test_a_namespace(self):
         ns, flags = self.with_namespace()
         result = self.assert_run(self.run_sh(f"ip addr show eth0; ip route; ping -c 2 {HOST4}", flags=flags))
-        for part in ("10.177.0.5/24", f"default via {HOST4}", " 0% packet loss"):
+        for part in (f"{NET4}.5/24", f"default via {HOST4}", " 0% packet loss"):
             self.assertIn(part, result.out)
         self.assertEqual(qdiscs(ns, "eth0"), [])
 
@@ -69,7 +69,7 @@ class CniTest(NetworkCase):
         bridge = f"kc{os.getpid() % 100000}"
         self.net.ends.append(bridge)
         config = {"type": "bridge", "bridge": bridge, "isGateway": True, "ipMasq": False, "mtu": 1400,
-                  "ipam": self.ipam("10.188.0.0/24", "fd88::/64")}  # fmt: skip
+                  "ipam": self.ipam(f"10.188.{NUMBER}.0/24", f"fd88:{NUMBER:x}::/64")}  # fmt: skip
         pods = []
         for _ in range(2):
             ns = self.net.namespace()
@@ -79,7 +79,7 @@ class CniTest(NetworkCase):
         addresses = [result["ips"][0]["address"].split("/")[0] for _, result, _ in pods]
         for (_, _, c), other in zip(pods, reversed(addresses)):
             self.assertIn(" 0% packet loss", self.sh_out(c, f"ping -c 2 -s 1372 {other}"))
-            self.assertIn(" 0% packet loss", self.sh_out(c, "ping -c 2 fd88::1"))
+            self.assertIn(" 0% packet loss", self.sh_out(c, f"ping -c 2 fd88:{NUMBER:x}::1"))
         # A port of the host's that leads to the pod.
         ns, result, c = pods[0]
         mapping = {"type": "portmap", "backend": "iptables", "prevResult": result,
@@ -89,11 +89,11 @@ class CniTest(NetworkCase):
         self.addCleanup(self.cni, "DEL", "portmap", mapping, ns)
         c.world.popen("exec", c.id, "/bin/sh", "-c", "echo from the pod | nc -l -p 80", stdout=subprocess.DEVNULL)
         self.await_out(c, "cat /proc/net/tcp /proc/net/tcp6", ":0050 ")
-        with socket.create_connection(("10.188.0.1", 17080), 30) as connection:
+        with socket.create_connection((f"10.188.{NUMBER}.1", 17080), 30) as connection:
             self.assertEqual(connection.makefile().read(), "from the pod\n")
 
     def test_macvlan(self):
-        config = {"type": "macvlan", "master": self.net.bridge, "mode": "bridge", "ipam": self.ipam("10.189.0.0/24")}
+        config = {"type": "macvlan", "master": self.net.bridge, "mode": "bridge", "ipam": self.ipam(f"10.189.{NUMBER}.0/24")}
         pods = []
         for _ in range(2):
             ns = self.net.namespace()
