@@ -45,7 +45,7 @@ def pss_kib(pid):
 
 
 def memory_of(pids):
-    """Name and PSS in KiB of processes and all that they have started, such as virtiofsd's inner process."""
+    """Name and PSS in KiB of processes and all that they have started, such as the file server's inner process."""
     rows, known, frontier = {}, set(pids), set(pids)
     while frontier:
         pid = frontier.pop()

@@ -199,7 +199,7 @@ def make_volume(volume):
 
 
 class Server:
-    """What virtiofsd takes at most, in all its processes. The guest's memory, which it maps, is not its own."""
+    """What the file server takes at most, in all its processes. The guest's memory, which it maps, is not its own."""
 
     def __init__(self, column):
         self.name = column.name

@@ -43,9 +43,9 @@ asio::awaitable<void> WriteBack(const GuestDir& root, std::vector<std::string> m
   }
 }
 
-// Unmounts the submounts of a container's shares. virtiofsd announces mounts of the host below the shared directory,
-// and the guest's kernel mounts each automatically when its path is first used, but never unmounts it. container: the
-// path with which the names of the container's shares begin.
+// Unmounts the submounts of a container's shares. The file server announces mounts of the host below the shared
+// directory, and the guest's kernel mounts each automatically when its path is first used, but never unmounts it.
+// container: the path with which the names of the container's shares begin.
 void UnmountShares(const std::string& container) {
   const std::string mounts = ReadFile("/proc/self/mountinfo").value_or("");
   for (size_t at = 0; at < mounts.size();) {
@@ -175,9 +175,9 @@ asio::awaitable<Result<>> Pod::Remove(std::shared_ptr<ContainerEntry> entry) {
   co_return first;
 }
 
-// Drops the kernel's unused dentries and inodes. Each cached inode of virtio-fs keeps a file of the host open in
-// virtiofsd, and those of a removed container are not needed any more. The kernel can only drop all unused entries at
-// once, which may take long: so a child process does it.
+// Drops the kernel's unused dentries and inodes. Each cached inode of virtio-fs takes memory of the file server, or
+// keeps a file of the host open, and those of a removed container are not needed any more. The kernel can only drop all
+// unused entries at once, which may take long: so a child process does it.
 asio::awaitable<void> Pod::DropCachedNames() {
   drop_names_ = true;
   if (std::exchange(dropping_names_, true)) co_return;

@@ -54,7 +54,7 @@ struct HypervisorConfig {
   uint32_t block_device_physical_sector_size = 0;      // bytes, a power of two; 0: QEMU's default
   uint32_t num_queues = 1;                             // of each disk
   uint32_t queue_size = 128;                           // of each disk's queue; a power of two
-  std::string virtio_fs_daemon = "/usr/lib/qemu/virtiofsd";
+  std::string virtio_fs_daemon = "/usr/libexec/kata-containers/kata-fsd";  // see LoadOptions::executable
   std::vector<std::string> valid_virtio_fs_daemon_paths;  // globs for annotations; empty: only virtio_fs_daemon itself
   std::string virtio_fs_cache = "auto";                   // never, metadata, auto or always
   uint32_t virtio_fs_queue_size = 1024;                   // a power of two
@@ -127,9 +127,9 @@ struct LoadOptions {
   std::vector<std::string> search_paths = {"/etc/kata-containers/configuration.toml",
                                            "/usr/share/defaults/kata-containers/configuration.toml",
                                            "/opt/kata/share/defaults/kata-containers/configuration.toml"};
-  // The absolute path of the running executable. It determines defaults: kata-standin in the same directory or in
-  // ../libexec/kata-containers; kernel and initrd in ../guest (a build directory) or ../share/kata-containers. Keys of
-  // a configuration file have precedence.
+  // The absolute path of the running executable. It determines defaults: kata-standin and kata-fsd in the same
+  // directory or in ../libexec/kata-containers; kernel and initrd in ../guest (a build directory) or
+  // ../share/kata-containers. Keys of a configuration file have precedence.
   std::string executable;
 
   // The file that the user named; empty: none.

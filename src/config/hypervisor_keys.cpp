@@ -4,8 +4,8 @@
 #include <cmath>
 #include <regex>
 
+#include "config/file_server_arguments.h"
 #include "config/rules.h"
-#include "config/virtiofsd_arguments.h"
 
 namespace kata::config {
 namespace {
@@ -81,7 +81,7 @@ std::vector<Key> DiskKeys() {
 Key ExtraArguments() {
   Key key = List("virtio_fs_extra_args", &H::virtio_fs_extra_args, Printable);
   key.set = [stored = key.set](Config& config, const Value& value) -> Result<> {
-    TRY(VirtiofsdArguments(std::get<std::vector<std::string>>(value)));
+    TRY(FileServerArguments(std::get<std::vector<std::string>>(value)));
     return stored(config, value);
   };
   return key;

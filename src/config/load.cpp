@@ -43,8 +43,9 @@ void FirstThatExists(std::string& value, std::initializer_list<std::string> cand
 // Sets defaults for a build directory, or an installation that is not under /usr.
 void FollowExecutable(Config& config, const std::string& executable) {
   const std::string bin = DirectoryOf(executable);
-  FirstThatExists(config.runtime.standin_path,
-                  {bin + "/kata-standin", bin + "/../libexec/kata-containers/kata-standin"});
+  const std::string libexec = bin + "/../libexec/kata-containers";
+  FirstThatExists(config.runtime.standin_path, {bin + "/kata-standin", libexec + "/kata-standin"});
+  FirstThatExists(config.hypervisor.virtio_fs_daemon, {bin + "/kata-fsd", libexec + "/kata-fsd"});
   const std::string share = bin + "/../share/kata-containers";
   FirstThatExists(config.hypervisor.kernel, {bin + "/../guest/vmlinux", share + "/vmlinux.container"});
   FirstThatExists(config.hypervisor.initrd,

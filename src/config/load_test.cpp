@@ -140,13 +140,16 @@ TEST_F(LoadTest, FollowsTheExecutableOfAnInstallation) {
   EXPECT_EQ(LoadedMemory(), 106U);
 }
 
-TEST_F(LoadTest, FindsTheStandinInLibexec) {
+TEST_F(LoadTest, FindsStandinAndFileServerInLibexec) {
   options_.executable = Write("opt/bin/kata-runtime", "");
   const std::string standin = Write("opt/libexec/kata-containers/kata-standin", "");
+  const std::string file_server = Write("opt/libexec/kata-containers/kata-fsd", "");
   const Result<Loaded> loaded = Load(options_);
   ASSERT_TRUE(loaded);
   EXPECT_EQ(loaded->config.runtime.standin_path, standin);
-  EXPECT_EQ(loaded->config.hypervisor, HypervisorConfig());
+  HypervisorConfig expected;
+  expected.virtio_fs_daemon = file_server;
+  EXPECT_EQ(loaded->config.hypervisor, expected);
 }
 
 }  // namespace

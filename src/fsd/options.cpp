@@ -15,9 +15,8 @@ namespace {
 
 // Of -o: what holds always, and so may be said. Extended attributes have their own rules here, so that the map which is
 // meant for virtiofsd is not used. No thread is ever idle without need.
-constexpr std::array<std::string_view, 8> kAlways = {
-    "announce_submounts", "no_writeback", "no_flock", "no_posix_lock",
-    "killpriv_v2",        "posix_acl",    "xattr",    "sandbox=namespace"};
+constexpr std::array<std::string_view, 7> kAlways = {"no_writeback", "no_flock", "no_posix_lock",    "killpriv_v2",
+                                                     "posix_acl",    "xattr",    "sandbox=namespace"};
 constexpr std::array<std::string_view, 2> kIgnored = {"xattrmap=", "max_idle_threads="};
 
 template <typename T>

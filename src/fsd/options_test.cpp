@@ -24,7 +24,7 @@ std::string Complaint(std::vector<std::string> words) {
   return options ? "" : options.error().message();
 }
 
-// As hypervisor/virtiofsd_test.cpp has it.
+// As hypervisor/file_server_test.cpp has it.
 TEST(FsdOptionsTest, TheCommandLineOfThisProject) {
   const auto options =
       Parse({"-f", "--thread-pool-size=1", "-o", "announce_submounts", "-o", "cache=always", "-o",
@@ -37,6 +37,7 @@ TEST(FsdOptionsTest, TheCommandLineOfThisProject) {
   EXPECT_EQ(options->threads, 2);
   EXPECT_EQ(options->cache, Options::Cache::kAlways);
   EXPECT_TRUE(options->readdirplus);
+  EXPECT_TRUE(options->announce_submounts);
 }
 
 TEST(FsdOptionsTest, SeveralInAList) {
@@ -46,6 +47,7 @@ TEST(FsdOptionsTest, SeveralInAList) {
   EXPECT_EQ(options->cache, Options::Cache::kNever);
   EXPECT_EQ(options->level, log::Level::kError);
   EXPECT_FALSE(options->readdirplus);
+  EXPECT_FALSE(options->announce_submounts);
   EXPECT_EQ(options->threads, 5);
 }
 

@@ -18,6 +18,7 @@
 #include "base/patience.h"
 #include "hypervisor/accel.h"
 #include "hypervisor/capped_log.h"
+#include "hypervisor/file_server.h"
 #include "hypervisor/qemu/host_files.h"
 
 namespace kata::hypervisor {
@@ -147,9 +148,7 @@ std::vector<CheckItem> CheckHost(const config::Config& config) {
                           fmt::format("install Debian's package qemu-system-x86, or set path in [{}]", table),
                           timeout_factor));
   items.push_back(
-      Program("virtiofsd", settings.virtio_fs_daemon, "--version",
-              fmt::format("install Debian's package qemu-system-common, or set virtio_fs_daemon in [{}]", table),
-              timeout_factor));
+      Program("file server", settings.virtio_fs_daemon, "--version", FileServerAdvice(settings), timeout_factor));
   items.push_back(GuestFile("kernel", settings.kernel, table));
   items.push_back(GuestFile("initrd", settings.initrd, table));
   items.push_back(Device("/dev/vhost-vsock", "the agent is reached by vsock",

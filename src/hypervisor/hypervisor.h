@@ -43,8 +43,8 @@ struct VmSpec {
   uint64_t memory_mib = 0;
   uid_t uid = 0;  // the VMM's user and group, which no other sandbox has; not 0
   gid_t gid = 0;
-  UniqueFd shared_fs_socket;           // connected vhost-user socket of virtiofsd; invalid: no shared file system
-  pid_t shared_fs_pid = 0;             // virtiofsd, for which the VMM waits when it starts
+  UniqueFd shared_fs_socket;           // connected vhost-user socket of the file server; invalid: no shared file system
+  pid_t shared_fs_pid = 0;             // the file server, for which the VMM waits when it starts
   std::vector<NetworkDevice> network;  // the network cards that are present at boot
   UniqueFd network_namespace;          // where the VMM runs; invalid: in the caller's network namespace
   // Hot-plug ceilings. Hot-plug is off, and costs nothing at boot, unless the ceiling exceeds the initial size.

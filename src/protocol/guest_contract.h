@@ -32,7 +32,8 @@ inline constexpr unsigned kHotplugTimeout = 6;
 
 // The only directory of the guest in which the agent creates files on the host's request, and its subdirectories.
 inline constexpr char kGuestDir[] = "/run/kata-containers";
-inline constexpr char kSharedDir[] = "/run/kata-containers/shared/containers";  // mount point of virtiofsd's export
+inline constexpr char kSharedDir[] =
+    "/run/kata-containers/shared/containers";  // mount point of the file server's export
 inline constexpr char kShmDir[] = "/run/kata-containers/sandbox/shm";
 inline constexpr char kEphemeralDir[] = "/run/kata-containers/sandbox/ephemeral";
 inline constexpr char kDisksDir[] = "/run/kata-containers/sandbox/disks";

@@ -42,7 +42,7 @@ std::optional<sandbox::SandboxOptions> OptionsOf(pid_t pid, const std::string& i
   return *std::move(options);
 }
 
-// The sandbox process's children: VMM and virtiofsd.
+// The sandbox process's children: VMM and file server.
 std::vector<ProcessRef> HelpersOf(pid_t pid) {
   std::vector<ProcessRef> helpers;
   for (const pid_t child : ChildrenOf(pid)) {

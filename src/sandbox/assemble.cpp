@@ -73,8 +73,8 @@ Result<grpc::CreateSandboxRequest> SandboxRequest(const SandboxPlan& plan) {
   return request;
 }
 
-// QEMU and virtiofsd inherit this filter. They map the guest's memory as shared anonymous memory, which 0x31 leaves out
-// (core(5)).
+// QEMU and the file server inherit this filter. They map the guest's memory as shared anonymous memory, which 0x31
+// leaves out (core(5)).
 void LeaveGuestMemoryOutOfCoreDumps() {
   if (auto set = WriteFile("/proc/self/coredump_filter", "0x31"); !set) log::Warn("{}", set.error().message());
 }
@@ -126,8 +126,8 @@ Result<std::shared_ptr<Vm>> MakeVm(const asio::any_io_executor& executor, Sandbo
   parts.pod = plan.pod;
   parts.vmm_user = kFirstVmmUser + static_cast<uid_t>(getpid());
   parts.hypervisor = std::move(hypervisor);
-  parts.start_virtiofsd = [settings = plan.config.hypervisor, shared_dir, directory = plan.directory.get()] {
-    return hypervisor::StartVirtiofsd(settings, shared_dir, directory);
+  parts.start_file_server = [settings = plan.config.hypervisor, shared_dir, directory = plan.directory.get()] {
+    return hypervisor::StartFileServer(settings, shared_dir, directory);
   };
   return std::make_shared<Vm>(executor, std::move(parts));
 }

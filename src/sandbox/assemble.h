@@ -55,7 +55,7 @@ Result<UniqueFd> ReopenDirectory(int directory);
 Result<std::shared_ptr<Sandbox>> StartSandbox(const asio::any_io_executor& executor, SandboxPlan& plan);
 
 // Kills and reaps all child processes. For the end of a process that is a subreaper (prctl(2)): it has inherited
-// orphans, such as virtiofsd's children, and the last of them holds the sandbox's mounts.
+// orphans, such as the file server's children, and the last of them holds the sandbox's mounts.
 void EndOrphans();
 
 }  // namespace kata::sandbox

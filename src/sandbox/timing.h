@@ -12,19 +12,19 @@
 namespace kata::sandbox {
 
 enum class Phase {
-  kConfig,     // reading configuration and bundle
-  kVirtiofsd,  // until virtiofsd's socket is connected
-  kVmm,        // until the VMM has accepted its configuration
-  kKernel,     // from there until the guest's init prints its first line: firmware and kernel
-  kAgent,      // from there until the agent answers
-  kSandbox,    // CreateSandbox, after the agent's first answer
-  kContainer,  // CreateContainer
-  kStart,      // StartContainer
+  kConfig,      // reading configuration and bundle
+  kFileServer,  // until the file server's socket is connected
+  kVmm,         // until the VMM has accepted its configuration
+  kKernel,      // from there until the guest's init prints its first line: firmware and kernel
+  kAgent,       // from there until the agent answers
+  kSandbox,     // CreateSandbox, after the agent's first answer
+  kContainer,   // CreateContainer
+  kStart,       // StartContainer
 };
 
 inline const char* PhaseName(Phase phase) {
-  static constexpr const char* kNames[] = {"config", "virtiofsd", "vmm",       "kernel",
-                                           "agent",  "sandbox",   "container", "start"};
+  static constexpr const char* kNames[] = {"config", "file_server", "vmm",       "kernel",
+                                           "agent",  "sandbox",     "container", "start"};
   return kNames[static_cast<int>(phase)];
 }
 

@@ -31,16 +31,16 @@ constexpr milliseconds kExplainDelay = seconds(2);
 constexpr milliseconds kVmExitDelay = seconds(5);
 constexpr milliseconds kKillTime{5000};
 constexpr milliseconds kLongKillTime{15000};
-// virtiofsd and its children exit by themselves when the VMM has gone; time allowed for that.
-constexpr milliseconds kVirtiofsdExitDelay{500};
+// The file server and its children exit by themselves when the VMM has gone; time allowed for that.
+constexpr milliseconds kFileServerExitDelay{500};
 
 asio::awaitable<void> SetTime(std::shared_ptr<AgentClient> agent) {
   auto set = co_await agent->SetGuestDateTime();
   if (!set) log::Warn("the guest's clock is not set: {}", set.error().message());
 }
 
-// Names those of the processes and of their children (virtiofsd serves in a child) that SIGSTOP or a debugger holds: ";
-// process 7 (virtiofsd) is stopped".
+// Names those of the processes and of their children (the file server serves in a child) that SIGSTOP or a debugger
+// holds: "; process 7 (kata-fsd) is stopped".
 std::string HeldProcesses(const std::vector<pid_t>& pids) {
   std::string text;
   for (pid_t pid : pids) {
@@ -67,7 +67,7 @@ Vm::Vm(const asio::any_io_executor& executor, VmParts parts)
       failed_(executor),
       cause_known_(executor),
       vm_exited_(executor),
-      virtiofsd_exited_(executor),
+      file_server_exited_(executor),
       stopped_(executor) {}
 
 Effort Vm::Look() const {
@@ -102,7 +102,7 @@ Patience Vm::KillPatience(bool has_disks) const {
 
 std::vector<pid_t> Vm::Pids() const {
   std::vector<pid_t> pids = parts_.hypervisor->Pids();
-  if (virtiofsd_.process.running()) pids.push_back(virtiofsd_.process.pid());
+  if (file_server_.process.running()) pids.push_back(file_server_.process.pid());
   return pids;
 }
 
@@ -129,12 +129,12 @@ asio::awaitable<Result<>> Vm::BootSteps(VmSize size, grpc::CreateSandboxRequest 
   spec.max_vcpus = parts_.max_size.vcpus;
   spec.max_memory_mib = parts_.max_size.memory_mib;
   spec.uid = spec.gid = parts_.vmm_user;
-  if (parts_.start_virtiofsd) {
-    CO_TRY_ASSIGN(virtiofsd_, parts_.start_virtiofsd());
-    spec.shared_fs_socket = std::move(virtiofsd_.vmm_socket);
-    spec.shared_fs_pid = virtiofsd_.process.pid();
-    asio::co_spawn(executor_, WatchVirtiofsd(self), asio::detached);
-    timing_.Record(Phase::kVirtiofsd, began);
+  if (parts_.start_file_server) {
+    CO_TRY_ASSIGN(file_server_, parts_.start_file_server());
+    spec.shared_fs_socket = std::move(file_server_.vmm_socket);
+    spec.shared_fs_pid = file_server_.process.pid();
+    asio::co_spawn(executor_, WatchFileServer(self), asio::detached);
+    timing_.Record(Phase::kFileServer, began);
     began = Timing::Clock::now();
   }
   if (parts_.network) {
@@ -259,20 +259,20 @@ asio::awaitable<void> Vm::WatchVm(std::shared_ptr<Vm> self) {
   self->Fault(self->cause_);
 }
 
-asio::awaitable<void> Vm::WatchVirtiofsd(std::shared_ptr<Vm> self) {
+asio::awaitable<void> Vm::WatchFileServer(std::shared_ptr<Vm> self) {
   // A pidfd of its own: Asio makes the descriptor non-blocking, and waitid(2) on it would then not wait.
-  auto pidfd = OpenPidfd(self->virtiofsd_.process.pid());
-  if (!pidfd) co_return self->Fault("virtiofsd: " + pidfd.error().message());
+  auto pidfd = OpenPidfd(self->file_server_.process.pid());
+  if (!pidfd) co_return self->Fault("the file server: " + pidfd.error().message());
   asio::posix::stream_descriptor descriptor(self->executor_, pidfd->Release());
   co_await descriptor.async_wait(asio::posix::descriptor_base::wait_read, kAwait);
-  self->virtiofsd_exited_.Happen();
+  self->file_server_exited_.Happen();
   if (self->stopped_.happened()) co_return;
-  auto status = self->virtiofsd_.process.Wait();
-  std::string what = status ? self->virtiofsd_.DescribeExit(*status) : "virtiofsd: " + status.error().message();
-  // virtiofsd exits with 0 by itself when the VMM has gone. Then the end of the VMM is the cause, and WatchVm, or the
-  // failing start of the VMM, reports it in a moment.
+  auto status = self->file_server_.process.Wait();
+  std::string what = status ? self->file_server_.DescribeExit(*status) : "the file server: " + status.error().message();
+  // The file server exits with 0 by itself when the VMM has gone. Then the end of the VMM is the cause, and WatchVm, or
+  // the failing start of the VMM, reports it in a moment.
   if (status && status->Shell() == 0) {
-    co_await self->failed_.WaitFor(self->vm_started_ ? kVirtiofsdExitDelay : kVmExitDelay);
+    co_await self->failed_.WaitFor(self->vm_started_ ? kFileServerExitDelay : kVmExitDelay);
   } else {
     self->Cause(what);
   }
@@ -291,8 +291,8 @@ asio::awaitable<void> Vm::CheckHealth(std::shared_ptr<Vm> self) {
   while (true) {
     co_await self->stopped_.WaitFor(self->parts_.health_interval);
     if (self->stopped_.happened() || self->faulted_) co_return;
-    // When virtiofsd is stopped (SIGSTOP), the agent still answers, but accesses to shared files hang. One check that
-    // finds a stopped process is tolerated; a second one in a row is a fault.
+    // When the file server is stopped (SIGSTOP), the agent still answers, but accesses to shared files hang. One check
+    // that finds a stopped process is tolerated; a second one in a row is a fault.
     const bool again = !held.empty();
     held = HeldProcesses(self->Pids());
     if (again && !held.empty()) co_return self->Fault("a part of the sandbox stands still");
@@ -319,8 +319,8 @@ asio::awaitable<void> Vm::Stop(bool graceful, bool has_disks) {
     co_await vm_exited_.WaitFor(next);
   }
   if (parts_.network) parts_.network->End();
-  if (virtiofsd_.process.running() && vm_started_) co_await virtiofsd_exited_.WaitFor(kVirtiofsdExitDelay);
-  virtiofsd_.End();
+  if (file_server_.process.running() && vm_started_) co_await file_server_exited_.WaitFor(kFileServerExitDelay);
+  file_server_.End();
   if (agent_) agent_->connection().Close();
   vm_settled_.Happen();
   settled_.Happen();

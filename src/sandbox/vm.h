@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Boots the VM of a sandbox with its virtiofsd and agent, detects which of them fails and why, and ends them.
+// Boots the VM of a sandbox with its file server and agent, detects which of them fails and why, and ends them.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -14,8 +14,8 @@
 #include "base/patience.h"
 #include "base/result.h"
 #include "config/config.h"
+#include "hypervisor/file_server.h"
 #include "hypervisor/hypervisor.h"
-#include "hypervisor/virtiofsd.h"
 #include "protocol/agent.pb.h"
 #include "sandbox/agent_client.h"
 #include "sandbox/network/network.h"
@@ -25,7 +25,7 @@ namespace kata::sandbox {
 
 using hypervisor::VmSize;
 
-// What a Vm is made from. Tests replace the hypervisor and virtiofsd.
+// What a Vm is made from. Tests replace the hypervisor and the file server.
 struct VmParts {
   std::string id;
   config::AgentConfig agent;
@@ -36,8 +36,8 @@ struct VmParts {
   bool pod = false;                           // the sandbox may hold several containers
   std::chrono::milliseconds kill_timeout{0};  // overrides KillPatience's time; 0: no override
   std::unique_ptr<hypervisor::Hypervisor> hypervisor;
-  std::shared_ptr<network::Network> network;                       // null: the guest has no network
-  std::function<Result<hypervisor::Virtiofsd>()> start_virtiofsd;  // empty: no files are shared
+  std::shared_ptr<network::Network> network;                          // null: the guest has no network
+  std::function<Result<hypervisor::FileServer>()> start_file_server;  // empty: no files are shared
 };
 
 // One VM, from its boot to its end. A failure is final. Not thread-safe: all calls come from the executor's thread.
@@ -46,7 +46,8 @@ class Vm : public std::enable_shared_from_this<Vm> {
   Vm(const asio::any_io_executor& executor, VmParts parts);
 
   const asio::any_io_executor& executor() const { return executor_; }
-  // Starts virtiofsd, the VMM and the network, and sends the agent `request`. Call it once; Ready reports the outcome.
+  // Starts the file server, the VMM and the network, and sends the agent `request`. Call it once; Ready reports the
+  // outcome.
   static asio::awaitable<void> Boot(std::shared_ptr<Vm> self, VmSize size, grpc::CreateSandboxRequest request);
   // Waits for the boot, then brings the guest's network up to date with the pod's. kUnavailable: the VM has failed or
   // is being ended. After a failure the message has the cause, such as the stderr of the process that died, and the end
@@ -65,7 +66,7 @@ class Vm : public std::enable_shared_from_this<Vm> {
   // Null until the agent's channel is connected. For use once Ready has succeeded.
   const std::shared_ptr<AgentClient>& agent() const { return agent_; }
   hypervisor::Hypervisor& hypervisor() { return *parts_.hypervisor; }
-  // The process ids of the VMM and of virtiofsd.
+  // The process ids of the VMM and of the file server.
   std::vector<pid_t> Pids() const;
   // The patience for something that takes at most `time` on an idle host with hardware virtualization. An emulated VM
   // gets Capabilities::timeout_scale times as long. key: the key in [agent.kata] that changes the time, for messages.
@@ -84,8 +85,8 @@ class Vm : public std::enable_shared_from_this<Vm> {
   // Fails the VM: waits a moment to learn which part died first, then kills the VM, and failed() happens. No effect
   // after an earlier Fault or Stop.
   void Fault(std::string why);
-  // Kills the VMM and virtiofsd and waits, for a bounded time, until they have exited. graceful: first asks the agent
-  // to shut down, for a bounded time; has_disks: that time allows for write-back (kWriteBackTime).
+  // Kills the VMM and the file server and waits, for a bounded time, until they have exited. graceful: first asks the
+  // agent to shut down, for a bounded time; has_disks: that time allows for write-back (kWriteBackTime).
   asio::awaitable<void> Stop(bool graceful, bool has_disks = false);
 
  private:
@@ -94,7 +95,7 @@ class Vm : public std::enable_shared_from_this<Vm> {
   asio::awaitable<Result<>> GreetAgent(grpc::CreateSandboxRequest request);
   static asio::awaitable<void> Conclude(std::shared_ptr<Vm> self, std::string why);
   static asio::awaitable<void> WatchVm(std::shared_ptr<Vm> self);
-  static asio::awaitable<void> WatchVirtiofsd(std::shared_ptr<Vm> self);
+  static asio::awaitable<void> WatchFileServer(std::shared_ptr<Vm> self);
   static asio::awaitable<void> WatchConnection(std::shared_ptr<Vm> self);
   static asio::awaitable<void> CheckHealth(std::shared_ptr<Vm> self);
   void Cause(std::string what);
@@ -103,7 +104,7 @@ class Vm : public std::enable_shared_from_this<Vm> {
 
   asio::any_io_executor executor_;
   VmParts parts_;
-  hypervisor::Virtiofsd virtiofsd_;
+  hypervisor::FileServer file_server_;
   std::shared_ptr<AgentClient> agent_;
   Timing timing_;
   VmSize size_;
@@ -112,7 +113,7 @@ class Vm : public std::enable_shared_from_this<Vm> {
   Event failed_;
   Event cause_known_;
   Event vm_exited_;
-  Event virtiofsd_exited_;
+  Event file_server_exited_;
   Event stopped_;
   std::string cause_;  // of the first part that was seen to die
   std::string failure_;

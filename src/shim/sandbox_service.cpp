@@ -170,7 +170,7 @@ asio::awaitable<Result<api::ShutdownSandboxResponse>> ShimService::ShutdownSandb
   co_return api::ShutdownSandboxResponse();
 }
 
-// The resources that the sandbox uses on the host: this process, the VMM and virtiofsd.
+// The resources that the sandbox uses on the host: this process, the VMM and the file server.
 asio::awaitable<Result<api::SandboxMetricsResponse>> ShimService::SandboxMetrics(api::SandboxMetricsRequest request) {
   CO_TRY_ASSIGN(auto sandbox, FindSandbox(request.sandbox_id()));
   std::vector<pid_t> pids = sandbox->vm().Pids();

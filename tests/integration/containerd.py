@@ -264,7 +264,7 @@ class ContainerdCase(harness.Case):
         return json.loads(pathlib.Path("/run/kata", name, "state.json").read_text())
 
     def process_of(self, name, what):
-        """The pid of the sandbox's qemu or virtiofsd."""
+        """The pid of the sandbox's qemu or kata-fsd."""
         for helper in self.state(name)["helpers"]:
             if what in (leaks.process(helper["pid"]) or ("", "", ""))[2]:
                 return helper["pid"]

@@ -129,7 +129,7 @@ class DeviceNodeTest(DiskCase):
 
     @harness.kata_only
     def test_a_node_that_a_container_has_made(self):
-        """virtiofsd makes nodes for a guest on the host; what is behind them is not the guest's."""
+        """The file server makes nodes for a guest on the host; what is behind them is not the guest's."""
         loop = self.loop(self.raw_image("x"))
         made = self.world.tmp / "made"
         os.mknod(made, 0o600 | stat.S_IFBLK, os.stat(loop).st_rdev)

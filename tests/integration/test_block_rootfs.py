@@ -125,7 +125,7 @@ class RootfsTest(DiskCase):
         c = self.empty("true")
         self.device(c, "/dev/mine", loop)
         self.assertRegex(str(pod.fails(c, ("ext4", image, "loop"))), "disable_block_device_use keeps disks out")
-        # While the guest knows of a file in them, virtiofsd has it open.
+        # While the guest knows of a file in them, the file server may have it open.
         pod.sandbox_call("StopSandbox", timeout_secs=30)
         for file in (image, volume):
             harness.wait_for(lambda file=file: not run("losetup", "--associated", file), f"{file} is detached")

@@ -82,7 +82,7 @@ class TextTest(Case):
     @harness.kata_only
     def test_check(self):
         result = self.assert_run(self.world.runtime("check"))
-        for word in ("tcg|kvm", "vsock|virtio-serial", "virtiofsd", "kernel", "initrd"):
+        for word in ("tcg|kvm", "vsock|virtio-serial", "file server", "kernel", "initrd"):
             self.assertRegex(result.out, word)
         self.world.configure('[hypervisor.qemu]\nkernel = "/no/such/kernel"\n')
         result = self.world.runtime("check")

@@ -309,15 +309,15 @@ class FaultTest(ContainerdCase):
         os.kill(self.process_of(name, "qemu"), signal.SIGKILL)
         self.assert_killed(name, "the virtual machine ended: .*SIGKILL|killed by signal 9")
 
-    def test_a_virtiofsd_that_is_ended(self):
-        for how, words in ((signal.SIGKILL, "was killed by signal 9"), (signal.SIGTERM, "exited with status 0")):
+    def test_a_file_server_that_is_ended(self):
+        for how, words in ((signal.SIGKILL, "was killed by signal 9"), (signal.SIGTERM, "was killed by signal 15")):
             name = self.sleeping()
-            os.kill(self.process_of(name, "virtiofsd"), how)
-            self.assert_killed(name, f"virtiofsd {words}")
+            os.kill(self.process_of(name, "kata-fsd"), how)
+            self.assert_killed(name, f"kata-fsd {words}")
 
     def test_a_part_that_is_stopped(self):
         """SIGKILL ends the container also when the VM, or the files that it waits for, do not move any more."""
-        for part in ("qemu", "virtiofsd"):
+        for part in ("qemu", "kata-fsd"):
             with self.subTest(part):
                 # Its program is always on its way to a file of the host.
                 name = self.sleeping("sh", "-c", "while :; do ls -R / >/dev/null 2>&1; done")
@@ -330,14 +330,14 @@ class FaultTest(ContainerdCase):
                 why = r"has not ended after SIGKILL|stands still|did not answer SignalProcess"
                 self.assert_killed(name, rf"({why}).*; process \d+ \({part}")
 
-    def test_an_exec_that_waits_for_a_stopped_virtiofsd(self):
+    def test_an_exec_that_waits_for_a_stopped_file_server(self):
         name = self.sleeping()
-        victim = self.process_of(name, "virtiofsd")
+        victim = self.process_of(name, "kata-fsd")
         os.kill(victim, signal.SIGSTOP)
         for child in pathlib.Path(f"/proc/{victim}/task/{victim}/children").read_text().split():
             os.kill(int(child), signal.SIGSTOP)
         self.assertNotEqual(self.exec(name, "ls", "-R", "/").status, 0)
-        self.assert_killed(name, r"stands still; process \d+ \(virtiofsd\) is stopped")
+        self.assert_killed(name, r"stands still; process \d+ \(kata-fsd\) is stopped")
 
     def test_a_bundle_without_room(self):
         """The shim that was just started is ended again."""

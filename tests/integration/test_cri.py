@@ -68,11 +68,11 @@ class PodTest(CriCase):
         self.assert_run(self.exec_sync(again, "echo again"), 0, "again\n")
 
     def test_what_a_removed_container_leaves_on_the_host(self):
-        """Nothing, while its pod goes on: no file that virtiofsd has open, no place where it was shared."""
+        """Nothing, while its pod goes on: no file that the file server has open, no place where it was shared."""
         pod = self.run_pod()
         state = json.loads(pathlib.Path("/run/kata", pod[0], "state.json").read_text())
         shared = f"/proc/{state['sandbox']['pid']}/root/run/kata/{pod[0]}/shared"
-        daemons = [pid for pid, command in leaks.descendants().items() if "virtiofsd" in command and pod[0] in command]
+        daemons = [pid for pid, command in leaks.descendants().items() if "kata-fsd" in command and pod[0] in command]
 
         def open_files():
             return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in daemons)
@@ -84,7 +84,7 @@ class PodTest(CriCase):
             self.assertGreater(open_files(), before + 100)
             self.call("StopContainer", container_id=container)
             self.call("RemoveContainer", container_id=container)
-            harness.wait_for(lambda: open_files() <= before + 2, "virtiofsd has closed the container's files")
+            harness.wait_for(lambda: open_files() <= before + 2, "the file server has closed the container's files")
             self.assertEqual(sorted(os.listdir(shared)), names)
 
     def test_limits_and_stats(self):

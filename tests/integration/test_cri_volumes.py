@@ -103,7 +103,7 @@ class MountTest(VolumeCase):
             try:
                 harness.wait_for(lambda: seen() == "new", f"{handler}: it appears")
             finally:
-                # In order it would be busy: virtiofsd keeps what a guest has looked at open.
+                # In order it would be busy: the file server keeps what a guest has looked at open.
                 subprocess.run(["umount", "-l", self.inner], check=True)
             harness.wait_for(lambda: seen() == "", f"{handler}: it goes")
 

@@ -23,7 +23,7 @@ class FaultCase(Case):
     def victims(self, c):
         record = c.record()
         return {"sandbox process": record["sandbox"]["pid"], "stand-in": record["standin"]["pid"],
-                "VMM": self.helper(c, "qemu"), "virtiofsd": self.helper(c, "virtiofsd")}  # fmt: skip
+                "VMM": self.helper(c, "qemu"), "file server": self.helper(c, "kata-fsd")}  # fmt: skip
 
     def assert_dead(self, pids):
         for pid in pids:
@@ -58,8 +58,8 @@ class KilledTest(FaultCase):
     def test_the_sandbox_process(self):
         self.assertRegex(self.killed("sandbox process"), "sandbox")
 
-    def test_virtiofsd(self):
-        self.assertRegex(self.killed("virtiofsd"), "virtiofsd")
+    def test_the_file_server(self):
+        self.assertRegex(self.killed("file server"), "kata-fsd was killed by signal 9")
 
     def test_the_stand_in(self):
         self.killed("stand-in")
@@ -197,7 +197,7 @@ class StuckTest(FaultCase):
 
     def test_sigkill_for_a_vm_that_does_not_answer(self):
         """Engines that end a container know of nothing stronger."""
-        for victim in ("VMM", "virtiofsd"):
+        for victim in ("VMM", "file server"):
             with self.subTest(victim):
                 c = self.start(self.sh("while :; do ls -R / >/dev/null; done"))
                 os.kill(self.victims(c)[victim], signal.SIGSTOP)
@@ -207,7 +207,7 @@ class StuckTest(FaultCase):
                 self.assert_nothing_left(c)
 
     def test_delete_force_when_a_part_does_not_answer(self):
-        for victim in ("sandbox process", "VMM", "virtiofsd"):
+        for victim in ("sandbox process", "VMM", "file server"):
             with self.subTest(victim):
                 c = self.started()
                 os.kill(self.victims(c)[victim], signal.SIGSTOP)
@@ -261,7 +261,7 @@ class StartTest(FaultCase):
         self.fails('[hypervisor.qemu]\npath = "/bin/false"\n', r"status 1 without a word \(path in \[hypervisor.qemu\] is /bin/false")
         self.fails('[hypervisor.qemu]\ncpu_features = "no_such_feature=on"\n', "no.such.feature")
 
-    def test_a_virtiofsd_that_cannot_start(self):
+    def test_a_file_server_that_cannot_start(self):
         broken = faults.broken_program(self.world.tmp)
         self.fails(f'[hypervisor.qemu]\nvirtio_fs_daemon = "{broken}"\n', "this program is broken on purpose")
         self.fails('[hypervisor.qemu]\nvirtio_fs_daemon = "/no/such/daemon"\n', "/no/such/daemon")
@@ -274,7 +274,7 @@ class StartTest(FaultCase):
         sleeping.chmod(0o755)
         self.world.tmp.chmod(0o755)
         self.fails(f'[hypervisor.qemu]\npath = "{sleeping}"\n', "QEMU does not answer: QEMU did not greet")
-        self.fails(f'[hypervisor.qemu]\nvirtio_fs_daemon = "{sleeping}"\n', "virtiofsd does not answer, and QEMU waits for it")
+        self.fails(f'[hypervisor.qemu]\nvirtio_fs_daemon = "{sleeping}"\n', "the file server does not answer, and QEMU waits for it")
 
     def test_a_kernel_that_stands_still_after_its_panic(self):
         source = "int main(void) { return 3; }\n"

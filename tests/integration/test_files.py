@@ -182,14 +182,13 @@ class FilesTest(Case):
         if lines := faults(theirs, ours, listed):
             self.fail("\n".join([f"{len(lines)} of {len(theirs)} facts are not as listed for {server}:", *lines]))
 
-    def test_virtiofsd(self):
-        self.compare("virtiofsd")
+    def test_kata_fsd(self):
+        self.compare("kata-fsd")
 
     @harness.kata_only
-    def test_kata_fsd(self):
-        daemon = pathlib.Path(harness.RUNTIME).resolve().parent / "kata-fsd"
-        self.world.configure(f'[hypervisor.qemu]\nvirtio_fs_daemon = "{daemon}"\n')
-        self.compare("kata-fsd")
+    def test_virtiofsd(self):
+        self.world.configure('[hypervisor.qemu]\nvirtio_fs_daemon = "/usr/lib/qemu/virtiofsd"\n')
+        self.compare("virtiofsd")
 
 
 class Listed:

@@ -89,6 +89,15 @@ class MountsTest(SharedCase):
     def test_mounts_below_come_along(self):
         self.assert_run(self.inside("cat /deep/below/file"), 0, "below\n")
 
+    def test_each_device_of_the_host_has_a_number_of_its_own(self):
+        """Programs tell files apart by st_dev and st_ino (cp, tar, find -xdev), and two devices may number alike."""
+        show = "stat -c '%d %i' /rw/. /ro/. /deep/. /alone/. /deep/below/."
+        rw, ro, deep, alone, below = (line.split() for line in self.assert_run(self.inside(show)).out.splitlines())
+        self.assertEqual({rw[0], ro[0], alone[0]}, {deep[0]})
+        self.assertNotEqual(below[0], deep[0])
+        self.assertEqual(alone, deep)
+        self.assert_run(self.inside("find /deep -xdev -name file"), 0, "")
+
     def test_mounts_below_come_along_only_with_rbind(self):
         for place in ("/alone", "/alone-private"):
             self.assert_run(self.inside(f"cat {place}/below/file"), 0, "deep/below\n")
@@ -218,7 +227,7 @@ class RootTest(Case):
 
     @harness.kata_only
     def test_a_mount_below_that_was_looked_at_can_be_detached(self):
-        """virtiofsd holds what the guest remembers, so that the host's umount finds it busy unless it is lazy."""
+        """The file server holds what the guest remembers, so that the host's umount finds it busy unless it is lazy."""
         self.volume = self.world.tmp / "volume"
         c = self.in_a_subdirectory("rbind")
         self.assert_run(c.exec_sh("cat /data/inner/file"), 0, "inner\n")
@@ -245,8 +254,8 @@ class RootTest(Case):
         return self.start(c)
 
     @harness.kata_only
-    def test_more_files_than_virtiofsd_may_have_open(self):
-        """It has each open that the guest's cache knows of, of all volumes, and a host may allow it few."""
+    def test_more_files_than_the_file_server_may_have_open(self):
+        """It may have each open that the guest's cache knows of, of all volumes, and a host may allow it few."""
         volumes = [self.world.tmp / "one", self.world.tmp / "two"]
         for number in range(20):
             directory = volumes[number % 2] / str(number)

@@ -287,8 +287,8 @@ class SandboxTest(SharedCase):
         self.assertGreater(len(mine), 3)
         self.assertEqual([name for name in mine if name and name[0].startswith("@")], [])
 
-    def test_virtiofsd_is_confined(self):
-        pid = next(pid for name, pid in self.helpers().items() if name.startswith("virtiofsd"))
+    def test_the_file_server_is_confined(self):
+        pid = next(pid for name, pid in self.helpers().items() if name.startswith("kata-fsd"))
         family = [pid, *(int(child) for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
         worker = family[-1]
         self.assertEqual(self.fields(worker)["Seccomp"], ["2"])

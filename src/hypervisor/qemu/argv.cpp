@@ -76,7 +76,7 @@ std::string Machine(const config::HypervisorConfig& config) {
 }
 
 std::string Memory(const config::HypervisorConfig& config, const VmSpec& spec) {
-  // Shared, because virtiofsd maps it. A memfd is charged to the sandbox's cgroup and leaves no file behind.
+  // Shared, because the file server maps it. A memfd is charged to the sandbox's cgroup and leaves no file behind.
   std::string memory = fmt::format("memory-backend-memfd,id=mem,size={}M,share=on", spec.memory_mib);
   if (config.enable_hugepages) memory += ",hugetlb=on";
   if (config.enable_mem_prealloc) memory += ",prealloc=on";

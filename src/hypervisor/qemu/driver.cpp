@@ -102,7 +102,7 @@ struct Driver::State : std::enable_shared_from_this<State> {
   void OnConsoleLine(std::string_view line);
   static asio::awaitable<void> EndAfterPanic(std::shared_ptr<State> self);
   asio::awaitable<void> WaitForEnd(std::chrono::milliseconds time);
-  bool VirtiofsdIsSilent() const;
+  bool FileServerIsSilent() const;
   static asio::awaitable<void> WatchExit(std::shared_ptr<State> self);
   void Ended();
   void Close();
@@ -119,7 +119,7 @@ struct Driver::State : std::enable_shared_from_this<State> {
   std::optional<Disks> disks;
   std::optional<Resizer> resizer;
   AgentLink agent;
-  UniqueFd shared_fs;  // a duplicate of virtiofsd's socket, kept until QEMU has started, for VirtiofsdIsSilent
+  UniqueFd shared_fs;  // a duplicate of the file server's socket, kept until QEMU has started, for FileServerIsSilent
   pid_t shared_fs_pid = 0;
   CappedLog messages{UniqueFd()};
   Child process;
@@ -208,7 +208,7 @@ Result<> Driver::State::Spawn(VmSpec spec) {
   return {};
 }
 
-// Includes the effort of virtiofsd, for which QEMU waits.
+// Includes the effort of the file server, for which QEMU waits.
 Patience Driver::State::PatienceFor(std::chrono::milliseconds time, Patience::Kind kind, std::string key) const {
   time = std::chrono::duration_cast<std::chrono::milliseconds>(time * config.runtime.timeout_factor);
   Patience::Look look = [weak = weak_from_this()] {
@@ -259,8 +259,8 @@ asio::awaitable<void> Driver::State::WaitForEnd(std::chrono::milliseconds time) 
   co_await ended.async_wait(kAwait);
 }
 
-// Whether virtiofsd has not read QEMU's request: the request is still in the socket.
-bool Driver::State::VirtiofsdIsSilent() const {
+// Whether the file server has not read QEMU's request: the request is still in the socket.
+bool Driver::State::FileServerIsSilent() const {
   int unread = 0;
   return shared_fs.valid() && ioctl(shared_fs.get(), SIOCOUTQ, &unread) == 0 && unread > 0;
 }
@@ -340,7 +340,7 @@ asio::awaitable<Result<>> Driver::StartVm(std::shared_ptr<State> state, VmSpec s
   }
   Patience patience = state->PatienceFor(kGreetingTime, Patience::Kind::kWork, kTimeoutFactorKey);
   auto greeting = co_await state->qmp->Negotiate(std::move(patience));
-  const bool no_virtiofsd = !greeting && state->VirtiofsdIsSilent();
+  const bool no_file_server = !greeting && state->FileServerIsSilent();
   state->shared_fs.Reset();
   if (greeting) co_return greeting;
   // If QEMU closed the connection, it is about to exit: wait, since its exit status says more than a SIGKILL would.
@@ -348,8 +348,8 @@ asio::awaitable<Result<>> Driver::StartVm(std::shared_ptr<State> state, VmSpec s
   if (!state->exit) {
     (void)state->process.Signal(SIGKILL);
     state->Ended();
-    const char* who = no_virtiofsd            ? "virtiofsd does not answer, and QEMU waits for it"
-                      : state->qmp->greeted() ? "QEMU does not answer, or virtiofsd does not, which it waits for"
+    const char* who = no_file_server          ? "the file server does not answer, and QEMU waits for it"
+                      : state->qmp->greeted() ? "QEMU does not answer, or the file server does not, which it waits for"
                                               : "QEMU does not answer";
     co_return Fail(greeting.error().code(), "{}: {}; {}", who, greeting.error().message(), state->exit->reason);
   }

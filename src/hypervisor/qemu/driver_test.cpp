@@ -24,7 +24,7 @@
 #include <map>
 
 #include "base/files.h"
-#include "hypervisor/virtiofsd.h"
+#include "hypervisor/file_server.h"
 
 namespace kata::hypervisor::qemu {
 namespace {
@@ -57,6 +57,9 @@ class DriverTest : public ::testing::TestWithParam<std::string> {
     directory_ = ::testing::TempDir() + "/driver_XXXXXX";
     EXPECT_NE(mkdtemp(directory_.data()), nullptr);
     config_.hypervisor.accel = "tcg";
+#ifdef KATA_FSD
+    config_.hypervisor.virtio_fs_daemon = KATA_FSD;
+#endif
     config_.hypervisor.kernel = GuestDir() + "/vmlinux";
     config_.hypervisor.initrd = directory_ + "/initrd";
     const std::string init = ReadFile(KATA_TEST_INIT, 64U << 20U).value();
@@ -251,7 +254,7 @@ TEST_F(Vm, SharedFileSystem) {
   std::ofstream(shared + "/hello") << "good morning";
   ASSERT_EQ(mkdir((shared + "/later").c_str(), 0755), 0);
   const UniqueFd runtime = Open(directory_, O_PATH | O_DIRECTORY).value();
-  auto daemon = StartVirtiofsd(config_.hypervisor, shared, runtime.get());
+  auto daemon = StartFileServer(config_.hypervisor, shared, runtime.get());
   ASSERT_TRUE(daemon) << daemon.error().message();
   VmSpec spec = Spec("share");
   spec.shared_fs_socket = std::move(daemon->vmm_socket);
@@ -263,10 +266,9 @@ TEST_F(Vm, SharedFileSystem) {
   std::string console;
   EXPECT_TRUE(ConsoleShows("a mount of its own"));
   console = driver_->ConsoleTail();
-  for (const char* line :
-       {"mount: ok", "hello: good morning", "write: ok", "chown: ok", "user.note: ok", "security.capability: ok",
-        "security.selinux: Operation not supported", "trusted.x: Operation not supported", "fifo: ok", "device: ok",
-        "link: ok", "later: ok", "a mount of its own: yes"}) {
+  for (const char* line : {"mount: ok", "hello: good morning", "write: ok", "chown: ok", "user.note: ok",
+                           "security.capability: ok", "security.selinux: Operation not supported", "fifo: ok",
+                           "device: ok", "link: ok", "later: ok", "a mount of its own: yes"}) {
     EXPECT_THAT(console, HasSubstr(line)) << daemon->LogTail();
   }
   EXPECT_EQ(Exit().reason, "the guest powered off");
@@ -280,9 +282,9 @@ TEST_F(Vm, SharedFileSystem) {
   EXPECT_TRUE(daemon->process.Wait());  // exits by itself, since the VMM has ended
 }
 
-TEST_F(Vm, VirtiofsdThatCannotServe) {
+TEST_F(Vm, FileServerThatCannotServe) {
   const UniqueFd runtime = Open(directory_, O_PATH | O_DIRECTORY).value();
-  auto daemon = StartVirtiofsd(config_.hypervisor, directory_ + "/missing", runtime.get());
+  auto daemon = StartFileServer(config_.hypervisor, directory_ + "/missing", runtime.get());
   ASSERT_TRUE(daemon) << daemon.error().message();
   VmSpec spec = Spec("hang");
   spec.shared_fs_socket = std::move(daemon->vmm_socket);
@@ -293,7 +295,7 @@ TEST_F(Vm, VirtiofsdThatCannotServe) {
   EXPECT_THAT(daemon->LogTail(), HasSubstr("missing"));
 }
 
-TEST_F(Vm, VirtiofsdThatDoesNotAnswerIsNamed) {
+TEST_F(Vm, FileServerThatDoesNotAnswerIsNamed) {
   int pair[2];
   ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
   const UniqueFd never_read(pair[0]);
@@ -302,7 +304,7 @@ TEST_F(Vm, VirtiofsdThatDoesNotAnswerIsNamed) {
   const auto started = Start(std::move(spec));
   ASSERT_FALSE(started);
   EXPECT_EQ(started.error().code(), Code::kDeadlineExceeded);
-  EXPECT_THAT(started.error().message(), HasSubstr("virtiofsd does not answer, and QEMU waits for it"));
+  EXPECT_THAT(started.error().message(), HasSubstr("the file server does not answer, and QEMU waits for it"));
   EXPECT_TRUE(driver_->Pids().empty());
 }
 

@@ -53,7 +53,6 @@ void Share() {
   const unsigned char capability[20] = {0, 0, 0, 2, 0, 4};  // VFS_CAP_REVISION_2, CAP_NET_BIND_SERVICE
   Say("security.capability", fsetxattr(out, "security.capability", capability, sizeof capability, 0));
   Say("security.selinux", fsetxattr(out, "security.selinux", "x", 1, 0));
-  Say("trusted.x", fsetxattr(out, "trusted.x", "x", 1, 0));
   Say("fifo", mkfifo("/mnt/fifo", 0600));
   Say("device", mknod("/mnt/device", S_IFCHR | 0600, (1 << 8) | 3));
   Say("link", symlink("/etc/passwd", "/mnt/link"));

@@ -67,7 +67,7 @@ Result<SharedFiles> SharedFiles::Create(int directory) {
   }
   UniqueFd exported = TRY(OpenBeneath(directory, kSharedName, O_PATH | O_DIRECTORY | O_CLOEXEC));
   UniqueFd writable = TRY(Clone(exported.get(), /*recursive=*/false));
-  // MS_SHARED: later mounts propagate into virtiofsd's own namespace, which is a slave of this one.
+  // MS_SHARED: later mounts propagate into the file server's own namespace, which is a slave of this one.
   if (mount(nullptr, FdPath(exported.get()).c_str(), nullptr, MS_SHARED, nullptr) != 0) {
     return FailErrno("cannot make the mount at {} shared", path);
   }
@@ -92,8 +92,8 @@ Result<> SharedFiles::MakeMountPoint(const std::string& name, bool dir) {
 Result<std::string> SharedFiles::Add(UniqueFd tree, const std::string& name, ReadOnly read_only) {
   struct stat status {};
   if (fstat(tree.get(), &status) != 0) return FailErrno("cannot look at what is shared as {}", name);
-  // All attributes are set before the tree is attached: later changes do not reach virtiofsd's namespace. nodev: the
-  // guest must not open devices of the host, whatever virtiofsd does.
+  // All attributes are set before the tree is attached: later changes do not reach the file server's namespace. nodev:
+  // the guest must not open devices of the host, whatever the file server does.
   if (SetAttributes(tree.get(), AT_RECURSIVE, MOUNT_ATTR_NODEV) != 0) {
     return FailErrno("cannot forbid devices in what is shared as {}", name);
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The files of the host that the guest sees: virtiofsd exports a tmpfs, on which trees of the host are mounted.
+// The files of the host that the guest sees: the file server exports a tmpfs, on which trees of the host are mounted.
 #pragma once
 
 #include <string>
@@ -29,14 +29,14 @@ Result<> MakePrivate(int tree);
 // Owns the tmpfs at <directory>/shared in the process's own mount namespace. Its mounts end with that namespace.
 //
 // The guest must not be able to replace a mount point while it is made (CVE-2020-2026) or removed (CVE-2020-2024). So
-// virtiofsd exports a read-only mount of the tmpfs. Mount points are made through a second mount of it, which is
+// The file server exports a read-only mount of the tmpfs. Mount points are made through a second mount of it, which is
 // writable and detached.
 class SharedFiles {
  public:
   // Mounts the tmpfs at directory/shared, and makes that directory when it is missing.
   static Result<SharedFiles> Create(int directory);
 
-  // The absolute path of the directory that virtiofsd exports.
+  // The absolute path of the directory that the file server exports.
   const std::string& path() const { return path_; }
 
   // Mounts a detached tree (CloneTree) at name, which may contain slashes; devices in it cannot be opened (nodev).

@@ -125,7 +125,7 @@ TEST_F(SharedFilesTest, ATakenNameIsRefusedAndStays) {
 }
 
 TEST_F(SharedFilesTest, MountsReachANamespaceThatWasMadeBefore) {
-  // virtiofsd has such a namespace: it is cloned when virtiofsd starts.
+  // The file server has such a namespace: it is cloned when the server starts.
   auto [reader, writer] = testing::Pipe();
   pid_t child = fork();
   if (child == 0) {

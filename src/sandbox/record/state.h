@@ -40,7 +40,7 @@ struct State {
   Status status = Status::kCreating;
   ProcessRef standin;               // its pid is the container's on the host
   ProcessRef sandbox;               // the sandbox process
-  std::vector<ProcessRef> helpers;  // the VMM and virtiofsd
+  std::vector<ProcessRef> helpers;  // the VMM and the file server
   std::string bundle;
   std::string rootfs;
   std::string created;  // RFC 3339, UTC, nanoseconds
@@ -65,7 +65,7 @@ Result<State> ParseState(std::string_view json);
 Result<State> LoadState(int directory);
 Result<> StoreState(int directory, const State& state);
 
-// The sandbox's processes on the host: sandbox process, VMM, virtiofsd and stand-in.
+// The sandbox's processes on the host: sandbox process, VMM, file server and stand-in.
 std::vector<ProcessRef> ProcessesOf(const State& state);
 
 // The actual status: a record whose sandbox process has gone counts as stopped, whatever it says. Such a container

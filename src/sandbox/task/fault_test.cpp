@@ -21,19 +21,19 @@ class FaultTest : public testing::SandboxTest {
     parts.agent = agent_config_;
     parts.health_interval = health_interval_;
     parts.kill_timeout = kill_timeout_;
-    if (!virtiofsd_error_.empty()) {
-      parts.start_virtiofsd = [this]() -> Result<hypervisor::Virtiofsd> {
-        return Fail(Code::kInternal, "{}", virtiofsd_error_);
+    if (!file_server_error_.empty()) {
+      parts.start_file_server = [this]() -> Result<hypervisor::FileServer> {
+        return Fail(Code::kInternal, "{}", file_server_error_);
       };
     }
-    if (virtiofsd_script_.empty()) return;
-    parts.start_virtiofsd = [this]() -> Result<hypervisor::Virtiofsd> {
+    if (file_server_script_.empty()) return;
+    parts.start_file_server = [this]() -> Result<hypervisor::FileServer> {
       Command command;
-      command.argv = {"/bin/sh", "-c", virtiofsd_script_};
-      hypervisor::Virtiofsd daemon{.process = TRY(Spawn(command))};
+      command.argv = {"/bin/sh", "-c", file_server_script_};
+      hypervisor::FileServer daemon{.process = TRY(Spawn(command)), .program = "/bin/kata-fsd"};
       daemon.log = UniqueFd(memfd_create("log", MFD_CLOEXEC));
       TRY(WriteAll(daemon.log.get(), "stderr of the daemon"));
-      virtiofsd_pid_ = daemon.process.pid();
+      file_server_pid_ = daemon.process.pid();
       return daemon;
     };
   }
@@ -59,9 +59,9 @@ class FaultTest : public testing::SandboxTest {
   config::AgentConfig agent_config_;
   std::chrono::milliseconds health_interval_{20};
   std::chrono::milliseconds kill_timeout_{15000};
-  std::string virtiofsd_error_;
-  std::string virtiofsd_script_;
-  pid_t virtiofsd_pid_ = 0;
+  std::string file_server_error_;
+  std::string file_server_script_;
+  pid_t file_server_pid_ = 0;
 };
 
 TEST_F(FaultTest, TheVmmDies) {
@@ -125,15 +125,15 @@ TEST_F(FaultTest, WhatTheConsoleSaysCountsOnlyWhileTheGuestBoots) {
   EXPECT_TRUE(fake_vm_->boot_ended);
 }
 
-TEST_F(FaultTest, VirtiofsdDies) {
-  virtiofsd_script_ = "exec sleep 1000";
+TEST_F(FaultTest, FileServerDies) {
+  file_server_script_ = "exec sleep 1000";
   FakeStandin standin = Running();
-  kill(virtiofsd_pid_, SIGKILL);
-  ExpectFailure(standin, "virtiofsd was killed by signal 9 (Killed): stderr of the daemon");
+  kill(file_server_pid_, SIGKILL);
+  ExpectFailure(standin, "kata-fsd was killed by signal 9 (Killed): stderr of the daemon");
 }
 
-TEST_F(FaultTest, VirtiofsdEndsBecauseTheVmmDied) {
-  virtiofsd_script_ = "read line; exit 0";  // stdin is /dev/null: it exits with 0 at once
+TEST_F(FaultTest, FileServerEndsBecauseTheVmmDied) {
+  file_server_script_ = "read line; exit 0";  // stdin is /dev/null: it exits with 0 at once
   Begin();
   fake_vm_->Die("QEMU has had enough");
   auto created = Create();
@@ -141,21 +141,21 @@ TEST_F(FaultTest, VirtiofsdEndsBecauseTheVmmDied) {
   EXPECT_THAT(created.error().message(), HasSubstr("QEMU has had enough"));
 }
 
-TEST_F(FaultTest, NothingIsLeftOfVirtiofsdAfterwards) {
-  virtiofsd_script_ = "exec sleep 1000";
+TEST_F(FaultTest, NothingIsLeftOfTheFileServerAfterwards) {
+  file_server_script_ = "exec sleep 1000";
   FakeStandin standin = Running();
   agent_.End("c1", "c1", 0);
   RunUntilEnd();
   EXPECT_TRUE(*ended_);
-  EXPECT_EQ(kill(virtiofsd_pid_, 0), -1);
+  EXPECT_EQ(kill(file_server_pid_, 0), -1);
 }
 
-TEST_F(FaultTest, VirtiofsdCannotStart) {
-  virtiofsd_error_ = "virtiofsd: unrecognized option";
+TEST_F(FaultTest, FileServerCannotStart) {
+  file_server_error_ = "kata-fsd: unrecognized option";
   Begin();
   auto created = Create();
   ASSERT_FALSE(created);
-  EXPECT_THAT(created.error().message(), HasSubstr("virtiofsd: unrecognized option"));
+  EXPECT_THAT(created.error().message(), HasSubstr("kata-fsd: unrecognized option"));
   RunUntilEnd();
   EXPECT_FALSE(*ended_);
 }
@@ -208,24 +208,24 @@ TEST_F(FaultTest, WhatTakesTooLongInTheGuestIsNoFaultOfTheVm) {
 TEST_F(FaultTest, AContainerThatSigkillDoesNotEnd) {
   health_interval_ = std::chrono::minutes(1);
   kill_timeout_ = std::chrono::milliseconds(50);
-  virtiofsd_script_ = "kill -STOP $$; sleep 1000";
+  file_server_script_ = "kill -STOP $$; sleep 1000";
   agent_.Replace<grpc::SignalProcessRequest, wkt::Empty>(
       "SignalProcess",
       [](grpc::SignalProcessRequest) -> asio::awaitable<Result<wkt::Empty>> { co_return wkt::Empty(); });
   FakeStandin standin = Running();
-  RunUntil([&] { return IsHeld(virtiofsd_pid_); });
+  RunUntil([&] { return IsHeld(file_server_pid_); });
   EXPECT_TRUE(Kill(SIGKILL));
   ExpectFailure(
       standin,
       fmt::format("c1 has not ended after SIGKILL within 0.05 s (timeout_factor in [runtime] makes that longer); "
                   "process {} (sh) is stopped",
-                  virtiofsd_pid_));
+                  file_server_pid_));
 }
 
-TEST_F(FaultTest, AVirtiofsdThatIsStopped) {
-  virtiofsd_script_ = "kill -STOP $$; sleep 1000";
+TEST_F(FaultTest, AFileServerThatIsStopped) {
+  file_server_script_ = "kill -STOP $$; sleep 1000";
   FakeStandin standin = Running();
-  ExpectFailure(standin, fmt::format("stands still; process {} (sh) is stopped", virtiofsd_pid_));
+  ExpectFailure(standin, fmt::format("stands still; process {} (sh) is stopped", file_server_pid_));
 }
 
 TEST_F(FaultTest, AKillThatTheGuestDoesNotTake) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hypervisor/virtiofsd.h"
+#include "hypervisor/file_server.h"
 
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -16,13 +16,13 @@
 
 #include "base/files.h"
 #include "base/process_table.h"
-#include "config/virtiofsd_arguments.h"
+#include "config/file_server_arguments.h"
 #include "hypervisor/capped_log.h"
 
 namespace kata::hypervisor {
 namespace {
 
-constexpr char kSocketName[] = "virtiofsd.sock";
+constexpr char kSocketName[] = "file-server.sock";
 
 // The extended attributes that are passed through: user attributes and file capabilities. For others the daemon answers
 // like a file system without attributes. security.selinux and the like would have a meaning on the host. ACLs must not
@@ -79,10 +79,10 @@ pid_t InnerProcess(pid_t outer) {
 
 }  // namespace
 
-Result<std::vector<std::string>> VirtiofsdArgv(const config::HypervisorConfig& config, const std::string& shared_dir,
-                                               int listen_fd, uint64_t max_files) {
+Result<std::vector<std::string>> FileServerArgv(const config::HypervisorConfig& config, const std::string& shared_dir,
+                                                int listen_fd, uint64_t max_files) {
   std::vector<std::string> argv = {config.virtio_fs_daemon, "-f"};
-  for (std::string& word : TRY(config::VirtiofsdArguments(config.virtio_fs_extra_args)))
+  for (std::string& word : TRY(config::FileServerArguments(config.virtio_fs_extra_args)))
     argv.push_back(std::move(word));
   // After the extra arguments, since a later option overrides an earlier one.
   for (std::string option : {fmt::format("cache={}", TRY(CacheMode(config.virtio_fs_cache))), std::string(kXattrMap),
@@ -93,6 +93,12 @@ Result<std::vector<std::string>> VirtiofsdArgv(const config::HypervisorConfig& c
   argv.push_back(fmt::format("--rlimit-nofile={}", max_files));
   argv.push_back(fmt::format("--fd={}", listen_fd));
   return argv;
+}
+
+std::string FileServerAdvice(const config::HypervisorConfig& config) {
+  const bool of_qemu = config.virtio_fs_daemon.starts_with("/usr/lib/qemu/");
+  return fmt::format("{}, or set virtio_fs_daemon in [{}]",
+                     of_qemu ? "install Debian's package qemu-system-common" : "install kata-fsd", config.Table());
 }
 
 uint64_t MaxFiles() {
@@ -106,15 +112,15 @@ uint64_t MaxFiles() {
   return may_raise ? std::max<uint64_t>(limit.rlim_max, kMany) : std::min<uint64_t>(limit.rlim_max, kMany);
 }
 
-Result<Virtiofsd> StartVirtiofsd(const config::HypervisorConfig& config, const std::string& shared_dir,
-                                 int runtime_dir) {
-  Listener listener = TRY(Context(Listen(runtime_dir), "cannot start virtiofsd"));
-  Virtiofsd daemon;
+Result<FileServer> StartFileServer(const config::HypervisorConfig& config, const std::string& shared_dir,
+                                   int runtime_dir) {
+  Listener listener = TRY(Context(Listen(runtime_dir), "cannot start the file server"));
+  FileServer daemon;
   daemon.program = config.virtio_fs_daemon;
   daemon.table = config.Table();
   daemon.log = TRY(CappedLog::Create()).Release();
   Command command;
-  command.argv = TRY(VirtiofsdArgv(config, shared_dir, ExtraFdNumber(0), MaxFiles()));
+  command.argv = TRY(FileServerArgv(config, shared_dir, ExtraFdNumber(0), MaxFiles()));
   command.env = std::vector<std::string>{"LC_ALL=C"};
   command.stderr_fd = daemon.log.get();
   command.extra_fds = {listener.socket.get()};
@@ -123,11 +129,8 @@ Result<Virtiofsd> StartVirtiofsd(const config::HypervisorConfig& config, const s
   auto child = Spawn(command);
   if (!child) {
     unlinkat(runtime_dir, kSocketName, 0);
-    return Fail(child.error().code(), "cannot start virtiofsd: {}{}", child.error().message(),
-                child.error().sys() == ENOENT
-                    ? fmt::format("; install Debian's package qemu-system-common, or set virtio_fs_daemon in [{}]",
-                                  daemon.table)
-                    : "");
+    return Fail(child.error().code(), "cannot start the file server: {}{}", child.error().message(),
+                child.error().sys() == ENOENT ? "; " + FileServerAdvice(config) : "");
   }
   daemon.process = *std::move(child);
   daemon.vmm_socket.Reset(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -136,21 +139,21 @@ Result<Virtiofsd> StartVirtiofsd(const config::HypervisorConfig& config, const s
       connect(daemon.vmm_socket.get(), reinterpret_cast<const sockaddr*>(&listener.address), sizeof listener.address);
   const int sys = errno;
   unlinkat(runtime_dir, kSocketName, 0);
-  if (connected != 0) return FailWith(sys, "cannot connect to virtiofsd");
+  if (connected != 0) return FailWith(sys, "cannot connect to the file server");
   return daemon;
 }
 
-std::string Virtiofsd::LogTail() const { return CappedLog::TailOf(log.get()); }
+std::string FileServer::LogTail() const { return CappedLog::TailOf(log.get()); }
 
-std::string Virtiofsd::DescribeExit(const ExitStatus& status) const {
+std::string FileServer::DescribeExit(const ExitStatus& status) const {
   const std::string words = LogTail();
-  std::string text = "virtiofsd " + status.Describe();
+  std::string text = program.substr(program.rfind('/') + 1) + " " + status.Describe();
   if (!words.empty()) return text + ": " + words;
   if (status.signal != 0) return text;
   return text + fmt::format(" without a word (virtio_fs_daemon in [{}] is {})", table, program);
 }
 
-void Virtiofsd::End() {
+void FileServer::End() {
   if (!process.running()) return;
   vmm_socket.Reset();
   // Kill the inner process first, so that the daemon reaps it. If the daemon were killed first, the host's PID 1 would

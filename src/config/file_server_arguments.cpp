@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "config/virtiofsd_arguments.h"
+#include "config/file_server_arguments.h"
 
 #include <fmt/ranges.h>
 
@@ -50,7 +50,7 @@ Result<> AddOptions(std::string_view list, std::vector<std::string>& argv) {
 
 }  // namespace
 
-Result<std::vector<std::string>> VirtiofsdArguments(const std::vector<std::string>& extra) {
+Result<std::vector<std::string>> FileServerArguments(const std::vector<std::string>& extra) {
   constexpr std::string_view kPool = "--thread-pool-size=";
   std::vector<std::string> argv;
   for (size_t i = 0; i < extra.size(); ++i) {

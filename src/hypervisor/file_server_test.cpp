@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hypervisor/virtiofsd.h"
+#include "hypervisor/file_server.h"
 
 #include <fcntl.h>
 #include <fmt/ranges.h>
@@ -29,7 +29,7 @@ using ::testing::HasSubstr;
 constexpr int kDeadline = 20000;  // ms; reached only in a failure
 
 // A vhost-user request that the daemon answers when it is ready and inside its sandbox: GET_FEATURES.
-bool Answers(const Virtiofsd& daemon) {
+bool Answers(const FileServer& daemon) {
   const std::array<uint32_t, 3> request = {1, 1, 0};
   if (send(daemon.vmm_socket.get(), request.data(), sizeof request, MSG_NOSIGNAL) != sizeof request) return false;
   pollfd readable = {daemon.vmm_socket.get(), POLLIN, 0};
@@ -58,23 +58,39 @@ std::string StatusLine(pid_t pid, const std::string& key) {
   return text.substr(value, text.find('\n', value) - value);
 }
 
-class VirtiofsdTest : public ::testing::Test {
+struct Server {
+  const char* name;
+  const char* program;
+  const char* capabilities;  // CapEff of the process that serves
+};
+
+const Server kServers[] = {
+    // chown, dac_override, fowner, fsetid, setgid, setuid, mknod, setfcap
+    {"virtiofsd", "/usr/lib/qemu/virtiofsd", "00000000880000db"},
+#ifdef KATA_FSD
+    // and dac_read_search, for file handles
+    {"kata_fsd", KATA_FSD, "00000000880000df"},
+#endif
+};
+
+class FileServerTest : public ::testing::TestWithParam<Server> {
  protected:
-  VirtiofsdTest() {
-    directory_ = ::testing::TempDir() + "/virtiofsd_XXXXXX";
+  FileServerTest() {
+    config_.virtio_fs_daemon = GetParam().program;
+    directory_ = ::testing::TempDir() + "/file_server_XXXXXX";
     EXPECT_NE(mkdtemp(directory_.data()), nullptr);
     shared_ = directory_ + "/with, comma";
     EXPECT_EQ(mkdir(shared_.c_str(), 0755), 0);
     runtime_ = Open(directory_, O_PATH | O_DIRECTORY).value();
   }
-  ~VirtiofsdTest() override {
+  ~FileServerTest() override {
     umount2(shared_.c_str(), MNT_DETACH);
     EXPECT_TRUE(RemoveTree(directory_));
   }
-  Virtiofsd Start() {
-    auto daemon = StartVirtiofsd(config_, shared_, runtime_.get());
+  FileServer Start() {
+    auto daemon = StartFileServer(config_, shared_, runtime_.get());
     EXPECT_TRUE(daemon) << daemon.error().message();
-    return daemon ? *std::move(daemon) : Virtiofsd();
+    return daemon ? *std::move(daemon) : FileServer();
   }
 
   config::HypervisorConfig config_;
@@ -83,12 +99,12 @@ class VirtiofsdTest : public ::testing::Test {
   UniqueFd runtime_;
 };
 
-TEST(VirtiofsdArgvTest, Snapshot) {
+TEST(FileServerArgvTest, Snapshot) {
   config::HypervisorConfig config;
   config.virtio_fs_daemon = "/usr/lib/qemu/virtiofsd";
   config.virtio_fs_cache = "auto";
   config.virtio_fs_extra_args = {"--thread-pool-size=1", "-o", "announce_submounts"};
-  EXPECT_EQ(fmt::format("{}", fmt::join(VirtiofsdArgv(config, "/run/kata/a,b/shared", 3, 20000).value(), "\n")),
+  EXPECT_EQ(fmt::format("{}", fmt::join(FileServerArgv(config, "/run/kata/a,b/shared", 3, 20000).value(), "\n")),
             R"(/usr/lib/qemu/virtiofsd
 -f
 --thread-pool-size=1
@@ -106,19 +122,19 @@ source=/run/kata/a\,b/shared
 --fd=3)");
 }
 
-TEST(VirtiofsdArgvTest, CacheModes) {
+TEST(FileServerArgvTest, CacheModes) {
   config::HypervisorConfig config;
   for (const auto& [name, option] : std::vector<std::pair<std::string, std::string>>{
            {"never", "cache=none"}, {"metadata", "cache=auto"}, {"auto", "cache=auto"}, {"always", "cache=always"}}) {
     config.virtio_fs_cache = name;
-    EXPECT_THAT(VirtiofsdArgv(config, "/s", 3, 1).value(), ::testing::Contains(option)) << name;
+    EXPECT_THAT(FileServerArgv(config, "/s", 3, 1).value(), ::testing::Contains(option)) << name;
   }
   config.virtio_fs_cache = "sometimes";
-  EXPECT_FALSE(VirtiofsdArgv(config, "/s", 3, 1));
+  EXPECT_FALSE(FileServerArgv(config, "/s", 3, 1));
 }
 
 // The daemon runs as root: no argument may weaken its sandbox or export another directory.
-TEST(VirtiofsdArgvTest, ArgumentsThatOpenSomethingAreRefused) {
+TEST(FileServerArgvTest, ArgumentsThatOpenSomethingAreRefused) {
   config::HypervisorConfig config;
   for (const std::vector<std::string>& extra :
        std::vector<std::vector<std::string>>{{"-o", "sandbox=chroot"},
@@ -137,22 +153,21 @@ TEST(VirtiofsdArgvTest, ArgumentsThatOpenSomethingAreRefused) {
                                              {"--thread-pool-size=1 --fd=0"},
                                              {"-d"}}) {
     config.virtio_fs_extra_args = extra;
-    const auto argv = VirtiofsdArgv(config, "/s", 3, 1);
+    const auto argv = FileServerArgv(config, "/s", 3, 1);
     ASSERT_FALSE(argv) << fmt::format("{}", fmt::join(extra, " "));
     EXPECT_EQ(argv.error().code(), Code::kInvalidArgument);
   }
 }
 
-TEST_F(VirtiofsdTest, RunsConfined) {
-  Virtiofsd daemon = Start();
+TEST_P(FileServerTest, RunsConfined) {
+  FileServer daemon = Start();
   ASSERT_TRUE(Answers(daemon)) << daemon.LogTail();
-  EXPECT_EQ(access((directory_ + "/virtiofsd.sock").c_str(), F_OK), -1);
+  EXPECT_EQ(access((directory_ + "/file-server.sock").c_str(), F_OK), -1);
   const pid_t inner = ChildOf(daemon.process.pid());
   ASSERT_GT(inner, 0);
   EXPECT_EQ(StatusLine(inner, "Seccomp"), "2");
   EXPECT_EQ(StatusLine(inner, "NoNewPrivs"), "1");
-  // chown, dac_override, fowner, fsetid, setgid, setuid, mknod, setfcap
-  EXPECT_EQ(StatusLine(inner, "CapEff"), "00000000880000db");
+  EXPECT_EQ(StatusLine(inner, "CapEff"), GetParam().capabilities);
   EXPECT_EQ(StatusLine(inner, "CapBnd"), "0000000000000000");
   EXPECT_EQ(StatusLine(daemon.process.pid(), "CapEff"), "0000000000000000");
   for (const char* ns : {"mnt", "pid", "net"}) {
@@ -177,8 +192,8 @@ TEST_F(VirtiofsdTest, RunsConfined) {
   EXPECT_TRUE(Ended(inner_fd));
 }
 
-TEST_F(VirtiofsdTest, EndsWhenTheVmmHasGone) {
-  Virtiofsd daemon = Start();
+TEST_P(FileServerTest, EndsWhenTheVmmHasGone) {
+  FileServer daemon = Start();
   ASSERT_TRUE(Answers(daemon)) << daemon.LogTail();
   const UniqueFd inner = PidFd(ChildOf(daemon.process.pid()));
   daemon.vmm_socket.Reset();
@@ -186,7 +201,7 @@ TEST_F(VirtiofsdTest, EndsWhenTheVmmHasGone) {
   EXPECT_TRUE(daemon.process.Wait());
 }
 
-TEST_F(VirtiofsdTest, ParentKilledLeavesNothing) {
+TEST_P(FileServerTest, ParentKilledLeavesNothing) {
   int result[2];
   ASSERT_EQ(pipe2(result, O_CLOEXEC), 0);
   const UniqueFd read_end(result[0]);
@@ -194,7 +209,7 @@ TEST_F(VirtiofsdTest, ParentKilledLeavesNothing) {
   const pid_t parent = fork();
   ASSERT_GE(parent, 0);
   if (parent == 0) {
-    const Virtiofsd daemon = Start();
+    const FileServer daemon = Start();
     const bool ready = Answers(daemon);
     const std::array<pid_t, 2> pids = {ready ? daemon.process.pid() : -1, ready ? ChildOf(daemon.process.pid()) : -1};
     if (write(write_end.get(), pids.data(), sizeof pids) < 0) _exit(1);
@@ -215,13 +230,13 @@ TEST_F(VirtiofsdTest, ParentKilledLeavesNothing) {
 }
 
 // The rootfs of a container that joins a running sandbox is mounted after the daemon has started.
-TEST_F(VirtiofsdTest, SeesMountsMadeLater) {
+TEST_P(FileServerTest, SeesMountsMadeLater) {
   ASSERT_EQ(unshare(CLONE_NEWNS), 0);
   ASSERT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr), 0);
   ASSERT_EQ(mount("shared", shared_.c_str(), "tmpfs", 0, nullptr), 0);
   ASSERT_EQ(mount(nullptr, shared_.c_str(), nullptr, MS_SHARED, nullptr), 0);
   ASSERT_EQ(mkdir((shared_ + "/rootfs").c_str(), 0755), 0);
-  Virtiofsd daemon = Start();
+  FileServer daemon = Start();
   ASSERT_TRUE(Answers(daemon)) << daemon.LogTail();
   ASSERT_EQ(mount("later", (shared_ + "/rootfs").c_str(), "tmpfs", 0, nullptr), 0);
   UniqueFd file(open((shared_ + "/rootfs/file").c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
@@ -234,29 +249,32 @@ TEST_F(VirtiofsdTest, SeesMountsMadeLater) {
   EXPECT_EQ(access(fmt::format("/proc/{}/root/rootfs/file", inner).c_str(), F_OK), -1);
 }
 
-TEST_F(VirtiofsdTest, AMissingDirectoryIsInItsMessages) {
+TEST_P(FileServerTest, AMissingDirectoryIsInItsMessages) {
   shared_ += "/missing";
-  Virtiofsd daemon = Start();
+  FileServer daemon = Start();
   EXPECT_FALSE(Answers(daemon));
   ASSERT_TRUE(daemon.process.Wait());
   EXPECT_THAT(daemon.LogTail(), HasSubstr("missing"));
 }
 
-TEST_F(VirtiofsdTest, TheEndOfOneThatSaidNothingNamesTheProgram) {
+INSTANTIATE_TEST_SUITE_P(Servers, FileServerTest, ::testing::ValuesIn(kServers),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+TEST_P(FileServerTest, TheEndOfOneThatSaidNothingNamesTheProgram) {
   config_.virtio_fs_daemon = "/bin/false";
-  const Virtiofsd silent = Start();
+  const FileServer silent = Start();
   EXPECT_EQ(silent.DescribeExit({.code = 1}),
-            "virtiofsd exited with status 1 without a word (virtio_fs_daemon in [hypervisor.qemu] is /bin/false)");
-  EXPECT_EQ(silent.DescribeExit({.signal = SIGKILL}), "virtiofsd was killed by signal 9 (Killed)");
+            "false exited with status 1 without a word (virtio_fs_daemon in [hypervisor.qemu] is /bin/false)");
+  EXPECT_EQ(silent.DescribeExit({.signal = SIGKILL}), "false was killed by signal 9 (Killed)");
 }
 
-TEST_F(VirtiofsdTest, AMissingProgramIsAnErrorWithAdvice) {
-  config_.virtio_fs_daemon = "/nonexistent/virtiofsd";
-  const auto daemon = StartVirtiofsd(config_, shared_, runtime_.get());
+TEST_P(FileServerTest, AMissingProgramIsAnErrorWithAdvice) {
+  config_.virtio_fs_daemon = "/nonexistent/kata-fsd";
+  const auto daemon = StartFileServer(config_, shared_, runtime_.get());
   ASSERT_FALSE(daemon);
-  EXPECT_THAT(daemon.error().message(), HasSubstr("/nonexistent/virtiofsd"));
-  EXPECT_THAT(daemon.error().message(), HasSubstr("qemu-system-common"));
-  EXPECT_EQ(access((directory_ + "/virtiofsd.sock").c_str(), F_OK), -1);
+  EXPECT_THAT(daemon.error().message(), HasSubstr("/nonexistent/kata-fsd"));
+  EXPECT_THAT(daemon.error().message(), HasSubstr("install kata-fsd, or set virtio_fs_daemon in [hypervisor.qemu]"));
+  EXPECT_EQ(access((directory_ + "/file-server.sock").c_str(), F_OK), -1);
 }
 
 }  // namespace
