@@ -31,7 +31,7 @@ FuseServer::FuseServer(UniqueFd proc_fds, Options options)
       options_(std::move(options)),
       timeout_(TimeoutOf(options_.cache)),
       mounts_(options_.proc_self.get()),
-      inodes_(options_.max_inodes) {}
+      inodes_(options_.max_inodes, options_.max_paths) {}
 
 Result<std::unique_ptr<FuseServer>> FuseServer::Create(UniqueFd shared_directory, Options options) {
   if (!options.proc_self) {
@@ -56,8 +56,9 @@ Result<> FuseServer::SetRoot(UniqueFd shared_directory) {
   auto mount = mounts_.Get(status.stx_mnt_id, path.get());
   if (!mount) return FailErrno("cannot look at the mount of the shared directory");
   const InodeKey key = {.device = DeviceOf(status), .number = status.stx_ino, .group = mount->group};
-  inodes_.SetRoot(key, status.stx_mode,
-                  {.mount = mount, .path = std::make_shared<UniqueFd>(std::move(path)), .handle = {}});
+  inodes_.SetRoot(
+      key, status.stx_mode,
+      {.mount = mount, .path = std::make_shared<OpenPath>(mount, std::move(path)), .handle = {}, .place = {}});
   return {};
 }
 

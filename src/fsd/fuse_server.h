@@ -30,6 +30,8 @@
 
 namespace kata::fsd {
 
+class InodePath;  // fuse_server_parts.h
+
 class FuseServer {
  public:
   // How long the guest may believe what it was told.
@@ -46,6 +48,8 @@ class FuseServer {
     // What the guest may make the server remember: inodes (some 200 bytes each).
     size_t max_inodes = 4UL << 20U;
     bool readdirplus = true;
+    // How many files without handles are kept open, beside those that the guest has open.
+    size_t max_paths = 1024;
     // O_PATH descriptor of the server's own directory in /proc. Invalid: /proc/self is opened.
     UniqueFd proc_self;
   };
@@ -119,23 +123,31 @@ class FuseServer {
   int ReleaseDir(Request& request, Reply& reply);
   int SyncDir(Request& request, Reply& reply);
 
-  InodePath PathOf(const Inode& inode) const;
+  // An O_PATH descriptor of the inode. Empty: errno says why.
+  InodePath PathOf(const Inode& inode);
+  // As PathOf, but not by names.
+  InodePath OpenedPath(const Inode& inode, const Access& access);
+  // As PathOf, by the names of the inode and of the directories above it, from one on that is found otherwise.
+  InodePath Follow(const Inode& inode, Access access);
   // Finds and opens (O_PATH) the node of the request. 0; ESTALE: the guest does not know it; or the errno of the host.
-  int Reach(const Request& request, Reached* reached) const;
+  int Reach(const Request& request, Reached* reached);
   // Before a name goes: opens the file that it names if the guest knows it by a handle only, which would lead nowhere
   // when this was its last name. KeepVictim keeps it when the name has gone.
   struct Victim;
-  Victim FindVictim(int directory, const char* name);
-  void KeepVictim(Victim victim);
+  Victim FindVictim(const Reached& directory, const char* name);
+  void KeepVictim(const Victim& victim);
+  // After a rename: the file that has the name now is found by it.
+  void NoteName(const Reached& directory, const char* name);
   // Looks a name up in a directory, and counts the lookup.
-  int LookUpName(const Inode& parent, const char* name, Found* found);
+  int LookUpName(const std::shared_ptr<Inode>& parent, const char* name, Found* found);
   // Counts a lookup of the file behind a descriptor (O_PATH), which was found in `parent`'s mount or at the root of
-  // another.
-  int EnterPath(UniqueFd path, const Mount& parent, Found* found);
-  // As EnterPath, of a file that is open.
-  int EnterFile(int file, const Mount& parent, Found* found);
+  // another, at `place` if it has a name.
+  int EnterPath(UniqueFd path, const Mount& parent, std::shared_ptr<const Place> place, Found* found);
+  int Enter(Access access, Found* found);
+  // As EnterPath, of a file that is open for I/O.
+  int EnterFile(int file, const Mount& parent, std::shared_ptr<const Place> place, Found* found);
   void Describe(const Mount& mount, const Mount& parent, Found* found);
-  int PutEntry(const Inode& parent, const char* name, Reply& reply);
+  int PutEntry(const std::shared_ptr<Inode>& parent, const char* name, Reply& reply);
   void FillAttributes(const struct statx& status, fuse_attr* attributes) const;
   void FillEntry(const Found& found, fuse_entry_out* entry) const;
   int PutAttributes(int fd, Reply& reply);
@@ -144,12 +156,15 @@ class FuseServer {
   int SetSize(const Inode& inode, const InodePath& path, const fuse_setattr_in& wanted);
   int SyncFsOf(int path) const;
   int SyncAll() const;
-  int PutOpen(UniqueFd file, const Mount& mount, Reply& reply);
+  fuse_open_out Opened(const std::shared_ptr<Inode>& inode, std::shared_ptr<OpenFile> file, const Mount& mount);
   // The reply to CREATE and TMPFILE: a file that was made in `directory`'s mount, and is open.
-  int PutMade(UniqueFd file, const Mount& mount, Reply& reply);
+  int PutMade(UniqueFd file, const Mount& mount, std::shared_ptr<const Place> place, Reply& reply);
+  // While the guest has an inode open that has no handle, its descriptor stays: the host may remove its name. Returns
+  // the inode then, for InodeTable::Closed.
+  std::shared_ptr<Inode> KeepOpen(const std::shared_ptr<Inode>& inode, const Mount& mount);
   int ReadEntries(Request& request, Reply& reply, bool plus);
   // Opens an inode, of which the caller knows that it is a regular file. Invalid: errno says why.
-  UniqueFd OpenInode(const Inode& inode, int flags, std::shared_ptr<Mount>* mount) const;
+  UniqueFd OpenInode(const Inode& inode, int flags, std::shared_ptr<Mount>* mount);
   // Opens the file of a descriptor (O_PATH) once more, with other flags. The caller knows that it is a regular file or
   // a directory.
   UniqueFd Reopen(int path, int flags) const;

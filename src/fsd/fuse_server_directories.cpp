@@ -39,7 +39,9 @@ int FuseServer::OpenDir(Request& request, Reply& reply) {
   if (!directory) return errno;
   fuse_open_out out = {};
   if (options_.cache == Cache::kAlways) out.open_flags |= FOPEN_KEEP_CACHE | FOPEN_CACHE_DIR;
-  out.fh = directories_.Add(std::make_shared<OpenDirectory>(std::move(directory)));
+  const auto open = std::make_shared<OpenDirectory>(std::move(directory));
+  open->inode = KeepOpen(inode, path.mount());
+  out.fh = directories_.Add(open);
   reply.Put(out);
   return 0;
 }
@@ -62,7 +64,7 @@ int FuseServer::ReadEntries(Request& request, Reply& reply, bool plus) {
       // Zeros: the guest looks it up for itself, as one that has just gone.
       fuse_entry_out out = {};
       Found found;
-      if (!IsDots(entry.name) && LookUpName(*inode, entry.name, &found) == 0) {
+      if (!IsDots(entry.name) && LookUpName(inode, entry.name, &found) == 0) {
         FillEntry(found, &out);
         entry.type = static_cast<uint8_t>(found.inode->type >> 12U);
       }
@@ -81,7 +83,10 @@ int FuseServer::ReadDirPlus(Request& request, Reply& reply) { return ReadEntries
 int FuseServer::ReleaseDir(Request& request, Reply& /*reply*/) {
   fuse_release_in in;
   if (!request.Take(&in)) return EINVAL;
-  return directories_.Take(in.fh) ? 0 : EBADF;
+  const auto directory = directories_.Take(in.fh);
+  if (!directory) return EBADF;
+  if (directory->inode) inodes_.Closed(*directory->inode);
+  return 0;
 }
 
 int FuseServer::SyncDir(Request& request, Reply& /*reply*/) {

@@ -41,15 +41,16 @@ constexpr auto kMaxOffset = static_cast<uint64_t>(std::numeric_limits<off_t>::ma
 
 }  // namespace
 
-int FuseServer::PutOpen(UniqueFd file, const Mount& mount, Reply& reply) {
+fuse_open_out FuseServer::Opened(const std::shared_ptr<Inode>& inode, std::shared_ptr<OpenFile> file,
+                                 const Mount& mount) {
   fuse_open_out out = {};
   if (options_.cache == Cache::kNone) out.open_flags |= FOPEN_DIRECT_IO;
   if (options_.cache == Cache::kAlways) out.open_flags |= FOPEN_KEEP_CACHE;
   // A file system of this computer has no errors left to tell when a file is closed.
   if (!mount.remote) out.open_flags |= FOPEN_NOFLUSH;
-  out.fh = files_.Add(std::make_shared<OpenFile>(std::move(file)));
-  reply.Put(out);
-  return 0;
+  file->inode = KeepOpen(inode, mount);
+  out.fh = files_.Add(std::move(file));
+  return out;
 }
 
 int FuseServer::Open(Request& request, Reply& reply) {
@@ -62,9 +63,11 @@ int FuseServer::Open(Request& request, Reply& reply) {
   const bool kill = (in.open_flags & FUSE_OPEN_KILL_SUIDGID) != 0;
   if (const int error = Become(CallerOf(request, !kill)); error != 0) return error;
   std::shared_ptr<Mount> mount;
-  UniqueFd file = OpenInode(*inode, HostOpenFlags(in.flags), &mount);
-  if (!file) return errno;
-  return PutOpen(std::move(file), *mount, reply);
+  UniqueFd fd = OpenInode(*inode, HostOpenFlags(in.flags), &mount);
+  if (!fd) return errno;
+  const auto file = std::make_shared<OpenFile>(std::move(fd));
+  reply.Put(Opened(inode, file, *mount));
+  return 0;
 }
 
 int FuseServer::Read(Request& request, Reply& reply) {
@@ -114,7 +117,10 @@ int FuseServer::Write(Request& request, Reply& reply) {
 int FuseServer::Release(Request& request, Reply& /*reply*/) {
   fuse_release_in in;
   if (!request.Take(&in)) return EINVAL;
-  return files_.Take(in.fh) ? 0 : EBADF;
+  const auto file = files_.Take(in.fh);
+  if (!file) return EBADF;
+  if (file->inode) inodes_.Closed(*file->inode);
+  return 0;
 }
 
 int FuseServer::Flush(Request& request, Reply& /*reply*/) {

@@ -201,24 +201,53 @@ class FuseServerFuzz : public FuseServerTest {
     }
   }
 
+  void SendMany(int count) {
+    // The lowest number that is free.
+    const int before = dup(0);
+    close(before);
+    for (int i = 1; i <= count && !HasFatalFailure(); ++i) SendOne(static_cast<uint64_t>(i));
+    guest_->Call(FUSE_DESTROY, 0, "");
+    EXPECT_EQ(server_->inodes(), 1U);
+    EXPECT_EQ(server_->open_files(), 0U);
+    // Nothing has stayed open.
+    const int after = dup(0);
+    close(after);
+    EXPECT_EQ(after, before);
+  }
+
   std::array<uint64_t, 32> known_ = {kRoot};
   std::mt19937_64 random_{1};
 };
 
-TEST_F(FuseServerFuzz, AnyRequests) {
-  // The lowest number that is free.
-  const int before = dup(0);
-  close(before);
-  constexpr int kRounds = 50000;
-  for (int i = 1; i <= kRounds && !HasFatalFailure(); ++i) SendOne(static_cast<uint64_t>(i));
-  guest_->Call(FUSE_DESTROY, 0, "");
-  EXPECT_EQ(server_->inodes(), 1U);
-  EXPECT_EQ(server_->open_files(), 0U);
-  // Nothing has stayed open.
-  const int after = dup(0);
-  close(after);
-  EXPECT_EQ(after, before);
-}
+TEST_F(FuseServerFuzz, AnyRequests) { SendMany(50000); }
+
+// Where files are found again by their names, and few of them are open.
+class FuseServerFuzzOverlay : public FuseServerFuzz {
+ protected:
+  void SetUp() override {
+    FuseServerFuzz::SetUp();
+    char layers[] = "/tmp/fsd-layers-XXXXXX";
+    ASSERT_NE(mkdtemp(layers), nullptr);
+    layers_ = layers;
+    ASSERT_EQ(mount("layers", layers, "tmpfs", 0, "mode=0755,size=8m,nr_inodes=500"), 0);
+    for (const char* name : {"/lower", "/upper", "/work"}) ASSERT_EQ(mkdir((layers_ + name).c_str(), 0755), 0);
+    const std::string options = fmt::format("lowerdir={0}/lower,upperdir={0}/upper,workdir={0}/work", layers_);
+    ASSERT_EQ(mount("overlay", path_.c_str(), "overlay", 0, options.c_str()), 0);
+    Serve({.max_paths = 4});
+  }
+  void TearDown() override {
+    guest_.reset();
+    server_.reset();
+    EXPECT_EQ(umount2(path_.c_str(), MNT_DETACH), 0);
+    EXPECT_EQ(umount2(layers_.c_str(), MNT_DETACH), 0);
+    EXPECT_TRUE(RemoveTree(layers_));
+    FuseServerFuzz::TearDown();
+  }
+
+  std::string layers_;
+};
+
+TEST_F(FuseServerFuzzOverlay, AnyRequests) { SendMany(50000); }
 
 TEST_F(FuseServerFuzz, AnyBytes) {
   for (int i = 0; i < 3000; ++i) {

@@ -21,67 +21,51 @@ bool IsName(const char* name) {
   return strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
 }
 
-UniqueFd FuseServer::Reopen(int path, int flags) const {
-  return UniqueFd(openat(proc_fds_.get(), FdName(path).c_str(), flags | O_CLOEXEC | O_NOCTTY));
-}
-
-UniqueFd FuseServer::OpenInode(const Inode& inode, int flags, std::shared_ptr<Mount>* mount) const {
-  const Access access = inodes_.AccessOf(inode);
-  if (access.path) {
-    *mount = access.mount;
-    return Reopen(access.path->get(), flags);
-  }
-  *mount = mounts_.StandIn(access.mount);
-  return access.handle.Open((*mount)->root.get(), flags | O_NOCTTY);
-}
-
-InodePath FuseServer::PathOf(const Inode& inode) const {
-  Access access = inodes_.AccessOf(inode);
-  if (access.path) return {std::move(access.mount), std::move(access.path)};
-  std::shared_ptr<Mount> mount = mounts_.StandIn(access.mount);
-  UniqueFd path = access.handle.Open(mount->root.get(), O_PATH | O_NOFOLLOW);
-  if (!path) return {};
-  return {std::move(mount), std::move(path)};
-}
-
-int FuseServer::Reach(const Request& request, Reached* reached) const {
-  reached->inode = NodeOf(request);
-  if (!reached->inode) return ESTALE;
-  reached->path = PathOf(*reached->inode);
-  return reached->path ? 0 : errno;
-}
-
-int FuseServer::LookUpName(const Inode& parent, const char* name, Found* found) {
-  const InodePath directory = PathOf(parent);
+int FuseServer::LookUpName(const std::shared_ptr<Inode>& parent, const char* name, Found* found) {
+  const InodePath directory = PathOf(*parent);
   if (!directory) return errno;
   struct statx& status = found->status;
   if (statx(directory.fd(), name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, kStatusMask, &status) != 0) return errno;
   // A file that is known already need not be opened. As long as its mount is known, its id means no other.
-  if (const auto mount = mounts_.Find(status.stx_mnt_id)) {
-    found->inode =
-        inodes_.EnterKnown(KeyOf(*mount, status), *mount, [&] { return FileHandle::Of(directory.fd(), name); });
-    if (found->inode) {
-      Describe(*mount, directory.mount(), found);
-      return 0;
+  const auto mount = mounts_.Find(status.stx_mnt_id);
+  if (mount) {
+    Describe(*mount, directory.mount(), found);
+    found->inode = inodes_.EnterKnown(KeyOf(*mount, status), *mount, parent, name,
+                                      [&] { return FileHandle::Of(directory.fd(), name); });
+    if (found->inode) return 0;
+    // Nor one that is opened by its name.
+    if (!mount->handles) {
+      return Enter({.mount = mount, .path = {}, .handle = {}, .place = std::make_shared<const Place>(parent, name)},
+                   found);
     }
   }
   UniqueFd path(openat(directory.fd(), name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
   if (!path) return errno;
-  return EnterPath(std::move(path), directory.mount(), found);
+  return EnterPath(std::move(path), directory.mount(), std::make_shared<const Place>(parent, name), found);
 }
 
-int FuseServer::EnterPath(UniqueFd path, const Mount& parent, Found* found) {
+int FuseServer::EnterPath(UniqueFd path, const Mount& parent, std::shared_ptr<const Place> place, Found* found) {
   struct statx& status = found->status;
   if (const int error = StatusOf(path.get(), &status); error != 0) return error;
   auto mount = mounts_.Get(status.stx_mnt_id, path.get());
   if (!mount) return errno;
   Describe(*mount, parent, found);
-  const InodeKey key = KeyOf(*mount, status);
-  Access access;
+  Access access = {.mount = mount, .path = {}, .handle = {}, .place = {}};
   if (mount->handles) access.handle = FileHandle::Of(path.get(), "");
-  if (!access.handle || !mount->anchor) access.path = std::make_shared<const UniqueFd>(std::move(path));
-  access.mount = std::move(mount);
-  found->inode = inodes_.EnterOrMake(key, status.stx_mode, std::move(access));
+  if (!access.by_handle()) {
+    access.path = std::make_shared<const OpenPath>(std::move(mount), std::move(path));
+    access.place = std::move(place);
+  }
+  return Enter(std::move(access), found);
+}
+
+int FuseServer::Enter(Access access, Found* found) {
+  const InodeKey key = KeyOf(*access.mount, found->status);
+  // What has the same number and another name is the same file, if the other name still leads to it.
+  if (access.place) {
+    if (const auto other = inodes_.FindKey(key)) (void)PathOf(*other);
+  }
+  found->inode = inodes_.EnterOrMake(key, found->status.stx_mode, std::move(access));
   return found->inode ? 0 : errno;
 }
 
@@ -91,10 +75,20 @@ void FuseServer::Describe(const Mount& mount, const Mount& parent, Found* found)
   found->device = mounts_.NumberOf(DeviceOf(found->status));
 }
 
-int FuseServer::EnterFile(int file, const Mount& parent, Found* found) {
+int FuseServer::EnterFile(int file, const Mount& parent, std::shared_ptr<const Place> place, Found* found) {
+  // A file with a handle needs no descriptor of its own, and one with a name no second one.
+  if (const int error = StatusOf(file, &found->status); error != 0) return error;
+  if (const auto mount = mounts_.Find(found->status.stx_mnt_id)) {
+    Access access = {.mount = mount, .path = {}, .handle = {}, .place = {}};
+    if (mount->handles) access.handle = FileHandle::Of(file, "");
+    if (access.by_handle()) {
+      Describe(*mount, parent, found);
+      return Enter(std::move(access), found);
+    }
+  }
   UniqueFd path = Reopen(file, O_PATH);
   if (!path) return errno;
-  return EnterPath(std::move(path), parent, found);
+  return EnterPath(std::move(path), parent, std::move(place), found);
 }
 
 void FuseServer::FillAttributes(const struct statx& status, fuse_attr* attributes) const {
@@ -126,7 +120,7 @@ void FuseServer::FillEntry(const Found& found, fuse_entry_out* entry) const {
   }
 }
 
-int FuseServer::PutEntry(const Inode& parent, const char* name, Reply& reply) {
+int FuseServer::PutEntry(const std::shared_ptr<Inode>& parent, const char* name, Reply& reply) {
   Found found;
   if (const int error = LookUpName(parent, name, &found); error != 0) return error;
   fuse_entry_out entry;
@@ -140,7 +134,7 @@ int FuseServer::Lookup(Request& request, Reply& reply) {
   if (!IsName(name)) return EINVAL;
   const auto parent = NodeOf(request);
   if (!parent) return ESTALE;
-  return PutEntry(*parent, name, reply);
+  return PutEntry(parent, name, reply);
 }
 
 int FuseServer::ReadLink(Request& request, Reply& reply) {

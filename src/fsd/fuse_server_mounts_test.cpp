@@ -221,7 +221,8 @@ TEST_F(FuseServerMounts, DescriptorsDoNotGrowWithWhatIsKnown) {
   const uint64_t a = Node("a");
   const size_t before = Descriptors();
   for (int i = 0; i < 200; ++i) EXPECT_TRUE(guest_->MakeNode(a, fmt::format("{}", i), S_IFREG | 0644).ok());
-  EXPECT_EQ(Descriptors(), before);
+  // One for the directory, of the few that were used last.
+  EXPECT_EQ(Descriptors(), before + 1);
   // A name that goes leaves its file to the guest, until that forgets it.
   const uint64_t file = Node("a/7");
   const uint64_t dir = Node("a/sub/deep");
@@ -231,10 +232,10 @@ TEST_F(FuseServerMounts, DescriptorsDoNotGrowWithWhatIsKnown) {
   EXPECT_TRUE(S_ISDIR(guest_->Attributes(dir).mode));
   EXPECT_EQ(guest_->MakeDirectory(dir, "x", 0755).error, ENOENT);
   EXPECT_TRUE(guest_->Rename(a, "8", a, "9").ok());
-  EXPECT_EQ(Descriptors(), before + 3);
+  EXPECT_EQ(Descriptors(), before + 2 + 3);
   guest_->Forget(file, 100);
   guest_->Forget(dir, 100);
-  EXPECT_EQ(Descriptors(), before + 1);
+  EXPECT_EQ(Descriptors(), before + 2 + 1);
 }
 
 TEST_F(FuseServerMounts, ANumberThatIsUsedAgainIsAnotherFile) {

@@ -24,7 +24,7 @@ int FuseServer::MakeNode(Request& request, Reply& reply) {
   if (const int error = Reach(request, &directory); error != 0) return error;
   SetUmask(in.umask);
   if (mknodat(directory.fd(), name, in.mode & (S_IFMT | 07777), DecodeDevice(in.rdev)) != 0) return errno;
-  return PutEntry(*directory.inode, name, reply);
+  return PutEntry(directory.inode, name, reply);
 }
 
 int FuseServer::MakeDirectory(Request& request, Reply& reply) {
@@ -36,7 +36,7 @@ int FuseServer::MakeDirectory(Request& request, Reply& reply) {
   if (const int error = Reach(request, &directory); error != 0) return error;
   SetUmask(in.umask);
   if (mkdirat(directory.fd(), name, in.mode & 07777) != 0) return errno;
-  return PutEntry(*directory.inode, name, reply);
+  return PutEntry(directory.inode, name, reply);
 }
 
 int FuseServer::MakeSymlink(Request& request, Reply& reply) {
@@ -46,7 +46,7 @@ int FuseServer::MakeSymlink(Request& request, Reply& reply) {
   Reached directory;
   if (const int error = Reach(request, &directory); error != 0) return error;
   if (symlinkat(target, directory.fd(), name) != 0) return errno;
-  return PutEntry(*directory.inode, name, reply);
+  return PutEntry(directory.inode, name, reply);
 }
 
 int FuseServer::Link(Request& request, Reply& reply) {
@@ -61,28 +61,34 @@ int FuseServer::Link(Request& request, Reply& reply) {
   const InodePath file = PathOf(*inode);
   if (!file) return errno;
   if (linkat(file.fd(), "", directory.fd(), name, AT_EMPTY_PATH) != 0) return errno;
-  return PutEntry(*directory.inode, name, reply);
+  return PutEntry(directory.inode, name, reply);
 }
 
-FuseServer::Victim FuseServer::FindVictim(int directory, const char* name) {
+FuseServer::Victim FuseServer::FindVictim(const Reached& directory, const char* name) {
   Victim victim;
   struct statx status = {};
-  if (statx(directory, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, kStatusMask, &status) != 0) return victim;
-  if (!S_ISDIR(status.stx_mode) && status.stx_nlink > 1) return victim;
-  victim.mount = mounts_.Find(status.stx_mnt_id);
-  if (!victim.mount || !victim.mount->anchor) return victim;
-  victim.inode = inodes_.FindKey(KeyOf(*victim.mount, status));
+  if (statx(directory.fd(), name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, kStatusMask, &status) != 0) return victim;
+  const auto mount = mounts_.Find(status.stx_mnt_id);
+  if (!mount) return victim;
+  const InodeKey key = KeyOf(*mount, status);
+  victim.inode = inodes_.FindKey(key);
   if (!victim.inode) return victim;
-  victim.path.Reset(openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  // Another name is as good as this one, unless this one is how it is found.
+  const auto place = inodes_.AccessOf(*victim.inode).place;
+  const bool found_by_it = place && place->parent->key == directory.inode->key && place->name == name;
+  if (!S_ISDIR(status.stx_mode) && status.stx_nlink > 1 && !found_by_it) return victim;
+  UniqueFd path(openat(directory.fd(), name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  // The name may have come to another file meanwhile.
+  if (!path || StatusOf(path.get(), &status) != 0 || !(KeyOf(*mount, status) == key)) return victim;
+  victim.path = std::make_shared<const OpenPath>(mount, std::move(path));
   return victim;
 }
 
-void FuseServer::KeepVictim(Victim victim) {
+void FuseServer::KeepVictim(const Victim& victim) {
   if (!victim.inode || !victim.path) return;
   const Access access = inodes_.AccessOf(*victim.inode);
-  // The name may have come to another file meanwhile.
-  if (access.path || FileHandle::Of(victim.path.get(), "") != access.handle) return;
-  inodes_.KeepOpen(*victim.inode, victim.mount, std::move(victim.path));
+  if (access.by_handle() && FileHandle::Of(victim.path->fd.get(), "") != access.handle) return;
+  inodes_.KeepOpen(*victim.inode, victim.path);
 }
 
 int FuseServer::RemoveName(Request& request, int flags) {
@@ -90,9 +96,9 @@ int FuseServer::RemoveName(Request& request, int flags) {
   if (!IsName(name)) return EINVAL;
   Reached directory;
   if (const int error = Reach(request, &directory); error != 0) return error;
-  Victim victim = FindVictim(directory.fd(), name);
+  const Victim victim = FindVictim(directory, name);
   if (unlinkat(directory.fd(), name, flags) != 0) return errno;
-  KeepVictim(std::move(victim));
+  KeepVictim(victim);
   return 0;
 }
 
@@ -117,27 +123,38 @@ int FuseServer::RenameNames(Request& request, uint64_t new_parent, unsigned flag
   const char* old_name = request.TakeString();
   const char* new_name = request.TakeString();
   if (!IsName(old_name) || !IsName(new_name)) return EINVAL;
-  const auto from = NodeOf(request);
-  const auto to = inodes_.Find(new_parent);
-  if (!from || !to) return ESTALE;
-  const InodePath from_path = PathOf(*from);
-  if (!from_path) return errno;
-  const InodePath to_path = PathOf(*to);
-  if (!to_path) return errno;
+  Reached from;
+  Reached to;
+  if (const int error = Reach(request, &from); error != 0) return error;
+  to.inode = inodes_.Find(new_parent);
+  if (!to.inode) return ESTALE;
+  to.path = PathOf(*to.inode);
+  if (!to.path) return errno;
   const bool replaces = (flags & (RENAME_NOREPLACE | RENAME_EXCHANGE)) == 0;
-  Victim victim = replaces ? FindVictim(to_path.fd(), new_name) : Victim();
-  if (renameat2(from_path.fd(), old_name, to_path.fd(), new_name, flags) != 0) return errno;
-  KeepVictim(std::move(victim));
+  const Victim victim = replaces ? FindVictim(to, new_name) : Victim();
+  if (renameat2(from.fd(), old_name, to.fd(), new_name, flags) != 0) return errno;
+  KeepVictim(victim);
+  NoteName(to, new_name);
+  if ((flags & RENAME_EXCHANGE) != 0) NoteName(from, old_name);
   return 0;
 }
 
-int FuseServer::PutMade(UniqueFd file, const Mount& mount, Reply& reply) {
+void FuseServer::NoteName(const Reached& directory, const char* name) {
+  if (directory.path.mount().anchor) return;
+  struct statx status = {};
+  if (statx(directory.fd(), name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, kStatusMask, &status) != 0) return;
+  const auto mount = mounts_.Find(status.stx_mnt_id);
+  if (mount) inodes_.Move(KeyOf(*mount, status), directory.inode, name);
+}
+
+int FuseServer::PutMade(UniqueFd file, const Mount& mount, std::shared_ptr<const Place> place, Reply& reply) {
   Found found;
-  if (const int error = EnterFile(file.get(), mount, &found); error != 0) return error;
+  if (const int error = EnterFile(file.get(), mount, std::move(place), &found); error != 0) return error;
   fuse_entry_out entry;
   FillEntry(found, &entry);
   reply.Put(entry);
-  return PutOpen(std::move(file), mount, reply);
+  reply.Put(Opened(found.inode, std::make_shared<OpenFile>(std::move(file)), mount));
+  return 0;
 }
 
 int FuseServer::Create(Request& request, Reply& reply) {
@@ -153,7 +170,7 @@ int FuseServer::Create(Request& request, Reply& reply) {
   // The guest believes that there is no such file, so it has not checked whether the caller may open this one. ESTALE
   // makes its kernel look again, and then open what is there as such.
   if (!file) return errno == EEXIST && (in.flags & O_EXCL) == 0 ? ESTALE : errno;
-  return PutMade(std::move(file), directory.path.mount(), reply);
+  return PutMade(std::move(file), directory.path.mount(), std::make_shared<const Place>(directory.inode, name), reply);
 }
 
 int FuseServer::TemporaryFile(Request& request, Reply& reply) {
@@ -166,7 +183,7 @@ int FuseServer::TemporaryFile(Request& request, Reply& reply) {
   UniqueFd file(
       openat(directory.fd(), ".", (HostOpenFlags(in.flags) & ~O_TRUNC) | O_TMPFILE | O_CLOEXEC, in.mode & 07777));
   if (!file) return errno;
-  return PutMade(std::move(file), directory.path.mount(), reply);
+  return PutMade(std::move(file), directory.path.mount(), nullptr, reply);
 }
 
 }  // namespace kata::fsd

@@ -17,6 +17,24 @@ namespace kata::fsd {
 inline constexpr uint32_t kMaxTransfer = 1U << 20U;
 inline constexpr unsigned kStatusMask = STATX_BASIC_STATS | STATX_MNT_ID;
 
+// An O_PATH descriptor of an inode. Empty: errno says why.
+class InodePath {
+ public:
+  InodePath() = default;
+  explicit InodePath(std::shared_ptr<const OpenPath> path) : path_(std::move(path)) {}
+  InodePath(std::shared_ptr<Mount> mount, UniqueFd fd)
+      : path_(std::make_shared<const OpenPath>(std::move(mount), std::move(fd))) {}
+
+  explicit operator bool() const { return path_ != nullptr; }
+  int fd() const { return path_->fd.get(); }
+  // The mount in which it is open.
+  const Mount& mount() const { return *path_->mount; }
+  const std::shared_ptr<const OpenPath>& shared() const { return path_; }
+
+ private:
+  std::shared_ptr<const OpenPath> path_;
+};
+
 // The inode that a lookup found, which the guest counts from now on.
 struct FuseServer::Found {
   std::shared_ptr<Inode> inode;
@@ -36,8 +54,7 @@ struct FuseServer::Reached {
 // See FindVictim. Empty: nothing has to be kept.
 struct FuseServer::Victim {
   std::shared_ptr<Inode> inode;
-  std::shared_ptr<Mount> mount;
-  UniqueFd path;
+  std::shared_ptr<const OpenPath> path;
 };
 
 // The name of a descriptor in /proc/self/fd.

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 namespace kata::fsd {
 namespace {
@@ -26,6 +27,7 @@ void InodeTable::SetRoot(const InodeKey& key, mode_t type, Access access) {
   const std::lock_guard lock(mutex_);
   auto root = std::make_shared<Inode>(kRootNode, key, type & S_IFMT);
   root->access = std::move(access);
+  root->nameless = true;
   by_key_.insert(root.get());
   by_id_.insert(std::move(root));
 }
@@ -37,13 +39,27 @@ std::shared_ptr<Inode> InodeTable::Find(uint64_t id) const {
 }
 
 std::shared_ptr<Inode> InodeTable::EnterKnown(const InodeKey& key, const Mount& mount,
+                                              const std::shared_ptr<Inode>& parent, std::string_view name,
                                               const std::function<FileHandle()>& handle) {
   std::unique_lock lock(mutex_);
   auto found = by_key_.find(key);
   if (found == by_key_.end() || Better(mount, *(*found)->access.mount)) return nullptr;
-  if ((*found)->access.path) return Counted(**found);
+  Inode& inode = **found;
+  if (inode.access.path) {
+    // It may have lost the name by which it was found before.
+    if (&mount == inode.access.mount.get() && !mount.anchor) SetPlace(inode, parent, name);
+    const auto closed = Settle(inode);
+    auto counted = Counted(inode);
+    lock.unlock();
+    return counted;
+  }
+  if (!inode.access.by_handle()) {
+    if (!IsAt(inode, *parent, name)) return nullptr;
+    SetPlace(inode, parent, name);
+    return Counted(inode);
+  }
   // A system call, so without the lock.
-  const FileHandle known = (*found)->access.handle;
+  const FileHandle known = inode.access.handle;
   lock.unlock();
   if (handle() != known) return nullptr;
   lock.lock();
@@ -53,13 +69,26 @@ std::shared_ptr<Inode> InodeTable::EnterKnown(const InodeKey& key, const Mount& 
 }
 
 std::shared_ptr<Inode> InodeTable::EnterOrMake(const InodeKey& key, mode_t type, Access access) {
-  Access old;  // closed without the lock
+  // Closed without the lock.
+  Access old;
+  std::shared_ptr<const OpenPath> closed;
   const std::lock_guard lock(mutex_);
   if (const auto found = by_key_.find(key); found != by_key_.end()) {
     Inode& inode = **found;
+    const bool same_handle = access.handle && inode.access.handle == access.handle;
+    const bool same_place = access.place && IsAt(inode, *access.place->parent, access.place->name);
     // Otherwise the number is that of another file now. The guest may still ask for the old one, by its id.
-    if (inode.access.path || inode.access.handle == access.handle) {
-      if (Better(*access.mount, *inode.access.mount)) old = std::exchange(inode.access, std::move(access));
+    if (inode.access.path || same_handle || same_place) {
+      if (Better(*access.mount, *inode.access.mount)) {
+        TakeOut(inode);
+        old = std::exchange(inode.access, std::move(access));
+        if (inode.opens > 0 && !inode.access.path) inode.access.path = old.path;
+        inode.nameless = !inode.access.by_handle() && !inode.access.place;
+      } else if (access.mount == inode.access.mount && access.place) {
+        inode.access.place = std::move(access.place);
+        inode.nameless = false;
+      }
+      closed = Settle(inode);
       return Counted(inode);
     }
     by_key_.erase(found);
@@ -71,8 +100,10 @@ std::shared_ptr<Inode> InodeTable::EnterOrMake(const InodeKey& key, mode_t type,
   auto inode = std::make_shared<Inode>(next_++, key, type & S_IFMT);
   inode->lookups = 1;
   inode->access = std::move(access);
+  inode->nameless = !inode->access.by_handle() && !inode->access.place;
   by_key_.insert(inode.get());
   by_id_.insert(inode);
+  closed = Settle(*inode);
   return inode;
 }
 
@@ -88,7 +119,9 @@ std::shared_ptr<Inode> InodeTable::Counted(Inode& inode) {
 }
 
 void InodeTable::Forget(uint64_t id, uint64_t count) {
-  std::shared_ptr<Inode> forgotten;  // closes its descriptor without the lock
+  // Closed without the lock.
+  std::shared_ptr<Inode> forgotten;
+  Access access;
   const std::lock_guard lock(mutex_);
   const auto found = by_id_.find(id);
   if (found == by_id_.end() || id == kRootNode) return;
@@ -97,13 +130,23 @@ void InodeTable::Forget(uint64_t id, uint64_t count) {
   inode.lookups -= static_cast<uint32_t>(std::min<uint64_t>(inode.lookups, count));
   if (inode.lookups > 0) return;
   if (const auto by_key = by_key_.find(inode.key); by_key != by_key_.end() && *by_key == &inode) by_key_.erase(by_key);
+  TakeOut(inode);
   forgotten = std::move(by_id_.extract(found).value());
+  // Others may have it as their place. Places that are out of date may even refer to each other in a circle.
+  access.path = std::move(inode.access.path);
+  access.place = std::move(inode.access.place);
 }
 
 void InodeTable::Clear() {
   decltype(by_id_) forgotten;
+  std::vector<std::shared_ptr<const Place>> places;
   const std::lock_guard lock(mutex_);
   std::shared_ptr<Inode> root = *by_id_.find(kRootNode);
+  for (auto& list : recent_) list.clear();
+  for (const auto& inode : by_id_) {
+    inode->recent = false;
+    places.push_back(std::move(inode->access.place));
+  }
   forgotten.swap(by_id_);
   by_key_.clear();
   by_key_.insert(root.get());
@@ -118,15 +161,6 @@ size_t InodeTable::size() const {
 Access InodeTable::AccessOf(const Inode& inode) const {
   const std::lock_guard lock(mutex_);
   return inode.access;
-}
-
-void InodeTable::KeepOpen(const Inode& inode, const std::shared_ptr<Mount>& mount, UniqueFd path) {
-  auto kept = std::make_shared<const UniqueFd>(std::move(path));
-  const std::lock_guard lock(mutex_);
-  const auto found = by_id_.find(inode.id);
-  if (found == by_id_.end() || (*found)->access.path) return;
-  (*found)->access.mount = mount;
-  (*found)->access.path = std::move(kept);
 }
 
 }  // namespace kata::fsd

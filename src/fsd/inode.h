@@ -7,10 +7,14 @@
 
 #include <sys/types.h>
 
+#include <array>
 #include <cstdint>
 #include <functional>
+#include <list>
 #include <memory>
 #include <mutex>
+#include <string>
+#include <string_view>
 #include <unordered_set>
 
 #include "base/unique_fd.h"
@@ -29,12 +33,30 @@ struct InodeKey {
   bool operator==(const InodeKey&) const = default;
 };
 
-// How a file of the host is reached: by a descriptor, or, where the file system has them, by a handle, so that the
-// number of descriptors does not grow with what the guest's caches know.
+struct Inode;
+
+// The directory and the name by which a file was found.
+struct Place {
+  std::shared_ptr<Inode> parent;
+  std::string name;
+};
+
+// A descriptor (O_PATH) of a file, and the mount in which it is open.
+struct OpenPath {
+  std::shared_ptr<Mount> mount;
+  UniqueFd fd;
+};
+
+// How a file of the host is reached: by a descriptor, by a handle, or, where the file system has none, by the name by
+// which it was found. So the number of descriptors does not grow with what the guest's caches know.
 struct Access {
   std::shared_ptr<Mount> mount;          // the best one by which it was found
-  std::shared_ptr<const UniqueFd> path;  // O_PATH, in that mount; none: by handle
+  std::shared_ptr<const OpenPath> path;  // none: it is not open
   FileHandle handle;                     // where the file system has them
+  std::shared_ptr<const Place> place;    // where handles cannot be opened (Mount::anchor), if it has a name
+
+  // Whether it can be opened again without a name.
+  bool by_handle() const { return mount->anchor && handle; }
 };
 
 struct Inode {
@@ -45,6 +67,10 @@ struct Inode {
   const mode_t type;  // S_IFMT of the mode; a file does not change it
   // Only InodeTable uses these, with its lock held.
   uint32_t lookups = 0;
+  uint32_t opens = 0;     // open files of the guest, if it has no handle
+  bool nameless = false;  // its descriptor is the only way to it
+  bool recent = false;    // `position` is one of InodeTable's
+  std::list<Inode*>::iterator position;
   Access access;
 };
 
@@ -66,42 +92,24 @@ struct InodeByKey {
   bool operator()(const auto& a, const auto& b) const noexcept { return Of(a) == Of(b); }
 };
 
-// An O_PATH descriptor of an inode. Empty: errno says why.
-class InodePath {
- public:
-  InodePath() = default;
-  InodePath(std::shared_ptr<Mount> mount, std::shared_ptr<const UniqueFd> path)
-      : mount_(std::move(mount)), kept_(std::move(path)), fd_(kept_->get()) {}
-  InodePath(std::shared_ptr<Mount> mount, UniqueFd path)
-      : mount_(std::move(mount)), own_(std::move(path)), fd_(own_.get()) {}
-
-  explicit operator bool() const { return fd_ >= 0; }
-  int fd() const { return fd_; }
-  // The mount in which it is open.
-  const Mount& mount() const { return *mount_; }
-
- private:
-  std::shared_ptr<Mount> mount_;
-  std::shared_ptr<const UniqueFd> kept_;
-  UniqueFd own_;
-  int fd_ = -1;
-};
-
 // Thread-safe.
 class InodeTable {
  public:
-  // At most `limit` inodes are known at a time.
-  explicit InodeTable(size_t limit) : limit_(limit) {}
+  // At most `limit` inodes are known at a time. At most `max_paths` of those that are found again by their names are
+  // kept open, beside those that the guest has open or whose names are gone.
+  InodeTable(size_t limit, size_t max_paths) : limit_(limit), max_recent_{max_paths, kMaxDirectories} {}
 
   // The root, which is always known.
   void SetRoot(const InodeKey& key, mode_t type, Access access);
   // nullptr: the guest does not know this id.
   std::shared_ptr<Inode> Find(uint64_t id) const;
   // Finds the inode with the key and counts a lookup, if what is known of it is good: `mount`, in which it was found
-  // now, is not better than its own, and it is the same file still: `handle` is called for its handle if it is not kept
-  // open. nullptr otherwise; then the caller opens it.
-  std::shared_ptr<Inode> EnterKnown(const InodeKey& key, const Mount& mount, const std::function<FileHandle()>& handle);
+  // now by a name in `parent`, is not better than its own, and it is the same file still: it is open, or has that name
+  // already, or `handle` gives its handle. nullptr otherwise; then the caller looks closer.
+  std::shared_ptr<Inode> EnterKnown(const InodeKey& key, const Mount& mount, const std::shared_ptr<Inode>& parent,
+                                    std::string_view name, const std::function<FileHandle()>& handle);
   // Finds or makes the inode with the key, and counts a lookup. `access` is kept if it is better than what there was.
+  // An inode that is neither open nor at the place of `access` is taken for another one.
   // nullptr and errno: there are too many (ENFILE).
   std::shared_ptr<Inode> EnterOrMake(const InodeKey& key, mode_t type, Access access);
   // The inode with the key, without counting. nullptr: the guest does not know it.
@@ -113,19 +121,43 @@ class InodeTable {
   size_t size() const;
 
   Access AccessOf(const Inode& inode) const;
-  // Keeps an inode open from now on, whose last name is gone: its handle may lead nowhere soon.
-  void KeepOpen(const Inode& inode, const std::shared_ptr<Mount>& mount, UniqueFd path);
+  // Notes that it is used now. nullptr: it is not open.
+  std::shared_ptr<const OpenPath> UsePath(const Inode& inode);
+  // Keeps an inode open for some time. Another one may be closed for it.
+  void Keep(const Inode& inode, std::shared_ptr<const OpenPath> path);
+  // Closes it, unless that is the only way to it.
+  void Close(const Inode& inode);
+  // Keeps an inode open from now on, whose last name is gone: its handle or its name may lead nowhere soon.
+  void KeepOpen(const Inode& inode, std::shared_ptr<const OpenPath> path);
+  // The guest opens, or closes, a file without a handle, which is kept open meanwhile: `path` is its descriptor.
+  void Opened(const Inode& inode, std::shared_ptr<const OpenPath> path);
+  void Closed(const Inode& inode);
+  // The inode, if it is known and has no handle, has this name now.
+  void Move(const InodeKey& key, const std::shared_ptr<Inode>& parent, std::string_view name);
 
  private:
-  // Counts a lookup, with the lock held.
+  // Directories with handles are kept open only since they are used again soon.
+  static constexpr size_t kMaxDirectories = 64;
+
+  // With the lock held:
   std::shared_ptr<Inode> Counted(Inode& inode);
+  Inode* Known(const Inode& inode) const;
+  static void SetPlace(Inode& inode, const std::shared_ptr<Inode>& parent, std::string_view name);
+  static bool IsAt(const Inode& inode, const Inode& parent, std::string_view name);
+  // Puts it among those that may be closed, as the newest, or takes it out. Returns the descriptor for which there is
+  // no room, which the caller closes without the lock.
+  std::shared_ptr<const OpenPath> Settle(Inode& inode);
+  void TakeOut(Inode& inode);
 
   const size_t limit_;
+  const std::array<size_t, 2> max_recent_;  // by Access::by_handle()
   mutable std::mutex mutex_;
   uint64_t next_ = kRootNode + 1;
   // Sets of pointers, since a guest can know millions of files: maps would keep id and key once more.
   std::unordered_set<std::shared_ptr<Inode>, InodeById, InodeById> by_id_;
   std::unordered_set<Inode*, InodeByKey, InodeByKey> by_key_;
+  // Those that are open and need not be; the newest first.
+  std::array<std::list<Inode*>, 2> recent_;
 };
 
 }  // namespace kata::fsd

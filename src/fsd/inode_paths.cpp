@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// InodeTable: which inodes are open.
+#include <utility>
+
+#include "fsd/inode.h"
+
+namespace kata::fsd {
+
+Inode* InodeTable::Known(const Inode& inode) const {
+  const auto found = by_id_.find(inode.id);
+  return found == by_id_.end() ? nullptr : found->get();
+}
+
+bool InodeTable::IsAt(const Inode& inode, const Inode& parent, std::string_view name) {
+  const auto& place = inode.access.place;
+  // A directory that was forgotten and found again is another object.
+  return place && place->parent->key == parent.key && place->name == name;
+}
+
+void InodeTable::SetPlace(Inode& inode, const std::shared_ptr<Inode>& parent, std::string_view name) {
+  const auto& place = inode.access.place;
+  if (!place || place->parent != parent || place->name != name) {
+    inode.access.place = std::make_shared<const Place>(Place{parent, std::string(name)});
+  }
+  inode.nameless = false;
+}
+
+void InodeTable::TakeOut(Inode& inode) {
+  if (!inode.recent) return;
+  recent_.at(inode.access.by_handle() ? 1 : 0).erase(inode.position);
+  inode.recent = false;
+}
+
+std::shared_ptr<const OpenPath> InodeTable::Settle(Inode& inode) {
+  const size_t kind = inode.access.by_handle() ? 1 : 0;
+  std::list<Inode*>& list = recent_.at(kind);
+  if (!inode.access.path || inode.nameless || inode.opens > 0) {
+    TakeOut(inode);
+    return nullptr;
+  }
+  if (inode.recent) {
+    list.splice(list.begin(), list, inode.position);
+    return nullptr;
+  }
+  list.push_front(&inode);
+  inode.position = list.begin();
+  inode.recent = true;
+  if (list.size() <= max_recent_.at(kind)) return nullptr;
+  Inode& oldest = *list.back();
+  TakeOut(oldest);
+  return std::move(oldest.access.path);
+}
+
+std::shared_ptr<const OpenPath> InodeTable::UsePath(const Inode& inode) {
+  const std::lock_guard lock(mutex_);
+  Inode* known = Known(inode);
+  if (known != nullptr && known->recent) (void)Settle(*known);
+  return inode.access.path;
+}
+
+void InodeTable::Keep(const Inode& inode, std::shared_ptr<const OpenPath> path) {
+  std::shared_ptr<const OpenPath> closed;
+  const std::lock_guard lock(mutex_);
+  Inode* known = Known(inode);
+  if (known == nullptr || known->access.path) return;
+  known->access.path = std::move(path);
+  closed = Settle(*known);
+}
+
+void InodeTable::Close(const Inode& inode) {
+  std::shared_ptr<const OpenPath> closed;
+  const std::lock_guard lock(mutex_);
+  Inode* known = Known(inode);
+  if (known == nullptr || !known->recent) return;
+  TakeOut(*known);
+  closed = std::move(known->access.path);
+}
+
+void InodeTable::KeepOpen(const Inode& inode, std::shared_ptr<const OpenPath> path) {
+  std::shared_ptr<const OpenPath> closed;
+  const std::lock_guard lock(mutex_);
+  Inode* known = Known(inode);
+  if (known == nullptr) return;
+  TakeOut(*known);
+  known->nameless = true;
+  if (known->access.path) return;
+  known->access.mount = path->mount;
+  known->access.path = std::move(path);
+}
+
+void InodeTable::Opened(const Inode& inode, std::shared_ptr<const OpenPath> path) {
+  std::shared_ptr<const OpenPath> closed;
+  const std::lock_guard lock(mutex_);
+  Inode* known = Known(inode);
+  if (known == nullptr) return;
+  ++known->opens;
+  if (!known->access.path) known->access.path = std::move(path);
+  closed = Settle(*known);
+}
+
+void InodeTable::Closed(const Inode& inode) {
+  std::shared_ptr<const OpenPath> closed;
+  const std::lock_guard lock(mutex_);
+  Inode* known = Known(inode);
+  if (known == nullptr || known->opens == 0) return;
+  --known->opens;
+  closed = Settle(*known);
+}
+
+void InodeTable::Move(const InodeKey& key, const std::shared_ptr<Inode>& parent, std::string_view name) {
+  std::shared_ptr<const Place> old;
+  std::shared_ptr<const OpenPath> closed;
+  const std::lock_guard lock(mutex_);
+  const auto found = by_key_.find(key);
+  if (found == by_key_.end() || !(*found)->access.place) return;
+  old = (*found)->access.place;
+  SetPlace(**found, parent, name);
+  closed = Settle(**found);
+}
+
+}  // namespace kata::fsd
