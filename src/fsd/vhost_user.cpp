@@ -27,6 +27,9 @@ constexpr uint64_t kReplyAck = Bit(3);      // VHOST_USER_PROTOCOL_F_REPLY_ACK
 constexpr uint64_t kMemorySlots = Bit(15);  // VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS
 constexpr uint64_t kOffered = kMultiQueue | kReplyAck | kMemorySlots;
 
+// So many requests more may wait for what does not answer before the others wait, too.
+constexpr unsigned kSpares = 14;
+
 MemoryRegion RegionOf(const RegionDescription& description) {
   return {description.guest_address, description.size, description.user_address, description.file_offset};
 }
@@ -61,6 +64,7 @@ Result<std::unique_ptr<VhostUser>> VhostUser::Create(Options options) {
   Workers::Options first = {.threads = 1, .handler = options.handler};
   first.queues = {&device->queues_.front().ring};
   Workers::Options others = {.threads = std::max(options.threads, 1U), .handler = options.handler, .tidy = let_go};
+  others.spares = kSpares;
   for (size_t i = 1; i < kQueues; ++i) others.queues.push_back(&device->queues_[i].ring);
   device->first_workers_ = TRY(Workers::Start(std::move(first)));
   device->workers_ = TRY(Workers::Start(std::move(others)));

@@ -132,13 +132,27 @@ TEST_F(VhostUserTest, HighPriorityWhileAllAreBusy) {
   Add(requests_, "wait a");
   Add(requests_, "wait b");
   gate_.AwaitWaiting(2);
-  Add(requests_, "later");
   Talk(first_, "interrupt");
   gate_.Open("a");
-  EXPECT_EQ(Await(requests_), 6);
-  EXPECT_EQ(Await(requests_), 5);
   gate_.Open("b");
   EXPECT_EQ(Await(requests_), 6);
+  EXPECT_EQ(Await(requests_), 6);
+}
+
+TEST_F(VhostUserTest, MoreThreadsComeWhenAllWait) {
+  Set();
+  for (const char* name : {"a", "b", "c"}) {
+    Add(requests_, fmt::format("wait {}", name));
+  }
+  gate_.AwaitWaiting(3);
+  for (int i = 0; i < 10; ++i) {
+    // The descriptors of the others are in use.
+    requests_.next = 6;
+    Add(requests_, "quick");
+    ASSERT_EQ(Await(requests_), 5);
+  }
+  for (const char* name : {"a", "b", "c"}) gate_.Open(name);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(Await(requests_), 6);
 }
 
 TEST_F(VhostUserTest, MemoryThatIsAddedAndRemoved) {

@@ -15,6 +15,8 @@ namespace {
 // Without a request for so long, or after so long with requests, it is time to tidy up.
 constexpr std::chrono::milliseconds kQuiet{2000};
 constexpr std::chrono::milliseconds kLongest{10000};
+// How long a request may wait for a thread before there is one more.
+constexpr std::chrono::milliseconds kPatience{100};
 
 }  // namespace
 
@@ -26,7 +28,11 @@ Result<std::unique_ptr<Workers>> Workers::Start(Options options) {
   TRY(workers->Watch(workers->wake_.get()));
   try {
     for (unsigned i = 0; i < workers->options_.threads; ++i) {
-      workers->threads_.emplace_back([pool = workers.get()] { pool->Run(); });
+      workers->threads_.emplace_back([pool = workers.get()] { pool->Run(/*spare=*/false); });
+    }
+    // Made before system calls are filtered, since none may be made later.
+    for (unsigned i = 0; i < workers->options_.spares; ++i) {
+      workers->threads_.emplace_back([pool = workers.get()] { pool->RunSpare(); });
     }
   } catch (const std::system_error& error) {
     return FailWith(error.code().value(), "cannot start a thread");
@@ -35,7 +41,11 @@ Result<std::unique_ptr<Workers>> Workers::Start(Options options) {
 }
 
 Workers::~Workers() {
-  ending_ = true;
+  {
+    const std::lock_guard lock(spare_mutex_);
+    ending_ = true;
+  }
+  spare_.notify_all();
   Wake();
   for (std::thread& thread : threads_) thread.join();
 }
@@ -58,8 +68,10 @@ void Workers::Wake() {
 bool Workers::ServeOne(Virtqueue& queue, Chain& chain) {
   bool more = false;
   // With no idle thread the guest need not notify: each looks into the queues when it is done with its request.
-  if (!queue.Take(chain, idle_ > 0, &more)) return false;
+  const bool last = idle_ == 0;
+  if (!queue.Take(chain, !last, &more)) return false;
   if (more) Wake();
+  if (last && options_.spares > 0) CallSpare();
   const size_t written = options_.handler(chain.readable, chain.writable);
   queue.Return(chain, static_cast<uint32_t>(written));
   return true;
@@ -80,7 +92,31 @@ bool Workers::TidyIsDue() {
   return now - last > kLongest && tidied_.compare_exchange_strong(last, now);
 }
 
-void Workers::Run() {
+// One at a time, which costs one wake-up in kPatience at most.
+void Workers::CallSpare() {
+  if (called_.exchange(true)) return;
+  {
+    const std::lock_guard lock(spare_mutex_);
+    call_ = true;
+  }
+  spare_.notify_one();
+}
+
+void Workers::RunSpare() {
+  while (true) {
+    {
+      std::unique_lock lock(spare_mutex_);
+      spare_.wait(lock, [this] { return call_ || ending_; });
+      call_ = false;
+      if (spare_.wait_for(lock, kPatience, [this] { return ending_.load(); })) return;
+    }
+    // First another one may be called, then this one looks: whoever takes the last request meanwhile calls.
+    called_ = false;
+    if (idle_ == 0) Run(/*spare=*/true);
+  }
+}
+
+void Workers::Run(bool spare) {
   Chain chain;
   bool served = false;  // since it was tidied up
   while (!ending_) {
@@ -92,6 +128,7 @@ void Workers::Run() {
       served = true;
       continue;
     }
+    if (spare && idle_ > 0) return;
     // First count as idle, then ask: whoever takes a request from now on asks for the next notification, too.
     ++idle_;
     bool more = false;

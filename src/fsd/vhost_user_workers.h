@@ -6,9 +6,11 @@
 
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <thread>
 #include <vector>
@@ -24,11 +26,13 @@ namespace kata::fsd {
 using Handler = std::function<size_t(std::span<const iovec> in, std::span<const iovec> out)>;
 
 // A pool of threads for some queues. Each thread waits for the guest's notifications itself, so that a request costs
-// one change of threads. While one thread is busy with a request, the others take those that come after it.
+// one change of threads. While one thread is busy with a request, the others take those that come after it. When all
+// have been busy for some time, as with a disk that does not answer, a spare one joins them until they are not.
 class Workers {
  public:
   struct Options {
     unsigned threads = 1;
+    unsigned spares = 0;
     std::vector<Virtqueue*> queues;  // they live longer than the pool
     Handler handler;
     // Called now and then, after requests, by a thread that has nothing else to do.
@@ -49,7 +53,10 @@ class Workers {
 
  private:
   explicit Workers(Options options) : options_(std::move(options)) {}
-  void Run();
+  // `spare`: until others wait for requests.
+  void Run(bool spare);
+  void RunSpare();
+  void CallSpare();
   bool ServeOne(Virtqueue& queue, Chain& chain);
   bool Wait(bool untidy);
   bool TidyIsDue();
@@ -59,6 +66,10 @@ class Workers {
   UniqueFd wake_;  // eventfd
   std::atomic<unsigned> idle_{0};
   std::atomic<bool> ending_{false};
+  std::atomic<bool> called_{false};  // a spare thread is about to look whether it is needed
+  std::mutex spare_mutex_;
+  std::condition_variable spare_;
+  bool call_ = false;  // under spare_mutex_
   std::atomic<std::chrono::steady_clock::time_point> tidied_{};
   std::vector<std::thread> threads_;
 };
