@@ -151,6 +151,8 @@ class FuseServer {
   void FillAttributes(const struct statx& status, fuse_attr* attributes) const;
   void FillEntry(const Found& found, fuse_entry_out* entry) const;
   int PutAttributes(int fd, Reply& reply);
+  // Whether a file (O_PATH or more) has no security.capability for certain, so that the guest need not ask.
+  bool LacksCapability(int fd) const;
   int RemoveName(Request& request, int flags);
   int RenameNames(Request& request, uint64_t new_parent, unsigned flags);
   int SetSize(const Inode& inode, const InodePath& path, const fuse_setattr_in& wanted);

@@ -3,6 +3,7 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/vfs.h>
+#include <sys/xattr.h>
 
 #include <limits>
 
@@ -24,8 +25,14 @@ int FuseServer::PutAttributes(int fd, Reply& reply) {
   if (const int error = StatusOf(fd, &status); error != 0) return error;
   fuse_attr_out out = {.attr_valid = timeout_};
   FillAttributes(status, &out.attr);
+  if (S_ISREG(status.stx_mode) && LacksCapability(fd)) out.attr.flags |= kAttrNoCapability;
   reply.Put(out);
   return 0;
+}
+
+bool FuseServer::LacksCapability(int fd) const {
+  return options_.xattr && EnterProc() == 0 && getxattr(FdName(fd).c_str(), "security.capability", nullptr, 0) < 0 &&
+         (errno == ENODATA || errno == EOPNOTSUPP);
 }
 
 int FuseServer::GetAttributes(Request& request, Reply& reply) {

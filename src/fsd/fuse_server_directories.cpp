@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <vector>
 
 #include "fsd/fuse_server_parts.h"
 
@@ -37,7 +38,7 @@ int FuseServer::OpenDir(Request& request, Reply& reply) {
   if (!path) return errno;
   UniqueFd directory(openat(path.fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory) return errno;
-  fuse_open_out out = {};
+  fuse_open_out out = {.open_flags = kOpenReadsFull};
   if (options_.cache == Cache::kAlways) out.open_flags |= FOPEN_KEEP_CACHE | FOPEN_CACHE_DIR;
   const auto open = std::make_shared<OpenDirectory>(std::move(directory));
   open->inode = KeepOpen(inode, path.mount());
@@ -57,6 +58,7 @@ int FuseServer::ReadEntries(Request& request, Reply& reply, bool plus) {
   const std::lock_guard lock(directory->mutex());
   if (const int error = directory->Seek(in.offset); error != 0) return error;
   int error = 0;
+  std::vector<uint64_t> counted;
   for (OpenDirectory::Entry entry; directory->Peek(&entry, &error); directory->Pass()) {
     const size_t length = FUSE_REC_ALIGN((plus ? FUSE_NAME_OFFSET_DIRENTPLUS : FUSE_NAME_OFFSET) + strlen(entry.name));
     if (reply.size() + length > room) break;
@@ -66,14 +68,16 @@ int FuseServer::ReadEntries(Request& request, Reply& reply, bool plus) {
       Found found;
       if (!IsDots(entry.name) && LookUpName(inode, entry.name, &found) == 0) {
         FillEntry(found, &out);
+        counted.push_back(found.inode->id);
         entry.type = static_cast<uint8_t>(found.inode->type >> 12U);
       }
       reply.Put(out);
     }
     PutDirent(entry, reply);
   }
-  // An error after some entries comes again with the next request.
-  return reply.size() > 0 ? 0 : error;
+  // Told at once, since a reply that has room left is the end. What the guest is not told of was not looked up.
+  for (size_t i = 0; error != 0 && i < counted.size(); ++i) inodes_.Forget(counted[i], 1);
+  return error;
 }
 
 int FuseServer::ReadDir(Request& request, Reply& reply) { return ReadEntries(request, reply, /*plus=*/false); }

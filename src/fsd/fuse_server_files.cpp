@@ -67,6 +67,8 @@ int FuseServer::Open(Request& request, Reply& reply) {
   if (!fd) return errno;
   const auto file = std::make_shared<OpenFile>(std::move(fd));
   reply.Put(Opened(inode, file, *mount));
+  // A guest that has room for them would ask for the attributes next.
+  if (reply.room() >= sizeof(fuse_open_out) + sizeof(fuse_attr_out)) (void)PutAttributes(file->fd.get(), reply);
   return 0;
 }
 
