@@ -278,13 +278,15 @@ class Case(unittest.TestCase):
 class SharedCase(Case):
     """Tests in one container that sleeps, since a start takes seconds. prepare(container) may change its spec."""
 
+    image = "busybox"
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
         before = leaks.snapshot()
         cls.shared_world = World()
         cls.addClassCleanup(cls._end, before)
-        cls.shared = cls.shared_world.container("/bin/sleep", "100000")
+        cls.shared = cls.shared_world.container("/bin/sleep", "100000", image=cls.image)
         cls.prepare(cls.shared)
         for result in (cls.shared.create(), cls.shared.start()):
             if result.status != 0:

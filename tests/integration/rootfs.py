@@ -38,12 +38,12 @@ def _script(name, *arguments):
         name,
         lambda directory: subprocess.run([script, directory, *arguments], check=True, stdout=subprocess.DEVNULL),
         script.read_bytes(),
-        _busybox().read_bytes() if name == "busybox" else b"",
+        _busybox().read_bytes() if name == "busybox" else (TESTS / "rootfs/mirror.sh").read_bytes(),
     )
 
 
 def template(name):
-    """"busybox" or "debootstrap"; nobody may write to it."""
+    """"busybox", "debootstrap" or "programs"; nobody may write to it."""
     return _script(name)
 
 
