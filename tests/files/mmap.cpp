@@ -138,6 +138,15 @@ void Kinds() {
     Call("mincore", mincore(mapping.data(), 2 * kPage, resident));
     Call("mlock", mlock(mapping.data(), kPage));
   }
+  {
+    // What copies a file by its holes has to find what was stored in one of them.
+    const UniqueFd sparse(open("sparse", O_RDWR | O_CREAT | O_TRUNC, 0666));
+    Ignore(ftruncate(sparse.get(), 64 * kPage));
+    const Mapping mapping(sparse.get(), PROT_READ | PROT_WRITE, MAP_SHARED, 64 * kPage);
+    if (!mapping.good()) return;
+    mapping.data()[32 * kPage] = 's';
+    Call("stored-in-hole-is-data", lseek(sparse.get(), 0, SEEK_DATA));
+  }
   Make("unlinked", "still here");
   const UniqueFd unlinked(open("unlinked", O_RDWR));
   const Mapping mapping(unlinked.get(), PROT_READ | PROT_WRITE, MAP_SHARED);
