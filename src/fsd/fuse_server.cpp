@@ -11,6 +11,8 @@ namespace {
 constexpr uint32_t kPage = 4096;
 // The first version with what the guest's side of virtio-fs needs.
 constexpr uint32_t kOldestMinor = 31;
+// FUSE_DIRECT_IO_ALLOW_MMAP of protocol 7.39, which Debian 12's header lacks.
+constexpr uint64_t kDirectIoAllowMmap = uint64_t{1} << 36U;
 
 uint64_t TimeoutOf(FuseServer::Cache cache) {
   switch (cache) {
@@ -191,6 +193,7 @@ int FuseServer::Init(Request& request, Reply& reply) {
   if (options_.announce_submounts) wanted |= FUSE_SUBMOUNTS;
   if (options_.cache != Cache::kNone) wanted |= FUSE_CACHE_SYMLINKS;
   if (options_.cache == Cache::kAuto) wanted |= FUSE_AUTO_INVAL_DATA;
+  if (options_.cache == Cache::kNone) wanted |= kDirectIoAllowMmap;
   const uint64_t agreed = wanted & offered;
   long_setxattr_ = (agreed & FUSE_SETXATTR_EXT) != 0;
   out.minor = std::min<uint32_t>(in.minor, FUSE_KERNEL_MINOR_VERSION);

@@ -29,6 +29,7 @@ class ProgramsCase(harness.SharedCase):
     tests/files/programs, which are at /programs."""
 
     image = None
+    cache = "auto"
     capabilities = CAPABILITIES
 
     @classmethod
@@ -41,6 +42,8 @@ class ProgramsCase(harness.SharedCase):
 
     @classmethod
     def prepare(cls, container):
+        if harness.IS_KATA:
+            container.world.configure(f'[hypervisor.qemu]\nvirtio_fs_cache = "{cls.cache}"\n')
         container.spec["root"]["path"] = str(cls.root)
         # It reaps what the daemons of the tests leave to it.
         container.process["args"] = ["/bin/bash", "-c", "mkfifo /run/end && read <>/run/end"]

@@ -33,6 +33,15 @@ class ProgramsTest(ProgramsCase):
         self.program("stressors", "/volume/stressors")
 
 
+class UncachedTest(ProgramsCase):
+    """What maps files works where the guest keeps nothing of them, too."""
+
+    cache = "never"
+
+    def test_sqlite(self):
+        self.program("sqlite", "/volume/sqlite")
+
+
 class PodmanTest(ProgramsCase):
     """With the rights of a privileged container: in a virtual machine these are no danger to the host."""
 
