@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "fsd/fuse_server_parts.h"
+#include "fsd/host_events_wire.h"
 
 namespace kata::fsd {
 namespace {
@@ -42,8 +43,10 @@ Result<std::unique_ptr<FuseServer>> FuseServer::Create(UniqueFd shared_directory
   }
   UniqueFd proc_fds(openat(options.proc_self.get(), "fd", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!proc_fds) return FailErrno("cannot open /proc/self/fd");
+  std::unique_ptr<HostChanges> changes = std::move(options.changes);
   std::unique_ptr<FuseServer> server(new FuseServer(std::move(proc_fds), std::move(options)));
   TRY(server->SetRoot(std::move(shared_directory)));
+  TRY(server->StartWatcher(std::move(changes)));
   return server;
 }
 
@@ -136,6 +139,14 @@ FuseServer::Handler FuseServer::HandlerOf(uint32_t opcode) {
       return &FuseServer::SyncFs;
     case FUSE_IOCTL:
       return &FuseServer::Ioctl;
+    case kBirthTime:
+      return &FuseServer::BirthTime;
+    case kHostWatch:
+      return &FuseServer::HostWatch;
+    case kHostEvents:
+      return &FuseServer::HostEvents;
+    case kHostEventsEnd:
+      return &FuseServer::HostEventsEnd;
     case FUSE_DESTROY:
       return &FuseServer::Destroy;
     default:
@@ -181,13 +192,13 @@ int FuseServer::Init(Request& request, Reply& reply) {
   }
   if (in.major < FUSE_KERNEL_VERSION || in.minor < kOldestMinor) return EPROTO;
   // A guest that mounts it once more begins anew.
-  files_.Clear();
-  directories_.Clear();
-  inodes_.Clear();
+  ForgetAll();
   uint64_t offered = in.flags;
   if ((in.flags & FUSE_INIT_EXT) != 0) offered |= static_cast<uint64_t>(in.flags2) << 32U;
   uint64_t wanted = FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES | FUSE_DONT_MASK | FUSE_ASYNC_DIO |
-                    FUSE_PARALLEL_DIROPS | FUSE_HANDLE_KILLPRIV_V2 | FUSE_MAX_PAGES | FUSE_SETXATTR_EXT | FUSE_INIT_EXT;
+                    FUSE_PARALLEL_DIROPS | FUSE_HANDLE_KILLPRIV_V2 | FUSE_MAX_PAGES | FUSE_SETXATTR_EXT |
+                    FUSE_INIT_EXT | kInitBirthTime;
+  if (watcher_) wanted |= kInitHostEvents;
   if (options_.readdirplus) wanted |= FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO;
   if (options_.xattr) wanted |= FUSE_POSIX_ACL;
   if (options_.announce_submounts) wanted |= FUSE_SUBMOUNTS;
@@ -196,6 +207,8 @@ int FuseServer::Init(Request& request, Reply& reply) {
   if (options_.cache == Cache::kNone) wanted |= kDirectIoAllowMmap;
   const uint64_t agreed = wanted & offered;
   long_setxattr_ = (agreed & FUSE_SETXATTR_EXT) != 0;
+  tells_events_ = (agreed & kInitHostEvents) != 0;
+  if (watcher_) watcher_->Begin();
   out.minor = std::min<uint32_t>(in.minor, FUSE_KERNEL_MINOR_VERSION);
   out.max_readahead = in.max_readahead;
   out.flags = static_cast<uint32_t>(agreed);
@@ -213,22 +226,35 @@ int FuseServer::Init(Request& request, Reply& reply) {
 
 int FuseServer::Destroy(Request& /*request*/, Reply& /*reply*/) {
   ready_ = false;
+  ForgetAll();
+  return 0;
+}
+
+void FuseServer::ForgetAll() {
   files_.Clear();
   directories_.Clear();
   inodes_.Clear();
-  return 0;
+  if (watcher_) watcher_->Clear();
+}
+
+void FuseServer::ForgetNode(uint64_t node, uint64_t count) {
+  // What is watched is opened for that to end, and cannot be any more when it is forgotten.
+  const auto watched = tells_events_ && watcher_->Watches(node) ? inodes_.Find(node) : nullptr;
+  const InodePath path = watched ? PathOf(*watched) : InodePath();
+  inodes_.Forget(node, count);
+  if (watched && !inodes_.Find(node)) watcher_->Forget(node, path ? path.fd() : -1);
 }
 
 void FuseServer::Forget(Request& request) {
   fuse_forget_in in = {};
-  if (request.Take(&in)) inodes_.Forget(request.header().nodeid, in.nlookup);
+  if (request.Take(&in)) ForgetNode(request.header().nodeid, in.nlookup);
 }
 
 void FuseServer::BatchForget(Request& request) {
   fuse_batch_forget_in in = {};
   if (!request.Take(&in)) return;
   fuse_forget_one one = {};
-  for (uint32_t i = 0; i < in.count && request.Take(&one); ++i) inodes_.Forget(one.nodeid, one.nlookup);
+  for (uint32_t i = 0; i < in.count && request.Take(&one); ++i) ForgetNode(one.nodeid, one.nlookup);
 }
 
 }  // namespace kata::fsd

@@ -17,6 +17,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 
@@ -24,9 +25,11 @@
 #include "base/unique_fd.h"
 #include "fsd/credentials.h"
 #include "fsd/handle.h"
+#include "fsd/host_changes.h"
 #include "fsd/inode.h"
 #include "fsd/mounts.h"
 #include "fsd/request.h"
+#include "fsd/watcher.h"
 
 namespace kata::fsd {
 
@@ -52,6 +55,8 @@ class FuseServer {
     size_t max_paths = 1024;
     // O_PATH descriptor of the server's own directory in /proc. Invalid: /proc/self is opened.
     UniqueFd proc_self;
+    // With it a guest that can hear it is told what others do to the files (watcher.h). Null: none is.
+    std::unique_ptr<HostChanges> changes;
   };
 
   // shared_directory: O_PATH or more. Fails if it is no directory, or /proc cannot be opened.
@@ -62,9 +67,18 @@ class FuseServer {
   // long as the host's file system does.
   size_t Handle(std::span<const iovec> in, std::span<const iovec> out);
 
+  // Whether the request waits for what others do (kHostEvents), and nothing has happened yet. It is to be kept then,
+  // and given to AnswerEvents later; Handle would answer that nothing has happened.
+  bool MustWait(std::span<const iovec> in) const;
+  // Answers such a request, as Handle does.
+  size_t AnswerEvents(std::span<const iovec> in, std::span<const iovec> out);
+  // What is to be called, by any thread, when such a request need not wait any more. Empty: nothing from now on.
+  void OnEvents(std::function<void()> call);
+
   // For tests: what the server remembers.
   size_t inodes() const { return inodes_.size(); }
   size_t open_files() const { return files_.size() + directories_.size(); }
+  size_t watched() const { return watcher_ ? watcher_->size() : 0; }
 
  private:
   struct Found;
@@ -74,6 +88,7 @@ class FuseServer {
 
   FuseServer(UniqueFd proc_fds, Options options);
   Result<> SetRoot(UniqueFd shared_directory);
+  Result<> StartWatcher(std::unique_ptr<HostChanges> changes);
   static Handler HandlerOf(uint32_t opcode);
 
   // The handlers return 0, or the errno for the guest.
@@ -81,6 +96,8 @@ class FuseServer {
   int Destroy(Request& request, Reply& reply);
   void Forget(Request& request);
   void BatchForget(Request& request);
+  void ForgetNode(uint64_t node, uint64_t count);
+  void ForgetAll();
   // fuse_server_lookup.cpp
   int Lookup(Request& request, Reply& reply);
   int ReadLink(Request& request, Reply& reply);
@@ -100,6 +117,7 @@ class FuseServer {
   int SetAttributes(Request& request, Reply& reply);
   int StatFs(Request& request, Reply& reply);
   int Ioctl(Request& request, Reply& reply);
+  int BirthTime(Request& request, Reply& reply);
   // fuse_server_xattrs.cpp
   int SetXattr(Request& request, Reply& reply);
   int GetXattr(Request& request, Reply& reply);
@@ -122,6 +140,11 @@ class FuseServer {
   int ReadDirPlus(Request& request, Reply& reply);
   int ReleaseDir(Request& request, Reply& reply);
   int SyncDir(Request& request, Reply& reply);
+
+  // fuse_server_watch.cpp
+  int HostWatch(Request& request, Reply& reply);
+  int HostEvents(Request& request, Reply& reply);
+  int HostEventsEnd(Request& request, Reply& reply);
 
   // An O_PATH descriptor of the inode. Empty: errno says why.
   InodePath PathOf(const Inode& inode);
@@ -185,6 +208,9 @@ class FuseServer {
   HandleTable<OpenDirectory> directories_;
   std::atomic<bool> ready_ = false;          // INIT has come
   std::atomic<bool> long_setxattr_ = false;  // FUSE_SETXATTR_EXT
+  std::atomic<bool> tells_events_ = false;   // kInitHostEvents
+  // The last one: its thread ends first. Null: there is none.
+  std::unique_ptr<Watcher> watcher_;
 };
 
 }  // namespace kata::fsd

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "fsd/fuse_server_parts.h"
+#include "fsd/host_events_wire.h"
 
 namespace kata::fsd {
 namespace {
@@ -90,6 +91,17 @@ int FuseServer::SetAttributes(Request& request, Reply& reply) {
     if (utimensat(proc_fds_.get(), name.c_str(), times, 0) != 0) return errno;
   }
   return PutAttributes(path.fd(), reply);
+}
+
+int FuseServer::BirthTime(Request& request, Reply& reply) {
+  Reached file;
+  if (const int error = Reach(request, &file); error != 0) return error;
+  struct statx status = {};
+  if (statx(file.fd(), "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_BTIME, &status) != 0) return errno;
+  reply.Put(BirthTimeOut{.seconds = static_cast<uint64_t>(status.stx_btime.tv_sec),
+                         .nanoseconds = status.stx_btime.tv_nsec,
+                         .known = (status.stx_mask & STATX_BTIME) != 0 ? 1U : 0U});
+  return 0;
 }
 
 int FuseServer::StatFs(Request& request, Reply& reply) {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "fsd/fuse_server_fixture.h"
+#include "fsd/host_events_wire.h"
 
 namespace kata::fsd {
 namespace {
@@ -66,6 +67,10 @@ constexpr Shape kShapes[] = {
     {FUSE_INTERRUPT, sizeof(fuse_interrupt_in), 0, false},
     {FUSE_ACCESS, sizeof(fuse_access_in), 0, false},
     {FUSE_POLL, sizeof(fuse_poll_in), 0, false},
+    {kHostWatch, sizeof(HostWatchIn), 0, false},
+    {kHostEvents, 0, 0, false},
+    {kHostEventsEnd, 0, 0, false},
+    {kBirthTime, 0, 0, false},
     {FUSE_INIT, sizeof(fuse_init_in), 0, false},
 };
 
@@ -79,7 +84,7 @@ class FuseServerFuzz : public FuseServerTest {
     ASSERT_EQ(mkdir(Path("share").c_str(), 0755), 0);
     Write("outside", "outside");
     path_ += "/share";
-    Serve({});
+    Serve({.changes = Changes()});
   }
   void TearDown() override {
     guest_.reset();
@@ -94,6 +99,9 @@ class FuseServerFuzz : public FuseServerTest {
     FuseServerTest::TearDown();
   }
 
+  static std::unique_ptr<HostChanges> Changes() {
+    return HostChanges::Open(1880000000U + static_cast<uint32_t>(getpid())).value();
+  }
   uint64_t Below(uint64_t limit) { return random_() % limit; }
   bool Chance(uint64_t percent) { return Below(100) < percent; }
 
@@ -209,6 +217,7 @@ class FuseServerFuzz : public FuseServerTest {
     guest_->Call(FUSE_DESTROY, 0, "");
     EXPECT_EQ(server_->inodes(), 1U);
     EXPECT_EQ(server_->open_files(), 0U);
+    EXPECT_EQ(server_->watched(), 0U);
     // Nothing has stayed open.
     const int after = dup(0);
     close(after);
@@ -233,7 +242,7 @@ class FuseServerFuzzOverlay : public FuseServerFuzz {
     for (const char* name : {"/lower", "/upper", "/work"}) ASSERT_EQ(mkdir((layers_ + name).c_str(), 0755), 0);
     const std::string options = fmt::format("lowerdir={0}/lower,upperdir={0}/upper,workdir={0}/work", layers_);
     ASSERT_EQ(mount("overlay", path_.c_str(), "overlay", 0, options.c_str()), 0);
-    Serve({.max_paths = 4});
+    Serve({.max_paths = 4, .changes = Changes()});
   }
   void TearDown() override {
     guest_.reset();

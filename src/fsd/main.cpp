@@ -17,6 +17,8 @@
 #include "base/log.h"
 #include "fsd/confine.h"
 #include "fsd/fuse_server.h"
+#include "fsd/host_changes.h"
+#include "fsd/late_requests.h"
 #include "fsd/options.h"
 #include "fsd/vhost_user.h"
 
@@ -25,6 +27,9 @@ namespace kata::fsd {
 namespace {
 
 constexpr int kUsageError = 2;
+
+// Added to a pid it is a user of whom there is no other process: for what the host allows each user (HostChanges).
+constexpr uint32_t kFirstUser = 1880000000;
 
 // A thread's stack. Below the size of a huge page, of which the kernel would make one at the first touch.
 constexpr size_t kStack = 512 << 10;
@@ -78,15 +83,30 @@ FuseServer::Options ServerOptions(const Options& options, UniqueFd proc_self) {
   return result;
 }
 
+// Without it the server is as good, but for what it cannot tell.
+std::unique_ptr<HostChanges> OpenChanges(uint32_t user) {
+  auto changes = HostChanges::Open(user);
+  if (changes) return *std::move(changes);
+  log::Warn("the guest is not told what others do to its files: {}", changes.error().message());
+  return nullptr;
+}
+
 // In the process that serves. Nothing that a guest has sent is read before it is confined.
-Result<> Serve(const Options& options, UniqueFd listener) {
+Result<> Serve(const Options& options, UniqueFd listener, uint32_t user) {
   TRY(SetLimits(options));
   View view = TRY(EnterRoot(options.source));
   TRY(DropCapabilities());
-  const std::unique_ptr<FuseServer> server =
-      TRY(FuseServer::Create(std::move(view.root), ServerOptions(options, std::move(view.proc_self))));
+  FuseServer::Options server_options = ServerOptions(options, std::move(view.proc_self));
+  server_options.changes = OpenChanges(user);
+  std::unique_ptr<FuseServer> server;
+  // Before the server, whose thread uses it.
+  LateRequests late({.must_wait = [&](auto in) { return server->MustWait(in); },
+                     .answer = [&](auto in, auto out) { return server->AnswerEvents(in, out); }});
+  server = TRY(FuseServer::Create(std::move(view.root), std::move(server_options)));
+  server->OnEvents([&] { late.Answer(); });
   VhostUser::Options device = {.handler = [&](auto in, auto out) { return server->Handle(in, out); }};
   device.threads = options.threads;
+  device.late = &late;
   const std::unique_ptr<VhostUser> back_end = TRY(VhostUser::Create(std::move(device)));
   UniqueFd connection(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
   if (!connection) return FailErrno("cannot accept the VMM's connection");
@@ -108,8 +128,9 @@ int Main(std::span<char* const> words) {
   }
   TuneMemory();
   log::SetLevel(options->level);
+  const uint32_t user = kFirstUser + static_cast<uint32_t>(getpid());
   RunInNamespaces(options->listener, [&](UniqueFd listener) {
-    const auto served = Serve(*options, std::move(listener));
+    const auto served = Serve(*options, std::move(listener), user);
     if (served) return 0;
     (void)fprintf(stderr, "kata-fsd: %s\n", served.error().message().c_str());
     return 1;

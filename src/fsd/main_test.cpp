@@ -6,6 +6,7 @@
 #include <linux/fuse.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -18,6 +19,7 @@
 #include "base/child.h"
 #include "base/files.h"
 #include "base/process_table.h"
+#include "fsd/host_events_wire.h"
 #include "fsd/vhost_user_front_end_fixture.h"
 
 namespace kata::fsd {
@@ -80,15 +82,19 @@ class ProgramTest : public ::testing::Test, protected TestFrontEnd {
     return children.empty() ? -1 : children.front();
   }
 
-  // A request of the guest, and the structure that it gets for it. The error of the reply.
-  template <typename Out>
-  int Fuse(uint32_t opcode, uint64_t node, const std::string& arguments, Out* out) {
+  // Sends a request of the guest. Where the reply will be.
+  uint64_t Submit(uint32_t opcode, uint64_t node, const std::string& arguments) {
     fuse_in_header header = {};
     header.len = static_cast<uint32_t>(sizeof header + arguments.size());
     header.opcode = opcode;
     header.unique = ++unique_;
     header.nodeid = node;
-    const uint64_t place = Add(requests_, std::string(reinterpret_cast<char*>(&header), sizeof header) + arguments);
+    return Add(requests_, std::string(reinterpret_cast<char*>(&header), sizeof header) + arguments);
+  }
+  // A request, and the structure that it gets for it. The error of the reply.
+  template <typename Out>
+  int Fuse(uint32_t opcode, uint64_t node, const std::string& arguments, Out* out) {
+    const uint64_t place = Submit(opcode, node, arguments);
     const uint32_t length = Await(requests_);
     fuse_out_header reply = {};
     memcpy(&reply, memory_.At(place), sizeof reply);
@@ -97,8 +103,10 @@ class ProgramTest : public ::testing::Test, protected TestFrontEnd {
     if (reply.error == 0) memcpy(out, memory_.At(place + sizeof reply), sizeof *out);
     return -reply.error;
   }
-  void Init() {
+  void Init(uint64_t flags = 0) {
     fuse_init_in in = {};
+    in.flags = static_cast<uint32_t>(flags);
+    in.flags2 = static_cast<uint32_t>(flags >> 32U);
     in.major = FUSE_KERNEL_VERSION;
     in.minor = FUSE_KERNEL_MINOR_VERSION;
     fuse_init_out out = {};
@@ -131,6 +139,33 @@ TEST_F(ProgramTest, ServesTheSharedDirectory) {
   EXPECT_EQ(std::string(text, sizeof text), "contents");
   EXPECT_EQ(Fuse(FUSE_LOOKUP, FUSE_ROOT_ID, std::string("none", 5), &entry), ENOENT);
   EXPECT_NE(Fuse(FUSE_LOOKUP, FUSE_ROOT_ID, std::string("..", 3), &entry), 0);
+  vmm_.Reset();
+  EXPECT_EQ(End(), "exited with status 0: ");
+}
+
+// With one thread for requests: one that waits for events does not hold up the others.
+TEST_F(ProgramTest, TellsWhatOthersDo) {
+  StartServer();
+  Init(FUSE_INIT_EXT | kInitHostEvents);
+  const HostWatchIn watch = {.sequence = 1, .watched = 1, .padding = 0};
+  char none = 0;
+  ASSERT_EQ(Fuse(kHostWatch, FUSE_ROOT_ID, {reinterpret_cast<const char*>(&watch), sizeof watch}, &none), 0);
+  const uint64_t reply = Submit(kHostEvents, FUSE_ROOT_ID, "");
+  fuse_entry_out entry = {};
+  ASSERT_EQ(Fuse(FUSE_LOOKUP, FUSE_ROOT_ID, std::string("file", 5), &entry), 0);
+  ASSERT_EQ(mkdir((shared_ + "/made").c_str(), 0755), 0);
+  const uint32_t length = Await(requests_);
+  HostEvent event = {};
+  ASSERT_EQ(length, sizeof(fuse_out_header) + sizeof event + 8);
+  memcpy(&event, memory_.At(reply + sizeof(fuse_out_header)), sizeof event);
+  EXPECT_EQ(event.node, FUSE_ROOT_ID);
+  EXPECT_EQ(event.mask, static_cast<uint32_t>(IN_CREATE | IN_ISDIR));
+  EXPECT_EQ(memory_.Read(reply + sizeof(fuse_out_header) + sizeof event, event.length), "made");
+  // A queue that stops gets back the request that waits.
+  Submit(kHostEvents, FUSE_ROOT_ID, "");
+  ASSERT_EQ(Fuse(FUSE_LOOKUP, FUSE_ROOT_ID, std::string("file", 5), &entry), 0) << "comes after it";
+  Stop(kRequests);
+  EXPECT_EQ(Await(requests_), sizeof(fuse_out_header));
   vmm_.Reset();
   EXPECT_EQ(End(), "exited with status 0: ");
 }

@@ -65,6 +65,10 @@ Result<std::unique_ptr<VhostUser>> VhostUser::Create(Options options) {
   first.queues = {&device->queues_.front().ring};
   Workers::Options others = {.threads = std::max(options.threads, 1U), .handler = options.handler, .tidy = let_go};
   others.spares = kSpares;
+  device->late_ = options.late;
+  if (options.late != nullptr) {
+    others.keep = [late = options.late](Virtqueue& queue, Chain& chain) { return late->Keep(queue, chain); };
+  }
   for (size_t i = 1; i < kQueues; ++i) others.queues.push_back(&device->queues_[i].ring);
   device->first_workers_ = TRY(Workers::Start(std::move(first)));
   device->workers_ = TRY(Workers::Start(std::move(others)));
@@ -249,6 +253,7 @@ Result<> VhostUser::SetKick(Message& message) {
   TRY(queue.workers->Watch(event.event.get()));
   if (queue.kick) queue.workers->Unwatch(queue.kick.get());
   queue.kick = std::move(event.event);
+  if (late_ != nullptr) late_->Open();
   queue.ring.Start();
   queue.workers->Wake();
   return {};
@@ -257,6 +262,7 @@ Result<> VhostUser::SetKick(Message& message) {
 uint16_t VhostUser::StopQueue(Queue& queue) {
   if (queue.kick) queue.workers->Unwatch(queue.kick.get());
   queue.kick.Reset();
+  if (late_ != nullptr) late_->Close();
   return queue.ring.Stop();
 }
 

@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "fsd/guest_memory.h"
+#include "fsd/late_requests.h"
 #include "fsd/vhost_user_message.h"
 #include "fsd/vhost_user_workers.h"
 #include "fsd/virtqueue.h"
@@ -27,7 +28,8 @@ class VhostUser {
 
   struct Options {
     Handler handler;
-    unsigned threads = 2;  // for the request queues; 1 or more
+    unsigned threads = 2;          // for the request queues; 1 or more
+    LateRequests* late = nullptr;  // for the request queues; it lives longer than the device
   };
 
   // Starts the threads. They wait until Serve has got them work.
@@ -66,6 +68,7 @@ class VhostUser {
   Result<Event> TakeEvent(Message& message);
   uint16_t StopQueue(Queue& queue);
 
+  LateRequests* late_ = nullptr;
   UniqueFd connection_;
   uint64_t protocol_features_ = 0;
   std::deque<Queue> queues_;

@@ -71,6 +71,7 @@ bool Workers::ServeOne(Virtqueue& queue, Chain& chain) {
   const bool last = idle_ == 0;
   if (!queue.Take(chain, !last, &more)) return false;
   if (more) Wake();
+  if (options_.keep && options_.keep(queue, chain)) return true;
   if (last && options_.spares > 0) CallSpare();
   const size_t written = options_.handler(chain.readable, chain.writable);
   queue.Return(chain, static_cast<uint32_t>(written));

@@ -35,6 +35,8 @@ class Workers {
     unsigned spares = 0;
     std::vector<Virtqueue*> queues;  // they live longer than the pool
     Handler handler;
+    // Called before the handler; true: it has taken the request over, and returns it to the queue.
+    std::function<bool(Virtqueue& queue, Chain& chain)> keep;
     // Called now and then, after requests, by a thread that has nothing else to do.
     std::function<void()> tidy;
   };

@@ -61,6 +61,12 @@ void Share() {
   stat("/mnt", &outer);
   Say("later", stat("/mnt/later/file", &inner));
   printf("a mount of its own: %s\n", outer.st_dev != inner.st_dev ? "yes" : "no");
+  close(hello);
+  close(out);
+  Say("unmount", umount2("/mnt/later", 0) == 0 ? umount2("/mnt", 0) : -1);
+  Say("mount again", mount("kataShared", "/mnt", "virtiofs", 0, nullptr));
+  const int again = open("/mnt/hello", O_RDONLY);
+  printf("hello again: %s\n", read(again, text, sizeof text - 1) > 0 ? text : strerror(errno));
 }
 
 }  // namespace

@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fsd/watcher.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/fanotify.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <system_error>
+#include <utility>
+
+#include "base/log.h"
+#include "fsd/host_events_wire.h"
+
+namespace kata::fsd {
+namespace {
+
+// A name that comes to be needs nothing: the guest does not remember that there is none.
+constexpr uint64_t kNames = FAN_DELETE | FAN_RENAME | FAN_ONDIR;
+constexpr uint64_t kOfFile = FAN_MODIFY | FAN_ATTRIB | FAN_CLOSE_WRITE;
+constexpr uint64_t kOfItself = kOfFile | FAN_DELETE_SELF | FAN_MOVE_SELF;
+constexpr uint64_t kOfDirectory = kNames | kOfItself | FAN_CREATE | FAN_EVENT_ON_CHILD;
+
+// Of several events that the kernel has joined, in the order in which they are likely to have come.
+constexpr std::array<uint64_t, 7> kOrder = {FAN_CREATE, FAN_MODIFY,    FAN_CLOSE_WRITE, FAN_ATTRIB,
+                                            FAN_DELETE, FAN_MOVE_SELF, FAN_DELETE_SELF};
+// These events and this flag have the same numbers in inotify and in the guest's kernel.
+static_assert(FAN_MODIFY == IN_MODIFY && FAN_ATTRIB == IN_ATTRIB && FAN_CLOSE_WRITE == IN_CLOSE_WRITE &&
+              FAN_CREATE == IN_CREATE && FAN_DELETE == IN_DELETE && FAN_DELETE_SELF == IN_DELETE_SELF &&
+              FAN_MOVE_SELF == IN_MOVE_SELF && FAN_ONDIR == IN_ISDIR);
+
+constexpr size_t kMaxUnable = 256;
+
+// While the guest changes files itself, what is told of that is read (and dropped) so many milliseconds later, all at
+// once: otherwise each request of the guest's would wake the thread.
+constexpr int kTogether = 20;
+
+size_t SizeOf(size_t name) { return sizeof(HostEvent) + (name + 7) / 8 * 8; }
+
+void Signal(int event) {
+  const uint64_t one = 1;
+  // Fails only when the counter is full, so that the event is there anyhow.
+  [[maybe_unused]] const ssize_t ignored = write(event, &one, sizeof one);
+}
+
+}  // namespace
+
+Watcher::Watcher(std::unique_ptr<HostChanges> changes, int proc_fds, Opener open, Options options)
+    : changes_(std::move(changes)), proc_fds_(proc_fds), open_(std::move(open)), options_(options) {}
+
+Result<std::unique_ptr<Watcher>> Watcher::Create(std::unique_ptr<HostChanges> changes, int proc_fds, Opener open,
+                                                 Options options) {
+  std::unique_ptr<Watcher> watcher(new Watcher(std::move(changes), proc_fds, std::move(open), options));
+  watcher->wake_.Reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!watcher->wake_) return FailErrno("cannot make an eventfd");
+  try {
+    watcher->thread_ = std::thread([self = watcher.get()] { self->Run(); });
+  } catch (const std::system_error& error) {
+    return FailWith(error.code().value(), "cannot start a thread");
+  }
+  return watcher;
+}
+
+Watcher::~Watcher() {
+  {
+    const std::lock_guard lock(mutex_);
+    ending_ = true;
+  }
+  Signal(wake_.get());
+  if (thread_.joinable()) thread_.join();
+}
+
+int Watcher::Mark(int path, uint64_t mask) const {
+  char name[12];
+  *std::to_chars(name, name + sizeof(name) - 1, path).ptr = '\0';
+  return changes_->Add(proc_fds_, name, mask);
+}
+
+// A file that cannot be opened any more is gone, and what was to be told of it with it.
+void Watcher::Unmark(const Watched& watched, uint64_t mask) const {
+  if (const auto path = open_(*watched.inode)) Unmark(watched, path->fd.get(), mask);
+}
+
+void Watcher::Unmark(const Watched& watched, int path, uint64_t mask) const {
+  if (by_key_.count(watched.key) > 1) return;
+  char name[12];
+  *std::to_chars(name, name + sizeof(name) - 1, path).ptr = '\0';
+  (void)changes_->Remove(proc_fds_, name, mask);
+}
+
+int Watcher::Enter(const std::shared_ptr<Inode>& inode, int path, Watched** watched) {
+  if (const auto found = by_node_.find(inode->id); found != by_node_.end()) {
+    *watched = &found->second;
+    return 0;
+  }
+  if (unable_.contains(inode->key.device)) return EOPNOTSUPP;
+  std::string key = HostChanges::KeyOf(path);
+  const int error = key.empty() ? errno : 0;
+  if (error != 0) {
+    if (unable_.size() < kMaxUnable) unable_.insert(inode->key.device);
+    return error;
+  }
+  Watched& entry = by_node_[inode->id];
+  entry.inode = inode;
+  entry.key = std::move(key);
+  by_key_.emplace(entry.key, inode->id);
+  *watched = &entry;
+  return 0;
+}
+
+void Watcher::Remove(uint64_t node) {
+  const auto found = by_node_.find(node);
+  const Watched& watched = found->second;
+  if (watched.by_guest) --by_guest_;
+  if (watched.for_names) recent_.erase(watched.place);
+  const auto [begin, end] = by_key_.equal_range(watched.key);
+  by_key_.erase(std::find_if(begin, end, [node](const auto& entry) { return entry.second == node; }));
+  by_node_.erase(found);
+}
+
+int Watcher::Watch(const std::shared_ptr<Inode>& inode, uint64_t sequence) {
+  const auto path = open_(*inode);
+  if (!path) return errno;
+  const std::lock_guard lock(mutex_);
+  Watched* watched = nullptr;
+  if (const int error = Enter(inode, path->fd.get(), &watched); error != 0) return error;
+  watched->sequence = std::max(watched->sequence, sequence);
+  if (watched->by_guest) return 0;
+  int error = by_guest_ < options_.max_watched ? 0 : ENOSPC;
+  if (error != 0 && !std::exchange(warned_, true)) {
+    log::Warn("the guest watches {} files: of more it is not told what others do to them", by_guest_);
+  }
+  if (error == 0) error = Mark(path->fd.get(), S_ISDIR(inode->type) ? kOfDirectory : kOfItself);
+  if (error != 0) {
+    if (!watched->for_names) Remove(inode->id);
+    return error;
+  }
+  watched->by_guest = true;
+  ++by_guest_;
+  return 0;
+}
+
+void Watcher::Unwatch(uint64_t node, uint64_t sequence) {
+  const std::lock_guard lock(mutex_);
+  const auto found = by_node_.find(node);
+  if (found == by_node_.end()) return;
+  Watched& watched = found->second;
+  if (!watched.by_guest || watched.sequence > sequence) return;
+  if (watched.for_names) {
+    Unmark(watched, kOfDirectory & ~kNames);
+    watched.by_guest = false;
+    --by_guest_;
+    return;
+  }
+  Unmark(watched, kOfDirectory);
+  Remove(node);
+}
+
+void Watcher::UseNames(const std::shared_ptr<Inode>& directory, int path) {
+  const std::lock_guard lock(mutex_);
+  Watched* watched = nullptr;
+  if (Enter(directory, path, &watched) != 0) return;
+  if (watched->for_names) {
+    recent_.splice(recent_.begin(), recent_, watched->place);
+    return;
+  }
+  if (const int error = watched->by_guest ? 0 : Mark(path, kNames); error != 0) {
+    if (unable_.size() < kMaxUnable && error != ENOSPC) unable_.insert(directory->key.device);
+    Remove(directory->id);
+    return;
+  }
+  recent_.push_front(directory->id);
+  watched->for_names = true;
+  watched->place = recent_.begin();
+  if (recent_.size() > options_.max_names) DropOldestName();
+}
+
+void Watcher::DropOldestName() {
+  Watched& oldest = by_node_.at(recent_.back());
+  if (oldest.by_guest) {
+    recent_.pop_back();
+    oldest.for_names = false;
+    return;
+  }
+  Unmark(oldest, kNames);
+  Remove(recent_.back());
+}
+
+bool Watcher::Watches(uint64_t node) const {
+  const std::lock_guard lock(mutex_);
+  return by_node_.contains(node);
+}
+
+void Watcher::Forget(uint64_t node, int path) {
+  std::shared_ptr<Inode> inode;  // is destroyed without the lock
+  const std::lock_guard lock(mutex_);
+  const auto found = by_node_.find(node);
+  if (found == by_node_.end()) return;
+  inode = found->second.inode;
+  if (path >= 0) Unmark(found->second, path, kOfDirectory);
+  Remove(node);
+}
+
+void Watcher::Clear() {
+  decltype(by_node_) forgotten;
+  const std::lock_guard lock(mutex_);
+  changes_->RemoveAll();
+  by_key_.clear();
+  recent_.clear();
+  by_guest_ = 0;
+  forgotten.swap(by_node_);
+  events_.clear();
+  Signal(wake_.get());
+}
+
+void Watcher::Put(Event event) {
+  // As inotify does: the same once more says nothing new.
+  if (!events_.empty() && events_.back() == event) return;
+  events_.push_back(std::move(event));
+}
+
+void Watcher::TellOfFile(std::string_view key, uint64_t mask) {
+  const auto [begin, end] = by_key_.equal_range(key);
+  for (auto entry = begin; entry != end; ++entry) {
+    if (!by_node_.at(entry->second).by_guest) continue;
+    for (const uint64_t bit : kOrder) {
+      if ((mask & bit & kOfItself) != 0) Put({entry->second, static_cast<uint32_t>(bit), 0, {}});
+    }
+  }
+}
+
+void Watcher::TellOfName(const HostChange& change, const HostChange::Place& place, uint64_t mask, uint32_t cookie) {
+  const auto [begin, end] = by_key_.equal_range(place.directory);
+  const auto is_directory = static_cast<uint32_t>(change.mask & FAN_ONDIR);
+  for (auto entry = begin; entry != end; ++entry) {
+    if (cookie != 0) {
+      Put({entry->second, static_cast<uint32_t>(mask) | is_directory, cookie, std::string(place.name)});
+      continue;
+    }
+    const bool all = by_node_.at(entry->second).by_guest;
+    for (const uint64_t bit : kOrder) {
+      if ((mask & bit & (all ? ~uint64_t{0} : kNames)) == 0) continue;
+      Put({entry->second, static_cast<uint32_t>(bit) | is_directory, 0, std::string(place.name)});
+    }
+  }
+}
+
+void Watcher::Tell(const HostChange& change) {
+  if ((change.mask & FAN_RENAME) != 0) {
+    const uint32_t cookie = next_cookie_++;
+    if (next_cookie_ == 0) next_cookie_ = 1;
+    if (!change.place.directory.empty()) TellOfName(change, change.place, IN_MOVED_FROM, cookie);
+    if (!change.new_place.directory.empty()) TellOfName(change, change.new_place, IN_MOVED_TO, cookie);
+    return;
+  }
+  if (change.place.name == ".") {
+    TellOfFile(change.place.directory, change.mask);
+    return;
+  }
+  // A directory has no other name. Its own event comes late if it is open here.
+  if ((change.mask & FAN_DELETE) != 0 && (change.mask & FAN_ONDIR) != 0) TellOfFile(change.file, FAN_DELETE_SELF);
+  if (!change.place.directory.empty()) TellOfName(change, change.place, change.mask & ~FAN_ONDIR, 0);
+  // What happens to a name has been told to the directory alone.
+  if (!change.file.empty()) TellOfFile(change.file, change.mask);
+}
+
+void Watcher::TellOverflow() {
+  for (const auto& [node, watched] : by_node_) {
+    if (watched.by_guest) Put({node, IN_Q_OVERFLOW, 0, {}});
+  }
+}
+
+void Watcher::End() {
+  {
+    const std::lock_guard lock(mutex_);
+    ended_ = true;
+  }
+  Call();
+}
+
+void Watcher::Begin() {
+  const std::lock_guard lock(mutex_);
+  ended_ = false;
+}
+
+bool Watcher::ended() const {
+  const std::lock_guard lock(mutex_);
+  return ended_;
+}
+
+bool Watcher::Ready() const {
+  const std::lock_guard lock(mutex_);
+  return ended_ || !events_.empty();
+}
+
+std::string Watcher::Take(size_t room) {
+  std::string list;
+  const std::lock_guard lock(mutex_);
+  while (!events_.empty() && list.size() + SizeOf(events_.front().name.size()) <= room) {
+    const Event& event = events_.front();
+    const HostEvent head = {.node = event.node,
+                            .mask = event.mask,
+                            .cookie = event.cookie,
+                            .length = static_cast<uint32_t>(event.name.size()),
+                            .padding = 0};
+    const size_t end = list.size() + SizeOf(event.name.size());
+    list.append(reinterpret_cast<const char*>(&head), sizeof head);
+    list += event.name;
+    list.resize(end);
+    events_.pop_front();
+  }
+  if (full_ && events_.size() < options_.max_events) Signal(wake_.get());
+  return list;
+}
+
+void Watcher::OnReady(std::function<void()> call) {
+  const std::lock_guard lock(call_mutex_);
+  call_ = std::move(call);
+}
+
+void Watcher::Call() {
+  const std::lock_guard lock(call_mutex_);
+  if (call_) call_();
+}
+
+size_t Watcher::size() const {
+  const std::lock_guard lock(mutex_);
+  return by_node_.size();
+}
+
+// Waits for changes if there is room for events. busy: the guest changes files itself. False: it is over.
+bool Watcher::AwaitChanges(bool busy) {
+  for (;;) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (ending_) return false;
+      full_ = events_.size() >= options_.max_events;
+    }
+    // full_ is only cleared here, so the wait for room ends by wake_.
+    const bool listens = !full_ && !busy;
+    pollfd waits[2] = {{wake_.get(), POLLIN, 0}, {changes_->fd(), POLLIN, 0}};
+    if (poll(waits, listens ? 2 : 1, busy && !full_ ? kTogether : -1) < 0 && errno != EINTR) return false;
+    busy = false;
+    uint64_t count = 0;
+    [[maybe_unused]] const ssize_t ignored = read(wake_.get(), &count, sizeof count);
+    if (listens && (waits[1].revents & POLLIN) != 0) return true;
+  }
+}
+
+void Watcher::Run() {
+  bool own = false;
+  while (AwaitChanges(own)) {
+    bool overflow = false;
+    bool any = false;
+    own = false;
+    {
+      const std::lock_guard lock(mutex_);
+      const auto tell = [&](const HostChange& change) {
+        own = own || change.own;
+        if (!change.own) {
+          Tell(change);
+        } else if ((change.mask & FAN_DELETE_SELF) != 0) {
+          // The file ends with the last descriptor of it, which may be this process's, whoever has removed it. If the
+          // guest has, nobody there hears it twice: its watches went with its own event.
+          TellOfFile(change.file.empty() ? change.place.directory : change.file, FAN_DELETE_SELF);
+        }
+      };
+      changes_->Read(tell, &overflow);
+      if (overflow) TellOverflow();
+      any = !events_.empty();
+    }
+    if (overflow) log::Warn("changes to files were lost: there were too many at once");
+    if (any) Call();
+  }
+}
+
+}  // namespace kata::fsd
