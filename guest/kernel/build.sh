@@ -137,6 +137,9 @@ if $config_only; then
     exit 0
 fi
 
+# From one kernel to the next mostly a patch differs: ccache, if it is there, has the objects of all other files.
+[[ -n ${CC:-} || ! -d /usr/lib/ccache ]] || PATH=/usr/lib/ccache:$PATH
+
 log=$cache/$key.log
 say "compiling with $jobs job(s); log: $log"
 step "compiling the kernel" "see the end of $log"

@@ -91,8 +91,8 @@ TEST_F(FuseServerMounts, MountPointsAreTold) {
   EXPECT_EQ(entry.attr.flags & 0xffffU, static_cast<uint32_t>(FUSE_ATTR_SUBMOUNT));
   EXPECT_NE(entry.attr.flags >> 16U, 0U);
   EXPECT_EQ(guest_->Lookup(Node("a"), "sub").As<fuse_entry_out>().attr.flags, 0U);
-  // Only a directory can be a mount of its own there.
-  EXPECT_EQ(guest_->Lookup(kRoot, "file").As<fuse_entry_out>().attr.flags, 0U);
+  EXPECT_EQ(guest_->Lookup(kRoot, "file").As<fuse_entry_out>().attr.flags, entry.attr.flags);
+  EXPECT_EQ(guest_->Lookup(Node("a"), "file").As<fuse_entry_out>().attr.flags, 0U);
   EXPECT_EQ(Node("file"), Node("a/file"));
   EXPECT_NE(guest_->Lookup(kRoot, "other").As<fuse_entry_out>().attr.flags >> 16U, entry.attr.flags >> 16U);
   FuseServer::Options options;

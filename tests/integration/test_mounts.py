@@ -19,6 +19,7 @@ class MountsTest(SharedCase):
             (cls.host / name).mkdir(parents=True)
             (cls.host / name / "file").write_text(f"{name}\n")
         (cls.host / "one").write_text("one\n")
+        (cls.host / "rw/alone").write_text("alone\n")
         (cls.host / "two").write_text("two\n")
         subprocess.run(["mount", "-t", "tmpfs", "kata-test", cls.host / "deep/below"], check=True)
         cls.addClassCleanup(subprocess.run, ["umount", cls.host / "deep/below"], check=True)
@@ -31,6 +32,7 @@ class MountsTest(SharedCase):
         c.mount(cls.host / "a b\tc", "/sp ace", "bind")
         c.mount(cls.host / "one", "/etc/one", "bind", "rw")
         c.mount(cls.host / "two", "/made/directories/two", "bind", "ro")
+        c.mount(cls.host / "rw/alone", "/etc/alone", "bind", "rw")
         c.mount(cls.host / "rslave", "/rslave", "rbind", "rslave")
         c.mount("tmpfs", "/small", "size=1m", "mode=1770", "nosuid", "noexec", type="tmpfs")
         c.mount("tmpfs", "/rotmp", "ro", type="tmpfs")
@@ -40,7 +42,7 @@ class MountsTest(SharedCase):
 
     def test_bind_of_a_directory(self):
         self.assert_run(self.inside("cat /rw/file; echo new >/rw/new; rm /rw/file"), 0, "rw\n")
-        self.assertEqual(sorted(os.listdir(self.host / "rw")), ["new"])
+        self.assertEqual(sorted(os.listdir(self.host / "rw")), ["alone", "new"])
         (self.host / "rw/later").write_text("later\n")
         self.assert_run(self.inside("cat /rw/later"), 0, "later\n")
 
@@ -69,6 +71,18 @@ class MountsTest(SharedCase):
         self.assert_run(self.inside("cat /etc/one /made/directories/two; echo more >>/etc/one"), 0, "one\ntwo\n")
         self.assertEqual((self.host / "one").read_text(), "one\nmore\n")
         self.assert_run(self.inside("echo x >/made/directories/two"), 1, err="Read-only file system")
+
+    def test_a_file_that_is_mounted_by_itself_is_the_one_of_its_directory(self):
+        """As a sub-path of a volume beside the volume: one inode, so that locks, mappings and open files are those of both."""
+        script = """
+            set -e
+            stat -c "%d %i" /etc/alone /rw/alone | uniq | wc -l
+            exec 3>>/etc/alone
+            echo more >&3; cat /rw/alone
+            echo over >/rw/alone; cat /etc/alone
+            mv /rw/alone /rw/moved; echo moved >>/rw/moved; cat /etc/alone; mv /rw/moved /rw/alone"""
+        self.assert_run(self.inside(script), 0, "1\nalone\nmore\nover\nover\nmoved\n")
+        self.assertEqual((self.host / "rw/alone").read_text(), "over\nmoved\n")
 
     def test_read_only_directory(self):
         self.assert_run(self.inside("cat /ro/file"), 0, "ro\n")
