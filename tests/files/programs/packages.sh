@@ -24,7 +24,7 @@ for version in 1 2; do
   echo "version $version" >build/etc/own.conf
   dpkg-deb --root-owner-group -b build own_$version.deb >/dev/null
 done
-apt-get -y install ./own_1.deb >log 2>&1 || fail "apt-get install: $(cat log)"
+dpkg --install own_1.deb >log 2>&1 || fail "dpkg: $(cat log)"
 echo changed >/etc/own.conf
 dpkg --force-confold --install own_2.deb >log 2>&1 || fail "dpkg: $(cat log)"
 same "the configuration file" "$(cat /etc/own.conf) $(cat /etc/own.conf.dpkg-dist)" "changed version 2"

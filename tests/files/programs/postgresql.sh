@@ -15,12 +15,12 @@ totals() {
        AND (SELECT sum(bbalance) FROM pgbench_branches) = (SELECT sum(delta) FROM pgbench_history)"
 }
 
-as initdb -D data -A trust --data-checksums --locale=C >/dev/null
+as initdb -D data -A trust --data-checksums --locale=C --no-sync >/dev/null
 start
 as mkdir space
 sql "CREATE EXTENSION amcheck"
 sql "CREATE TABLESPACE other LOCATION '$PWD/space'"
-as pgbench -h "$PWD" -i -q --foreign-keys --tablespace=other postgres >/dev/null 2>&1
+as pgbench -h "$PWD" -i -I dtGvpf --tablespace=other postgres >/dev/null 2>&1
 bench -t "$transactions" >log-of-bench 2>&1 || fail "pgbench: $(cat log-of-bench)"
 same "transactions" "$(sql "SELECT count(*) FROM pgbench_history")" $((3 * transactions))
 same "totals" "$(totals)" t
