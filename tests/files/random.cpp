@@ -221,6 +221,23 @@ class File {
     if ((mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) != 0) model_.Zero(offset, length);
     if ((mode & FALLOC_FL_KEEP_SIZE) == 0) model_.Grow(offset + length);
   }
+  // Takes blocks out of the file, or puts some in: all that lies behind them moves.
+  void Move() {
+    const bool removes = random_.OneIn(2);
+    const size_t blocks = model_.size() / kPage, first = random_.Below(blocks);
+    const size_t most = removes ? blocks - first : (kMost - model_.size()) / kPage;
+    const size_t offset = first * kPage, length = (1 + random_.Below(std::min(most, size_t{8}))) * kPage;
+    if (offset + (removes ? length : 0) >= model_.size() || (!removes && model_.size() + length > kMost)) return;
+    Say("%s %zu+%zu", removes ? "collapse" : "insert", offset, length);
+    const int mode = removes ? FALLOC_FL_COLLAPSE_RANGE : FALLOC_FL_INSERT_RANGE;
+    if (fallocate(Fd().get(), mode, static_cast<off_t>(offset), static_cast<off_t>(length)) != 0) {
+      Expect(errno == EOPNOTSUPP, "fallocate");
+    } else if (removes) {
+      model_.Remove(offset, length);
+    } else {
+      model_.Insert(offset, length);
+    }
+  }
   void Copy() {
     const size_t from = random_.Below(model_.size()), to = Offset();
     const size_t distance = from > to ? from - to : to - from;
@@ -309,9 +326,9 @@ class File {
 
   void One() {
     constexpr Operation kOperations[] = {
-        &File::Read, &File::Read,     &File::ReadMany, &File::Write, &File::Write,    &File::Append,   &File::Direct,
-        &File::Load, &File::Load,     &File::Store,    &File::Store, &File::Truncate, &File::Allocate, &File::Allocate,
-        &File::Copy, &File::SendFile, &File::Sync,     &File::Look,  &File::OpenAnew, &File::Holes,
+        &File::Read, &File::Read, &File::ReadMany, &File::Write, &File::Write,    &File::Append,   &File::Direct,
+        &File::Load, &File::Load, &File::Store,    &File::Store, &File::Truncate, &File::Allocate, &File::Allocate,
+        &File::Copy, &File::Move, &File::SendFile, &File::Sync,  &File::Look,     &File::OpenAnew, &File::Holes,
     };
     if (random_.OneIn(50)) return Rename();
     if (random_.OneIn(50)) return Map();

@@ -33,6 +33,12 @@ class Model {
     std::fill(bytes_.begin() + static_cast<long>(from), bytes_.begin() + static_cast<long>(to), '\0');
   }
 
+  // Both within the file.
+  void Remove(size_t offset, size_t length) {
+    bytes_.erase(bytes_.begin() + static_cast<long>(offset), bytes_.begin() + static_cast<long>(offset + length));
+  }
+  void Insert(size_t offset, size_t length) { bytes_.insert(bytes_.begin() + static_cast<long>(offset), length, '\0'); }
+
  private:
   std::vector<char> bytes_;
 };
