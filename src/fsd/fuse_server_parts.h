@@ -17,7 +17,7 @@ namespace kata::fsd {
 inline constexpr uint32_t kMaxTransfer = 1U << 20U;
 inline constexpr unsigned kStatusMask = STATX_BASIC_STATS | STATX_MNT_ID;
 
-// What our guest kernel understands beyond the protocol (guest/kernel/patches/0006-*); others ignore it.
+// What our guest kernel understands beyond the protocol (guest/kernel/patches/0012-*); others ignore it.
 // In fuse_attr::flags: the file has no security.capability.
 inline constexpr uint32_t kAttrNoCapability = 1U << 15U;
 // In fuse_open_out::open_flags of a directory: a reply has all entries for which there is room.
