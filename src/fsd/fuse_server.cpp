@@ -32,7 +32,7 @@ uint64_t TimeoutOf(FuseServer::Cache cache) {
 FuseServer::FuseServer(UniqueFd proc_fds, Options options)
     : proc_fds_(std::move(proc_fds)),
       options_(std::move(options)),
-      timeout_(TimeoutOf(options_.cache)),
+      timeout_(options_.timeout.value_or(TimeoutOf(options_.cache))),
       mounts_(options_.proc_self.get()),
       inodes_(options_.max_inodes, options_.max_paths) {}
 

@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 
 #include "base/result.h"
@@ -45,6 +46,7 @@ class FuseServer {
   };
   struct Options {
     Cache cache = Cache::kAuto;
+    std::optional<uint64_t> timeout;  // seconds for which names and attributes are believed, instead of the cache's
     bool xattr = true;
     // Mount points are told as such (FUSE_ATTR_SUBMOUNT), so that they have a st_dev of their own in the guest.
     bool announce_submounts = true;

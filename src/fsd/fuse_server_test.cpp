@@ -388,6 +388,11 @@ TEST_F(FuseServerTest, CacheModes) {
   // FUSE_DIRECT_IO_ALLOW_MMAP: what is not cached can be mapped nevertheless.
   constexpr uint32_t kAllowMmap = 1U << 4U;
   EXPECT_NE(guest_->agreed.flags2 & kAllowMmap, 0U);
+  FuseServer::Options at_once;
+  at_once.timeout = 0;
+  Serve(std::move(at_once));
+  EXPECT_EQ(guest_->Lookup(kRoot, "file").As<fuse_entry_out>().entry_valid, 0U);
+  EXPECT_EQ(guest_->Open(Node("file"), O_RDONLY).As<fuse_open_out>().open_flags & FOPEN_DIRECT_IO, 0U);
   FuseServer::Options always;
   always.cache = FuseServer::Cache::kAlways;
   Serve(std::move(always));

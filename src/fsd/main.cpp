@@ -77,6 +77,7 @@ FuseServer::Options ServerOptions(const Options& options, UniqueFd proc_self) {
       result.cache = FuseServer::Cache::kAlways;
       break;
   }
+  result.timeout = options.timeout;
   result.announce_submounts = options.announce_submounts;
   result.readdirplus = options.readdirplus;
   result.proc_self = std::move(proc_self);

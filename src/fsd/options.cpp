@@ -68,6 +68,12 @@ Result<> SetMountOption(const std::string& option, Options& options) {
     if (ValueOf(option, ignored)) return {};
   }
   if (const auto value = ValueOf(option, "cache=")) return SetCache(*value, options);
+  if (const auto value = ValueOf(option, "timeout=")) {
+    uint64_t seconds = 0;
+    TRY(SetNumber(option, *value, uint64_t{0}, uint64_t{86400}, seconds));
+    options.timeout = seconds;
+    return {};
+  }
   if (const auto value = ValueOf(option, "log_level=")) return SetLevel(*value, options);
   if (const auto value = ValueOf(option, "source=")) {
     options.source = *value;

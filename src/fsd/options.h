@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -18,6 +19,7 @@ struct Options {
   int listener = -1;                // --fd=N: a listening unix socket on which the VMM connects
   uint64_t max_files = 0;           // --rlimit-nofile=N: how many files may be open; 0: as many as now
   Cache cache = Cache::kAuto;       // -o cache=none|auto|always
+  std::optional<uint64_t> timeout;  // -o timeout=SECONDS: how long names and attributes are believed
   unsigned threads = 2;             // --thread-pool-size=N: requests that are handled at once, 2 or more
   bool announce_submounts = false;  // -o announce_submounts: each mount has a st_dev of its own in the guest
   bool readdirplus = true;          // -o readdirplus, no_readdirplus: list directories with their files' attributes

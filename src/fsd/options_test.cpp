@@ -42,12 +42,13 @@ TEST(FsdOptionsTest, TheCommandLineOfThisProject) {
 
 TEST(FsdOptionsTest, SeveralInAList) {
   const auto options =
-      Parse({"-o", "cache=none,no_readdirplus,,log_level=err,source=/s", "--fd=0", "--thread-pool-size=5"});
+      Parse({"-o", "cache=none,no_readdirplus,,timeout=7,log_level=err,source=/s", "--fd=0", "--thread-pool-size=5"});
   ASSERT_TRUE(options) << options.error().message();
   EXPECT_EQ(options->cache, Options::Cache::kNever);
   EXPECT_EQ(options->level, log::Level::kError);
   EXPECT_FALSE(options->readdirplus);
   EXPECT_FALSE(options->announce_submounts);
+  EXPECT_EQ(options->timeout, 7U);
   EXPECT_EQ(options->threads, 5);
 }
 
