@@ -4,6 +4,7 @@
 
 #include <linux/fuse.h>
 
+#include <atomic>
 #include <cstring>
 #include <string>
 #include <string_view>
@@ -82,7 +83,7 @@ class FuseGuest {
 
  private:
   FuseServer& server_;
-  uint64_t unique_ = 1;
+  std::atomic<uint64_t> unique_ = 1;
 };
 
 }  // namespace kata::fsd

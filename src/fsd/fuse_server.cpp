@@ -15,6 +15,11 @@ constexpr uint32_t kOldestMinor = 31;
 // FUSE_DIRECT_IO_ALLOW_MMAP of protocol 7.39, which Debian 12's header lacks.
 constexpr uint64_t kDirectIoAllowMmap = uint64_t{1} << 36U;
 
+// How long a request waits for space that the guest is giving back.
+constexpr std::chrono::milliseconds kWaitForSpace{50};
+
+bool IsFull(int error) { return error == ENOSPC || error == EDQUOT; }
+
 uint64_t TimeoutOf(FuseServer::Cache cache) {
   switch (cache) {
     case FuseServer::Cache::kNone:
@@ -164,6 +169,7 @@ size_t FuseServer::Handle(std::span<const iovec> in, std::span<const iovec> out)
   if (header.opcode == FUSE_FORGET || header.opcode == FUSE_BATCH_FORGET || header.opcode == FUSE_INTERRUPT) {
     if (request.valid() && header.opcode == FUSE_FORGET) Forget(request);
     if (request.valid() && header.opcode == FUSE_BATCH_FORGET) BatchForget(request);
+    freed_.Closed();
     return 0;
   }
   Reply reply(out, header.unique);
@@ -172,8 +178,22 @@ size_t FuseServer::Handle(std::span<const iovec> in, std::span<const iovec> out)
   if (!ready_) return reply.Finish(EIO);
   const Handler handler = HandlerOf(header.opcode);
   if (handler == nullptr) return reply.Finish(ENOSYS);
-  if (const int error = Become(CallerOf(request, /*fsetid=*/true)); error != 0) return reply.Finish(error);
-  return reply.Finish((this->*handler)(request, reply));
+  uint64_t closed = freed_.closed();
+  int error = Become(CallerOf(request, /*fsetid=*/true));
+  if (error == 0) error = (this->*handler)(request, reply);
+  if (header.opcode == FUSE_RELEASE) freed_.Closed();
+  // A request that finds no space has done nothing, and may be handled again.
+  const auto until = FreedSpace::Clock::now() + kWaitForSpace;
+  while (IsFull(error) && freed_.Await(closed, until)) {
+    closed = freed_.closed();
+    Request again;
+    Reply other(out, header.unique);
+    if (!again.Read(in) || !again.valid()) return other.Finish(EINVAL);
+    error = Become(CallerOf(again, /*fsetid=*/true));
+    if (error == 0) error = (this->*handler)(again, other);
+    if (!IsFull(error)) return other.Finish(error);
+  }
+  return reply.Finish(error);
 }
 
 Caller FuseServer::CallerOf(const Request& request, bool fsetid) {

@@ -25,6 +25,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "fsd/credentials.h"
+#include "fsd/freed_space.h"
 #include "fsd/handle.h"
 #include "fsd/host_changes.h"
 #include "fsd/inode.h"
@@ -203,6 +204,7 @@ class FuseServer {
 
   const UniqueFd proc_fds_;  // /proc/self/fd
   const Options options_;
+  FreedSpace freed_;
   const uint64_t timeout_;  // seconds
   MountTable mounts_;
   InodeTable inodes_;

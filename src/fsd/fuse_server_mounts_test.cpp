@@ -4,6 +4,7 @@
 #include <sys/mount.h>
 
 #include <filesystem>
+#include <thread>
 
 #include "fsd/fuse_server_fixture.h"
 
@@ -214,6 +215,34 @@ TEST_F(FuseServerMounts, MountsThatGoAndCome) {
     guest_->Call(FUSE_DESTROY, 0, "");
     guest_->Init();
   }
+}
+
+// The guest forgets a removed file by a request of its own, which another thread may handle later than the next write.
+TEST_F(FuseServerMounts, SpaceThatIsBeingGivenBackIsWaitedFor) {
+  Make(source_ + "/full");
+  ASSERT_EQ(mount("t", (source_ + "/full").c_str(), "tmpfs", 0, "size=256k"), 0);
+  Bind(source_ + "/full", "full");
+  const uint64_t full = Node("full");
+  const std::string text(256U << 10U, 'x');
+  for (int round = 0; round < 50; ++round) {
+    ASSERT_TRUE(guest_->MakeNode(full, "big", S_IFREG | 0644).ok());
+    const uint64_t big = Node("full/big");
+    const uint64_t handle = Handle(big, O_WRONLY);
+    ASSERT_TRUE(guest_->Write(big, handle, 0, text).ok());  // all that there is
+    ASSERT_TRUE(guest_->Release(big, handle).ok());
+    ASSERT_TRUE(guest_->MakeNode(full, "next", S_IFREG | 0644).ok());
+    const uint64_t next = Node("full/next");
+    const uint64_t other = Handle(next, O_WRONLY);
+    ASSERT_TRUE(guest_->Unlink(full, "big").ok());
+    std::thread forgets([&] { guest_->Forget(big, 100); });
+    const auto written = guest_->Write(next, other, 0, text);
+    forgets.join();
+    EXPECT_TRUE(written.ok()) << "round " << round << ", error " << written.error;
+    ASSERT_TRUE(guest_->Release(next, other).ok());
+    ASSERT_TRUE(guest_->Unlink(full, "next").ok());
+    guest_->Forget(next, 100);
+  }
+  EXPECT_EQ(umount2((source_ + "/full").c_str(), MNT_DETACH), 0);
 }
 
 TEST_F(FuseServerMounts, DescriptorsDoNotGrowWithWhatIsKnown) {

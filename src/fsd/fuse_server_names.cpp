@@ -99,6 +99,7 @@ int FuseServer::RemoveName(Request& request, int flags) {
   const Victim victim = FindVictim(directory, name);
   if (unlinkat(directory.fd(), name, flags) != 0) return errno;
   KeepVictim(victim);
+  freed_.Removed();
   return 0;
 }
 
@@ -134,6 +135,7 @@ int FuseServer::RenameNames(Request& request, uint64_t new_parent, unsigned flag
   const Victim victim = replaces ? FindVictim(to, new_name) : Victim();
   if (renameat2(from.fd(), old_name, to.fd(), new_name, flags) != 0) return errno;
   KeepVictim(victim);
+  if (replaces) freed_.Removed();
   NoteName(to, new_name);
   if ((flags & RENAME_EXCHANGE) != 0) NoteName(from, old_name);
   return 0;

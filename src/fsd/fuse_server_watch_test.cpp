@@ -87,7 +87,7 @@ class FuseServerWatchTest : public FuseServerTest {
       const auto event = answer.As<HostEvent>(at);
       at += sizeof event;
       result.push_back({event.node, event.mask, answer.body.substr(at, event.length), event.cookie});
-      at += (event.length + 7) / 8 * 8;
+      at += (size_t{event.length} + 7) / 8 * 8;
     }
     return result;
   }

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// Lets a request wait that found the file system full while the guest is giving space back: the space of a file whose
+// last name has gone is free when the guest has forgotten and closed it, which it says with requests of their own.
+// Another thread may have those in its hands.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+
+namespace kata::fsd {
+
+// Thread-safe.
+class FreedSpace {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  // A name of a file has gone.
+  void Removed();
+  // A file may have been closed.
+  void Closed();
+  // How many times Closed was called.
+  uint64_t closed() const;
+  // Waits until Closed has been called more than `since` times, at most until a moment after the last removal, and not
+  // beyond `until`. Whether it has, so that there may be space now.
+  bool Await(uint64_t since, Clock::time_point until);
+
+ private:
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  uint64_t closed_ = 0;
+  Clock::time_point removal_{};
+};
+
+}  // namespace kata::fsd
