@@ -22,7 +22,7 @@ class FreedSpace {
   void Closed();
   // How many times Closed was called.
   uint64_t closed() const;
-  // Waits until Closed has been called more than `since` times, at most until a moment after the last removal, and not
+  // Waits until Closed has been called more than `since` times, at most until 200 ms after the last removal, and not
   // beyond `until`. Whether it has, so that there may be space now.
   bool Await(uint64_t since, Clock::time_point until);
 

@@ -18,7 +18,11 @@ constexpr uint64_t kDirectIoAllowMmap = uint64_t{1} << 36U;
 // How long a request waits for space that the guest is giving back.
 constexpr std::chrono::milliseconds kWaitForSpace{50};
 
-bool IsFull(int error) { return error == ENOSPC || error == EDQUOT; }
+// Whether a request that ended so can be handled again, as if for the first time: what makes a name has not made it, and
+// the others set the same once more. A part of a range may have been moved (fallocate(2)).
+bool FoundNoSpace(uint32_t opcode, int error) {
+  return (error == ENOSPC || error == EDQUOT) && opcode != FUSE_FALLOCATE;
+}
 
 uint64_t TimeoutOf(FuseServer::Cache cache) {
   switch (cache) {
@@ -182,16 +186,13 @@ size_t FuseServer::Handle(std::span<const iovec> in, std::span<const iovec> out)
   int error = Become(CallerOf(request, /*fsetid=*/true));
   if (error == 0) error = (this->*handler)(request, reply);
   if (header.opcode == FUSE_RELEASE) freed_.Closed();
-  // A request that finds no space has done nothing, and may be handled again.
   const auto until = FreedSpace::Clock::now() + kWaitForSpace;
-  while (IsFull(error) && freed_.Await(closed, until)) {
+  while (FoundNoSpace(header.opcode, error) && freed_.Await(closed, until)) {
     closed = freed_.closed();
-    Request again;
-    Reply other(out, header.unique);
-    if (!again.Read(in) || !again.valid()) return other.Finish(EINVAL);
-    error = Become(CallerOf(again, /*fsetid=*/true));
-    if (error == 0) error = (this->*handler)(again, other);
-    if (!IsFull(error)) return other.Finish(error);
+    request.Rewind();
+    reply = Reply(out, header.unique);
+    error = Become(CallerOf(request, /*fsetid=*/true));
+    if (error == 0) error = (this->*handler)(request, reply);
   }
   return reply.Finish(error);
 }

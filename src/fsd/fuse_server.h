@@ -39,11 +39,11 @@ class InodePath;  // fuse_server_parts.h
 
 class FuseServer {
  public:
-  // How long the guest may believe what it was told.
+  // What the guest may keep, and how long it may believe names and attributes unless Options::timeout says otherwise.
   enum class Cache {
-    kNone,    // it asks each time, and keeps no pages
-    kAuto,    // a second; an open shows what others wrote before it
-    kAlways,  // a day: nobody else changes the files
+    kNone,    // no pages; it asks each time
+    kAuto,    // pages until an open shows that others have written; a second
+    kAlways,  // all: nobody else changes the files; a day
   };
   struct Options {
     Cache cache = Cache::kAuto;
@@ -51,7 +51,7 @@ class FuseServer {
     bool xattr = true;
     // Mount points are told as such (FUSE_ATTR_SUBMOUNT), so that they have a st_dev of their own in the guest.
     bool announce_submounts = true;
-    // What the guest may make the server remember: inodes (some 200 bytes each).
+    // What the guest may make the server remember: inodes (some 250 bytes each).
     size_t max_inodes = 4UL << 20U;
     bool readdirplus = true;
     // How many files without handles are kept open, beside those that the guest has open.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// FuseServer: what stands in an inode.
+// FuseServer: attributes, birth times, statfs(2), and flags of files (ioctl_iflags(2)).
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/vfs.h>

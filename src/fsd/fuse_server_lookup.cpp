@@ -24,8 +24,9 @@ bool IsName(const char* name) {
 int FuseServer::LookUpName(const std::shared_ptr<Inode>& parent, const char* name, Found* found) {
   const InodePath directory = PathOf(*parent);
   if (!directory) return errno;
-  // Before the name is looked at, so that no change of it is missed. With no cache or for good, names need no watch.
-  if (tells_events_ && options_.cache == Cache::kAuto) watcher_->UseNames(parent, directory.fd());
+  // Before the name is looked at, so that no change of it is missed. Names that
+  // are asked for each time, or believed for good, need no watch.
+  if (tells_events_ && timeout_ > 0 && options_.cache != Cache::kAlways) watcher_->UseNames(parent, directory.fd());
   struct statx& status = found->status;
   if (statx(directory.fd(), name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, kStatusMask, &status) != 0) return errno;
   // A file that is known already need not be opened. As long as its mount is known, its id means no other.

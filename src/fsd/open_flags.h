@@ -12,7 +12,8 @@ namespace kata::fsd {
 // - O_APPEND would move the pages of a mapping that the guest writes back to the end of the file; each write says
 //   whether it appends (RWF_APPEND).
 // - O_DIRECT has rules for the memory that the guest's does not keep; the guest's own cache is bypassed already.
-// - O_SYNC and O_DSYNC: the guest follows each such write with FSYNC.
+// - O_SYNC and O_DSYNC: the guest follows such a write with FSYNC; without a cache it does not, and the write says it
+//   itself (RWF_SYNC, RWF_DSYNC).
 inline int HostOpenFlags(uint32_t guest) {
   int flags = static_cast<int>(guest) & (O_TRUNC | O_NOATIME);
   const int mode = static_cast<int>(guest) & O_ACCMODE;

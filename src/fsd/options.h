@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The command line of kata-fsd: that of QEMU's virtiofsd, as far as this project uses it (hypervisor/virtiofsd.h).
+// The command line of kata-fsd: that of QEMU's virtiofsd, as far as this project uses it (hypervisor/file_server.h).
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ struct Options {
   uint64_t max_files = 0;           // --rlimit-nofile=N: how many files may be open; 0: as many as now
   Cache cache = Cache::kAuto;       // -o cache=none|auto|always
   std::optional<uint64_t> timeout;  // -o timeout=SECONDS: how long names and attributes are believed
-  unsigned threads = 2;             // --thread-pool-size=N: requests that are handled at once, 2 or more
+  unsigned threads = 2;             // --thread-pool-size=N: threads; fewer than 2 count as 2
   bool announce_submounts = false;  // -o announce_submounts: each mount has a st_dev of its own in the guest
   bool readdirplus = true;          // -o readdirplus, no_readdirplus: list directories with their files' attributes
   log::Level level = log::Level::kInfo;  // -o log_level=err|warn|info|debug

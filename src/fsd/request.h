@@ -40,6 +40,9 @@ class Request {
   // What is wrong otherwise (a length that is not true, a request that is too long) shows in valid().
   bool Read(Iovecs in);
 
+  // Lets the arguments be taken once more. They are those that were copied.
+  void Rewind() { position_ = 0; }
+
   const fuse_in_header& header() const { return header_; }
   bool valid() const { return valid_; }
   // How many bytes of arguments are left.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// watchable-bind: keeps a copy in the guest of a small directory of the host (a secret, a config map). inotify(7) does
-// not report changes that the host makes behind virtio-fs; on the copy it does.
+// watchable-bind: keeps a copy in the guest of a small directory of the host (a secret, a config map). inotify(7) may
+// not report changes that the host makes behind virtio-fs (a virtiofsd tells none); on the copy it does.
 #pragma once
 
 #include <sys/stat.h>
