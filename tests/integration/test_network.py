@@ -282,7 +282,7 @@ class ChangesTest(NetworkCase):
         for last in (5, 6):
             # As engines do it: the link first, what it is for a moment later.
             end = self.net.veth(ns, "eth0", last)
-            self.await_out(c, "ip addr show eth0; ip route", rf"10\.177\.0\.{last}/24(?s:.*)default via")
+            self.await_out(c, "ip addr show eth0; ip route", rf"{re.escape(NET4)}\.{last}/24(?s:.*)default via")
             self.assertIn(" 0% packet loss", self.sh_out(c, f"ping -c 2 {HOST4}"))
             self.assertIn(" 0% packet loss", netns.ping(f"{NET6}::{last}"))
             ip("link", "del", end)
@@ -299,7 +299,7 @@ class ChangesTest(NetworkCase):
         # And back: its addresses and filters were lost on the way.
         ip("link", "set", "eth0", "netns", ns, ns=elsewhere)
         self.net.address(ns)
-        self.await_out(c, "ip addr show eth0; ip route", r"10\.177\.0\.5/24(?s:.*)default via")
+        self.await_out(c, "ip addr show eth0; ip route", rf"{re.escape(NET4)}\.5/24(?s:.*)default via")
         self.assertIn(" 0% packet loss", self.sh_out(c, f"ping -c 2 {HOST4}"))
 
     def test_addresses_and_routes_change(self):
@@ -308,7 +308,7 @@ class ChangesTest(NetworkCase):
         c = self.started_pod(ns)
         ip("address", "add", f"{NET4}.50/24", "dev", "eth0", ns=ns)
         ip("route", "add", "10.9.0.0/16", "via", HOST4, ns=ns)
-        self.await_out(c, "ip addr show eth0; ip route", r"10\.177\.0\.50/24(?s:.*)10\.9\.0\.0/16 via")
+        self.await_out(c, "ip addr show eth0; ip route", rf"{re.escape(NET4)}\.50/24(?s:.*)10\.9\.0\.0/16 via")
         ip("route", "del", "10.9.0.0/16", ns=ns)
         ip("address", "del", f"{NET4}.50/24", "dev", "eth0", ns=ns)
         harness.wait_for(lambda: not re.search(r"\.50/24|10\.9\.0", self.sh_out(c, "ip addr show eth0; ip route")), "it is gone")
@@ -344,7 +344,7 @@ class ChangesTest(NetworkCase):
                 capabilities.append("CAP_NET_RAW")
             c.spec["hooks"] = {kind: [{"path": str(script), "env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]}]}
             result = self.assert_run(c.run())
-            self.assertRegex(result.out, rf"10\.177\.0\.8/24(?s:.*)default via {HOST4}(?s:.*) 0% packet loss")
+            self.assertRegex(result.out, rf"{re.escape(NET4)}\.8/24(?s:.*)default via {HOST4}(?s:.*) 0% packet loss")
 
     def test_a_machine_without_places(self):
         self.world.configure("[hypervisor.qemu]\ndefault_bridges = 0\n")
