@@ -11,9 +11,10 @@ PR_SET_CHILD_SUBREAPER = 36
 # Every id and directory of the tests has this in its name. Things of other runs beside this one are not ours to count.
 TAG = f"kata-{os.getpid()}-"
 OTHER_RUN = re.compile(r"kata-(\w+-)?\d+-")
-# Bridges of other runs (cri.py, netns.py), and so the links on them.
-OWN_LINKS = re.compile(rf"kata-{os.getpid()}$|k[bv]{os.getpid() % 100000}n\d")
-OTHER_LINKS = re.compile(r"kata-\d+$|k[bv]\d+n\d")
+# Links that a test makes (cri.py, netns.py and the tests of networks) are called so. Bridges of other runs, and so the
+# links on them, are theirs.
+OWN_LINKS = re.compile(rf"kata-{os.getpid()}$|k[bctv]{os.getpid() % 100000}(n\d|$)")
+OTHER_LINKS = re.compile(r"kata-\d+$|k[bctv]\d+(n\d|$)")
 
 
 def become_subreaper():

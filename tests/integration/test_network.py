@@ -329,12 +329,12 @@ class ChangesTest(NetworkCase):
         """Docker's way: the namespace is new and empty, and a hook finds it by the container's pid."""
         for kind in ("prestart", "createRuntime"):
             script = self.world.tmp / f"hook-{kind}"
-            end = f"kh{os.getpid() % 100000}{kind[0]}"
+            end = f"kv{os.getpid() % 100000}n0{kind[0]}"
             self.net.ends.append(end)
             script.write_text(
                 "#!/bin/sh -e\npid=$(sed 's/.*\"pid\":\\([0-9]*\\).*/\\1/')\n"
-                f"ip link add {end} type veth peer name hook0\nip link set {end} master {self.net.bridge} up\n"
-                "ip link set hook0 netns $pid name eth0\n"
+                f"ip link add {end} type veth peer name {end}p\nip link set {end} master {self.net.bridge} up\n"
+                f"ip link set {end}p netns $pid name eth0\n"
                 "n() { nsenter --net=/proc/$pid/ns/net ip \"$@\"; }\n"
                 f"n addr add {NET4}.8/24 dev eth0\nn link set eth0 up\nn route add default via {HOST4}\n"
             )

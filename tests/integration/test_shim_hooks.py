@@ -66,7 +66,7 @@ class HooksTest(ContainerdCase):
 
     def test_an_interface_that_a_hook_brings(self):
         """As Docker's libnetwork does: the namespace is found by the state's pid."""
-        link, peer = f"k{os.getpid()}a"[:15], f"k{os.getpid()}b"[:15]
+        link, peer = f"kv{os.getpid() % 100000}n0a", f"kv{os.getpid() % 100000}n0b"
         self.addCleanup(subprocess.run, ["ip", "link", "del", link], stderr=subprocess.DEVNULL)
         self.hook(
             "prestart",
