@@ -18,8 +18,8 @@ constexpr uint64_t kDirectIoAllowMmap = uint64_t{1} << 36U;
 // How long a request waits for space that the guest is giving back.
 constexpr std::chrono::milliseconds kWaitForSpace{50};
 
-// Whether a request that ended so can be handled again, as if for the first time: what makes a name has not made it, and
-// the others set the same once more. A part of a range may have been moved (fallocate(2)).
+// Whether a request that ended so can be handled again, as if for the first time: what makes a name has not made it,
+// and the others set the same once more. A part of a range may have been moved (fallocate(2)).
 bool FoundNoSpace(uint32_t opcode, int error) {
   return (error == ENOSPC || error == EDQUOT) && opcode != FUSE_FALLOCATE;
 }

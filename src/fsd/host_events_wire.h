@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What our guest kernel's FUSE has beyond the protocol (guest/kernel/patches/0009-* and 0010-*), byte for byte: flags of INIT, and
-// requests whose numbers are far from the protocol's own. A guest without it offers no such flag.
+// What our guest kernel's FUSE has beyond the protocol (guest/kernel/patches/0009-* and 0010-*), byte for byte: flags
+// of INIT, and requests whose numbers are far from the protocol's own. A guest without it offers no such flag.
 #pragma once
 
 #include <cstdint>

@@ -25,16 +25,18 @@ namespace {
 constexpr char kSocketName[] = "file-server.sock";
 
 // For a virtiofsd (kata-fsd has rules of its own, and ignores the map): the extended attributes that are passed
-// through, which are user attributes and file capabilities. For others it answers like a file system without attributes. security.selinux and the like would have a meaning on the host. ACLs must not
-// be set: without FUSE_POSIX_ACL, which QEMU's virtiofsd does not offer in a usable form, the guest's kernel does not check
-// who sets one, and the server, as root, would give any file any mode for anybody.
+// through, which are user attributes and file capabilities. For others it answers like a file system without
+// attributes. security.selinux and the like would have a meaning on the host. ACLs must not be set: without
+// FUSE_POSIX_ACL, which QEMU's virtiofsd does not offer in a usable form, the guest's kernel does not check who sets
+// one, and the server, as root, would give any file any mode for anybody.
 constexpr std::string_view kXattrMap =
     "xattrmap=/ok/all/user./user.//ok/all/security.capability/security.capability//unsupported/all///";
 
 // Converts the configuration's cache modes, which have the names of newer versions of virtiofsd.
 Result<std::string_view> CacheMode(const std::string& name) {
   if (name == "never" || name == "none") return "none";
-  // Neither kata-fsd nor QEMU's virtiofsd has "metadata". "auto" is the next stricter mode: it also revalidates a file's data at open.
+  // Neither kata-fsd nor QEMU's virtiofsd has "metadata". "auto" is the next stricter mode: it also revalidates a
+  // file's data at open.
   if (name == "metadata" || name == "auto") return "auto";
   if (name == "always") return "always";
   return Fail(Code::kInvalidArgument, "virtio_fs_cache: {} is none of never, metadata, auto, always", name);

@@ -16,8 +16,9 @@
 namespace kata::hypervisor {
 
 // The daemon's command line; no other code builds one. Its sandbox and its seccomp filter are always on. listen_fd is
-// the number of the listening socket in the daemon. max_files is for --rlimit-nofile: a virtiofsd holds a descriptor for
-// every file that the guest has looked up. kInvalidArgument: virtio_fs_extra_args has an argument that is not accepted.
+// the number of the listening socket in the daemon. max_files is for --rlimit-nofile: a virtiofsd holds a descriptor
+// for every file that the guest has looked up. kInvalidArgument: virtio_fs_extra_args has an argument that is not
+// accepted.
 Result<std::vector<std::string>> FileServerArgv(const config::HypervisorConfig& config, const std::string& shared_dir,
                                                 int listen_fd, uint64_t max_files);
 
