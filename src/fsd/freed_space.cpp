@@ -24,11 +24,6 @@ void FreedSpace::Closed() {
   changed_.notify_all();
 }
 
-uint64_t FreedSpace::closed() const {
-  const std::lock_guard lock(mutex_);
-  return closed_;
-}
-
 bool FreedSpace::Await(uint64_t since, Clock::time_point until) {
   std::unique_lock lock(mutex_);
   if (closed_ > since) return true;

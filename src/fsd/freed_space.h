@@ -4,6 +4,7 @@
 // Another thread may have those in its hands.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -21,15 +22,15 @@ class FreedSpace {
   // A file may have been closed.
   void Closed();
   // How many times Closed was called.
-  uint64_t closed() const;
+  uint64_t closed() const { return closed_; }
   // Waits until Closed has been called more than `since` times, at most until 200 ms after the last removal, and not
   // beyond `until`. Whether it has, so that there may be space now.
   bool Await(uint64_t since, Clock::time_point until);
 
  private:
-  mutable std::mutex mutex_;
+  std::mutex mutex_;
   std::condition_variable changed_;
-  uint64_t closed_ = 0;
+  std::atomic<uint64_t> closed_ = 0;  // changed with the lock held; read by each request
   Clock::time_point removal_{};
 };
 

@@ -24,13 +24,13 @@ bool FoundNoSpace(uint32_t opcode, int error) {
   return (error == ENOSPC || error == EDQUOT) && opcode != FUSE_FALLOCATE;
 }
 
-uint64_t TimeoutOf(FuseServer::Cache cache) {
+uint64_t TimeoutOf(Cache cache) {
   switch (cache) {
-    case FuseServer::Cache::kNone:
+    case Cache::kNever:
       return 0;
-    case FuseServer::Cache::kAuto:
+    case Cache::kAuto:
       return 1;
-    case FuseServer::Cache::kAlways:
+    case Cache::kAlways:
       return 86400;
   }
   return 0;
@@ -69,7 +69,7 @@ Result<> FuseServer::SetRoot(UniqueFd shared_directory) {
   if ((status.stx_mask & STATX_MNT_ID) == 0) return Fail(Code::kUnimplemented, "statx(2) does not tell mounts");
   auto mount = mounts_.Get(status.stx_mnt_id, path.get());
   if (!mount) return FailErrno("cannot look at the mount of the shared directory");
-  const InodeKey key = {.device = DeviceOf(status), .number = status.stx_ino, .group = mount->group};
+  const InodeKey key = KeyOf(*mount, status);
   inodes_.SetRoot(
       key, status.stx_mode,
       {.mount = mount, .path = std::make_shared<OpenPath>(mount, std::move(path)), .handle = {}, .place = {}});
@@ -218,14 +218,13 @@ int FuseServer::Init(Request& request, Reply& reply) {
   if ((in.flags & FUSE_INIT_EXT) != 0) offered |= static_cast<uint64_t>(in.flags2) << 32U;
   uint64_t wanted = FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES | FUSE_DONT_MASK | FUSE_ASYNC_DIO |
                     FUSE_PARALLEL_DIROPS | FUSE_HANDLE_KILLPRIV_V2 | FUSE_MAX_PAGES | FUSE_SETXATTR_EXT |
-                    FUSE_INIT_EXT | kInitBirthTime;
+                    FUSE_INIT_EXT | FUSE_POSIX_ACL | kInitBirthTime;
   if (watcher_) wanted |= kInitHostEvents;
   if (options_.readdirplus) wanted |= FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO;
-  if (options_.xattr) wanted |= FUSE_POSIX_ACL;
   if (options_.announce_submounts) wanted |= FUSE_SUBMOUNTS;
-  if (options_.cache != Cache::kNone) wanted |= FUSE_CACHE_SYMLINKS;
+  if (options_.cache != Cache::kNever) wanted |= FUSE_CACHE_SYMLINKS;
   if (options_.cache == Cache::kAuto) wanted |= FUSE_AUTO_INVAL_DATA;
-  if (options_.cache == Cache::kNone) wanted |= kDirectIoAllowMmap;
+  if (options_.cache == Cache::kNever) wanted |= kDirectIoAllowMmap;
   const uint64_t agreed = wanted & offered;
   long_setxattr_ = (agreed & FUSE_SETXATTR_EXT) != 0;
   tells_events_ = (agreed & kInitHostEvents) != 0;

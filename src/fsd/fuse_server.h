@@ -24,6 +24,7 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "fsd/cache.h"
 #include "fsd/credentials.h"
 #include "fsd/freed_space.h"
 #include "fsd/handle.h"
@@ -39,16 +40,9 @@ class InodePath;  // fuse_server_parts.h
 
 class FuseServer {
  public:
-  // What the guest may keep, and how long it may believe names and attributes unless Options::timeout says otherwise.
-  enum class Cache {
-    kNone,    // no pages; it asks each time
-    kAuto,    // pages until an open shows that others have written; a second
-    kAlways,  // all: nobody else changes the files; a day
-  };
   struct Options {
     Cache cache = Cache::kAuto;
     std::optional<uint64_t> timeout;  // seconds for which names and attributes are believed, instead of the cache's
-    bool xattr = true;
     // Mount points are told as such (FUSE_ATTR_SUBMOUNT), so that they have a st_dev of their own in the guest.
     bool announce_submounts = true;
     // What the guest may make the server remember: inodes (some 250 bytes each).

@@ -32,7 +32,7 @@ int FuseServer::PutAttributes(int fd, Reply& reply) {
 }
 
 bool FuseServer::LacksCapability(int fd) const {
-  return options_.xattr && EnterProc() == 0 && getxattr(FdName(fd).c_str(), "security.capability", nullptr, 0) < 0 &&
+  return EnterProc() == 0 && getxattr(FdName(fd).c_str(), "security.capability", nullptr, 0) < 0 &&
          (errno == ENODATA || errno == EOPNOTSUPP);
 }
 

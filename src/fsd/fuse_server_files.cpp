@@ -44,7 +44,7 @@ constexpr auto kMaxOffset = static_cast<uint64_t>(std::numeric_limits<off_t>::ma
 fuse_open_out FuseServer::Opened(const std::shared_ptr<Inode>& inode, std::shared_ptr<OpenFile> file,
                                  const Mount& mount) {
   fuse_open_out out = {};
-  if (options_.cache == Cache::kNone) out.open_flags |= FOPEN_DIRECT_IO;
+  if (options_.cache == Cache::kNever) out.open_flags |= FOPEN_DIRECT_IO;
   if (options_.cache == Cache::kAlways) out.open_flags |= FOPEN_KEEP_CACHE;
   // A file system of this computer has no errors left to tell when a file is closed.
   if (!mount.remote) out.open_flags |= FOPEN_NOFLUSH;
@@ -102,7 +102,7 @@ int FuseServer::Write(Request& request, Reply& reply) {
   const bool cached = (in.write_flags & FUSE_WRITE_CACHE) != 0;
   if (!cached && (in.flags & O_APPEND) != 0) flags |= RWF_APPEND;
   // Otherwise the guest's kernel sends FSYNC.
-  if (options_.cache == Cache::kNone && !cached) {
+  if (options_.cache == Cache::kNever && !cached) {
     if ((in.flags & O_DSYNC) != 0) flags |= RWF_DSYNC;
     if ((in.flags & O_SYNC) == O_SYNC) flags |= RWF_SYNC;
   }

@@ -154,7 +154,7 @@ int FuseServer::PutMade(UniqueFd file, const Mount& mount, std::shared_ptr<const
   if (const int error = EnterFile(file.get(), mount, std::move(place), &found); error != 0) return error;
   fuse_entry_out entry;
   FillEntry(found, &entry);
-  if (options_.xattr) entry.attr.flags |= kAttrNoCapability;
+  entry.attr.flags |= kAttrNoCapability;
   reply.Put(entry);
   reply.Put(Opened(found.inode, std::make_shared<OpenFile>(std::move(file)), mount));
   return 0;

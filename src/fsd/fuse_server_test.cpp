@@ -381,7 +381,7 @@ TEST_F(FuseServerTest, AtMostSoManyInodes) {
 TEST_F(FuseServerTest, CacheModes) {
   Write("file", "text");
   FuseServer::Options options;
-  options.cache = FuseServer::Cache::kNone;
+  options.cache = Cache::kNever;
   Serve(std::move(options));
   EXPECT_EQ(guest_->Lookup(kRoot, "file").As<fuse_entry_out>().attr_valid, 0U);
   EXPECT_NE(guest_->Open(Node("file"), O_RDONLY).As<fuse_open_out>().open_flags & FOPEN_DIRECT_IO, 0U);
@@ -394,7 +394,7 @@ TEST_F(FuseServerTest, CacheModes) {
   EXPECT_EQ(guest_->Lookup(kRoot, "file").As<fuse_entry_out>().entry_valid, 0U);
   EXPECT_EQ(guest_->Open(Node("file"), O_RDONLY).As<fuse_open_out>().open_flags & FOPEN_DIRECT_IO, 0U);
   FuseServer::Options always;
-  always.cache = FuseServer::Cache::kAlways;
+  always.cache = Cache::kAlways;
   Serve(std::move(always));
   EXPECT_EQ(guest_->agreed.flags2 & kAllowMmap, 0U);
   EXPECT_EQ(guest_->Lookup(kRoot, "file").As<fuse_entry_out>().attr_valid, 86400U);

@@ -29,7 +29,6 @@ int PutSizeOrBytes(uint32_t wanted, std::string_view bytes, Reply& reply) {
 }  // namespace
 
 int FuseServer::SetXattr(Request& request, Reply& /*reply*/) {
-  if (!options_.xattr) return ENOSYS;
   fuse_setxattr_in in;
   if (!request.TakePart(&in, long_setxattr_ ? sizeof(in) : FUSE_COMPAT_SETXATTR_IN_SIZE)) return EINVAL;
   const char* name = request.TakeString();
@@ -52,7 +51,6 @@ int FuseServer::SetXattr(Request& request, Reply& /*reply*/) {
 }
 
 int FuseServer::GetXattr(Request& request, Reply& reply) {
-  if (!options_.xattr) return ENOSYS;
   fuse_getxattr_in in;
   if (!request.Take(&in)) return EINVAL;
   const char* name = request.TakeString();
@@ -79,7 +77,6 @@ int FuseServer::GetXattr(Request& request, Reply& reply) {
 }
 
 int FuseServer::ListXattrs(Request& request, Reply& reply) {
-  if (!options_.xattr) return ENOSYS;
   fuse_getxattr_in in;
   if (!request.Take(&in)) return EINVAL;
   Reached file;
@@ -105,7 +102,6 @@ int FuseServer::ListXattrs(Request& request, Reply& reply) {
 }
 
 int FuseServer::RemoveXattr(Request& request, Reply& /*reply*/) {
-  if (!options_.xattr) return ENOSYS;
   const char* name = request.TakeString();
   if (name == nullptr) return EINVAL;
   const auto host = HostXattrName(name);

@@ -67,17 +67,7 @@ Result<> SetLimits(const Options& options) {
 
 FuseServer::Options ServerOptions(const Options& options, UniqueFd proc_self) {
   FuseServer::Options result;
-  switch (options.cache) {
-    case Options::Cache::kNever:
-      result.cache = FuseServer::Cache::kNone;
-      break;
-    case Options::Cache::kAuto:
-      result.cache = FuseServer::Cache::kAuto;
-      break;
-    case Options::Cache::kAlways:
-      result.cache = FuseServer::Cache::kAlways;
-      break;
-  }
+  result.cache = options.cache;
   result.timeout = options.timeout;
   result.announce_submounts = options.announce_submounts;
   result.readdirplus = options.readdirplus;

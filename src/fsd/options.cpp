@@ -44,7 +44,6 @@ Result<> SetNumber(std::string_view word, std::string_view text, T least, T most
 }
 
 Result<> SetCache(std::string_view name, Options& options) {
-  using Cache = Options::Cache;
   constexpr std::pair<std::string_view, Cache> kNames[] = {
       {"none", Cache::kNever}, {"never", Cache::kNever}, {"auto", Cache::kAuto}, {"always", Cache::kAlways}};
   const auto* found =

@@ -9,12 +9,11 @@
 
 #include "base/log.h"
 #include "base/result.h"
+#include "fsd/cache.h"
 
 namespace kata::fsd {
 
 struct Options {
-  enum class Cache { kNever, kAuto, kAlways };  // what the guest may keep of files and names
-
   std::string source;               // -o source=DIR: the directory that is shared
   int listener = -1;                // --fd=N: a listening unix socket on which the VMM connects
   uint64_t max_files = 0;           // --rlimit-nofile=N: how many files may be open; 0: as many as now

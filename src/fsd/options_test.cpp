@@ -35,7 +35,7 @@ TEST(FsdOptionsTest, TheCommandLineOfThisProject) {
   EXPECT_EQ(options->listener, 3);
   EXPECT_EQ(options->max_files, 20000);
   EXPECT_EQ(options->threads, 2);
-  EXPECT_EQ(options->cache, Options::Cache::kAlways);
+  EXPECT_EQ(options->cache, Cache::kAlways);
   EXPECT_TRUE(options->readdirplus);
   EXPECT_TRUE(options->announce_submounts);
 }
@@ -44,7 +44,7 @@ TEST(FsdOptionsTest, SeveralInAList) {
   const auto options =
       Parse({"-o", "cache=none,no_readdirplus,,timeout=7,log_level=err,source=/s", "--fd=0", "--thread-pool-size=5"});
   ASSERT_TRUE(options) << options.error().message();
-  EXPECT_EQ(options->cache, Options::Cache::kNever);
+  EXPECT_EQ(options->cache, Cache::kNever);
   EXPECT_EQ(options->level, log::Level::kError);
   EXPECT_FALSE(options->readdirplus);
   EXPECT_FALSE(options->announce_submounts);
