@@ -236,5 +236,24 @@ TEST_F(RpcTest, UnixSocketIsPrivateAndServesPathsOfAnyLength) {
   EXPECT_TRUE(RemoveTree(top));
 }
 
+TEST_F(RpcTest, AServerCanLeaveTheEndOfAConnectionToItsClient) {
+  std::string top = "/tmp/kata-rpc-XXXXXX";
+  const UniqueFd dir = Open(mkdtemp(top.data()), O_PATH | O_DIRECTORY).value();
+  const auto clients = std::make_shared<Clients>();
+  asio::co_spawn(context_, ServeUnix(ListenUnix(dir.get(), "task.sock").value(), table_, clients), asio::detached);
+  near_ = ConnectUnix(dir.get(), "task.sock").value();
+  EXPECT_TRUE(Ask("hello"));
+  const auto wait = [](std::shared_ptr<Clients> of, milliseconds time) -> asio::awaitable<bool> {
+    const auto begin = std::chrono::steady_clock::now();
+    co_await of->AwaitGone(time);
+    co_return std::chrono::steady_clock::now() - begin >= time;
+  };
+  EXPECT_TRUE(Run(wait(clients, milliseconds(10))));
+  EXPECT_TRUE(Ask("still here"));
+  client_->Close();
+  EXPECT_FALSE(Run(wait(clients, std::chrono::minutes(10))));
+  EXPECT_TRUE(RemoveTree(top));
+}
+
 }  // namespace
 }  // namespace kata::rpc

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -122,15 +123,30 @@ asio::awaitable<Error> Serve(std::shared_ptr<Connection> connection, const Metho
   }
 }
 
-asio::awaitable<void> ServeUnix(UniqueFd listener, const MethodTable& table) {
+asio::awaitable<void> ServeUnix(UniqueFd listener, const MethodTable& table, std::shared_ptr<Clients> clients) {
   const auto executor = co_await asio::this_coro::executor;
+  if (!clients) clients = std::make_shared<Clients>();
   asio::posix::stream_descriptor acceptor(executor, listener.Release());
   while (UniqueFd peer = co_await AcceptNext(acceptor, SOCK_CLOEXEC | SOCK_NONBLOCK)) {
     if (!PeerAllowed(peer.get())) {
       log::Warn("refused a client of another user");
       continue;
     }
-    asio::co_spawn(executor, ServeOne(std::move(peer), table), asio::detached);
+    const auto gone = clients->connections_.emplace(clients->connections_.end(), executor);
+    asio::co_spawn(executor, ServeOne(std::move(peer), table), [clients, gone](std::exception_ptr) {
+      gone->Happen();
+      clients->connections_.erase(gone);
+    });
+  }
+}
+
+asio::awaitable<void> Clients::AwaitGone(std::chrono::milliseconds time) const {
+  const auto deadline = std::chrono::steady_clock::now() + time;
+  // A copy: connections end meanwhile, and new ones may begin, which do not count.
+  const std::list<Event> connections = connections_;
+  for (const Event& gone : connections) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    co_await gone.WaitFor(std::max(left, std::chrono::milliseconds(0)));
   }
 }
 

@@ -6,11 +6,14 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <chrono>
 #include <functional>
+#include <list>
 #include <map>
 #include <memory>
 #include <string>
 
+#include "base/coroutine.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "rpc/connection.h"
@@ -62,8 +65,22 @@ inline constexpr size_t kMaxCallsPerConnection = 4096;
 // outlive those calls.
 asio::awaitable<Error> Serve(std::shared_ptr<Connection> connection, const MethodTable& table);
 
+// The connections of a server, so that it can leave it to its clients to close them.
+class Clients {
+ public:
+  // Returns when the clients of this moment have closed their connections, or when the time is over. To be called
+  // between the last reply and the end of the process: when containerd's client sees a reply and the end of its
+  // connection at the same time, it may report the call as failed ("ttrpc: closed").
+  asio::awaitable<void> AwaitGone(std::chrono::milliseconds time) const;
+
+ private:
+  friend asio::awaitable<void> ServeUnix(UniqueFd listener, const MethodTable& table, std::shared_ptr<Clients> clients);
+
+  std::list<Event> connections_;  // each happens when the connection has ended, and is removed then
+};
+
 // Accepts connections and serves those whose peer is root or this process's user (SO_PEERCRED); closes the others. Runs
-// until the executor's context stops. table must outlive the calls.
-asio::awaitable<void> ServeUnix(UniqueFd listener, const MethodTable& table);
+// until the executor's context stops. table must outlive the calls. clients may be empty.
+asio::awaitable<void> ServeUnix(UniqueFd listener, const MethodTable& table, std::shared_ptr<Clients> clients = {});
 
 }  // namespace kata::rpc

@@ -53,14 +53,15 @@ std::string SocketOf(const Arguments& arguments, const Result<sandbox::State>& s
   return SocketPath(kSocketDirectory, arguments.address, arguments.namespace_name, arguments.id);
 }
 
-asio::awaitable<void> CallShutdown(std::shared_ptr<rpc::Client> client, std::string id, bool& answered) {
+// close: whether this end closes the connection after the reply, otherwise it waits for the shim's end to be closed.
+asio::awaitable<void> CallShutdown(std::shared_ptr<rpc::Client> client, std::string id, bool close, bool& answered) {
   containerd::task::v2::ShutdownRequest request;
   request.set_id(id);
   request.set_now(true);
   const auto done = co_await client->Call<wkt::Empty>(sandbox::kTaskService, "Shutdown", request, kAnswerTime);
   // kUnavailable: the shim may exit before it has sent a reply.
   answered = done || done.error().code() == Code::kUnavailable;
-  if (answered) co_await client->Closed();
+  if (answered && !close) co_await client->Closed();
 }
 
 // The shim that serves this connection. kNotFound: the peer is another process, such as `start`, which created the
@@ -85,8 +86,10 @@ void AskToEnd(const std::string& path, const std::string& id) {
   asio::io_context io(1);
   bool answered = false;
   auto client = rpc::Client::Create(io.get_executor(), *std::move(socket));
-  asio::co_spawn(io, CallShutdown(client, id, answered), [&io](std::exception_ptr) { io.stop(); });
+  asio::co_spawn(io, CallShutdown(client, id, shim.has_value(), answered), [&io](std::exception_ptr) { io.stop(); });
   io.run_for(kEndTime);
+  // The shim waits a little for its clients to close their connections.
+  client->Close();
   if (shim) EndProcess(*shim, answered ? kEndTime : milliseconds(0));
 }
 

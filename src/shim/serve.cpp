@@ -30,6 +30,8 @@ namespace {
 
 // Time allowed to deliver the last events to containerd.
 constexpr std::chrono::milliseconds kFlushTime{2000};
+// Time allowed for containerd to close its connection after the last reply, which normally takes milliseconds.
+constexpr std::chrono::milliseconds kCloseTime{500};
 
 // Logs into the FIFO "log" of the bundle, which containerd reads. It is opened for reading and writing, so that writes
 // neither fail nor block while nobody reads. Messages that do not fit are dropped.
@@ -67,11 +69,12 @@ Result<ShimParts> Prepare(const Arguments& arguments, int directory) {
 }
 
 asio::awaitable<void> Live(asio::io_context& io, ShimService& service, std::shared_ptr<Publisher> publisher,
-                           std::shared_ptr<Loggers> loggers) {
+                           std::shared_ptr<Loggers> loggers, std::shared_ptr<rpc::Clients> clients) {
   co_await service.Run();
   co_await publisher->Flush(kFlushTime);
   co_await loggers->FinishAll();
-  // Stop only after the handlers that are queued now, which send the last replies.
+  co_await clients->AwaitGone(kCloseTime);
+  // Stop only after the handlers that are queued now: where no client is waited for, they send the last replies.
   asio::post(io, [&io] { asio::post(io, [&io] { io.stop(); }); });
 }
 
@@ -88,8 +91,9 @@ Result<> RunShim(const Arguments& arguments, ShimParts parts, UniqueFd listener,
   signals.async_wait([&](boost::system::error_code error, int) {
     if (!error) service.RequestEnd();
   });
-  asio::co_spawn(io, rpc::ServeUnix(std::move(listener), service.table()), asio::detached);
-  asio::co_spawn(io, Live(io, service, publisher, loggers), asio::detached);
+  const auto clients = std::make_shared<rpc::Clients>();
+  asio::co_spawn(io, rpc::ServeUnix(std::move(listener), service.table(), clients), asio::detached);
+  asio::co_spawn(io, Live(io, service, publisher, loggers, clients), asio::detached);
   TRY(WriteAll(ready.get(), std::string_view(&sandbox::kReady, 1)));
   ready.Reset();
   io.run();
