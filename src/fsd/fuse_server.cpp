@@ -218,7 +218,7 @@ int FuseServer::Init(Request& request, Reply& reply) {
   if ((in.flags & FUSE_INIT_EXT) != 0) offered |= static_cast<uint64_t>(in.flags2) << 32U;
   uint64_t wanted = FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES | FUSE_DONT_MASK | FUSE_ASYNC_DIO |
                     FUSE_PARALLEL_DIROPS | FUSE_HANDLE_KILLPRIV_V2 | FUSE_MAX_PAGES | FUSE_SETXATTR_EXT |
-                    FUSE_INIT_EXT | FUSE_POSIX_ACL | kInitBirthTime;
+                    FUSE_INIT_EXT | FUSE_POSIX_ACL | kInitBirthTime | kInitLooksForForgets;
   if (watcher_) wanted |= kInitHostEvents;
   if (options_.readdirplus) wanted |= FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO;
   if (options_.announce_submounts) wanted |= FUSE_SUBMOUNTS;

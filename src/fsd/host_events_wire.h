@@ -7,9 +7,11 @@
 
 namespace kata::fsd {
 
-// Flags of INIT: the server tells what others do to its files; and when a file was made.
+// Flags of INIT: the server tells what others do to its files; when a file was made; and takes FORGETs that lie in
+// their queue before each other request, without a notification (patch 0014).
 inline constexpr uint64_t kInitHostEvents = uint64_t{1} << 62U;
 inline constexpr uint64_t kInitBirthTime = uint64_t{1} << 61U;
+inline constexpr uint64_t kInitLooksForForgets = uint64_t{1} << 60U;
 
 enum HostRequest : uint32_t {
   kHostWatch = 0x4b460001,      // somebody in the guest watches the node, or nobody does any more: HostWatchIn

@@ -65,6 +65,9 @@ Result<std::unique_ptr<VhostUser>> VhostUser::Create(Options options) {
   first.queues = {&device->queues_.front().ring};
   Workers::Options others = {.threads = std::max(options.threads, 1U), .handler = options.handler, .tidy = let_go};
   others.spares = kSpares;
+  // A guest that knows of it (kInitLooksForForgets) does not notify of each FORGET, and finds the space of the files
+  // that it has removed free nevertheless.
+  others.first = &device->queues_.front().ring;
   device->late_ = options.late;
   if (options.late != nullptr) {
     others.keep = [late = options.late](Virtqueue& queue, Chain& chain) { return late->Keep(queue, chain); };

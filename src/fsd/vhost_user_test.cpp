@@ -139,6 +139,18 @@ TEST_F(VhostUserTest, HighPriorityWhileAllAreBusy) {
   EXPECT_EQ(Await(requests_), 6);
 }
 
+TEST_F(VhostUserTest, HighPriorityGoesFirstWithoutANotification) {
+  Set();
+  constexpr uint64_t kForget = kData + 0x20000;  // where no other request is
+  for (uint16_t round = 0; round < 100; ++round) {
+    memory_.Write(kForget, "forget");
+    first_.ring.SetUsedEvent(round);
+    first_.ring.Add(0, {{kForget, 6}});
+    Talk(requests_, "after it");
+    EXPECT_EQ(Await(first_), 0);
+  }
+}
+
 TEST_F(VhostUserTest, MoreThreadsComeWhenAllWait) {
   Set();
   for (const char* name : {"a", "b", "c"}) {

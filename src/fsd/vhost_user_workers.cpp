@@ -72,10 +72,21 @@ bool Workers::ServeOne(Virtqueue& queue, Chain& chain) {
   if (!queue.Take(chain, !last, &more)) return false;
   if (more) Wake();
   if (options_.keep && options_.keep(queue, chain)) return true;
+  if (options_.first != nullptr) ServeFirst();
   if (last && options_.spares > 0) CallSpare();
   const size_t written = options_.handler(chain.readable, chain.writable);
   queue.Return(chain, static_cast<uint32_t>(written));
   return true;
+}
+
+// To be called after a request was taken: what the guest has put into the first queue before that request is seen.
+void Workers::ServeFirst() {
+  thread_local Chain chain;
+  bool more = false;
+  while (options_.first->Take(chain, /*wanted=*/false, &more)) {
+    const size_t written = options_.handler(chain.readable, chain.writable);
+    options_.first->Return(chain, static_cast<uint32_t>(written));
+  }
 }
 
 // Waits for an event. False: it is time to tidy up.

@@ -34,6 +34,9 @@ class Workers {
     unsigned threads = 1;
     unsigned spares = 0;
     std::vector<Virtqueue*> queues;  // they live longer than the pool
+    // What lies in it is handled before each request of `queues`, whether the guest has notified of it or not. It has
+    // threads of its own. Null: there is none.
+    Virtqueue* first = nullptr;
     Handler handler;
     // Called before the handler; true: it has taken the request over, and returns it to the queue.
     std::function<bool(Virtqueue& queue, Chain& chain)> keep;
@@ -60,6 +63,7 @@ class Workers {
   void RunSpare();
   void CallSpare();
   bool ServeOne(Virtqueue& queue, Chain& chain);
+  void ServeFirst();
   bool Wait(bool untidy);
   bool TidyIsDue();
 
