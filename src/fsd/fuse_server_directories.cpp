@@ -36,7 +36,8 @@ int FuseServer::OpenDir(Request& request, Reply& reply) {
   if (!S_ISDIR(inode->type)) return ENOTDIR;
   const InodePath path = PathOf(*inode);
   if (!path) return errno;
-  UniqueFd directory(openat(path.fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | (static_cast<int>(in.flags) & O_NOATIME);
+  UniqueFd directory(openat(path.fd(), ".", flags));
   if (!directory) return errno;
   fuse_open_out out = {.open_flags = kOpenReadsFull};
   if (options_.cache == Cache::kAlways) out.open_flags |= FOPEN_KEEP_CACHE | FOPEN_CACHE_DIR;

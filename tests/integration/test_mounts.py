@@ -18,6 +18,11 @@ class MountsTest(SharedCase):
         for name in ("rw", "ro", "deep/below", "rslave", "a b\tc"):
             (cls.host / name).mkdir(parents=True)
             (cls.host / name / "file").write_text(f"{name}\n")
+        for name in ("noatime", "nodiratime", "relatime"):
+            (cls.host / "times" / name / "dir").mkdir(parents=True)
+            (cls.host / "times" / name / "file").write_text("once\n")
+            (cls.host / "times" / name / "dir/file").touch()
+            c.mount(cls.host / "times" / name, f"/{name}", "bind", name)
         (cls.host / "one").write_text("one\n")
         (cls.host / "rw/alone").write_text("alone\n")
         (cls.host / "two").write_text("two\n")
@@ -131,6 +136,15 @@ class MountsTest(SharedCase):
         self.assertIn("ro", options["/sys"])
         result = self.inside("echo '#!/bin/sh' >/small/x; chmod +x /small/x; /small/x")
         self.assert_run(result, 126, err="Permission denied")
+
+    def test_times_of_access(self):
+        """Kept by the host's file system, if neither its mount nor the container's says otherwise."""
+        for mount, kept in (("noatime", set()), ("nodiratime", {"file"}), ("relatime", {"file", "dir"})):
+            place = self.host / "times" / mount
+            for name in ("file", "dir"):
+                os.utime(place / name, (1000, 2000))  # so that relatime keeps the next access
+            self.assert_run(self.inside(f"cat /{mount}/file; ls /{mount}/dir"), 0, "once\nfile\n")
+            self.assertEqual({name for name in ("file", "dir") if (place / name).stat().st_atime != 1000}, kept, mount)
 
     def test_propagation(self):
         lines = self.assert_run(self.inside("cat /proc/self/mountinfo")).out.splitlines()
