@@ -271,4 +271,5 @@ def show(chosen, columns, seconds):
     table(f"Files of a volume, medians of {len(next(iter(seconds.values())))}", header, lines)
 
 
-main()
+if __name__ == "__main__":
+    main()
