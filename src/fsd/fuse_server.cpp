@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "fsd/fuse_server_parts.h"
-#include "fsd/host_events_wire.h"
 
 namespace kata::fsd {
 namespace {
@@ -12,8 +11,6 @@ namespace {
 constexpr uint32_t kPage = 4096;
 // The first version with what the guest's side of virtio-fs needs.
 constexpr uint32_t kOldestMinor = 31;
-// FUSE_DIRECT_IO_ALLOW_MMAP of protocol 7.39, which Debian 12's header lacks.
-constexpr uint64_t kDirectIoAllowMmap = uint64_t{1} << 36U;
 
 // How long a request waits for space that the guest is giving back.
 constexpr std::chrono::milliseconds kWaitForSpace{50};
@@ -224,7 +221,7 @@ int FuseServer::Init(Request& request, Reply& reply) {
   if (options_.announce_submounts) wanted |= FUSE_SUBMOUNTS;
   if (options_.cache != Cache::kNever) wanted |= FUSE_CACHE_SYMLINKS;
   if (options_.cache == Cache::kAuto) wanted |= FUSE_AUTO_INVAL_DATA;
-  if (options_.cache == Cache::kNever) wanted |= kDirectIoAllowMmap;
+  if (options_.cache == Cache::kNever) wanted |= kInitDirectIoAllowMmap;
   const uint64_t agreed = wanted & offered;
   long_setxattr_ = (agreed & FUSE_SETXATTR_EXT) != 0;
   tells_events_ = (agreed & kInitHostEvents) != 0;

@@ -8,7 +8,6 @@
 #include <limits>
 
 #include "fsd/fuse_server_parts.h"
-#include "fsd/host_events_wire.h"
 
 namespace kata::fsd {
 namespace {

@@ -12,8 +12,8 @@
 #include <thread>
 #include <vector>
 
+#include "fsd/fuse_extensions.h"
 #include "fsd/fuse_server_fixture.h"
-#include "fsd/host_events_wire.h"
 
 namespace kata::fsd {
 namespace {

@@ -117,10 +117,8 @@ void FuseServer::FillAttributes(const struct statx& status, fuse_attr* attribute
 void FuseServer::FillEntry(const Found& found, fuse_entry_out* entry) const {
   *entry = {.nodeid = found.inode->id, .entry_valid = timeout_, .attr_valid = timeout_};
   FillAttributes(found.status, &entry->attr);
-  // The guest's kernel makes a superblock for a submount. Ours (guest/kernel/patches) makes one for each device, and
-  // takes a file for a submount, too, so that a file that is mounted by itself is the one of its directory's mount.
   if (found.submount && options_.announce_submounts) {
-    entry->attr.flags |= FUSE_ATTR_SUBMOUNT | static_cast<uint32_t>(found.device) << 16U;
+    entry->attr.flags |= FUSE_ATTR_SUBMOUNT | static_cast<uint32_t>(found.device) << kAttrDeviceShift;
   }
 }
 

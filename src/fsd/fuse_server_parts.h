@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <charconv>
 
+#include "fsd/fuse_extensions.h"
 #include "fsd/fuse_server.h"
 
 namespace kata::fsd {
@@ -16,12 +17,6 @@ namespace kata::fsd {
 // The data of one READ or WRITE; INIT tells it to the guest.
 inline constexpr uint32_t kMaxTransfer = 1U << 20U;
 inline constexpr unsigned kStatusMask = STATX_BASIC_STATS | STATX_MNT_ID;
-
-// What our guest kernel understands beyond the protocol (guest/kernel/patches/0012-*); others ignore it.
-// In fuse_attr::flags: the file has no security.capability.
-inline constexpr uint32_t kAttrNoCapability = 1U << 15U;
-// In fuse_open_out::open_flags of a directory: a reply has all entries for which there is room.
-inline constexpr uint32_t kOpenReadsFull = 1U << 31U;
 
 // An O_PATH descriptor of an inode. Empty: errno says why.
 class InodePath {

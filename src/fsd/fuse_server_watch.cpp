@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// FuseServer: what others do to the files, told to the guest (host_events_wire.h).
+// FuseServer: what others do to the files, told to the guest (fuse_extensions.h).
 #include "fsd/fuse_server_parts.h"
-#include "fsd/host_events_wire.h"
 
 namespace kata::fsd {
 

@@ -9,8 +9,8 @@
 #include <mutex>
 #include <vector>
 
+#include "fsd/fuse_extensions.h"
 #include "fsd/fuse_server_fixture.h"
-#include "fsd/host_events_wire.h"
 
 namespace kata::fsd {
 namespace {

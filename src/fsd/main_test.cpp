@@ -19,7 +19,7 @@
 #include "base/child.h"
 #include "base/files.h"
 #include "base/process_table.h"
-#include "fsd/host_events_wire.h"
+#include "fsd/fuse_extensions.h"
 #include "fsd/vhost_user_front_end_fixture.h"
 
 namespace kata::fsd {

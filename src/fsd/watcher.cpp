@@ -16,7 +16,7 @@
 #include <utility>
 
 #include "base/log.h"
-#include "fsd/host_events_wire.h"
+#include "fsd/fuse_extensions.h"
 
 namespace kata::fsd {
 namespace {
