@@ -66,10 +66,10 @@ Result<> FuseServer::SetRoot(UniqueFd shared_directory) {
   if ((status.stx_mask & STATX_MNT_ID) == 0) return Fail(Code::kUnimplemented, "statx(2) does not tell mounts");
   auto mount = mounts_.Get(status.stx_mnt_id, path.get());
   if (!mount) return FailErrno("cannot look at the mount of the shared directory");
-  const InodeKey key = KeyOf(*mount, status);
+  const InodeKey key = InodeKeyOf(*mount, status);
   inodes_.SetRoot(
       key, status.stx_mode,
-      {.mount = mount, .path = std::make_shared<OpenPath>(mount, std::move(path)), .handle = {}, .place = {}});
+      {.mount = mount, .path = std::make_shared<OpenPath>(mount, std::move(path)), .handle = {}, .dentry = {}});
   return {};
 }
 

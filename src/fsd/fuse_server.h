@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The file server: answers the FUSE requests of one guest about the files below one directory of the host.
 //
-// The guest is not trusted. It names files by node ids and handles that it was given, and by single names in a
-// directory that it knows; no symbolic link is followed and no special file opened. Permissions are the guest kernel's
-// matter (it has all of a process's credentials); read-only mounts of the host hold whatever the guest asks for.
+// The guest is not trusted. It names files by node ids, and open ones by fhs, that it was given, and by single names in
+// a directory that it knows; no symbolic link is followed and no special file opened. Permissions are the guest
+// kernel's matter (it has all of a process's credentials); read-only mounts of the host hold whatever the guest asks
+// for.
 //
 // What the process needs (main.cpp): the capabilities CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID, MKNOD,
 // SETFCAP, SETGID and SETUID (the last two for setfsuid(2), see credentials.h), no supplementary groups, and SIGXFSZ
@@ -27,10 +28,10 @@
 #include "fsd/cache.h"
 #include "fsd/credentials.h"
 #include "fsd/freed_space.h"
-#include "fsd/handle.h"
 #include "fsd/host_changes.h"
 #include "fsd/inode.h"
 #include "fsd/mounts.h"
+#include "fsd/open_files.h"
 #include "fsd/request.h"
 #include "fsd/watcher.h"
 
@@ -146,7 +147,7 @@ class FuseServer {
   // An O_PATH descriptor of the inode. Empty: errno says why.
   InodePath PathOf(const Inode& inode);
   // As PathOf, but not by names.
-  InodePath OpenedPath(const Inode& inode, const Access& access);
+  InodePath PathWithoutName(const Inode& inode, const Access& access);
   // As PathOf, by the names of the inode and of the directories above it, from one on that is found otherwise.
   InodePath Follow(const Inode& inode, Access access);
   // Finds and opens (O_PATH) the node of the request. 0; ESTALE: the guest does not know it; or the errno of the host.
@@ -161,11 +162,11 @@ class FuseServer {
   // Looks a name up in a directory, and counts the lookup.
   int LookUpName(const std::shared_ptr<Inode>& parent, const char* name, Found* found);
   // Counts a lookup of the file behind a descriptor (O_PATH), which was found in `parent`'s mount or at the root of
-  // another, at `place` if it has a name.
-  int EnterPath(UniqueFd path, const Mount& parent, std::shared_ptr<const Place> place, Found* found);
+  // another, at `dentry` if it has a name.
+  int EnterPath(UniqueFd path, const Mount& parent, std::shared_ptr<const Dentry> dentry, Found* found);
   int Enter(Access access, Found* found);
   // As EnterPath, of a file that is open for I/O.
-  int EnterFile(int file, const Mount& parent, std::shared_ptr<const Place> place, Found* found);
+  int EnterFile(int file, const Mount& parent, std::shared_ptr<const Dentry> dentry, Found* found);
   void Describe(const Mount& mount, const Mount& parent, Found* found);
   int PutEntry(const std::shared_ptr<Inode>& parent, const char* name, Reply& reply);
   void FillAttributes(const struct statx& status, fuse_attr* attributes) const;
@@ -178,12 +179,13 @@ class FuseServer {
   int SetSize(const Inode& inode, const InodePath& path, const fuse_setattr_in& wanted);
   int SyncFsOf(int path) const;
   int SyncAll() const;
-  fuse_open_out Opened(const std::shared_ptr<Inode>& inode, std::shared_ptr<OpenFile> file, const Mount& mount);
+  // Gives a file that was opened in `mount` its fh, and tells the guest how to use it.
+  fuse_open_out AddOpenFile(const std::shared_ptr<Inode>& inode, std::shared_ptr<OpenFile> file, const Mount& mount);
   // The reply to CREATE and TMPFILE: a file that was made in `directory`'s mount, and is open.
-  int PutMade(UniqueFd file, const Mount& mount, std::shared_ptr<const Place> place, Reply& reply);
+  int PutMade(UniqueFd file, const Mount& mount, std::shared_ptr<const Dentry> dentry, Reply& reply);
   // While the guest has an inode open that has no handle, its descriptor stays: the host may remove its name. Returns
-  // the inode then, for InodeTable::Closed.
-  std::shared_ptr<Inode> KeepOpen(const std::shared_ptr<Inode>& inode, const Mount& mount);
+  // the inode then, for InodeTable::Unpin; otherwise nullptr.
+  std::shared_ptr<Inode> PinInode(const std::shared_ptr<Inode>& inode, const Mount& mount);
   int ReadEntries(Request& request, Reply& reply, bool plus);
   // Opens an inode, of which the caller knows that it is a regular file. Invalid: errno says why.
   UniqueFd OpenInode(const Inode& inode, int flags, std::shared_ptr<Mount>* mount);
@@ -202,8 +204,8 @@ class FuseServer {
   const uint64_t timeout_;  // seconds
   MountTable mounts_;
   InodeTable inodes_;
-  HandleTable<OpenFile> files_;
-  HandleTable<OpenDirectory> directories_;
+  OpenTable<OpenFile> files_;
+  OpenTable<OpenDirectory> directories_;
   std::atomic<bool> ready_ = false;          // INIT has come
   std::atomic<bool> long_setxattr_ = false;  // FUSE_SETXATTR_EXT
   std::atomic<bool> tells_events_ = false;   // kInitHostEvents

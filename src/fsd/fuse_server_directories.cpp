@@ -42,7 +42,7 @@ int FuseServer::OpenDir(Request& request, Reply& reply) {
   fuse_open_out out = {.open_flags = kOpenReadsFull};
   if (options_.cache == Cache::kAlways) out.open_flags |= FOPEN_KEEP_CACHE | FOPEN_CACHE_DIR;
   const auto open = std::make_shared<OpenDirectory>(std::move(directory));
-  open->inode = KeepOpen(inode, path.mount());
+  open->inode = PinInode(inode, path.mount());
   out.fh = directories_.Add(open);
   reply.Put(out);
   return 0;
@@ -90,7 +90,7 @@ int FuseServer::ReleaseDir(Request& request, Reply& /*reply*/) {
   if (!request.Take(&in)) return EINVAL;
   const auto directory = directories_.Take(in.fh);
   if (!directory) return EBADF;
-  if (directory->inode) inodes_.Closed(*directory->inode);
+  if (directory->inode) inodes_.Unpin(*directory->inode);
   return 0;
 }
 

@@ -41,14 +41,14 @@ constexpr auto kMaxOffset = static_cast<uint64_t>(std::numeric_limits<off_t>::ma
 
 }  // namespace
 
-fuse_open_out FuseServer::Opened(const std::shared_ptr<Inode>& inode, std::shared_ptr<OpenFile> file,
-                                 const Mount& mount) {
+fuse_open_out FuseServer::AddOpenFile(const std::shared_ptr<Inode>& inode, std::shared_ptr<OpenFile> file,
+                                      const Mount& mount) {
   fuse_open_out out = {};
   if (options_.cache == Cache::kNever) out.open_flags |= FOPEN_DIRECT_IO;
   if (options_.cache == Cache::kAlways) out.open_flags |= FOPEN_KEEP_CACHE;
   // A file system of this computer has no errors left to tell when a file is closed.
   if (!mount.remote) out.open_flags |= FOPEN_NOFLUSH;
-  file->inode = KeepOpen(inode, mount);
+  file->inode = PinInode(inode, mount);
   out.fh = files_.Add(std::move(file));
   return out;
 }
@@ -66,7 +66,7 @@ int FuseServer::Open(Request& request, Reply& reply) {
   UniqueFd fd = OpenInode(*inode, HostOpenFlags(in.flags), &mount);
   if (!fd) return errno;
   const auto file = std::make_shared<OpenFile>(std::move(fd));
-  reply.Put(Opened(inode, file, *mount));
+  reply.Put(AddOpenFile(inode, file, *mount));
   // A guest that has room for them would ask for the attributes next.
   if (reply.room() >= sizeof(fuse_open_out) + sizeof(fuse_attr_out)) (void)PutAttributes(file->fd.get(), reply);
   return 0;
@@ -121,7 +121,7 @@ int FuseServer::Release(Request& request, Reply& /*reply*/) {
   if (!request.Take(&in)) return EINVAL;
   const auto file = files_.Take(in.fh);
   if (!file) return EBADF;
-  if (file->inode) inodes_.Closed(*file->inode);
+  if (file->inode) inodes_.Unpin(*file->inode);
   return 0;
 }
 

@@ -19,20 +19,20 @@ using FuseServerFiles = FuseServerTest;
 TEST_F(FuseServerFiles, ReadsAndWrites) {
   Write("file", "0123456789");
   const uint64_t file = Node("file");
-  const uint64_t handle = Handle(file, O_RDWR);
-  EXPECT_EQ(guest_->Read(file, handle, 0, 4096).body, "0123456789");
-  EXPECT_EQ(guest_->Read(file, handle, 3, 4).body, "3456");
-  EXPECT_EQ(guest_->Read(file, handle, 100, 4).body, "");
-  EXPECT_TRUE(guest_->Read(file, handle, 100, 4).ok());
-  EXPECT_EQ(guest_->Read(file, handle, UINT64_MAX, 4).error, EINVAL);
-  EXPECT_EQ(guest_->Write(file, handle, 8, "abcd").As<fuse_write_out>().size, 4U);
+  const uint64_t fh = OpenFh(file, O_RDWR);
+  EXPECT_EQ(guest_->Read(file, fh, 0, 4096).body, "0123456789");
+  EXPECT_EQ(guest_->Read(file, fh, 3, 4).body, "3456");
+  EXPECT_EQ(guest_->Read(file, fh, 100, 4).body, "");
+  EXPECT_TRUE(guest_->Read(file, fh, 100, 4).ok());
+  EXPECT_EQ(guest_->Read(file, fh, UINT64_MAX, 4).error, EINVAL);
+  EXPECT_EQ(guest_->Write(file, fh, 8, "abcd").As<fuse_write_out>().size, 4U);
   EXPECT_EQ(Contents("file"), "01234567abcd");
-  EXPECT_EQ(guest_->Write(file, handle, UINT64_MAX, "x").error, EINVAL);
-  EXPECT_EQ(guest_->Write(file, handle, 0, "").As<fuse_write_out>().size, 0U);
+  EXPECT_EQ(guest_->Write(file, fh, UINT64_MAX, "x").error, EINVAL);
+  EXPECT_EQ(guest_->Write(file, fh, 0, "").As<fuse_write_out>().size, 0U);
   EXPECT_EQ(server_->open_files(), 1U);
-  EXPECT_TRUE(guest_->Release(file, handle).ok());
+  EXPECT_TRUE(guest_->Release(file, fh).ok());
   EXPECT_EQ(server_->open_files(), 0U);
-  EXPECT_EQ(guest_->Read(file, handle, 0, 4096).error, EBADF);
+  EXPECT_EQ(guest_->Read(file, fh, 0, 4096).error, EBADF);
 }
 
 TEST_F(FuseServerFiles, ALargeWriteInManyPieces) {
@@ -40,16 +40,16 @@ TEST_F(FuseServerFiles, ALargeWriteInManyPieces) {
   for (size_t i = 0; i < data.size(); ++i) data[i] = static_cast<char>(i * 7 + i / 4096);
   Write("file", "");
   const uint64_t file = Node("file");
-  const uint64_t handle = Handle(file, O_RDWR);
-  EXPECT_EQ(guest_->Write(file, handle, 5, data).As<fuse_write_out>().size, data.size());
-  EXPECT_TRUE(guest_->Read(file, handle, 5, 1U << 20U).body == data);
+  const uint64_t fh = OpenFh(file, O_RDWR);
+  EXPECT_EQ(guest_->Write(file, fh, 5, data).As<fuse_write_out>().size, data.size());
+  EXPECT_TRUE(guest_->Read(file, fh, 5, 1U << 20U).body == data);
 }
 
 TEST_F(FuseServerFiles, AWriteThatLiesAboutItsLength) {
   Write("file", "text");
   const uint64_t file = Node("file");
   fuse_write_in in = {};
-  in.fh = Handle(file, O_RDWR);
+  in.fh = OpenFh(file, O_RDWR);
   in.size = 100;
   EXPECT_EQ(guest_->Call(FUSE_WRITE, file, Struct(in) + "short").error, EINVAL);
   EXPECT_EQ(Contents("file"), "text");
@@ -58,13 +58,13 @@ TEST_F(FuseServerFiles, AWriteThatLiesAboutItsLength) {
 TEST_F(FuseServerFiles, AppendsEachWriteThatAppends) {
   Write("file", "text");
   const uint64_t file = Node("file");
-  const uint64_t handle = Handle(file, O_RDWR | O_APPEND);
+  const uint64_t fh = OpenFh(file, O_RDWR | O_APPEND);
   // Somebody on the host has appended, too.
   Write("file", "longer text");
-  EXPECT_TRUE(guest_->Write(file, handle, 4, "!", O_RDWR | O_APPEND).ok());
+  EXPECT_TRUE(guest_->Write(file, fh, 4, "!", O_RDWR | O_APPEND).ok());
   EXPECT_EQ(Contents("file"), "longer text!");
   // A page of a mapping comes back to its place.
-  EXPECT_TRUE(guest_->Write(file, handle, 0, "L", O_RDWR | O_APPEND, FUSE_WRITE_CACHE).ok());
+  EXPECT_TRUE(guest_->Write(file, fh, 0, "L", O_RDWR | O_APPEND, FUSE_WRITE_CACHE).ok());
   EXPECT_EQ(Contents("file"), "Longer text!");
 }
 
@@ -72,9 +72,9 @@ TEST_F(FuseServerFiles, OpensWithTheRightsAskedFor) {
   Write("file", "text", 0);
   const uint64_t file = Node("file");
   guest_->uid = 1000;
-  const uint64_t reader = Handle(file, O_RDONLY);
+  const uint64_t reader = OpenFh(file, O_RDONLY);
   EXPECT_EQ(guest_->Write(file, reader, 0, "x").error, EBADF);
-  const uint64_t writer = Handle(file, O_WRONLY | O_TRUNC);
+  const uint64_t writer = OpenFh(file, O_WRONLY | O_TRUNC);
   EXPECT_EQ(guest_->Read(file, writer, 0, 4).error, EBADF);
   EXPECT_EQ(Contents("file"), "");
   EXPECT_EQ(guest_->Open(kRoot, O_RDONLY).error, EISDIR);
@@ -85,10 +85,10 @@ TEST_F(FuseServerFiles, TheCallersRightsDecideWhatAWriteClears) {
   for (const auto& [before, after] : {std::pair{06777U, 0777U}, std::pair{02766U, 02766U}, std::pair{0644U, 0644U}}) {
     Write("file", "text", before);
     const uint64_t file = Node("file");
-    const uint64_t handle = Handle(file, O_RDWR);
-    EXPECT_TRUE(guest_->Write(file, handle, 0, "x").ok());
+    const uint64_t fh = OpenFh(file, O_RDWR);
+    EXPECT_TRUE(guest_->Write(file, fh, 0, "x").ok());
     EXPECT_EQ(guest_->Attributes(file).mode, S_IFREG | before);
-    EXPECT_TRUE(guest_->Write(file, handle, 0, "x", 0, FUSE_WRITE_KILL_SUIDGID).ok());
+    EXPECT_TRUE(guest_->Write(file, fh, 0, "x", 0, FUSE_WRITE_KILL_SUIDGID).ok());
     EXPECT_EQ(guest_->Attributes(file).mode, S_IFREG | after);
   }
   Write("file", "text", 06777);
@@ -100,9 +100,9 @@ TEST_F(FuseServerFiles, TheCallersRightsDecideWhatAWriteClears) {
   ASSERT_EQ(setxattr(Path("file").c_str(), "security.capability", capability, sizeof(capability), 0), 0);
   guest_->uid = 0;
   const uint64_t file = Node("file");
-  EXPECT_TRUE(guest_->Write(file, Handle(file, O_RDWR), 0, "x", 0, FUSE_WRITE_CACHE).ok());
+  EXPECT_TRUE(guest_->Write(file, OpenFh(file, O_RDWR), 0, "x", 0, FUSE_WRITE_CACHE).ok());
   EXPECT_EQ(guest_->GetXattr(file, "security.capability").body.size(), sizeof(capability));
-  EXPECT_TRUE(guest_->Write(file, Handle(file, O_RDWR), 0, "x").ok());
+  EXPECT_TRUE(guest_->Write(file, OpenFh(file, O_RDWR), 0, "x").ok());
   EXPECT_EQ(guest_->GetXattr(file, "security.capability").error, ENODATA);
 }
 
@@ -110,10 +110,10 @@ TEST_F(FuseServerFiles, SeekFindsDataAndHoles) {
   Write("file", "");
   ASSERT_EQ(truncate(Path("file").c_str(), 1 << 20), 0);
   const uint64_t file = Node("file");
-  const uint64_t handle = Handle(file, O_RDWR);
-  EXPECT_TRUE(guest_->Write(file, handle, 65536, "data").ok());
+  const uint64_t fh = OpenFh(file, O_RDWR);
+  EXPECT_TRUE(guest_->Write(file, fh, 65536, "data").ok());
   const auto seek = [&](uint64_t offset, uint32_t whence) {
-    return guest_->Call(FUSE_LSEEK, file, Struct(fuse_lseek_in{handle, offset, whence, 0}));
+    return guest_->Call(FUSE_LSEEK, file, Struct(fuse_lseek_in{fh, offset, whence, 0}));
   };
   EXPECT_EQ(seek(0, SEEK_DATA).As<fuse_lseek_out>().offset, 65536U);
   EXPECT_EQ(seek(0, SEEK_HOLE).As<fuse_lseek_out>().offset, 0U);
@@ -125,7 +125,7 @@ TEST_F(FuseServerFiles, Fallocate) {
   Write("file", std::string(16384, 'x'));
   const uint64_t file = Node("file");
   fuse_fallocate_in in = {};
-  in.fh = Handle(file, O_RDWR);
+  in.fh = OpenFh(file, O_RDWR);
   in.length = 32768;
   EXPECT_TRUE(guest_->Call(FUSE_FALLOCATE, file, Struct(in)).ok());
   EXPECT_EQ(guest_->Attributes(file).size, 32768U);
@@ -145,10 +145,10 @@ TEST_F(FuseServerFiles, CopyFileRange) {
   Write("from", "0123456789");
   Write("to", "");
   fuse_copy_file_range_in in = {};
-  in.fh_in = Handle(Node("from"), O_RDONLY);
+  in.fh_in = OpenFh(Node("from"), O_RDONLY);
   in.off_in = 2;
   in.nodeid_out = Node("to");
-  in.fh_out = Handle(in.nodeid_out, O_RDWR);
+  in.fh_out = OpenFh(in.nodeid_out, O_RDWR);
   in.len = 1ULL << 62U;
   EXPECT_EQ(guest_->Call(FUSE_COPY_FILE_RANGE, Node("from"), Struct(in)).As<fuse_write_out>().size, 8U);
   EXPECT_EQ(Contents("to"), "23456789");
@@ -159,10 +159,10 @@ TEST_F(FuseServerFiles, CopyFileRange) {
 TEST_F(FuseServerFiles, SyncAndFlush) {
   Write("file", "text");
   const uint64_t file = Node("file");
-  const uint64_t handle = Handle(file, O_RDWR);
-  const fuse_fsync_in sync = {handle, FUSE_FSYNC_FDATASYNC, 0};
+  const uint64_t fh = OpenFh(file, O_RDWR);
+  const fuse_fsync_in sync = {fh, FUSE_FSYNC_FDATASYNC, 0};
   EXPECT_TRUE(guest_->Call(FUSE_FSYNC, file, Struct(sync)).ok());
-  EXPECT_TRUE(guest_->Call(FUSE_FLUSH, file, Struct(fuse_flush_in{handle})).ok());
+  EXPECT_TRUE(guest_->Call(FUSE_FLUSH, file, Struct(fuse_flush_in{fh})).ok());
   EXPECT_TRUE(guest_->Call(FUSE_SYNCFS, kRoot, Struct(fuse_syncfs_in{})).ok());
   const uint64_t directory = guest_->OpenDirectory(kRoot).As<fuse_open_out>().fh;
   EXPECT_TRUE(guest_->Call(FUSE_FSYNCDIR, kRoot, Struct(fuse_fsync_in{directory, 0, 0})).ok());
@@ -173,7 +173,7 @@ TEST_F(FuseServerFiles, FlagsOfFiles) {
   Write("file", "text");
   const uint64_t file = Node("file");
   fuse_ioctl_in in = {};
-  in.fh = Handle(file, O_RDONLY);
+  in.fh = OpenFh(file, O_RDONLY);
   in.cmd = FS_IOC_SETFLAGS;
   in.in_size = sizeof(uint32_t);
   EXPECT_TRUE(guest_->Call(FUSE_IOCTL, file, Struct(in) + Struct(static_cast<uint32_t>(FS_NODUMP_FL))).ok());
@@ -221,12 +221,12 @@ TEST_F(FuseServerFiles, ListsADirectory) {
     wanted.insert(name);
   }
   for (const bool plus : {false, true}) {
-    const uint64_t handle = guest_->OpenDirectory(kRoot).As<fuse_open_out>().fh;
+    const uint64_t fh = guest_->OpenDirectory(kRoot).As<fuse_open_out>().fh;
     const uint32_t opcode = plus ? FUSE_READDIRPLUS : FUSE_READDIR;
     std::map<std::string, uint64_t> found;
     uint64_t offset = 0;
     for (;;) {
-      const Answer answer = guest_->Read(kRoot, handle, offset, 1000, opcode);
+      const Answer answer = guest_->Read(kRoot, fh, offset, 1000, opcode);
       ASSERT_TRUE(answer.ok());
       EXPECT_LE(answer.body.size(), 1000U);
       if (answer.body.empty()) break;
@@ -240,29 +240,29 @@ TEST_F(FuseServerFiles, ListsADirectory) {
     EXPECT_EQ(names, wanted);
     // From an offset of before, as after seekdir(3), and from the beginning.
     const auto& [name, next] = *found.find("nnnnn5");
-    const auto again = Entries(guest_->Read(kRoot, handle, next, 1000, opcode).body, plus);
+    const auto again = Entries(guest_->Read(kRoot, fh, next, 1000, opcode).body, plus);
     ASSERT_FALSE(again.empty());
     EXPECT_NE(again.front().first, name);
     Write("new", "");
     wanted.insert("new");
     found.clear();
     for (offset = 0;;) {
-      const auto entries = Entries(guest_->Read(kRoot, handle, offset, 4096, opcode).body, plus);
+      const auto entries = Entries(guest_->Read(kRoot, fh, offset, 4096, opcode).body, plus);
       if (entries.empty()) break;
       for (const auto& [each, behind] : entries) found.emplace(each, behind);
       offset = entries.back().second;
     }
     EXPECT_TRUE(found.contains("new"));
     EXPECT_EQ(found.size(), wanted.size());
-    EXPECT_TRUE(guest_->Call(FUSE_RELEASEDIR, kRoot, Struct(fuse_release_in{handle})).ok());
+    EXPECT_TRUE(guest_->Call(FUSE_RELEASEDIR, kRoot, Struct(fuse_release_in{fh})).ok());
   }
   EXPECT_EQ(server_->open_files(), 0U);
 }
 
 TEST_F(FuseServerFiles, ReadDirPlusCountsWhatItGives) {
   Write("file", "text");
-  const uint64_t handle = guest_->OpenDirectory(kRoot).As<fuse_open_out>().fh;
-  const Answer answer = guest_->Read(kRoot, handle, 0, 4096, FUSE_READDIRPLUS);
+  const uint64_t fh = guest_->OpenDirectory(kRoot).As<fuse_open_out>().fh;
+  const Answer answer = guest_->Read(kRoot, fh, 0, 4096, FUSE_READDIRPLUS);
   uint64_t node = 0;
   for (size_t at = 0; at < answer.body.size();) {
     const auto entry = answer.As<fuse_entry_out>(at);

@@ -13,7 +13,7 @@
 #include <string>
 
 #include "base/files.h"
-#include "fsd/fuse_guest.h"
+#include "fsd/fuse_guest_fixture.h"
 
 namespace kata::fsd {
 
@@ -67,8 +67,8 @@ class FuseServerTest : public testing::Test {
   }
   // The node of a name in the root.
   uint64_t Node(std::string_view path) { return guest_->Walk(path); }
-  // A handle of an open file.
-  uint64_t Handle(uint64_t node, uint32_t flags) { return guest_->Open(node, flags).As<fuse_open_out>().fh; }
+  // Opens a file.
+  uint64_t OpenFh(uint64_t node, uint32_t flags) { return guest_->Open(node, flags).As<fuse_open_out>().fh; }
 
   std::string path_;
   std::unique_ptr<FuseServer> server_;

@@ -105,7 +105,7 @@ class FuseServerFuzz : public FuseServerTest {
   uint64_t Below(uint64_t limit) { return random_() % limit; }
   bool Chance(uint64_t percent) { return Below(100) < percent; }
 
-  // Numbers that mean something here and there: nodes and handles are small, flags have few bits.
+  // Numbers that mean something here and there: nodes and fhs are small, flags have few bits.
   uint64_t Number() {
     switch (Below(8)) {
       case 0:
@@ -127,7 +127,7 @@ class FuseServerFuzz : public FuseServerTest {
   }
   std::string Structure(size_t size) {
     std::string bytes;
-    // Most begin with a handle.
+    // Most begin with an fh.
     if (Chance(50)) bytes = Struct(known_[Below(known_.size())]);
     while (bytes.size() < size) {
       const uint64_t number = Number();
@@ -169,11 +169,11 @@ class FuseServerFuzz : public FuseServerTest {
     return arguments;
   }
 
-  // Keeps the nodes and handles of the last replies, which both come first in their structures.
+  // Keeps the nodes and fhs of the last replies, which both come first in their structures.
   void Learn(uint32_t opcode, const Answer& answer) {
     const bool entry = opcode == FUSE_LOOKUP || opcode == FUSE_MKNOD || opcode == FUSE_MKDIR || opcode == FUSE_CREATE;
-    const bool handle = opcode == FUSE_OPEN || opcode == FUSE_OPENDIR;
-    if (entry || handle) known_[Below(known_.size())] = answer.As<uint64_t>();
+    const bool fh = opcode == FUSE_OPEN || opcode == FUSE_OPENDIR;
+    if (entry || fh) known_[Below(known_.size())] = answer.As<uint64_t>();
     if (opcode == FUSE_CREATE) known_[Below(known_.size())] = answer.As<uint64_t>(sizeof(fuse_entry_out));
   }
 

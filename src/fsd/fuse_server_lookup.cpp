@@ -33,39 +33,39 @@ int FuseServer::LookUpName(const std::shared_ptr<Inode>& parent, const char* nam
   const auto mount = mounts_.Find(status.stx_mnt_id);
   if (mount) {
     Describe(*mount, directory.mount(), found);
-    found->inode = inodes_.EnterKnown(KeyOf(*mount, status), *mount, parent, name,
+    found->inode = inodes_.EnterKnown(InodeKeyOf(*mount, status), *mount, parent, name,
                                       [&] { return FileHandle::Of(directory.fd(), name); });
     if (found->inode) return 0;
     // Nor one that is opened by its name.
     if (!mount->handles) {
-      return Enter({.mount = mount, .path = {}, .handle = {}, .place = std::make_shared<const Place>(parent, name)},
+      return Enter({.mount = mount, .path = {}, .handle = {}, .dentry = std::make_shared<const Dentry>(parent, name)},
                    found);
     }
   }
   UniqueFd path(openat(directory.fd(), name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
   if (!path) return errno;
-  return EnterPath(std::move(path), directory.mount(), std::make_shared<const Place>(parent, name), found);
+  return EnterPath(std::move(path), directory.mount(), std::make_shared<const Dentry>(parent, name), found);
 }
 
-int FuseServer::EnterPath(UniqueFd path, const Mount& parent, std::shared_ptr<const Place> place, Found* found) {
+int FuseServer::EnterPath(UniqueFd path, const Mount& parent, std::shared_ptr<const Dentry> dentry, Found* found) {
   struct statx& status = found->status;
   if (const int error = StatusOf(path.get(), &status); error != 0) return error;
   auto mount = mounts_.Get(status.stx_mnt_id, path.get());
   if (!mount) return errno;
   Describe(*mount, parent, found);
-  Access access = {.mount = mount, .path = {}, .handle = {}, .place = {}};
+  Access access = {.mount = mount, .path = {}, .handle = {}, .dentry = {}};
   if (mount->handles) access.handle = FileHandle::Of(path.get(), "");
   if (!access.by_handle()) {
     access.path = std::make_shared<const OpenPath>(std::move(mount), std::move(path));
-    access.place = std::move(place);
+    access.dentry = std::move(dentry);
   }
   return Enter(std::move(access), found);
 }
 
 int FuseServer::Enter(Access access, Found* found) {
-  const InodeKey key = KeyOf(*access.mount, found->status);
+  const InodeKey key = InodeKeyOf(*access.mount, found->status);
   // What has the same number and another name is the same file, if the other name still leads to it.
-  if (access.place) {
+  if (access.dentry) {
     if (const auto other = inodes_.FindKey(key)) (void)PathOf(*other);
   }
   found->inode = inodes_.EnterOrMake(key, found->status.stx_mode, std::move(access));
@@ -78,11 +78,11 @@ void FuseServer::Describe(const Mount& mount, const Mount& parent, Found* found)
   found->device = mounts_.NumberOf(DeviceOf(found->status));
 }
 
-int FuseServer::EnterFile(int file, const Mount& parent, std::shared_ptr<const Place> place, Found* found) {
+int FuseServer::EnterFile(int file, const Mount& parent, std::shared_ptr<const Dentry> dentry, Found* found) {
   // A file with a handle needs no descriptor of its own, and one with a name no second one.
   if (const int error = StatusOf(file, &found->status); error != 0) return error;
   if (const auto mount = mounts_.Find(found->status.stx_mnt_id)) {
-    Access access = {.mount = mount, .path = {}, .handle = {}, .place = {}};
+    Access access = {.mount = mount, .path = {}, .handle = {}, .dentry = {}};
     if (mount->handles) access.handle = FileHandle::Of(file, "");
     if (access.by_handle()) {
       Describe(*mount, parent, found);
@@ -91,7 +91,7 @@ int FuseServer::EnterFile(int file, const Mount& parent, std::shared_ptr<const P
   }
   UniqueFd path = Reopen(file, O_PATH);
   if (!path) return errno;
-  return EnterPath(std::move(path), parent, std::move(place), found);
+  return EnterPath(std::move(path), parent, std::move(dentry), found);
 }
 
 void FuseServer::FillAttributes(const struct statx& status, fuse_attr* attributes) const {

@@ -118,8 +118,8 @@ TEST_F(FuseServerMounts, WhatIsReadOnlyStaysSo) {
   const uint64_t file = Node("a/file");
   EXPECT_EQ(guest_->Open(file, O_RDWR).error, EROFS);
   EXPECT_EQ(guest_->Open(file, O_RDONLY | O_TRUNC).error, EROFS);
-  const uint64_t handle = Handle(file, O_RDONLY);
-  EXPECT_EQ(guest_->Write(file, handle, 0, "x").error, EBADF);
+  const uint64_t fh = OpenFh(file, O_RDONLY);
+  EXPECT_EQ(guest_->Write(file, fh, 0, "x").error, EBADF);
   EXPECT_EQ(guest_->Create(a, "new", O_RDWR, 0644).error, EROFS);
   EXPECT_EQ(guest_->Create(a, "#1", O_RDWR, 0644, FUSE_TMPFILE).error, EROFS);
   EXPECT_EQ(guest_->MakeDirectory(a, "new", 0755).error, EROFS);
@@ -134,11 +134,11 @@ TEST_F(FuseServerMounts, WhatIsReadOnlyStaysSo) {
   fuse_setattr_in in = {};
   for (const uint32_t valid : {FATTR_MODE, FATTR_UID, FATTR_SIZE, FATTR_MTIME, FATTR_SIZE | FATTR_FH}) {
     in.valid = valid;
-    in.fh = handle;
+    in.fh = fh;
     EXPECT_EQ(guest_->SetAttributes(file, in).error, (valid & FATTR_FH) != 0 ? EINVAL : EROFS) << valid;
   }
   fuse_ioctl_in flags = {};
-  flags.fh = handle;
+  flags.fh = fh;
   flags.cmd = 0x40086602;  // FS_IOC_SETFLAGS
   EXPECT_EQ(guest_->Call(FUSE_IOCTL, file, Struct(flags) + Struct(uint32_t{64})).error, EROFS);
 }
@@ -227,12 +227,12 @@ TEST_F(FuseServerMounts, SpaceThatIsBeingGivenBackIsWaitedFor) {
   for (int round = 0; round < 50; ++round) {
     ASSERT_TRUE(guest_->MakeNode(full, "big", S_IFREG | 0644).ok());
     const uint64_t big = Node("full/big");
-    const uint64_t handle = Handle(big, O_WRONLY);
-    ASSERT_TRUE(guest_->Write(big, handle, 0, text).ok());  // all that there is
-    ASSERT_TRUE(guest_->Release(big, handle).ok());
+    const uint64_t fh = OpenFh(big, O_WRONLY);
+    ASSERT_TRUE(guest_->Write(big, fh, 0, text).ok());  // all that there is
+    ASSERT_TRUE(guest_->Release(big, fh).ok());
     ASSERT_TRUE(guest_->MakeNode(full, "next", S_IFREG | 0644).ok());
     const uint64_t next = Node("full/next");
-    const uint64_t other = Handle(next, O_WRONLY);
+    const uint64_t other = OpenFh(next, O_WRONLY);
     ASSERT_TRUE(guest_->Unlink(full, "big").ok());
     std::thread forgets([&] { guest_->Forget(big, 100); });
     const auto written = guest_->Write(next, other, 0, text);
@@ -298,7 +298,7 @@ TEST_F(FuseServerMounts, WithoutHandles) {
   Bind(source_ + "/merged/sub", "b");
   const uint64_t file = Node("b/file");
   EXPECT_EQ(Node("a/sub/file"), file);
-  EXPECT_TRUE(guest_->Write(file, Handle(file, O_RDWR), 0, "upper").ok());
+  EXPECT_TRUE(guest_->Write(file, OpenFh(file, O_RDWR), 0, "upper").ok());
   EXPECT_EQ(Contents("a/sub/file"), "upper");
   EXPECT_TRUE(guest_->Rename(Node("a/sub"), "file", Node("a"), "moved").ok());
   EXPECT_EQ(guest_->Attributes(file).size, 5U);

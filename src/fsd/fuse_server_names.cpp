@@ -70,16 +70,16 @@ FuseServer::Victim FuseServer::FindVictim(const Reached& directory, const char* 
   if (statx(directory.fd(), name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, kStatusMask, &status) != 0) return victim;
   const auto mount = mounts_.Find(status.stx_mnt_id);
   if (!mount) return victim;
-  const InodeKey key = KeyOf(*mount, status);
+  const InodeKey key = InodeKeyOf(*mount, status);
   victim.inode = inodes_.FindKey(key);
   if (!victim.inode) return victim;
   // Another name is as good as this one, unless this one is how it is found.
-  const auto place = inodes_.AccessOf(*victim.inode).place;
-  const bool found_by_it = place && place->parent->key == directory.inode->key && place->name == name;
+  const auto dentry = inodes_.AccessOf(*victim.inode).dentry;
+  const bool found_by_it = dentry && dentry->parent->key == directory.inode->key && dentry->name == name;
   if (!S_ISDIR(status.stx_mode) && status.stx_nlink > 1 && !found_by_it) return victim;
   UniqueFd path(openat(directory.fd(), name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
   // The name may have come to another file meanwhile.
-  if (!path || StatusOf(path.get(), &status) != 0 || !(KeyOf(*mount, status) == key)) return victim;
+  if (!path || StatusOf(path.get(), &status) != 0 || !(InodeKeyOf(*mount, status) == key)) return victim;
   victim.path = std::make_shared<const OpenPath>(mount, std::move(path));
   return victim;
 }
@@ -88,7 +88,7 @@ void FuseServer::KeepVictim(const Victim& victim) {
   if (!victim.inode || !victim.path) return;
   const Access access = inodes_.AccessOf(*victim.inode);
   if (access.by_handle() && FileHandle::Of(victim.path->fd.get(), "") != access.handle) return;
-  inodes_.KeepOpen(*victim.inode, victim.path);
+  inodes_.KeepNameless(*victim.inode, victim.path);
 }
 
 int FuseServer::RemoveName(Request& request, int flags) {
@@ -146,17 +146,17 @@ void FuseServer::NoteName(const Reached& directory, const char* name) {
   struct statx status = {};
   if (statx(directory.fd(), name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, kStatusMask, &status) != 0) return;
   const auto mount = mounts_.Find(status.stx_mnt_id);
-  if (mount) inodes_.Move(KeyOf(*mount, status), directory.inode, name);
+  if (mount) inodes_.Move(InodeKeyOf(*mount, status), directory.inode, name);
 }
 
-int FuseServer::PutMade(UniqueFd file, const Mount& mount, std::shared_ptr<const Place> place, Reply& reply) {
+int FuseServer::PutMade(UniqueFd file, const Mount& mount, std::shared_ptr<const Dentry> dentry, Reply& reply) {
   Found found;
-  if (const int error = EnterFile(file.get(), mount, std::move(place), &found); error != 0) return error;
+  if (const int error = EnterFile(file.get(), mount, std::move(dentry), &found); error != 0) return error;
   fuse_entry_out entry;
   FillEntry(found, &entry);
   entry.attr.flags |= kAttrNoCapability;
   reply.Put(entry);
-  reply.Put(Opened(found.inode, std::make_shared<OpenFile>(std::move(file)), mount));
+  reply.Put(AddOpenFile(found.inode, std::make_shared<OpenFile>(std::move(file)), mount));
   return 0;
 }
 
@@ -173,7 +173,7 @@ int FuseServer::Create(Request& request, Reply& reply) {
   // The guest believes that there is no such file, so it has not checked whether the caller may open this one. ESTALE
   // makes its kernel look again, and then open what is there as such.
   if (!file) return errno == EEXIST && (in.flags & O_EXCL) == 0 ? ESTALE : errno;
-  return PutMade(std::move(file), directory.path.mount(), std::make_shared<const Place>(directory.inode, name), reply);
+  return PutMade(std::move(file), directory.path.mount(), std::make_shared<const Dentry>(directory.inode, name), reply);
 }
 
 int FuseServer::TemporaryFile(Request& request, Reply& reply) {

@@ -75,7 +75,7 @@ inline uint64_t DeviceOf(const struct statx& status) {
   return (static_cast<uint64_t>(status.stx_dev_major) << 32U) | status.stx_dev_minor;
 }
 
-inline InodeKey KeyOf(const Mount& mount, const struct statx& status) {
+inline InodeKey InodeKeyOf(const Mount& mount, const struct statx& status) {
   return {.device = DeviceOf(status), .number = status.stx_ino, .group = mount.group};
 }
 

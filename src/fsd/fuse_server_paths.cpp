@@ -20,7 +20,7 @@ UniqueFd FuseServer::Reopen(int path, int flags) const {
 UniqueFd FuseServer::OpenInode(const Inode& inode, int flags, std::shared_ptr<Mount>* mount) {
   const Access access = inodes_.AccessOf(inode);
   if (!access.path && access.by_handle()) {
-    *mount = mounts_.StandIn(access.mount);
+    *mount = mounts_.BestOf(access.mount);
     return access.handle.Open((*mount)->root.get(), flags | O_NOCTTY);
   }
   const InodePath path = PathOf(inode);
@@ -31,18 +31,18 @@ UniqueFd FuseServer::OpenInode(const Inode& inode, int flags, std::shared_ptr<Mo
 
 InodePath FuseServer::PathOf(const Inode& inode) {
   Access access = inodes_.AccessOf(inode);
-  if (access.path || access.by_handle()) return OpenedPath(inode, access);
+  if (access.path || access.by_handle()) return PathWithoutName(inode, access);
   return Follow(inode, std::move(access));
 }
 
-InodePath FuseServer::OpenedPath(const Inode& inode, const Access& access) {
+InodePath FuseServer::PathWithoutName(const Inode& inode, const Access& access) {
   if (auto path = inodes_.UsePath(inode)) {
     // A mount that has come since may allow more.
-    if (!access.by_handle() || path->mount == mounts_.StandIn(access.mount)) return InodePath(std::move(path));
+    if (!access.by_handle() || path->mount == mounts_.BestOf(access.mount)) return InodePath(std::move(path));
     inodes_.Close(inode);
     if (auto kept = inodes_.UsePath(inode)) return InodePath(std::move(kept));
   }
-  std::shared_ptr<Mount> mount = mounts_.StandIn(access.mount);
+  std::shared_ptr<Mount> mount = mounts_.BestOf(access.mount);
   UniqueFd fd = access.handle.Open(mount->root.get(), O_PATH | O_NOFOLLOW);
   if (!fd) return {};
   InodePath path(std::move(mount), std::move(fd));
@@ -60,17 +60,17 @@ InodePath FuseServer::Follow(const Inode& inode, Access access) {
   InodePath at;
   for (const Inode* node = &inode; !at;) {
     errno = ESTALE;
-    if (!access.place || steps.size() == kDeepest) return {};
+    if (!access.dentry || steps.size() == kDeepest) return {};
     steps.push_back({node, std::move(access)});
-    node = steps.back().access.place->parent.get();
+    node = steps.back().access.dentry->parent.get();
     access = inodes_.AccessOf(*node);
     if (!access.path && !access.by_handle()) continue;
-    at = OpenedPath(*node, access);
+    at = PathWithoutName(*node, access);
     if (!at) return {};
   }
   for (; !steps.empty(); steps.pop_back()) {
     const auto& [node, known] = steps.back();
-    const char* name = known.place->name.c_str();
+    const char* name = known.dentry->name.c_str();
     UniqueFd fd(openat(at.fd(), name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
     struct statx status = {};
     const int error = !fd ? errno : StatusOf(fd.get(), &status);
@@ -79,7 +79,7 @@ InodePath FuseServer::Follow(const Inode& inode, Access access) {
       return {};
     }
     // Whatever else has the name now: it is not what the guest was given the node for.
-    const bool same = status.stx_mnt_id == known.mount->id && KeyOf(*known.mount, status) == node->key &&
+    const bool same = status.stx_mnt_id == known.mount->id && InodeKeyOf(*known.mount, status) == node->key &&
                       (status.stx_mode & S_IFMT) == node->type &&
                       (!known.handle || FileHandle::Of(fd.get(), "") == known.handle);
     if (!same) {
@@ -92,9 +92,9 @@ InodePath FuseServer::Follow(const Inode& inode, Access access) {
   return at;
 }
 
-std::shared_ptr<Inode> FuseServer::KeepOpen(const std::shared_ptr<Inode>& inode, const Mount& mount) {
+std::shared_ptr<Inode> FuseServer::PinInode(const std::shared_ptr<Inode>& inode, const Mount& mount) {
   if (mount.anchor) return nullptr;
-  inodes_.Opened(*inode, PathOf(*inode).shared());
+  inodes_.Pin(*inode, PathOf(*inode).shared());
   return inode;
 }
 

@@ -77,9 +77,9 @@ TEST_F(FuseServerPaths, AreBoundedHoweverManyFilesAreKnown) {
     for (int i = 0; i < 200; ++i) {
       const std::string name = fmt::format("d{}/f{}", i % 20, i);
       EXPECT_EQ(NumberOf(nodes[i]), Status(name).st_ino);
-      const uint64_t handle = Handle(nodes[i], O_RDONLY);
-      EXPECT_EQ(guest_->Read(nodes[i], handle, 0, 100).body, name);
-      EXPECT_TRUE(guest_->Release(nodes[i], handle).ok());
+      const uint64_t fh = OpenFh(nodes[i], O_RDONLY);
+      EXPECT_EQ(guest_->Read(nodes[i], fh, 0, 100).body, name);
+      EXPECT_TRUE(guest_->Release(nodes[i], fh).ok());
       EXPECT_LE(Descriptors(), before + kPaths);
     }
   }
@@ -156,12 +156,12 @@ TEST_F(FuseServerPaths, OneNameOfSeveralGoes) {
 TEST_F(FuseServerPaths, WhatTheGuestHasOpenStaysWhenTheHostRemovesIt) {
   Write("file", "text");
   const uint64_t node = Node("file");
-  const uint64_t handle = Handle(node, O_RDONLY);
+  const uint64_t fh = OpenFh(node, O_RDONLY);
   std::filesystem::remove(Path("file"));
   UseOthers();
   EXPECT_EQ(guest_->Attributes(node).nlink, 0U);
   const size_t before = Descriptors();
-  EXPECT_TRUE(guest_->Release(node, handle).ok());
+  EXPECT_TRUE(guest_->Release(node, fh).ok());
   guest_->Forget(node, 100);
   UseOthers();
   EXPECT_EQ(Descriptors(), before - 2);
@@ -216,7 +216,7 @@ TEST_F(FuseServerPaths, AForgottenDirectoryLeadsToNothing) {
   EXPECT_EQ(ErrorOf(file), 0);
 }
 
-TEST_F(FuseServerPaths, PlacesInACircleEnd) {
+TEST_F(FuseServerPaths, DentriesInACircleEnd) {
   Make("a/b");
   const uint64_t a = Node("a");
   const uint64_t b = Node("a/b");

@@ -158,10 +158,10 @@ TEST_F(FuseServerWatchTest, WhatTheGuestHasDoneItself) {
   const Answer made = guest_->Create(kRoot, "own", O_WRONLY, 0644);
   ASSERT_TRUE(made.ok());
   const uint64_t node = made.As<fuse_entry_out>().nodeid;
-  const uint64_t handle = made.As<fuse_open_out>(sizeof(fuse_entry_out)).fh;
+  const uint64_t fh = made.As<fuse_open_out>(sizeof(fuse_entry_out)).fh;
   ASSERT_EQ(Watch(node), 0);
-  EXPECT_TRUE(guest_->Write(node, handle, 0, "text").ok());
-  EXPECT_TRUE(guest_->Release(node, handle).ok());
+  EXPECT_TRUE(guest_->Write(node, fh, 0, "text").ok());
+  EXPECT_TRUE(guest_->Release(node, fh).ok());
   EXPECT_TRUE(guest_->Rename(kRoot, "own", kRoot, "renamed").ok());
   EXPECT_TRUE(guest_->Unlink(kRoot, "renamed").ok());
   guest_->Forget(node, 1);

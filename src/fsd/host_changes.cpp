@@ -19,9 +19,9 @@ namespace {
 
 constexpr int kHandleFid = 0x200;  // AT_HANDLE_FID: a handle that need not be opened (Linux 6.5)
 
-// A key is what stands in a record between its header and its name: the file system's id, and a handle.
-constexpr size_t kKeyBegin = sizeof(fanotify_event_info_header);
-constexpr size_t kKeyHead = sizeof(__kernel_fsid_t) + sizeof(file_handle);
+// A fid is what stands in a record between its header and its name: the file system's id, and a handle.
+constexpr size_t kFidBegin = sizeof(fanotify_event_info_header);
+constexpr size_t kFidHead = sizeof(__kernel_fsid_t) + sizeof(file_handle);
 
 template <typename T>
 T At(std::string_view bytes, size_t offset) {
@@ -31,25 +31,25 @@ T At(std::string_view bytes, size_t offset) {
 }
 
 bool ParseInfo(std::string_view info, HostChange* change) {
-  if (info.size() < kKeyBegin + kKeyHead) return false;
-  const uint64_t length = kKeyHead + At<uint32_t>(info, kKeyBegin + sizeof(__kernel_fsid_t));
-  if (length > info.size() - kKeyBegin) return false;
-  const std::string_view key = info.substr(kKeyBegin, length);
+  if (info.size() < kFidBegin + kFidHead) return false;
+  const uint64_t length = kFidHead + At<uint32_t>(info, kFidBegin + sizeof(__kernel_fsid_t));
+  if (length > info.size() - kFidBegin) return false;
+  const std::string_view fid = info.substr(kFidBegin, length);
   const auto kind = At<fanotify_event_info_header>(info, 0).info_type;
   if (kind == FAN_EVENT_INFO_TYPE_FID) {
-    change->file = key;
+    change->file = fid;
     return true;
   }
   if (kind != FAN_EVENT_INFO_TYPE_DFID_NAME && kind != FAN_EVENT_INFO_TYPE_OLD_DFID_NAME &&
       kind != FAN_EVENT_INFO_TYPE_NEW_DFID_NAME) {
     return true;
   }
-  const std::string_view rest = info.substr(kKeyBegin + length);
+  const std::string_view rest = info.substr(kFidBegin + length);
   const size_t end = rest.find('\0');
   if (end == std::string_view::npos) return false;
-  HostChange::Place& place = kind == FAN_EVENT_INFO_TYPE_NEW_DFID_NAME ? change->new_place : change->place;
-  place.directory = key;
-  place.name = rest.substr(0, end);
+  HostChange::Entry& entry = kind == FAN_EVENT_INFO_TYPE_NEW_DFID_NAME ? change->new_entry : change->entry;
+  entry.directory = fid;
+  entry.name = rest.substr(0, end);
   return true;
 }
 
@@ -83,7 +83,7 @@ bool ParseChange(std::string_view event, HostChange* change) {
   if (head.vers != FANOTIFY_METADATA_VERSION || head.metadata_len < sizeof head || head.event_len != event.size()) {
     return false;
   }
-  *change = {.mask = head.mask, .own = head.pid != 0, .file = {}, .place = {}, .new_place = {}};
+  *change = {.mask = head.mask, .own = head.pid != 0, .file = {}, .entry = {}, .new_entry = {}};
   for (std::string_view rest = event.substr(std::min<size_t>(head.metadata_len, event.size())); !rest.empty();) {
     if (rest.size() < sizeof(fanotify_event_info_header)) return false;
     const size_t length = At<fanotify_event_info_header>(rest, 0).len;
@@ -102,7 +102,7 @@ Result<std::unique_ptr<HostChanges>> HostChanges::Open(uint32_t user) {
   return std::unique_ptr<HostChanges>(new HostChanges(std::move(group)));
 }
 
-std::string HostChanges::KeyOf(int path) {
+std::string HostChanges::FidOf(int path) {
   struct statfs status = {};
   if (fstatfs(path, &status) != 0) return {};
   union {
@@ -117,9 +117,9 @@ std::string HostChanges::KeyOf(int path) {
     result = name_to_handle_at(path, "", &buffer.handle, &mount, AT_EMPTY_PATH);
   }
   if (result != 0) return {};
-  std::string key(reinterpret_cast<const char*>(&status.f_fsid), sizeof(uint64_t));
-  key.append(buffer.memory, sizeof(file_handle) + buffer.handle.handle_bytes);
-  return key;
+  std::string fid(reinterpret_cast<const char*>(&status.f_fsid), sizeof(uint64_t));
+  fid.append(buffer.memory, sizeof(file_handle) + buffer.handle.handle_bytes);
+  return fid;
 }
 
 int HostChanges::Add(int directory, const char* path, uint64_t mask) const {

@@ -19,17 +19,17 @@ namespace kata::fsd {
 
 // One change. Views live as long as the call that gets it.
 struct HostChange {
-  // A name in a directory.
-  struct Place {
-    std::string_view directory;  // KeyOf; empty: not told
+  // An entry of a directory.
+  struct Entry {
+    std::string_view directory;  // FidOf; empty: not told
     std::string_view name;       // ".": the directory itself
   };
 
   uint64_t mask = 0;      // FAN_*; several, if they came so quickly that the kernel has joined them
   bool own = false;       // this process's
-  std::string_view file;  // KeyOf the file itself; empty: not told
-  Place place;            // for a move the old one
-  Place new_place;        // of a move
+  std::string_view file;  // FidOf the file itself; empty: not told
+  Entry entry;            // for a move the old one
+  Entry new_entry;        // of a move
 };
 
 class HostChanges {
@@ -38,8 +38,9 @@ class HostChanges {
   // Fails on kernels before 5.17. For a moment the calling process has a thread more.
   static Result<std::unique_ptr<HostChanges>> Open(uint32_t user);
 
-  // What names a file here, whatever mount it is found by. Empty, and errno: its file system has no such names.
-  static std::string KeyOf(int path);
+  // What names a file here, whatever mount it is found by: its file system and a handle, which fanotify(7) calls a fid.
+  // Empty, and errno: its file system has none.
+  static std::string FidOf(int path);
 
   // Adds FAN_* to, or takes them from, what is told of a file. path: the name of an O_PATH descriptor of it in
   // `directory` (/proc/self/fd). Returns 0 or errno: EOPNOTSUPP, ENODEV, EXDEV: not in this file system; ENOSPC: too

@@ -47,7 +47,7 @@ std::shared_ptr<Inode> InodeTable::EnterKnown(const InodeKey& key, const Mount& 
   Inode& inode = **found;
   if (inode.access.path) {
     // It may have lost the name by which it was found before.
-    if (&mount == inode.access.mount.get() && !mount.anchor) SetPlace(inode, parent, name);
+    if (&mount == inode.access.mount.get() && !mount.anchor) SetDentry(inode, parent, name);
     const auto closed = Settle(inode);
     auto counted = Counted(inode);
     lock.unlock();
@@ -55,7 +55,7 @@ std::shared_ptr<Inode> InodeTable::EnterKnown(const InodeKey& key, const Mount& 
   }
   if (!inode.access.by_handle()) {
     if (!IsAt(inode, *parent, name)) return nullptr;
-    SetPlace(inode, parent, name);
+    SetDentry(inode, parent, name);
     return Counted(inode);
   }
   // A system call, so without the lock.
@@ -76,16 +76,16 @@ std::shared_ptr<Inode> InodeTable::EnterOrMake(const InodeKey& key, mode_t type,
   if (const auto found = by_key_.find(key); found != by_key_.end()) {
     Inode& inode = **found;
     const bool same_handle = access.handle && inode.access.handle == access.handle;
-    const bool same_place = access.place && IsAt(inode, *access.place->parent, access.place->name);
+    const bool same_dentry = access.dentry && IsAt(inode, *access.dentry->parent, access.dentry->name);
     // Otherwise the number is that of another file now. The guest may still ask for the old one, by its id.
-    if (inode.access.path || same_handle || same_place) {
+    if (inode.access.path || same_handle || same_dentry) {
       if (Better(*access.mount, *inode.access.mount)) {
         TakeOut(inode);
         old = std::exchange(inode.access, std::move(access));
-        if (inode.opens > 0 && !inode.access.path) inode.access.path = old.path;
-        inode.nameless = !inode.access.by_handle() && !inode.access.place;
-      } else if (access.mount == inode.access.mount && access.place) {
-        inode.access.place = std::move(access.place);
+        if (inode.pins > 0 && !inode.access.path) inode.access.path = old.path;
+        inode.nameless = !inode.access.by_handle() && !inode.access.dentry;
+      } else if (access.mount == inode.access.mount && access.dentry) {
+        inode.access.dentry = std::move(access.dentry);
         inode.nameless = false;
       }
       closed = Settle(inode);
@@ -100,7 +100,7 @@ std::shared_ptr<Inode> InodeTable::EnterOrMake(const InodeKey& key, mode_t type,
   auto inode = std::make_shared<Inode>(next_++, key, type & S_IFMT);
   inode->lookups = 1;
   inode->access = std::move(access);
-  inode->nameless = !inode->access.by_handle() && !inode->access.place;
+  inode->nameless = !inode->access.by_handle() && !inode->access.dentry;
   by_key_.insert(inode.get());
   by_id_.insert(inode);
   closed = Settle(*inode);
@@ -132,20 +132,20 @@ void InodeTable::Forget(uint64_t id, uint64_t count) {
   if (const auto by_key = by_key_.find(inode.key); by_key != by_key_.end() && *by_key == &inode) by_key_.erase(by_key);
   TakeOut(inode);
   forgotten = std::move(by_id_.extract(found).value());
-  // Others may have it as their place. Places that are out of date may even refer to each other in a circle.
+  // Dentries of others may name it. Dentries that are out of date may even refer to each other in a circle.
   access.path = std::move(inode.access.path);
-  access.place = std::move(inode.access.place);
+  access.dentry = std::move(inode.access.dentry);
 }
 
 void InodeTable::Clear() {
   decltype(by_id_) forgotten;
-  std::vector<std::shared_ptr<const Place>> places;
+  std::vector<std::shared_ptr<const Dentry>> dentries;
   const std::lock_guard lock(mutex_);
   std::shared_ptr<Inode> root = *by_id_.find(kRootNode);
   for (auto& list : recent_) list.clear();
   for (const auto& inode : by_id_) {
     inode->recent = false;
-    places.push_back(std::move(inode->access.place));
+    dentries.push_back(std::move(inode->access.dentry));
   }
   forgotten.swap(by_id_);
   by_key_.clear();

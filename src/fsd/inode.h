@@ -35,8 +35,8 @@ struct InodeKey {
 
 struct Inode;
 
-// The directory and the name by which a file was found.
-struct Place {
+// An entry of a directory: the directory and the name by which a file was found.
+struct Dentry {
   std::shared_ptr<Inode> parent;
   std::string name;
 };
@@ -53,7 +53,7 @@ struct Access {
   std::shared_ptr<Mount> mount;          // the best one by which it was found
   std::shared_ptr<const OpenPath> path;  // none: it is not open
   FileHandle handle;                     // where the file system has them
-  std::shared_ptr<const Place> place;    // where handles cannot be opened (Mount::anchor), if it has a name
+  std::shared_ptr<const Dentry> dentry;  // where handles cannot be opened (Mount::anchor), if it has a name
 
   // Whether it can be opened again without a name.
   bool by_handle() const { return mount->anchor && handle; }
@@ -67,7 +67,7 @@ struct Inode {
   const mode_t type;  // S_IFMT of the mode; a file does not change it
   // Only InodeTable uses these, with its lock held.
   uint32_t lookups = 0;
-  uint32_t opens = 0;     // open files of the guest, if it has no handle
+  uint32_t pins = 0;      // open files of the guest, if it has no handle
   bool nameless = false;  // its descriptor is the only way to it
   bool recent = false;    // `position` is one of InodeTable's
   std::list<Inode*>::iterator position;
@@ -109,7 +109,7 @@ class InodeTable {
   std::shared_ptr<Inode> EnterKnown(const InodeKey& key, const Mount& mount, const std::shared_ptr<Inode>& parent,
                                     std::string_view name, const std::function<FileHandle()>& handle);
   // Finds or makes the inode with the key, and counts a lookup. `access` is kept if it is better than what there was.
-  // An inode that is neither open nor at the place of `access` is taken for another one.
+  // An inode that is neither open nor found by the dentry of `access` is taken for another one.
   // nullptr and errno: there are too many (ENFILE).
   std::shared_ptr<Inode> EnterOrMake(const InodeKey& key, mode_t type, Access access);
   // The inode with the key, without counting. nullptr: the guest does not know it.
@@ -128,10 +128,11 @@ class InodeTable {
   // Closes it, unless that is the only way to it.
   void Close(const Inode& inode);
   // Keeps an inode open from now on, whose last name is gone: its handle or its name may lead nowhere soon.
-  void KeepOpen(const Inode& inode, std::shared_ptr<const OpenPath> path);
-  // The guest opens, or closes, a file without a handle, which is kept open meanwhile: `path` is its descriptor.
-  void Opened(const Inode& inode, std::shared_ptr<const OpenPath> path);
-  void Closed(const Inode& inode);
+  void KeepNameless(const Inode& inode, std::shared_ptr<const OpenPath> path);
+  // Keeps an inode open until as many calls of Unpin have come: one without a handle, which the guest has open. path:
+  // its descriptor.
+  void Pin(const Inode& inode, std::shared_ptr<const OpenPath> path);
+  void Unpin(const Inode& inode);
   // The inode, if it is known and has no handle, has this name now.
   void Move(const InodeKey& key, const std::shared_ptr<Inode>& parent, std::string_view name);
 
@@ -142,7 +143,7 @@ class InodeTable {
   // With the lock held:
   std::shared_ptr<Inode> Counted(Inode& inode);
   Inode* Known(const Inode& inode) const;
-  static void SetPlace(Inode& inode, const std::shared_ptr<Inode>& parent, std::string_view name);
+  static void SetDentry(Inode& inode, const std::shared_ptr<Inode>& parent, std::string_view name);
   static bool IsAt(const Inode& inode, const Inode& parent, std::string_view name);
   // Puts it among those that may be closed, as the newest, or takes it out. Returns the descriptor for which there is
   // no room, which the caller closes without the lock.

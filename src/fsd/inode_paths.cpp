@@ -12,15 +12,15 @@ Inode* InodeTable::Known(const Inode& inode) const {
 }
 
 bool InodeTable::IsAt(const Inode& inode, const Inode& parent, std::string_view name) {
-  const auto& place = inode.access.place;
+  const auto& dentry = inode.access.dentry;
   // A directory that was forgotten and found again is another object.
-  return place && place->parent->key == parent.key && place->name == name;
+  return dentry && dentry->parent->key == parent.key && dentry->name == name;
 }
 
-void InodeTable::SetPlace(Inode& inode, const std::shared_ptr<Inode>& parent, std::string_view name) {
-  const auto& place = inode.access.place;
-  if (!place || place->parent != parent || place->name != name) {
-    inode.access.place = std::make_shared<const Place>(Place{parent, std::string(name)});
+void InodeTable::SetDentry(Inode& inode, const std::shared_ptr<Inode>& parent, std::string_view name) {
+  const auto& dentry = inode.access.dentry;
+  if (!dentry || dentry->parent != parent || dentry->name != name) {
+    inode.access.dentry = std::make_shared<const Dentry>(Dentry{parent, std::string(name)});
   }
   inode.nameless = false;
 }
@@ -34,7 +34,7 @@ void InodeTable::TakeOut(Inode& inode) {
 std::shared_ptr<const OpenPath> InodeTable::Settle(Inode& inode) {
   const size_t kind = inode.access.by_handle() ? 1 : 0;
   std::list<Inode*>& list = recent_.at(kind);
-  if (!inode.access.path || inode.nameless || inode.opens > 0) {
+  if (!inode.access.path || inode.nameless || inode.pins > 0) {
     TakeOut(inode);
     return nullptr;
   }
@@ -76,7 +76,7 @@ void InodeTable::Close(const Inode& inode) {
   closed = std::move(known->access.path);
 }
 
-void InodeTable::KeepOpen(const Inode& inode, std::shared_ptr<const OpenPath> path) {
+void InodeTable::KeepNameless(const Inode& inode, std::shared_ptr<const OpenPath> path) {
   std::shared_ptr<const OpenPath> closed;
   const std::lock_guard lock(mutex_);
   Inode* known = Known(inode);
@@ -88,33 +88,33 @@ void InodeTable::KeepOpen(const Inode& inode, std::shared_ptr<const OpenPath> pa
   known->access.path = std::move(path);
 }
 
-void InodeTable::Opened(const Inode& inode, std::shared_ptr<const OpenPath> path) {
+void InodeTable::Pin(const Inode& inode, std::shared_ptr<const OpenPath> path) {
   std::shared_ptr<const OpenPath> closed;
   const std::lock_guard lock(mutex_);
   Inode* known = Known(inode);
   if (known == nullptr) return;
-  ++known->opens;
+  ++known->pins;
   if (!known->access.path) known->access.path = std::move(path);
   closed = Settle(*known);
 }
 
-void InodeTable::Closed(const Inode& inode) {
+void InodeTable::Unpin(const Inode& inode) {
   std::shared_ptr<const OpenPath> closed;
   const std::lock_guard lock(mutex_);
   Inode* known = Known(inode);
-  if (known == nullptr || known->opens == 0) return;
-  --known->opens;
+  if (known == nullptr || known->pins == 0) return;
+  --known->pins;
   closed = Settle(*known);
 }
 
 void InodeTable::Move(const InodeKey& key, const std::shared_ptr<Inode>& parent, std::string_view name) {
-  std::shared_ptr<const Place> old;
+  std::shared_ptr<const Dentry> old;
   std::shared_ptr<const OpenPath> closed;
   const std::lock_guard lock(mutex_);
   const auto found = by_key_.find(key);
-  if (found == by_key_.end() || !(*found)->access.place) return;
-  old = (*found)->access.place;
-  SetPlace(**found, parent, name);
+  if (found == by_key_.end() || !(*found)->access.dentry) return;
+  old = (*found)->access.dentry;
+  SetDentry(**found, parent, name);
   closed = Settle(**found);
 }
 

@@ -110,27 +110,27 @@ void MountTable::JoinGroup(const std::shared_ptr<Mount>& mount) {
   const auto text = ReadAll(file.get());
   if (!text) return;
   const std::vector<MountLine> lines = ParseMountInfo(*text);
-  mount->place = PlaceOf(mount->id, lines);
-  if (!mount->place) return;
-  mount->depth = mount->place->root.size();
+  mount->tree = ShownTreeOf(mount->id, lines);
+  if (!mount->tree) return;
+  mount->depth = mount->tree->root.size();
   // Mounts may have come below the others since. A mount that is no longer there keeps its group, without others.
   std::map<uint32_t, std::vector<std::shared_ptr<Mount>>> groups;
   for (const auto& other : Known()) {
-    other->place = PlaceOf(other->id, lines);
-    if (other->place && other->place->device == mount->place->device) groups[other->group].push_back(other);
+    other->tree = ShownTreeOf(other->id, lines);
+    if (other->tree && other->tree->device == mount->tree->device) groups[other->group].push_back(other);
   }
   for (auto& [group, members] : groups) {
-    const auto agrees = [&mount](const auto& member) { return Agree(*mount->place, *member->place); };
+    const auto agrees = [&mount](const auto& member) { return Agree(*mount->tree, *member->tree); };
     if (!std::all_of(members.begin(), members.end(), agrees)) continue;
     mount->group = group;
     members.push_back(mount);
     for (const auto& member : members) {
       std::shared_ptr<Mount> best = member;
       for (const auto& other : members) {
-        if (Contains(*other->place, *member->place) && Better(*other, *best)) best = other;
+        if (Contains(*other->tree, *member->tree) && Better(*other, *best)) best = other;
       }
       // None for itself: a mount does not keep itself.
-      member->stand_in = best == member ? std::weak_ptr<Mount>() : best;
+      member->best = best == member ? std::weak_ptr<Mount>() : best;
     }
     return;
   }
@@ -147,9 +147,9 @@ std::vector<std::shared_ptr<Mount>> MountTable::All() const {
   return Known();
 }
 
-std::shared_ptr<Mount> MountTable::StandIn(const std::shared_ptr<Mount>& mount) const {
+std::shared_ptr<Mount> MountTable::BestOf(const std::shared_ptr<Mount>& mount) const {
   const std::lock_guard lock(mutex_);
-  auto other = mount->stand_in.lock();
+  auto other = mount->best.lock();
   return other ? other : mount;
 }
 

@@ -3,7 +3,7 @@
 //
 // The same directory of the host can be mounted there several times, read-only and writable. Its files are to be one
 // file in the guest, by whatever mount it comes to them. Two mounts of one file system make a group if that is possible
-// (Agree, mount_place.h). A file of the group is opened through the mount that allows most of those by which the guest
+// (Agree, shown_tree.h). A file of the group is opened through the mount that allows most of those by which the guest
 // can reach it: what it may do by one name it may do by the other. What it reaches by read-only mounts alone stays
 // read-only, whatever its kernel asks for.
 #pragma once
@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "base/unique_fd.h"
-#include "fsd/mount_place.h"
+#include "fsd/shown_tree.h"
 
 namespace kata::fsd {
 
@@ -32,8 +32,8 @@ struct Mount {
   size_t depth = 0;      // the length of the path in its file system that is its root
 
   // Only MountTable uses these, with its lock held.
-  std::optional<MountPlace> place;
-  std::weak_ptr<Mount> stand_in;
+  std::optional<ShownTree> tree;
+  std::weak_ptr<Mount> best;  // BestOf; none: itself
 };
 
 // Whether a file that is in both mounts is rather reached by `mount`: an order of all mounts.
@@ -51,7 +51,7 @@ class MountTable {
   // nullptr: no mount with this id is known.
   std::shared_ptr<Mount> Find(uint64_t id) const;
   // The mount of its group that reaches all files of this one and allows most; that may be itself.
-  std::shared_ptr<Mount> StandIn(const std::shared_ptr<Mount>& mount) const;
+  std::shared_ptr<Mount> BestOf(const std::shared_ptr<Mount>& mount) const;
   // All that are known.
   std::vector<std::shared_ptr<Mount>> All() const;
   // A small number for a device (st_dev), from 1 on; 0: there are too many.

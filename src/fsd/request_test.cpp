@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "fsd/fuse_guest.h"
+#include "fsd/fuse_guest_fixture.h"
 
 namespace kata::fsd {
 namespace {

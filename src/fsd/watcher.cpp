@@ -88,7 +88,7 @@ void Watcher::Unmark(const Watched& watched, uint64_t mask) const {
 }
 
 void Watcher::Unmark(const Watched& watched, int path, uint64_t mask) const {
-  if (by_key_.count(watched.key) > 1) return;
+  if (by_fid_.count(watched.fid) > 1) return;
   char name[12];
   *std::to_chars(name, name + sizeof(name) - 1, path).ptr = '\0';
   (void)changes_->Remove(proc_fds_, name, mask);
@@ -100,16 +100,16 @@ int Watcher::Enter(const std::shared_ptr<Inode>& inode, int path, Watched** watc
     return 0;
   }
   if (unable_.contains(inode->key.device)) return EOPNOTSUPP;
-  std::string key = HostChanges::KeyOf(path);
-  const int error = key.empty() ? errno : 0;
+  std::string fid = HostChanges::FidOf(path);
+  const int error = fid.empty() ? errno : 0;
   if (error != 0) {
     if (unable_.size() < kMaxUnable) unable_.insert(inode->key.device);
     return error;
   }
   Watched& entry = by_node_[inode->id];
   entry.inode = inode;
-  entry.key = std::move(key);
-  by_key_.emplace(entry.key, inode->id);
+  entry.fid = std::move(fid);
+  by_fid_.emplace(entry.fid, inode->id);
   *watched = &entry;
   return 0;
 }
@@ -118,9 +118,9 @@ void Watcher::Remove(uint64_t node) {
   const auto found = by_node_.find(node);
   const Watched& watched = found->second;
   if (watched.by_guest) --by_guest_;
-  if (watched.for_names) recent_.erase(watched.place);
-  const auto [begin, end] = by_key_.equal_range(watched.key);
-  by_key_.erase(std::find_if(begin, end, [node](const auto& entry) { return entry.second == node; }));
+  if (watched.for_names) recent_.erase(watched.position);
+  const auto [begin, end] = by_fid_.equal_range(watched.fid);
+  by_fid_.erase(std::find_if(begin, end, [node](const auto& entry) { return entry.second == node; }));
   by_node_.erase(found);
 }
 
@@ -167,7 +167,7 @@ void Watcher::UseNames(const std::shared_ptr<Inode>& directory, int path) {
   Watched* watched = nullptr;
   if (Enter(directory, path, &watched) != 0) return;
   if (watched->for_names) {
-    recent_.splice(recent_.begin(), recent_, watched->place);
+    recent_.splice(recent_.begin(), recent_, watched->position);
     return;
   }
   if (const int error = watched->by_guest ? 0 : Mark(path, kNames); error != 0) {
@@ -177,7 +177,7 @@ void Watcher::UseNames(const std::shared_ptr<Inode>& directory, int path) {
   }
   recent_.push_front(directory->id);
   watched->for_names = true;
-  watched->place = recent_.begin();
+  watched->position = recent_.begin();
   if (recent_.size() > options_.max_names) DropOldestName();
 }
 
@@ -211,7 +211,7 @@ void Watcher::Clear() {
   decltype(by_node_) forgotten;
   const std::lock_guard lock(mutex_);
   changes_->RemoveAll();
-  by_key_.clear();
+  by_fid_.clear();
   recent_.clear();
   by_guest_ = 0;
   forgotten.swap(by_node_);
@@ -225,28 +225,28 @@ void Watcher::Put(Event event) {
   events_.push_back(std::move(event));
 }
 
-void Watcher::TellOfFile(std::string_view key, uint64_t mask) {
-  const auto [begin, end] = by_key_.equal_range(key);
-  for (auto entry = begin; entry != end; ++entry) {
-    if (!by_node_.at(entry->second).by_guest) continue;
+void Watcher::TellOfFile(std::string_view fid, uint64_t mask) {
+  const auto [begin, end] = by_fid_.equal_range(fid);
+  for (auto found = begin; found != end; ++found) {
+    if (!by_node_.at(found->second).by_guest) continue;
     for (const uint64_t bit : kOrder) {
-      if ((mask & bit & kOfItself) != 0) Put({entry->second, static_cast<uint32_t>(bit), 0, {}});
+      if ((mask & bit & kOfItself) != 0) Put({found->second, static_cast<uint32_t>(bit), 0, {}});
     }
   }
 }
 
-void Watcher::TellOfName(const HostChange& change, const HostChange::Place& place, uint64_t mask, uint32_t cookie) {
-  const auto [begin, end] = by_key_.equal_range(place.directory);
+void Watcher::TellOfName(const HostChange& change, const HostChange::Entry& entry, uint64_t mask, uint32_t cookie) {
+  const auto [begin, end] = by_fid_.equal_range(entry.directory);
   const auto is_directory = static_cast<uint32_t>(change.mask & FAN_ONDIR);
-  for (auto entry = begin; entry != end; ++entry) {
+  for (auto found = begin; found != end; ++found) {
     if (cookie != 0) {
-      Put({entry->second, static_cast<uint32_t>(mask) | is_directory, cookie, std::string(place.name)});
+      Put({found->second, static_cast<uint32_t>(mask) | is_directory, cookie, std::string(entry.name)});
       continue;
     }
-    const bool all = by_node_.at(entry->second).by_guest;
+    const bool all = by_node_.at(found->second).by_guest;
     for (const uint64_t bit : kOrder) {
       if ((mask & bit & (all ? ~uint64_t{0} : kNames)) == 0) continue;
-      Put({entry->second, static_cast<uint32_t>(bit) | is_directory, 0, std::string(place.name)});
+      Put({found->second, static_cast<uint32_t>(bit) | is_directory, 0, std::string(entry.name)});
     }
   }
 }
@@ -255,17 +255,17 @@ void Watcher::Tell(const HostChange& change) {
   if ((change.mask & FAN_RENAME) != 0) {
     const uint32_t cookie = next_cookie_++;
     if (next_cookie_ == 0) next_cookie_ = 1;
-    if (!change.place.directory.empty()) TellOfName(change, change.place, IN_MOVED_FROM, cookie);
-    if (!change.new_place.directory.empty()) TellOfName(change, change.new_place, IN_MOVED_TO, cookie);
+    if (!change.entry.directory.empty()) TellOfName(change, change.entry, IN_MOVED_FROM, cookie);
+    if (!change.new_entry.directory.empty()) TellOfName(change, change.new_entry, IN_MOVED_TO, cookie);
     return;
   }
-  if (change.place.name == ".") {
-    TellOfFile(change.place.directory, change.mask);
+  if (change.entry.name == ".") {
+    TellOfFile(change.entry.directory, change.mask);
     return;
   }
   // A directory has no other name. Its own event comes late if it is open here.
   if ((change.mask & FAN_DELETE) != 0 && (change.mask & FAN_ONDIR) != 0) TellOfFile(change.file, FAN_DELETE_SELF);
-  if (!change.place.directory.empty()) TellOfName(change, change.place, change.mask & ~FAN_ONDIR, 0);
+  if (!change.entry.directory.empty()) TellOfName(change, change.entry, change.mask & ~FAN_ONDIR, 0);
   // What happens to a name has been told to the directory alone.
   if (!change.file.empty()) TellOfFile(change.file, change.mask);
 }
@@ -368,7 +368,7 @@ void Watcher::Run() {
         } else if ((change.mask & FAN_DELETE_SELF) != 0) {
           // The file ends with the last descriptor of it, which may be this process's, whoever has removed it. If the
           // guest has, nobody there hears it twice: its watches went with its own event.
-          TellOfFile(change.file.empty() ? change.place.directory : change.file, FAN_DELETE_SELF);
+          TellOfFile(change.file.empty() ? change.entry.directory : change.file, FAN_DELETE_SELF);
         }
       };
       changes_->Read(tell, &overflow);

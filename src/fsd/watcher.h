@@ -74,11 +74,11 @@ class Watcher {
  private:
   struct Watched {
     std::shared_ptr<Inode> inode;
-    std::string key;
+    std::string fid;
     uint64_t sequence = 0;
     bool by_guest = false;
     bool for_names = false;
-    std::list<uint64_t>::iterator place;  // in recent_, if for_names
+    std::list<uint64_t>::iterator position;  // in recent_, if for_names
   };
   struct Event {
     uint64_t node;
@@ -98,8 +98,8 @@ class Watcher {
   void Remove(uint64_t node);
   void DropOldestName();
   void Tell(const HostChange& change);
-  void TellOfName(const HostChange& change, const HostChange::Place& place, uint64_t mask, uint32_t cookie);
-  void TellOfFile(std::string_view key, uint64_t mask);
+  void TellOfName(const HostChange& change, const HostChange::Entry& entry, uint64_t mask, uint32_t cookie);
+  void TellOfFile(std::string_view fid, uint64_t mask);
   void TellOverflow();
   void Put(Event event);
 
@@ -115,8 +115,8 @@ class Watcher {
 
   mutable std::mutex mutex_;
   std::unordered_map<uint64_t, Watched> by_node_;
-  // Several nodes, if the same file is reached by mounts that are kept apart. Views of by_node_'s keys.
-  std::unordered_multimap<std::string_view, uint64_t> by_key_;
+  // Several nodes, if the same file is reached by mounts that are kept apart. Views of by_node_'s fids.
+  std::unordered_multimap<std::string_view, uint64_t> by_fid_;
   std::list<uint64_t> recent_;  // the directories for their names; the latest first
   size_t by_guest_ = 0;
   std::unordered_set<uint64_t> unable_;  // devices whose changes are not told

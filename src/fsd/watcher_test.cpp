@@ -160,9 +160,9 @@ TEST(ParseChange, AllParts) {
   ASSERT_TRUE(ParseChange(event, &change));
   EXPECT_EQ(change.mask, FAN_RENAME);
   EXPECT_FALSE(change.own);
-  EXPECT_EQ(change.place.name, "name");
-  EXPECT_TRUE(change.place.directory.ends_with("12345678"));
-  EXPECT_EQ(change.new_place.name, "new");
+  EXPECT_EQ(change.entry.name, "name");
+  EXPECT_TRUE(change.entry.directory.ends_with("12345678"));
+  EXPECT_EQ(change.new_entry.name, "new");
   EXPECT_TRUE(change.file.ends_with("abcdefgh"));
   EXPECT_EQ(change.file.size(), 8 + 8 + 8U);
   ASSERT_TRUE(ParseChange(Event(FAN_CREATE, 7, ""), &change));
@@ -186,7 +186,7 @@ TEST(ParseChange, Damaged) {
     memcpy(exact.get(), damaged.data(), damaged.size());
     HostChange change;
     if (!ParseChange({exact.get(), damaged.size()}, &change)) continue;
-    EXPECT_LT(change.place.name.size(), event.size());
+    EXPECT_LT(change.entry.name.size(), event.size());
   }
 }
 

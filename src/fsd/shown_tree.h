@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where in its file system a mount begins, and what of it other mounts hide: what decides whether two mounts can show
-// the guest one and the same file.
+// The part of its file system that a mount shows: where it begins, and what of it other mounts hide. That decides
+// whether two mounts can show the guest one and the same file.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,7 @@ struct MountLine {
 // Lines that cannot be read are left out.
 std::vector<MountLine> ParseMountInfo(std::string_view text);
 
-struct MountPlace {
+struct ShownTree {
   std::string device;
   std::string root;
   // Where other mounts are mounted on this one, as paths in its file system, and what they show.
@@ -32,11 +32,11 @@ struct MountPlace {
 };
 
 // Nothing: there is no such mount, or what it shows has been removed.
-std::optional<MountPlace> PlaceOf(uint64_t id, const std::vector<MountLine>& mounts);
+std::optional<ShownTree> ShownTreeOf(uint64_t id, const std::vector<MountLine>& mounts);
 
-// Whether each directory that both mounts show has the same entries in both: an inode of the guest has one content.
-bool Agree(const MountPlace& a, const MountPlace& b);
-// Whether everything that `other` shows is reached through `mount`, too.
-bool Contains(const MountPlace& mount, const MountPlace& other);
+// Whether each directory that both trees have has the same entries in both: an inode of the guest has one content.
+bool Agree(const ShownTree& a, const ShownTree& b);
+// Whether everything that is in `other` is in `tree`, too.
+bool Contains(const ShownTree& tree, const ShownTree& other);
 
 }  // namespace kata::fsd

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "fsd/mount_place.h"
+#include "fsd/shown_tree.h"
 
 #include <algorithm>
 #include <charconv>
@@ -30,7 +30,7 @@ bool ParseNumber(std::string_view text, uint64_t* number) {
 }
 
 // Each place that hides something of both must do so in both, with the same.
-bool AgreesWith(const MountPlace& a, const MountPlace& b) {
+bool AgreesWith(const ShownTree& a, const ShownTree& b) {
   return std::all_of(a.covered.begin(), a.covered.end(), [&b](const auto& entry) {
     if (!IsBelow(entry.first, b.root)) return true;
     const auto found = b.covered.find(entry.first);
@@ -56,28 +56,28 @@ std::vector<MountLine> ParseMountInfo(std::string_view text) {
   return mounts;
 }
 
-std::optional<MountPlace> PlaceOf(uint64_t id, const std::vector<MountLine>& mounts) {
+std::optional<ShownTree> ShownTreeOf(uint64_t id, const std::vector<MountLine>& mounts) {
   const auto found = std::find_if(mounts.begin(), mounts.end(), [id](const MountLine& line) { return line.id == id; });
   // "//deleted" is how the kernel marks a removed root.
   if (found == mounts.end() || !found->root.starts_with('/') || found->root.ends_with("//deleted")) return std::nullopt;
-  MountPlace place = {.device = found->device, .root = found->root, .covered = {}};
+  ShownTree tree = {.device = found->device, .root = found->root, .covered = {}};
   for (const MountLine& line : mounts) {
     if (line.parent != id || !IsBelow(line.point, found->point)) continue;
     std::string at = line.point.substr(found->point == "/" ? 0 : found->point.size());
-    if (place.root != "/") at.insert(0, place.root);
-    place.covered[at] = line.device + " " + line.root;
+    if (tree.root != "/") at.insert(0, tree.root);
+    tree.covered[at] = line.device + " " + line.root;
   }
-  return place;
+  return tree;
 }
 
-bool Agree(const MountPlace& a, const MountPlace& b) {
+bool Agree(const ShownTree& a, const ShownTree& b) {
   return a.device == b.device && AgreesWith(a, b) && AgreesWith(b, a);
 }
 
-bool Contains(const MountPlace& mount, const MountPlace& other) {
-  if (mount.device != other.device) return false;
-  if (other.root != mount.root && !IsBelow(other.root, mount.root)) return false;
-  return std::none_of(mount.covered.begin(), mount.covered.end(), [&other](const auto& entry) {
+bool Contains(const ShownTree& tree, const ShownTree& other) {
+  if (tree.device != other.device) return false;
+  if (other.root != tree.root && !IsBelow(other.root, tree.root)) return false;
+  return std::none_of(tree.covered.begin(), tree.covered.end(), [&other](const auto& entry) {
     return entry.first == other.root || IsBelow(other.root, entry.first);
   });
 }

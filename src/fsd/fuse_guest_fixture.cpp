@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "fsd/fuse_guest.h"
+#include "fsd/fuse_guest_fixture.h"
 
 #include <algorithm>
 #include <memory>
@@ -138,18 +138,18 @@ Answer FuseGuest::Open(uint64_t node, uint32_t flags, uint32_t open_flags) {
   return Call(FUSE_OPEN, node, Struct(fuse_open_in{flags, open_flags}));
 }
 
-Answer FuseGuest::Read(uint64_t node, uint64_t handle, uint64_t offset, uint32_t size, uint32_t opcode) {
+Answer FuseGuest::Read(uint64_t node, uint64_t fh, uint64_t offset, uint32_t size, uint32_t opcode) {
   fuse_read_in in = {};
-  in.fh = handle;
+  in.fh = fh;
   in.offset = offset;
   in.size = size;
   return Call(opcode, node, Struct(in), size);
 }
 
-Answer FuseGuest::Write(uint64_t node, uint64_t handle, uint64_t offset, std::string_view data, uint32_t flags,
+Answer FuseGuest::Write(uint64_t node, uint64_t fh, uint64_t offset, std::string_view data, uint32_t flags,
                         uint32_t write_flags) {
   fuse_write_in in = {};
-  in.fh = handle;
+  in.fh = fh;
   in.offset = offset;
   in.size = static_cast<uint32_t>(data.size());
   in.flags = flags;
@@ -157,9 +157,9 @@ Answer FuseGuest::Write(uint64_t node, uint64_t handle, uint64_t offset, std::st
   return Call(FUSE_WRITE, node, Struct(in) + Bytes(data));
 }
 
-Answer FuseGuest::Release(uint64_t node, uint64_t handle) {
+Answer FuseGuest::Release(uint64_t node, uint64_t fh) {
   fuse_release_in in = {};
-  in.fh = handle;
+  in.fh = fh;
   return Call(FUSE_RELEASE, node, Struct(in));
 }
 

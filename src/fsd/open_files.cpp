@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "fsd/handle.h"
+#include "fsd/open_files.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The files and directories that the guest has open, by the handles that it was given for them.
+// The files and directories that the guest has open, by the numbers (fh) that it was given for them.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ struct Inode;
 struct OpenFile {
   explicit OpenFile(UniqueFd file) : fd(std::move(file)) {}
   const UniqueFd fd;
-  std::shared_ptr<Inode> inode;  // which is kept open for it (InodeTable::Opened); or none
+  std::shared_ptr<Inode> inode;  // which is kept open for it (InodeTable::Pin); or none
 };
 
 // An open directory, which is read from any offset that an entry had.
@@ -53,9 +53,9 @@ class OpenDirectory {
   size_t begin_ = 0;
 };
 
-// Thread-safe. A handle is a counter, so one that was released is never another file.
+// Thread-safe. An fh is a counter, so one that was released is never another file.
 template <typename T>
-class HandleTable {
+class OpenTable {
  public:
   uint64_t Add(std::shared_ptr<T> open) {
     const std::lock_guard lock(mutex_);
@@ -63,15 +63,15 @@ class HandleTable {
     return next_++;
   }
   // nullptr: there is none.
-  std::shared_ptr<T> Find(uint64_t handle) const {
+  std::shared_ptr<T> Find(uint64_t fh) const {
     const std::lock_guard lock(mutex_);
-    const auto found = open_.find(handle);
+    const auto found = open_.find(fh);
     return found == open_.end() ? nullptr : found->second;
   }
   // Takes it out; the file is closed when nobody else uses it, not under the lock. nullptr: there was none.
-  std::shared_ptr<T> Take(uint64_t handle) {
+  std::shared_ptr<T> Take(uint64_t fh) {
     const std::lock_guard lock(mutex_);
-    const auto found = open_.find(handle);
+    const auto found = open_.find(fh);
     if (found == open_.end()) return nullptr;
     std::shared_ptr<T> open = std::move(found->second);
     open_.erase(found);

@@ -70,10 +70,10 @@ class FuseGuest {
                 uint32_t flags = 0);
   Answer Create(uint64_t parent, std::string_view name, uint32_t flags, uint32_t mode, uint32_t opcode = FUSE_CREATE);
   Answer Open(uint64_t node, uint32_t flags, uint32_t open_flags = 0);
-  Answer Read(uint64_t node, uint64_t handle, uint64_t offset, uint32_t size, uint32_t opcode = FUSE_READ);
-  Answer Write(uint64_t node, uint64_t handle, uint64_t offset, std::string_view data, uint32_t flags = 0,
+  Answer Read(uint64_t node, uint64_t fh, uint64_t offset, uint32_t size, uint32_t opcode = FUSE_READ);
+  Answer Write(uint64_t node, uint64_t fh, uint64_t offset, std::string_view data, uint32_t flags = 0,
                uint32_t write_flags = 0);
-  Answer Release(uint64_t node, uint64_t handle);
+  Answer Release(uint64_t node, uint64_t fh);
   Answer OpenDirectory(uint64_t node);
   Answer SetXattr(uint64_t node, std::string_view name, std::string_view value, uint32_t flags = 0,
                   uint32_t setxattr_flags = 0);
