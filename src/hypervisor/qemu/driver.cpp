@@ -24,6 +24,7 @@
 #include "hypervisor/console.h"
 #include "hypervisor/qemu/agent_link.h"
 #include "hypervisor/qemu/argv.h"
+#include "hypervisor/qemu/console_watch.h"
 #include "hypervisor/qemu/disks.h"
 #include "hypervisor/qemu/exit_reason.h"
 #include "hypervisor/qemu/host_files.h"
@@ -37,8 +38,6 @@
 namespace kata::hypervisor::qemu {
 namespace {
 
-// The most bytes of console output that are logged in debug mode: the log file has no other limit.
-constexpr size_t kMostConsoleLogged = 1U << 20U;
 // Time allowed for QEMU to read its configuration and create its devices, which takes about 0.1 s. Not scaled by
 // TimeoutScale, since no guest code runs yet.
 constexpr std::chrono::milliseconds kGreetingTime{10000};
@@ -97,9 +96,8 @@ struct Driver::State : std::enable_shared_from_this<State> {
   }
 
   Result<> Spawn(VmSpec spec);
-  void LogConsole(std::string_view line);
   Patience PatienceFor(std::chrono::milliseconds time, Patience::Kind kind, std::string key) const;
-  void OnConsoleLine(std::string_view line);
+  void OnPanic();
   static asio::awaitable<void> EndAfterPanic(std::shared_ptr<State> self);
   asio::awaitable<void> WaitForEnd(std::chrono::milliseconds time);
   bool FileServerIsSilent() const;
@@ -113,7 +111,7 @@ struct Driver::State : std::enable_shared_from_this<State> {
   AccelChoice choice;
   Accel accel;
   std::shared_ptr<Console> console;
-  std::optional<std::chrono::steady_clock::time_point> agent_began;
+  ConsoleWatch console_watch{[this] { OnPanic(); }};
   std::shared_ptr<Qmp> qmp;
   std::shared_ptr<Hotplug> hotplug;
   std::optional<Disks> disks;
@@ -126,9 +124,6 @@ struct Driver::State : std::enable_shared_from_this<State> {
   asio::posix::stream_descriptor exit_watch;
   asio::steady_timer ended;  // never expires; cancelled when exit is set
   std::optional<VmExit> exit;
-  bool booting = true;
-  size_t console_logged = 0;
-  bool panicked = false;  // the console showed a kernel panic during the boot
 };
 
 Result<> Driver::State::Spawn(VmSpec spec) {
@@ -189,7 +184,7 @@ Result<> Driver::State::Spawn(VmSpec spec) {
   UniqueFd pidfd = TRY(Context(OpenPidfd(process.pid()), "QEMU"));
   exit_watch.assign(pidfd.Release());
   console->OnLine([weak = weak_from_this()](std::string_view line) {
-    if (auto self = weak.lock()) self->OnConsoleLine(line);
+    if (auto self = weak.lock()) self->console_watch.OnLine(line);
   });
   console->Attach(std::move(console_pair.ours));
   qmp = Qmp::Create(executor, std::move(qmp_pair.ours));
@@ -226,21 +221,7 @@ asio::awaitable<void> Driver::State::WatchExit(std::shared_ptr<State> self) {
   if (!error && !self->exit) self->Ended();
 }
 
-void Driver::State::LogConsole(std::string_view line) {
-  if (console_logged > kMostConsoleLogged) return;
-  console_logged += line.size() + 1;
-  log::Debug("console: {}", line);
-  if (console_logged > kMostConsoleLogged) log::Debug("console: more of it is not logged");
-}
-
-void Driver::State::OnConsoleLine(std::string_view line) {
-  LogConsole(line);
-  if (!agent_began && line.find(contract::kAgentBegins) != std::string_view::npos)
-    agent_began = std::chrono::steady_clock::now();
-  if (!booting || panicked || line.find(kPanicMark) == std::string_view::npos) return;
-  panicked = true;
-  asio::co_spawn(executor, EndAfterPanic(shared_from_this()), asio::detached);
-}
+void Driver::State::OnPanic() { asio::co_spawn(executor, EndAfterPanic(shared_from_this()), asio::detached); }
 
 // Without this, a kernel that halts after its panic (panic=0) would be noticed only when the agent's time-out ends.
 asio::awaitable<void> Driver::State::EndAfterPanic(std::shared_ptr<State> self) {
@@ -273,7 +254,7 @@ void Driver::State::Ended() {
   ExitFacts facts;
   if (status) facts.status = *status;
   facts.shutdown_reason = qmp->shutdown_reason();
-  facts.guest_panicked = qmp->guest_panicked() || panicked;
+  facts.guest_panicked = qmp->guest_panicked() || console_watch.panicked();
   facts.console = console->Tail();
   facts.messages = messages.Tail();
   facts.program = config.hypervisor.path;
@@ -427,13 +408,15 @@ void Driver::Kill() {
   if (state_->process.running()) (void)state_->process.Signal(SIGKILL);
 }
 
-void Driver::BootEnded() { state_->booting = false; }
+void Driver::BootEnded() { state_->console_watch.BootEnded(); }
 
 std::string Driver::ConsoleTail() const { return state_->console->Tail(); }
 
 uint64_t Driver::ConsoleBytes() const { return state_->console->bytes(); }
 
-std::optional<std::chrono::steady_clock::time_point> Driver::AgentBegan() const { return state_->agent_began; }
+std::optional<std::chrono::steady_clock::time_point> Driver::AgentBegan() const {
+  return state_->console_watch.agent_began();
+}
 
 void Driver::ServeConsole(UniqueFd listener) { state_->console->Serve(std::move(listener)); }
 
