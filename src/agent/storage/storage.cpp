@@ -88,8 +88,10 @@ Result<std::unique_ptr<Watched>> StorageTable::Watch(const grpc::Storage& storag
   if (!S_ISDIR(status.st_mode)) return nothing;
   const Watched probe(TRY(OpenBeneath(source.get(), ".", O_PATH | O_DIRECTORY)), UniqueFd());
   if (!TRY(Context(probe.Fits(), "{}", storage.source()))) {
-    log::Warn("storage {}: {} is too large to be watched; it is shared as it is, and inotify hears nothing of changes",
-              storage.mount_point(), storage.source());
+    log::Warn(
+        "storage {}: {} is too large to be copied; it is shared as it is, and whether inotify hears what the host "
+        "changes depends on the file server: with kata-fsd it does, with a virtiofsd it does not",
+        storage.mount_point(), storage.source());
     return nothing;
   }
   const auto place = TRY(root_.MakeDirs(storage.mount_point(), 0755));
