@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// kata-fsd: serves one directory of the host to one guest, as the back end of a virtio-fs device (docs/files.md).
+// kata-fsd: serves one directory of the host to one guest, as the back end of a virtio-fs device (docs/kata-fsd.md).
 #include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
