@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files and directories of the host in a container, and the file systems that are made for it."""
 import os
+import pathlib
+import re
 import subprocess
 import time
 
 import harness
+import leaks
 from harness import Case, SharedCase
 
 
@@ -298,6 +301,32 @@ class RootTest(Case):
         self.world.prefix = ["setpriv", "--bounding-set=-sys_resource", "prlimit", "--nofile=600:600"]
         self.assert_run(c.run(), 0, "2000\n2000\n2000\n2\n")
         self.assertEqual((volumes[0] / "new").read_text(), "here\n")
+
+    @harness.kata_only
+    def test_what_was_only_looked_at_is_not_known_for_ever(self):
+        """Each known file takes memory in the guest, and in the file server 250 bytes: 12 MB for these."""
+        volume = self.world.tmp / "many"
+        for number in range(50):
+            directory = volume / str(number)
+            directory.mkdir(parents=True)
+            for name in range(1000):
+                (directory / str(name)).touch()
+        self.world.configure("[hypervisor.qemu]\ndefault_memory = 256\n")
+        c = self.container("/bin/sleep", "1000")
+        c.mount(volume, "/many", "bind")
+        self.start(c)
+        helpers = [helper["pid"] for helper in c.record()["helpers"]]
+        servers = [pid for pid in helpers if "qemu" not in leaks.process(pid)[2]]
+        servers += [pid for server in servers for pid in leaks.descendants(server)]
+
+        def memory():
+            """In KiB."""
+            status = "".join(pathlib.Path(f"/proc/{pid}/status").read_text() for pid in servers)
+            return sum(map(int, re.findall(r"^RssAnon:\s+(\d+) kB", status, re.MULTILINE)))
+
+        before = memory()
+        self.assert_run(c.exec_sh("find /many -type f -size 0 | wc -l"), 0, "50000\n")
+        self.assertLess(memory() - before, 8 << 10)
 
     def test_hostname_and_domainname(self):
         c = self.sh("hostname; cat /proc/sys/kernel/hostname")
