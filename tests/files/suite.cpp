@@ -5,6 +5,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -173,6 +174,40 @@ int InChild(const std::function<int()>& function) {
   while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+bool MapIds(pid_t pid) {
+  const std::string text = "0 " + std::to_string(kFirstOfNamespace) + " 65536";
+  for (const char* map : {"uid_map", "gid_map"}) {
+    const UniqueFd fd(open(("/proc/" + std::to_string(pid) + "/" + map).c_str(), O_WRONLY));
+    if (Write(fd.get(), text) <= 0) return false;
+  }
+  return true;
+}
+
+void InUserNamespace(const std::function<void()>& function) {
+  Steps steps;
+  const pid_t pid = fork();
+  if (pid == 0) {
+    steps.Child();
+    if (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) {
+      Fact("unshare", ErrorName(errno));
+      _exit(1);
+    }
+    steps.Tell();
+    if (!steps.Await() || setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0) {
+      Fact("become-root", ErrorName(errno));
+      _exit(1);
+    }
+    function();
+    _exit(0);
+  }
+  steps.Parent();
+  if (steps.Await()) {
+    if (!MapIds(pid)) Fact("map", ErrorName(errno));
+    steps.Tell();
+  }
+  waitpid(pid, nullptr, 0);
 }
 
 void Tick() {

@@ -76,6 +76,13 @@ void As(const Who& who, const std::function<void()>& function);
 // Runs it in a child and waits: the child's exit status, or 128 + the signal that ended it.
 int InChild(const std::function<int()>& function);
 
+// The id outside that is 0 in the user namespaces of these two; 65,536 are mapped.
+constexpr uid_t kFirstOfNamespace = 100000;
+// Maps the ids of a process that has just entered a user namespace. False with errno.
+bool MapIds(pid_t pid);
+// Runs it as root of a user namespace and a mount namespace of its own, in a child, and waits.
+void InUserNamespace(const std::function<void()>& function);
+
 // So long that two times of a file system with the resolution of a timer tick differ.
 void Tick();
 

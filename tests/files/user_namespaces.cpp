@@ -24,38 +24,6 @@ namespace {
 
 constexpr unsigned long kBind = 4096, kPrivate = 1UL << 18, kRecursive = 16384;
 
-bool WriteMap(pid_t pid, const char* map, const char* text) {
-  const UniqueFd fd(open(("/proc/" + std::to_string(pid) + "/" + map).c_str(), O_WRONLY));
-  return Write(fd.get(), text) > 0;
-}
-
-// Runs it as root of a user namespace whose ids 0 to 65535 are 100000 and more.
-void InNamespace(const std::function<void()>& function) {
-  Steps steps;
-  const pid_t pid = fork();
-  if (pid == 0) {
-    steps.Child();
-    if (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) {
-      Fact("unshare", ErrorName(errno));
-      _exit(1);
-    }
-    steps.Tell();
-    if (!steps.Await() || setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0) {
-      Fact("become-root", ErrorName(errno));
-      _exit(1);
-    }
-    function();
-    _exit(0);
-  }
-  steps.Parent();
-  if (steps.Await()) {
-    if (!WriteMap(pid, "uid_map", "0 100000 65536") || !WriteMap(pid, "gid_map", "0 100000 65536"))
-      Fact("map", ErrorName(errno));
-    steps.Tell();
-  }
-  waitpid(pid, nullptr, 0);
-}
-
 void Inside() {
   Fact("seen-own", Look("own"));
   Fact("seen-foreign", Look("foreign"));
@@ -106,8 +74,7 @@ void Idmapped() {
   }
   steps.Parent();
   steps.Await();
-  WriteMap(holder, "uid_map", "0 100000 65536");
-  WriteMap(holder, "gid_map", "0 100000 65536");
+  MapIds(holder);
   const UniqueFd user_namespace(open(("/proc/" + std::to_string(holder) + "/ns/user").c_str(), O_RDONLY));
   const UniqueFd tree(static_cast<int>(syscall(SYS_open_tree, AT_FDCWD, "idmap", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)));
   mount_attr attributes = {};
@@ -130,7 +97,7 @@ void UserNamespaces(const Place&) {
   MakeDir("foreign", 0755);
   Make("foreign-secret", "secret", 0600);
   Make("own-secret", "secret", 0, 100500, 100500);
-  InNamespace(Inside);
+  InUserNamespace(Inside);
   Fact("outside-file", Look("own/file"));
   Fact("outside-dir", Look("own/dir"));
   Fact("outside-symlink", Look("own/symlink"));
