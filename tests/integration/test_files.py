@@ -16,6 +16,7 @@ import tomllib
 
 import harness
 from harness import Case
+from places import MAKERS
 
 PROGRAM = pathlib.Path(os.environ.get("KATA_FILES_SUITE", harness.REPOSITORY / "build/tests/files-suite"))
 MIB = 1 << 20
@@ -29,6 +30,8 @@ PLACES = {
     "volume": ("whole /volume", [("volume", "/volume", [])]),
     "tmpfs": ("whole /tmpfs", [("tmpfs", "/tmpfs", [])]),
     "overlay": ("whole /overlay", [("overlay", "/overlay", [])]),
+    "xfs": ("whole /xfs", [("xfs", "/xfs", [])]),
+    "btrfs": ("whole /btrfs", [("btrfs", "/btrfs", [])]),
     "twice": ("twice /first /second", [("twice", "/first", []), ("twice", "/second", [])]),
     "twice, one of them deeper": ("twice /outer/sub /inner", [("nested", "/outer", []), ("nested/sub", "/inner", [])]),
     "twice, one of them read-only": (
@@ -62,12 +65,7 @@ class Host:
 
     def make(self):
         directory = self.directory
-        image = directory.with_suffix(".img")
-        with open(image, "wb") as file:
-            file.truncate(1024 * MIB)
-        run("mkfs.ext4", "-q", "-F", "-O", "^has_journal", image)
-        directory.mkdir()
-        self.mount("-o", "loop", image, directory)
+        self.image(directory, ["mkfs.ext4", "-q", "-F", "-O", "^has_journal"], 1024 * MIB)
         for name in """rootfs/tmp rootfs/suite rootfs/shared volume twice nested/sub both read-only/dir tmpfs full
                        overlay lower upper work""".split():
             (directory / name).mkdir(parents=True)
@@ -81,6 +79,18 @@ class Host:
         self.mount("-t", "tmpfs", "-o", "size=1m,nr_inodes=64,mode=0755", "kata-test", directory / "full")
         layers = ",".join(f"{kind}dir={directory / kind}" for kind in ("lower", "upper", "work"))
         self.mount("-t", "overlay", "-o", layers, "kata-test", directory / "overlay")
+        for kind in ("xfs", "btrfs"):
+            self.image(directory / kind, *MAKERS[kind])
+
+    def image(self, directory, command, size):
+        """Mounts a new one. All are beside the directory of the run: a loop device may have one for a moment longer."""
+        parts = directory.relative_to(self.directory.parent).parts
+        image = self.directory.parent / ("-".join(parts) + ".img")
+        with open(image, "wb") as file:
+            file.truncate(size)
+        run(*command, image)
+        directory.mkdir()
+        self.mount("-o", "loop", image, directory)
 
     def mount(self, *arguments):
         run("mount", *arguments)
