@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rewrites differences-SERVER.toml from the facts that test_files.py has kept: update_list.py FACTS_DIRECTORY SERVER
 
-A fact keeps the reason that it, or the same fact at another place, has in the list. One that has none is printed, and
-the list is left as it is: name the reason by hand first, for one place of it at least."""
+A fact keeps the reason that it, or the same fact at another place or with another cache, has in the list. One that has
+none is printed, and the list is left as it is: name the reason by hand first, for one place of it at least. For a list
+with several caches all of them must have run."""
 
 import collections
 import itertools
@@ -14,6 +15,7 @@ import textwrap
 import tomllib
 
 HERE = pathlib.Path(__file__).resolve().parent
+CACHES = ["auto", "never", "always"]
 
 
 def facts(path):
@@ -22,16 +24,54 @@ def facts(path):
     return {(place, fact): answer for place, fact, answer in lines}
 
 
-def known(text):
-    """(place, fact) -> (reason, sometimes), the same of each fact wherever it is, and (place, fact) -> result."""
-    exact, anywhere, results = {}, {}, {}
-    for entry in text["difference"]:
-        what = entry["reason"], entry.get("sometimes", False)
-        for place, (fact, result) in itertools.product(entry["places"], entry["facts"].items()):
-            exact[place, fact] = what
-            anywhere.setdefault(fact, what)
-            results[place, fact] = result
-    return exact, anywhere, results
+class Known:
+    """What the list has: reason and sometimes of a fact, and its result."""
+
+    def __init__(self, text):
+        self.reasons, self.results = {}, {}
+        for entry in text["difference"]:
+            what = entry["reason"], entry.get("sometimes", False)
+            for place, (fact, result) in itertools.product(entry["places"], entry["facts"].items()):
+                for cache in entry.get("caches", CACHES):
+                    self.results[cache, place, fact] = result
+                    for key in ((cache, place, fact), (cache, fact), (place, fact), fact):
+                        self.reasons.setdefault(key, what)
+
+    def reason(self, cache, place, fact):
+        keys = ((cache, place, fact), (cache, fact), (place, fact), fact)
+        return next((self.reasons[key] for key in keys if key in self.reasons), None)
+
+
+def differences(theirs, ours, known):
+    """(cache, place, fact) -> (reason and sometimes, result), and what has no reason, one line each. ours: by cache."""
+    found, unknown = {}, []
+    for cache, mine in ours.items():
+        places = {place for place, _ in mine}
+        for place, fact in dict.fromkeys([*(key for key in theirs if key[0] in places), *mine]):
+            key = cache, place, fact
+            their, our = (facts.get((place, fact), "nothing") for facts in (theirs, mine))
+            what = known.reason(*key)
+            if their == our:
+                # What differs on other hosts only stays.
+                if key not in known.results or not what[1]:
+                    continue
+                our = known.results[key]
+            if what is None:
+                unknown.append(f"{cache}: {place}: {fact}: runc {their!r}, ours {our!r}")
+            found[key] = what, our
+    return found, unknown
+
+
+def grouped(found, ours):
+    """Reason and sometimes -> (fact, result, caches) -> places. No caches: all that were tried at the place."""
+    at = collections.defaultdict(list)
+    for (cache, place, fact), result in found.items():
+        at[place, fact, result].append(cache)
+    tried = collections.Counter(place for mine in ours.values() for place in {place for place, _ in mine})
+    groups = collections.defaultdict(lambda: collections.defaultdict(list))
+    for (place, fact, (what, our)), caches in at.items():
+        groups[what][fact, our, tuple(caches) if len(caches) < tried[place] else ()].append(place)
+    return groups
 
 
 def reason_lines(name, text):
@@ -54,33 +94,24 @@ def main():
     path = HERE / f"differences-{server}.toml"
     old = path.read_text()
     text = tomllib.loads(old)
-    exact, anywhere, results = known(text)
-    theirs, ours = facts(directory / "runc.txt"), facts(directory / f"{server}.txt")
-    groups, unknown = collections.defaultdict(lambda: collections.defaultdict(list)), []
-    for key in dict.fromkeys([*theirs, *ours]):
-        their, our = theirs.get(key, "nothing"), ours.get(key, "nothing")
-        what = exact.get(key) or anywhere.get(key[1])
-        if their == our:
-            # What differs on other hosts only stays.
-            if not exact.get(key, ("", False))[1]:
-                continue
-            our = results[key]
-        if what is None:
-            unknown.append(f"{': '.join(key)}: runc {their!r}, ours {our!r}")
-            continue
-        groups[what][key[1], our].append(key[0])
+    theirs = facts(directory / "runc.txt")
+    paths = {cache: directory / f"{server}-{cache}.txt" for cache in CACHES}
+    ours = {cache: facts(path) for cache, path in paths.items() if path.exists()}
+    found, unknown = differences(theirs, ours, Known(text))
     if unknown:
         sys.exit("\n".join(["no reason is known for:", *unknown]))
+    groups = grouped(found, ours)
     used = [reason for reason in text["reasons"] if any(reason == what[0] for what in groups)]
     lines = [old[: old.index("[reasons]")] + "[reasons]"]
     for reason in used:
         lines += reason_lines(f'"{reason}"', text["reasons"][reason])
     for (reason, sometimes), found in sorted(groups.items(), key=lambda group: (used.index(group[0][0]), group[0][1])):
         by_places = collections.defaultdict(list)
-        for (fact, our), places in found.items():
-            by_places[tuple(places)].append(f'"{fact}" = {json.dumps(our)}')
-        for places, entries in by_places.items():
+        for (fact, our, caches), places in found.items():
+            by_places[tuple(places), caches].append(f'"{fact}" = {json.dumps(our)}')
+        for (places, caches), entries in by_places.items():
             lines += ["", "[[difference]]", f'reason = "{reason}"', *places_line(places)]
+            lines += [f"caches = [{', '.join(map(json.dumps, caches))}]"] if caches else []
             lines += ["sometimes = true"] if sometimes else []
             lines += ["[difference.facts]", *entries]
     path.write_text("\n".join(lines) + "\n")

@@ -4,7 +4,7 @@
 tests/files/ is the program that prints the facts; tests/files/differences-SERVER.toml lists those that differ with a file
 server, and why. A difference that is not listed fails, and so does one that is listed and no longer there.
 
-KATA_FILES_FACTS=DIRECTORY keeps all facts there, runc.txt and SERVER.txt, for diff."""
+KATA_FILES_FACTS=DIRECTORY keeps all facts there for diff: runc.txt, and SERVER-CACHE.txt for each virtio_fs_cache."""
 import contextlib
 import itertools
 import os
@@ -42,6 +42,10 @@ PLACES = {
     "full": ("full /full", [("full", "/full", [])]),
     "changed by the host": ("host /changed", [("changed", "/changed", [])]),
 }  # fmt: skip
+
+# virtio_fs_cache: the places at which it is tried. What a cache changes is the same on all file systems of the host.
+SOME_PLACES = ["volume", "twice", "changed by the host"]
+CACHES = {"auto": [*PLACES], "never": SOME_PLACES, "always": SOME_PLACES}
 
 
 def run(*command):
@@ -129,9 +133,9 @@ class ByTheHost:
 
 
 class FilesTest(Case):
-    reference = {}  # the facts with runc, which both tests need
+    reference = {}  # the facts with runc, which all tests need
 
-    def facts(self, world, name):
+    def facts(self, world, name, places=PLACES):
         """(place, fact) -> result, in one container."""
         host = Host(self.world.tmp / name)
         self.addCleanup(host.mounts.close)
@@ -142,13 +146,13 @@ class FilesTest(Case):
         c.process["capabilities"] = {
             kind: [f"CAP_{name}" for name in CAPABILITIES] for kind in ("bounding", "effective", "permitted")
         }
-        for _, mounts in PLACES.values():
-            for source, destination, options in mounts:
+        for place in places:
+            for source, destination, options in PLACES[place][1]:
                 c.mount(host.directory / source, destination, "bind", *options)
         self.start(c)
         found = {}
-        for place, (arguments, _) in PLACES.items():
-            for line in self.lines(c, arguments, host):
+        for place in places:
+            for line in self.lines(c, PLACES[place][0], host):
                 fact, _, answer = line.partition(": ")
                 self.assertNotIn((place, fact), found, "two facts of one name")
                 found[place, fact] = answer
@@ -182,18 +186,32 @@ class FilesTest(Case):
             errors.seek(0)
             self.assertEqual((child.returncode, errors.read()), (0, b""), f"{arguments}, which ended with {last}")
 
-    def compare(self, server):
+    def compare(self, server, cache="auto"):
         if not FilesTest.reference:
             world = ReferenceWorld()
             self.addCleanup(world.close)
             FilesTest.reference = self.facts(world, "runc")
-        theirs, ours = FilesTest.reference, self.facts(self.world, server)
-        listed = listed_differences(server) if harness.IS_KATA else {}
+        ours = self.facts(self.world, f"{server}-{cache}", CACHES[cache])
+        theirs = {key: answer for key, answer in FilesTest.reference.items() if key[0] in CACHES[cache]}
+        listed = listed_differences(server, cache) if harness.IS_KATA else {}
         if lines := faults(theirs, ours, listed):
-            self.fail("\n".join([f"{len(lines)} of {len(theirs)} facts are not as listed for {server}:", *lines]))
+            title = f"{len(lines)} of {len(theirs)} facts are not as listed for {server}, cache {cache}:"
+            self.fail("\n".join([title, *lines]))
+
+    def with_cache(self, cache):
+        self.world.configure(f'[hypervisor.qemu]\nvirtio_fs_cache = "{cache}"\n')
+        self.compare("kata-fsd", cache)
 
     def test_kata_fsd(self):
         self.compare("kata-fsd")
+
+    @harness.kata_only
+    def test_kata_fsd_never(self):
+        self.with_cache("never")
+
+    @harness.kata_only
+    def test_kata_fsd_always(self):
+        self.with_cache("always")
 
     @harness.kata_only
     def test_virtiofsd(self):
@@ -208,16 +226,22 @@ class Listed:
         self.result, self.sometimes = result, sometimes
 
 
-def listed_differences(server):
+def listed_differences(server, cache):
     """(place, fact) -> Listed."""
     path = harness.REPOSITORY / f"tests/files/differences-{server}.toml"
     text = tomllib.loads(path.read_text())
     listed = {}
     for entry in text["difference"]:
+        caches = entry.get("caches", CACHES)
+        if entry["reason"] not in text["reasons"] or {*entry["places"]} - {*PLACES} or {*caches} - {*CACHES}:
+            raise AssertionError(f"{path.name}: {entry['reason']}: no such reason, place or cache")
+        if cache not in caches:
+            continue
         for place, (fact, result) in itertools.product(entry["places"], entry["facts"].items()):
-            if (place, fact) in listed or place not in PLACES or entry["reason"] not in text["reasons"]:
-                raise AssertionError(f"{path.name}: {place}, {fact}: twice, of no place, or without a reason")
-            listed[place, fact] = Listed(result, entry.get("sometimes", False))
+            if (place, fact) in listed:
+                raise AssertionError(f"{path.name}: {place}, {fact}: twice")
+            if place in CACHES[cache]:
+                listed[place, fact] = Listed(result, entry.get("sometimes", False))
     if unused := text["reasons"].keys() - {entry["reason"] for entry in text["difference"]}:
         raise AssertionError(f"{path.name}: reasons of nothing: {unused}")
     return listed
