@@ -4,12 +4,6 @@
 #include <algorithm>
 
 namespace kata::fsd {
-namespace {
-
-// The guest says that it has forgotten a file at once, and that it has closed one within some 20 ms.
-constexpr std::chrono::milliseconds kMoment{200};
-
-}  // namespace
 
 void FreedSpace::Removed() {
   const std::lock_guard lock(mutex_);
@@ -24,10 +18,11 @@ void FreedSpace::Closed() {
   changed_.notify_all();
 }
 
-bool FreedSpace::Await(uint64_t since, Clock::time_point until) {
+bool FreedSpace::Await(uint64_t since, Clock::time_point begin) {
   std::unique_lock lock(mutex_);
   if (closed_ > since) return true;
-  return changed_.wait_until(lock, std::min(until, removal_ + kMoment), [&] { return closed_ > since; });
+  const auto until = std::min(begin + wait_, removal_ + 4 * wait_);
+  return changed_.wait_until(lock, until, [&] { return closed_ > since; });
 }
 
 }  // namespace kata::fsd

@@ -17,17 +17,21 @@ class FreedSpace {
  public:
   using Clock = std::chrono::steady_clock;
 
+  // A request waits until `wait` after its beginning, and not beyond four times that after the last removal.
+  explicit FreedSpace(std::chrono::milliseconds wait) : wait_(wait) {}
+
   // A name of a file has gone.
   void Removed();
   // A file may have been closed.
   void Closed();
   // How many times Closed was called.
   uint64_t closed() const { return closed_; }
-  // Waits until Closed has been called more than `since` times, at most until 200 ms after the last removal, and not
-  // beyond `until`. Whether it has, so that there may be space now.
-  bool Await(uint64_t since, Clock::time_point until);
+  // Waits until Closed has been called more than `since` times; `begin` is when the request came. Whether it has, so
+  // that there may be space now.
+  bool Await(uint64_t since, Clock::time_point begin);
 
  private:
+  const std::chrono::milliseconds wait_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::atomic<uint64_t> closed_ = 0;  // changed with the lock held; read by each request

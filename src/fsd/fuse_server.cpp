@@ -12,9 +12,6 @@ constexpr uint32_t kPage = 4096;
 // The first version with what the guest's side of virtio-fs needs.
 constexpr uint32_t kOldestMinor = 31;
 
-// How long a request waits for space that the guest is giving back.
-constexpr std::chrono::milliseconds kWaitForSpace{50};
-
 // Whether a request that ended so can be handled again, as if for the first time: what makes a name has not made it,
 // and the others set the same once more. A part of a range may have been moved (fallocate(2)).
 bool FoundNoSpace(uint32_t opcode, int error) {
@@ -38,6 +35,7 @@ uint64_t TimeoutOf(Cache cache) {
 FuseServer::FuseServer(UniqueFd proc_fds, Options options)
     : proc_fds_(std::move(proc_fds)),
       options_(std::move(options)),
+      freed_(options_.space_wait),
       timeout_(options_.timeout.value_or(TimeoutOf(options_.cache))),
       mounts_(options_.proc_self.get()),
       inodes_(options_.max_inodes, options_.max_paths) {}
@@ -183,8 +181,8 @@ size_t FuseServer::Handle(std::span<const iovec> in, std::span<const iovec> out)
   int error = Become(CallerOf(request, /*fsetid=*/true));
   if (error == 0) error = (this->*handler)(request, reply);
   if (header.opcode == FUSE_RELEASE) freed_.Closed();
-  const auto until = FreedSpace::Clock::now() + kWaitForSpace;
-  while (FoundNoSpace(header.opcode, error) && freed_.Await(closed, until)) {
+  const auto begin = FreedSpace::Clock::now();
+  while (FoundNoSpace(header.opcode, error) && freed_.Await(closed, begin)) {
     closed = freed_.closed();
     request.Rewind();
     reply = Reply(out, header.unique);

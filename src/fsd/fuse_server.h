@@ -17,6 +17,7 @@
 #include <sys/uio.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -51,6 +52,9 @@ class FuseServer {
     bool readdirplus = true;
     // How many files without handles are kept open, beside those that the guest has open.
     size_t max_paths = 1024;
+    // How long a request that finds no space waits for that of files that the guest has just removed. The guest says
+    // that it has forgotten a file before it sends another request, and that it has closed one within some 20 ms.
+    std::chrono::milliseconds space_wait{50};
     // O_PATH descriptor of the server's own directory in /proc. Invalid: /proc/self is opened.
     UniqueFd proc_self;
     // With it a guest that can hear it is told what others do to the files (watcher.h). Null: none is.

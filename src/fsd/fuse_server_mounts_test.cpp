@@ -219,6 +219,8 @@ TEST_F(FuseServerMounts, MountsThatGoAndCome) {
 
 // The guest forgets a removed file by a request of its own, which another thread may handle later than the next write.
 TEST_F(FuseServerMounts, SpaceThatIsBeingGivenBackIsWaitedFor) {
+  // On a busy host the other thread may begin late.
+  Serve({.space_wait = std::chrono::seconds(20)});
   Make(source_ + "/full");
   ASSERT_EQ(mount("t", (source_ + "/full").c_str(), "tmpfs", 0, "size=256k"), 0);
   Bind(source_ + "/full", "full");
