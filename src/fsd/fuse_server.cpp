@@ -38,7 +38,7 @@ FuseServer::FuseServer(UniqueFd proc_fds, Options options)
       freed_(options_.space_wait),
       timeout_(options_.timeout.value_or(TimeoutOf(options_.cache))),
       mounts_(options_.proc_self.get()),
-      inodes_(options_.max_inodes, options_.max_paths) {}
+      inodes_(options_.max_inodes, options_.max_paths, reserve_) {}
 
 Result<std::unique_ptr<FuseServer>> FuseServer::Create(UniqueFd shared_directory, Options options) {
   if (!options.proc_self) {

@@ -28,6 +28,7 @@
 #include "base/unique_fd.h"
 #include "fsd/cache.h"
 #include "fsd/credentials.h"
+#include "fsd/descriptor_reserve.h"
 #include "fsd/freed_space.h"
 #include "fsd/host_changes.h"
 #include "fsd/inode.h"
@@ -183,13 +184,16 @@ class FuseServer {
   int SetSize(const Inode& inode, const InodePath& path, const fuse_setattr_in& wanted);
   int SyncFsOf(int path) const;
   int SyncAll() const;
-  // Gives a file that was opened in `mount` its fh, and tells the guest how to use it.
-  fuse_open_out AddOpenFile(const std::shared_ptr<Inode>& inode, std::shared_ptr<OpenFile> file, const Mount& mount);
+  // Gives a file that was opened its fh, and tells the guest how to use it.
+  fuse_open_out AddOpenFile(const std::shared_ptr<Inode>& inode, std::shared_ptr<OpenFile> file);
   // The reply to CREATE and TMPFILE: a file that was made in `directory`'s mount, and is open.
-  int PutMade(UniqueFd file, const Mount& mount, std::shared_ptr<const Dentry> dentry, Reply& reply);
+  int PutMade(UniqueFd file, const std::shared_ptr<Mount>& mount, std::shared_ptr<const Dentry> dentry, Reply& reply);
   // While the guest has an inode open that has no handle, its descriptor stays: the host may remove its name. Returns
   // the inode then, for InodeTable::Unpin; otherwise nullptr.
   std::shared_ptr<Inode> PinInode(const std::shared_ptr<Inode>& inode, const Mount& mount);
+  // Whether the guest may open one more file: it may not have the reserve of descriptors. Asked before anything is
+  // done.
+  bool HasRoom();
   int ReadEntries(Request& request, Reply& reply, bool plus);
   // Opens an inode, of which the caller knows that it is a regular file. Invalid: errno says why.
   UniqueFd OpenInode(const Inode& inode, int flags, std::shared_ptr<Mount>* mount);
@@ -204,6 +208,7 @@ class FuseServer {
 
   const UniqueFd proc_fds_;  // /proc/self/fd
   const Options options_;
+  const DescriptorReserve reserve_;
   FreedSpace freed_;
   const uint64_t timeout_;  // seconds
   MountTable mounts_;

@@ -39,7 +39,7 @@ int FuseServer::GetAttributes(Request& request, Reply& reply) {
   fuse_getattr_in in;
   if (!request.Take(&in)) return EINVAL;
   if ((in.getattr_flags & FUSE_GETATTR_FH) != 0) {
-    if (const auto file = files_.Find(in.fh)) return PutAttributes(file->fd.get(), reply);
+    if (const auto file = files_.Find(in.fh)) return PutAttributes(file->fd(), reply);
   }
   const auto inode = NodeOf(request);
   if (!inode) return ESTALE;
@@ -53,7 +53,7 @@ int FuseServer::SetSize(const Inode& inode, const InodePath& path, const fuse_se
   if (wanted.size > static_cast<uint64_t>(std::numeric_limits<off_t>::max())) return EFBIG;
   const auto size = static_cast<off_t>(wanted.size);
   if ((wanted.valid & FATTR_FH) != 0) {
-    if (const auto file = files_.Find(wanted.fh)) return ftruncate(file->fd.get(), size) == 0 ? 0 : errno;
+    if (const auto file = files_.Find(wanted.fh)) return ftruncate(file->fd(), size) == 0 ? 0 : errno;
   }
   if (const int error = EnterProc(); error != 0) return error;
   return truncate(FdName(path.fd()).c_str(), size) == 0 ? 0 : errno;
@@ -165,7 +165,7 @@ int FuseServer::Ioctl(Request& request, Reply& reply) {
     if (directory) fd = directory->fd();
   } else {
     file = files_.Find(in.fh);
-    if (file) fd = file->fd.get();
+    if (file) fd = file->fd();
   }
   if (fd < 0) return EBADF;
   // The kernel reads and writes an int, whatever the number of the call says.

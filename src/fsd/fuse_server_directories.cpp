@@ -34,6 +34,7 @@ int FuseServer::OpenDir(Request& request, Reply& reply) {
   const auto inode = NodeOf(request);
   if (!inode) return ESTALE;
   if (!S_ISDIR(inode->type)) return ENOTDIR;
+  if (!HasRoom()) return ENFILE;
   const InodePath path = PathOf(*inode);
   if (!path) return errno;
   const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | (static_cast<int>(in.flags) & O_NOATIME);

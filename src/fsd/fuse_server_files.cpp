@@ -41,14 +41,15 @@ constexpr auto kMaxOffset = static_cast<uint64_t>(std::numeric_limits<off_t>::ma
 
 }  // namespace
 
-fuse_open_out FuseServer::AddOpenFile(const std::shared_ptr<Inode>& inode, std::shared_ptr<OpenFile> file,
-                                      const Mount& mount) {
+fuse_open_out FuseServer::AddOpenFile(const std::shared_ptr<Inode>& inode, std::shared_ptr<OpenFile> file) {
   fuse_open_out out = {};
   if (options_.cache == Cache::kNever) out.open_flags |= FOPEN_DIRECT_IO;
   if (options_.cache == Cache::kAlways) out.open_flags |= FOPEN_KEEP_CACHE;
   // A file system of this computer has no errors left to tell when a file is closed.
-  if (!mount.remote) out.open_flags |= FOPEN_NOFLUSH;
-  file->inode = PinInode(inode, mount);
+  if (!file->path->mount->remote) out.open_flags |= FOPEN_NOFLUSH;
+  file->inode = inode;
+  file->pinned = PinInode(inode, *file->path->mount) != nullptr;
+  inodes_.NoteOpen(*inode, file->path);
   out.fh = files_.Add(std::move(file));
   return out;
 }
@@ -60,15 +61,16 @@ int FuseServer::Open(Request& request, Reply& reply) {
   if (!inode) return ESTALE;
   // Everything else is the guest's kernel's: to open a FIFO or a device of the host could block, or do things.
   if (!S_ISREG(inode->type)) return S_ISDIR(inode->type) ? EISDIR : ENXIO;
+  if (!HasRoom()) return ENFILE;
   const bool kill = (in.open_flags & FUSE_OPEN_KILL_SUIDGID) != 0;
   if (const int error = Become(CallerOf(request, !kill)); error != 0) return error;
   std::shared_ptr<Mount> mount;
   UniqueFd fd = OpenInode(*inode, HostOpenFlags(in.flags), &mount);
   if (!fd) return errno;
-  const auto file = std::make_shared<OpenFile>(std::move(fd));
-  reply.Put(AddOpenFile(inode, file, *mount));
+  const auto file = std::make_shared<OpenFile>(std::make_shared<const OpenPath>(std::move(mount), std::move(fd)));
+  reply.Put(AddOpenFile(inode, file));
   // A guest that has room for them would ask for the attributes next.
-  if (reply.room() >= sizeof(fuse_open_out) + sizeof(fuse_attr_out)) (void)PutAttributes(file->fd.get(), reply);
+  if (reply.room() >= sizeof(fuse_open_out) + sizeof(fuse_attr_out)) (void)PutAttributes(file->fd(), reply);
   return 0;
 }
 
@@ -80,7 +82,7 @@ int FuseServer::Read(Request& request, Reply& reply) {
   if (in.offset > kMaxOffset) return EINVAL;
   const std::vector<iovec> memory = reply.Direct(std::min(in.size, kMaxTransfer));
   const ssize_t count =
-      preadv(file->fd.get(), memory.data(), static_cast<int>(memory.size()), static_cast<off_t>(in.offset));
+      preadv(file->fd(), memory.data(), static_cast<int>(memory.size()), static_cast<off_t>(in.offset));
   if (count < 0) return errno;
   reply.SetDirect(static_cast<size_t>(count));
   return 0;
@@ -106,10 +108,10 @@ int FuseServer::Write(Request& request, Reply& reply) {
     if ((in.flags & O_DSYNC) != 0) flags |= RWF_DSYNC;
     if ((in.flags & O_SYNC) == O_SYNC) flags |= RWF_SYNC;
   }
-  const FdName name(file->fd.get());
+  const FdName name(file->fd());
   const KeptCapability capability(cached && EnterProc() == 0 ? name.c_str() : nullptr);
   const ssize_t count =
-      pwritev2(file->fd.get(), memory.data(), static_cast<int>(memory.size()), static_cast<off_t>(in.offset), flags);
+      pwritev2(file->fd(), memory.data(), static_cast<int>(memory.size()), static_cast<off_t>(in.offset), flags);
   if (count < 0) return errno;
   capability.Restore();
   reply.Put(fuse_write_out{.size = static_cast<uint32_t>(count)});
@@ -121,7 +123,8 @@ int FuseServer::Release(Request& request, Reply& /*reply*/) {
   if (!request.Take(&in)) return EINVAL;
   const auto file = files_.Take(in.fh);
   if (!file) return EBADF;
-  if (file->inode) inodes_.Unpin(*file->inode);
+  inodes_.NoteClosed(*file->inode, *file->path);
+  if (file->pinned) inodes_.Unpin(*file->inode);
   return 0;
 }
 
@@ -131,7 +134,7 @@ int FuseServer::Flush(Request& request, Reply& /*reply*/) {
   const auto file = files_.Find(in.fh);
   if (!file) return EBADF;
   // Any close(2) of a file flushes it, and tells the errors of writes that were late.
-  const int copy = fcntl(file->fd.get(), F_DUPFD_CLOEXEC, 0);
+  const int copy = fcntl(file->fd(), F_DUPFD_CLOEXEC, 0);
   if (copy < 0) return errno;
   return close(copy) == 0 ? 0 : errno;
 }
@@ -142,7 +145,7 @@ int FuseServer::Sync(Request& request, Reply& /*reply*/) {
   const auto file = files_.Find(in.fh);
   if (!file) return EBADF;
   const bool data = (in.fsync_flags & FUSE_FSYNC_FDATASYNC) != 0;
-  return (data ? fdatasync(file->fd.get()) : fsync(file->fd.get())) == 0 ? 0 : errno;
+  return (data ? fdatasync(file->fd()) : fsync(file->fd())) == 0 ? 0 : errno;
 }
 
 int FuseServer::SyncFs(Request& request, Reply& /*reply*/) {
@@ -181,7 +184,7 @@ int FuseServer::Seek(Request& request, Reply& reply) {
   if (!file) return EBADF;
   // The file's own position is used by nobody.
   if (in.whence != SEEK_DATA && in.whence != SEEK_HOLE) return EINVAL;
-  const off_t offset = lseek(file->fd.get(), static_cast<off_t>(in.offset), static_cast<int>(in.whence));
+  const off_t offset = lseek(file->fd(), static_cast<off_t>(in.offset), static_cast<int>(in.whence));
   if (offset < 0) return errno;
   reply.Put(fuse_lseek_out{.offset = static_cast<uint64_t>(offset)});
   return 0;
@@ -195,7 +198,7 @@ int FuseServer::Allocate(Request& request, Reply& /*reply*/) {
   if (in.offset > kMaxOffset || in.length > kMaxOffset) return EFBIG;
   // Unlike a write, this does not say whether the caller may keep set-user-id bits: users may not.
   if (const int error = Become(CallerOf(request, request.header().uid == 0)); error != 0) return error;
-  return fallocate(file->fd.get(), static_cast<int>(in.mode), static_cast<off_t>(in.offset),
+  return fallocate(file->fd(), static_cast<int>(in.mode), static_cast<off_t>(in.offset),
                    static_cast<off_t>(in.length)) == 0
              ? 0
              : errno;
@@ -211,8 +214,7 @@ int FuseServer::CopyRange(Request& request, Reply& reply) {
   if (const int error = Become(CallerOf(request, request.header().uid == 0)); error != 0) return error;
   auto from_offset = static_cast<off_t>(in.off_in);
   auto to_offset = static_cast<off_t>(in.off_out);
-  const ssize_t count =
-      copy_file_range(from->fd.get(), &from_offset, to->fd.get(), &to_offset, std::min(in.len, kMaxCopy), 0);
+  const ssize_t count = copy_file_range(from->fd(), &from_offset, to->fd(), &to_offset, std::min(in.len, kMaxCopy), 0);
   if (count < 0) return errno;
   reply.Put(fuse_write_out{.size = static_cast<uint32_t>(count)});
   return 0;

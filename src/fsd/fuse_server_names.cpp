@@ -77,9 +77,14 @@ FuseServer::Victim FuseServer::FindVictim(const Reached& directory, const char* 
   const auto dentry = inodes_.AccessOf(*victim.inode).dentry;
   const bool found_by_it = dentry && dentry->parent->key == directory.inode->key && dentry->name == name;
   if (!S_ISDIR(status.stx_mode) && status.stx_nlink > 1 && !found_by_it) return victim;
+  // One that the guest has open needs no second descriptor, unless this name's mount allows more.
+  victim.path = inodes_.OpenOf(*victim.inode);
+  if (victim.path && victim.path->mount == mount) return victim;
+  victim.path = nullptr;
   UniqueFd path(openat(directory.fd(), name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
   // The name may have come to another file meanwhile.
   if (!path || StatusOf(path.get(), &status) != 0 || !(InodeKeyOf(*mount, status) == key)) return victim;
+  if (!reserve_.MayKeep(path.get())) return victim;
   victim.path = std::make_shared<const OpenPath>(mount, std::move(path));
   return victim;
 }
@@ -149,14 +154,16 @@ void FuseServer::NoteName(const Reached& directory, const char* name) {
   if (mount) inodes_.Move(InodeKeyOf(*mount, status), directory.inode, name);
 }
 
-int FuseServer::PutMade(UniqueFd file, const Mount& mount, std::shared_ptr<const Dentry> dentry, Reply& reply) {
+int FuseServer::PutMade(UniqueFd file, const std::shared_ptr<Mount>& mount, std::shared_ptr<const Dentry> dentry,
+                        Reply& reply) {
   Found found;
-  if (const int error = EnterFile(file.get(), mount, std::move(dentry), &found); error != 0) return error;
+  if (const int error = EnterFile(file.get(), *mount, std::move(dentry), &found); error != 0) return error;
   fuse_entry_out entry;
   FillEntry(found, &entry);
   entry.attr.flags |= kAttrNoCapability;
   reply.Put(entry);
-  reply.Put(AddOpenFile(found.inode, std::make_shared<OpenFile>(std::move(file)), mount));
+  auto path = std::make_shared<const OpenPath>(mount, std::move(file));
+  reply.Put(AddOpenFile(found.inode, std::make_shared<OpenFile>(std::move(path))));
   return 0;
 }
 
@@ -167,13 +174,15 @@ int FuseServer::Create(Request& request, Reply& reply) {
   if (!IsName(name)) return EINVAL;
   Reached directory;
   if (const int error = Reach(request, &directory); error != 0) return error;
+  if (!HasRoom()) return ENFILE;
   SetUmask(in.umask);
   UniqueFd file(openat(directory.fd(), name, HostOpenFlags(in.flags) | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
                        in.mode & 07777));
   // The guest believes that there is no such file, so it has not checked whether the caller may open this one. ESTALE
   // makes its kernel look again, and then open what is there as such.
   if (!file) return errno == EEXIST && (in.flags & O_EXCL) == 0 ? ESTALE : errno;
-  return PutMade(std::move(file), directory.path.mount(), std::make_shared<const Dentry>(directory.inode, name), reply);
+  return PutMade(std::move(file), directory.path.shared()->mount, std::make_shared<const Dentry>(directory.inode, name),
+                 reply);
 }
 
 int FuseServer::TemporaryFile(Request& request, Reply& reply) {
@@ -181,12 +190,13 @@ int FuseServer::TemporaryFile(Request& request, Reply& reply) {
   if (!request.Take(&in)) return EINVAL;
   Reached directory;
   if (const int error = Reach(request, &directory); error != 0) return error;
+  if (!HasRoom()) return ENFILE;
   SetUmask(in.umask);
   // O_EXCL (it shall never have a name) is the guest's kernel's to keep.
   UniqueFd file(
       openat(directory.fd(), ".", (HostOpenFlags(in.flags) & ~O_TRUNC) | O_TMPFILE | O_CLOEXEC, in.mode & 07777));
   if (!file) return errno;
-  return PutMade(std::move(file), directory.path.mount(), nullptr, reply);
+  return PutMade(std::move(file), directory.path.shared()->mount, nullptr, reply);
 }
 
 }  // namespace kata::fsd

@@ -92,6 +92,12 @@ InodePath FuseServer::Follow(const Inode& inode, Access access) {
   return at;
 }
 
+bool FuseServer::HasRoom() {
+  if (reserve_.HasRoom(proc_fds_.get())) return true;
+  inodes_.CloseRecent();
+  return reserve_.HasRoom(proc_fds_.get());
+}
+
 std::shared_ptr<Inode> FuseServer::PinInode(const std::shared_ptr<Inode>& inode, const Mount& mount) {
   if (mount.anchor) return nullptr;
   inodes_.Pin(*inode, PathOf(*inode).shared());

@@ -131,6 +131,7 @@ void InodeTable::Forget(uint64_t id, uint64_t count) {
   if (inode.lookups > 0) return;
   if (const auto by_key = by_key_.find(inode.key); by_key != by_key_.end() && *by_key == &inode) by_key_.erase(by_key);
   TakeOut(inode);
+  opened_.erase(id);
   forgotten = std::move(by_id_.extract(found).value());
   // Dentries of others may name it. Dentries that are out of date may even refer to each other in a circle.
   access.path = std::move(inode.access.path);
@@ -147,6 +148,7 @@ void InodeTable::Clear() {
     inode->recent = false;
     dentries.push_back(std::move(inode->access.dentry));
   }
+  opened_.clear();
   forgotten.swap(by_id_);
   by_key_.clear();
   by_key_.insert(root.get());

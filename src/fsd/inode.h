@@ -15,9 +15,11 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "base/unique_fd.h"
+#include "fsd/descriptor_reserve.h"
 #include "fsd/file_handle.h"
 #include "fsd/mounts.h"
 
@@ -41,7 +43,7 @@ struct Dentry {
   std::string name;
 };
 
-// A descriptor (O_PATH) of a file, and the mount in which it is open.
+// A descriptor of a file, O_PATH or of one that the guest has open, and the mount in which it is open.
 struct OpenPath {
   std::shared_ptr<Mount> mount;
   UniqueFd fd;
@@ -97,7 +99,8 @@ class InodeTable {
  public:
   // At most `limit` inodes are known at a time. At most `max_paths` of those that are found again by their names are
   // kept open, beside those that the guest has open or whose names are gone.
-  InodeTable(size_t limit, size_t max_paths) : limit_(limit), max_recent_{max_paths, kMaxDirectories} {}
+  InodeTable(size_t limit, size_t max_paths, const DescriptorReserve& reserve)
+      : limit_(limit), reserve_(reserve), max_recent_{max_paths, kMaxDirectories} {}
 
   // The root, which is always known.
   void SetRoot(const InodeKey& key, mode_t type, Access access);
@@ -133,6 +136,13 @@ class InodeTable {
   // its descriptor.
   void Pin(const Inode& inode, std::shared_ptr<const OpenPath> path);
   void Unpin(const Inode& inode);
+  // The guest has opened, or closes, the inode, and this is the file.
+  void NoteOpen(const Inode& inode, const std::shared_ptr<const OpenPath>& file);
+  void NoteClosed(const Inode& inode, const OpenPath& file);
+  // A file by which the guest has it open. nullptr: it has not, or only by another one than it opened last.
+  std::shared_ptr<const OpenPath> OpenOf(const Inode& inode) const;
+  // Closes all that need not be open.
+  void CloseRecent();
   // The inode, if it is known and has no handle, has this name now.
   void Move(const InodeKey& key, const std::shared_ptr<Inode>& parent, std::string_view name);
 
@@ -151,12 +161,15 @@ class InodeTable {
   void TakeOut(Inode& inode);
 
   const size_t limit_;
+  const DescriptorReserve reserve_;
   const std::array<size_t, 2> max_recent_;  // by Access::by_handle()
   mutable std::mutex mutex_;
   uint64_t next_ = kRootNode + 1;
   // Sets of pointers, since a guest can know millions of files: maps would keep id and key once more.
   std::unordered_set<std::shared_ptr<Inode>, InodeById, InodeById> by_id_;
   std::unordered_set<Inode*, InodeByKey, InodeByKey> by_key_;
+  // The files by which the guest has inodes open, by their ids: of each inode the one that was opened last.
+  std::unordered_map<uint64_t, std::weak_ptr<const OpenPath>> opened_;
   // Those that are open and need not be; the newest first.
   std::array<std::list<Inode*>, 2> recent_;
 };

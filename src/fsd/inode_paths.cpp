@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // InodeTable: which inodes are open.
 #include <utility>
+#include <vector>
 
 #include "fsd/inode.h"
 
@@ -37,6 +38,10 @@ std::shared_ptr<const OpenPath> InodeTable::Settle(Inode& inode) {
   if (!inode.access.path || inode.nameless || inode.pins > 0) {
     TakeOut(inode);
     return nullptr;
+  }
+  if (!reserve_.MayCache(inode.access.path->fd.get())) {
+    TakeOut(inode);
+    return std::move(inode.access.path);
   }
   if (inode.recent) {
     list.splice(list.begin(), list, inode.position);
@@ -105,6 +110,35 @@ void InodeTable::Unpin(const Inode& inode) {
   if (known == nullptr || known->pins == 0) return;
   --known->pins;
   closed = Settle(*known);
+}
+
+void InodeTable::NoteOpen(const Inode& inode, const std::shared_ptr<const OpenPath>& file) {
+  const std::lock_guard lock(mutex_);
+  if (Known(inode) != nullptr) opened_[inode.id] = file;
+}
+
+void InodeTable::NoteClosed(const Inode& inode, const OpenPath& file) {
+  const std::lock_guard lock(mutex_);
+  const auto found = opened_.find(inode.id);
+  if (found != opened_.end() && found->second.lock().get() == &file) opened_.erase(found);
+}
+
+std::shared_ptr<const OpenPath> InodeTable::OpenOf(const Inode& inode) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = opened_.find(inode.id);
+  return found == opened_.end() ? nullptr : found->second.lock();
+}
+
+void InodeTable::CloseRecent() {
+  std::vector<std::shared_ptr<const OpenPath>> closed;
+  const std::lock_guard lock(mutex_);
+  for (auto& list : recent_) {
+    while (!list.empty()) {
+      Inode& inode = *list.back();
+      TakeOut(inode);
+      closed.push_back(std::move(inode.access.path));
+    }
+  }
 }
 
 void InodeTable::Move(const InodeKey& key, const std::shared_ptr<Inode>& parent, std::string_view name) {

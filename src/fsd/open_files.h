@@ -10,16 +10,17 @@
 #include <unordered_map>
 
 #include "base/unique_fd.h"
+#include "fsd/inode.h"
 
 namespace kata::fsd {
 
-struct Inode;
-
 // An open file.
 struct OpenFile {
-  explicit OpenFile(UniqueFd file) : fd(std::move(file)) {}
-  const UniqueFd fd;
-  std::shared_ptr<Inode> inode;  // which is kept open for it (InodeTable::Pin); or none
+  std::shared_ptr<const OpenPath> path;
+  std::shared_ptr<Inode> inode = nullptr;
+  bool pinned = false;  // InodeTable::Pin
+
+  int fd() const { return path->fd.get(); }
 };
 
 // An open directory, which is read from any offset that an entry had.
@@ -37,7 +38,7 @@ class OpenDirectory {
   int fd() const { return fd_.get(); }
   // Only one thread may read a directory at a time.
   std::mutex& mutex() { return mutex_; }
-  std::shared_ptr<Inode> inode;  // as OpenFile::inode
+  std::shared_ptr<Inode> inode;  // which is kept open for it (InodeTable::Pin); or none
   // Goes to an offset; 0 is the beginning, as after rewinddir(3). Returns 0 or errno.
   int Seek(uint64_t offset);
   // Shows the next entry without passing it; valid until Pass. false and 0: the end. false and errno: an error.
