@@ -70,6 +70,7 @@ tidy: build
 bench: all
 	@bench/run.py
 	@bench/through_containerd.py
+	@bench/files.py
 
 install: all
 	DESTDIR="$(DESTDIR)" cmake --install build --prefix "$(PREFIX)"
