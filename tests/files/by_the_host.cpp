@@ -14,6 +14,7 @@
 namespace kata::files {
 namespace {
 
+// One more is heard by inotify. The driver, ByTheHost in test_files.py, has as many (ROUNDS).
 constexpr int kRounds = 5;
 
 // Whether the driver has made its changes.

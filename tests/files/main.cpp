@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <span>
+#include <string_view>
 
 #include "areas.h"
 #include "exec.h"
@@ -26,7 +27,7 @@ namespace {
 struct Area {
   const char* name;
   void (*run)(const Place& place);
-  const char* kinds;
+  std::string_view kinds;  // words
 };
 
 constexpr Area kAreas[] = {
@@ -70,6 +71,10 @@ void RunArea(const Area& area, const std::string& kind, const std::string& here,
     MakeDir(place.here);
   }
   const pid_t pid = fork();
+  if (pid < 0) {
+    Fact("fork", ErrorName(errno));
+    return;
+  }
   if (pid == 0) {
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -90,6 +95,31 @@ void RunArea(const Area& area, const std::string& kind, const std::string& here,
   if (WIFSIGNALED(status)) Fact("ended", std::string("by ") + sigabbrev_np(WTERMSIG(status)));
 }
 
+bool IsOf(const Area& area, std::string_view kind) {
+  for (std::string_view rest = area.kinds; !rest.empty();) {
+    const size_t end = std::min(rest.find(' '), rest.size());
+    if (rest.substr(0, end) == kind) return true;
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  return false;
+}
+
+// A word that is not known must not just print nothing: that would be the same on every file system, and pass.
+bool IsKnown(std::string_view kind, std::span<char*> chosen) {
+  if (std::none_of(std::begin(kAreas), std::end(kAreas), [&](const Area& area) { return IsOf(area, kind); })) {
+    fprintf(stderr, "files-suite: %.*s: no such kind\n", static_cast<int>(kind.size()), kind.data());
+    return false;
+  }
+  for (const char* name : chosen) {
+    if (std::none_of(std::begin(kAreas), std::end(kAreas),
+                     [&](const Area& area) { return strcmp(name, area.name) == 0 && IsOf(area, kind); })) {
+      fprintf(stderr, "files-suite: %s: no such area of this kind\n", name);
+      return false;
+    }
+  }
+  return true;
+}
+
 int Main(std::span<char*> arguments) {
   if (arguments.size() > 1 && strncmp(arguments[1], "--", 2) == 0) return ExecHelper(arguments);
   const std::string kind = arguments.size() > 1 ? arguments[1] : "";
@@ -100,12 +130,13 @@ int Main(std::span<char*> arguments) {
   }
   const std::string here = arguments[2], there = arguments[next - 1];
   const std::span<char*> chosen = arguments.subspan(next);
+  if (!IsKnown(kind, chosen)) return 2;
   signal(SIGPIPE, SIG_IGN);
   umask(022);
   for (const Area& area : kAreas) {
     const bool wanted = chosen.empty() || std::any_of(chosen.begin(), chosen.end(),
                                                       [&](const char* name) { return strcmp(name, area.name) == 0; });
-    if (wanted && strstr(area.kinds, kind.c_str()) != nullptr) RunArea(area, kind, here, there);
+    if (wanted && IsOf(area, kind)) RunArea(area, kind, here, there);
   }
   return 0;
 }
