@@ -4,7 +4,7 @@
 
 A fact keeps the reason that it, or the same fact at another place or with another cache, has in the list. One that has
 none is printed, and the list is left as it is: name the reason by hand first, for one place of it at least. For a list
-with several caches all of them must have run."""
+that names caches all of them must have run."""
 
 import collections
 import itertools
@@ -15,10 +15,12 @@ import textwrap
 import tomllib
 
 HERE = pathlib.Path(__file__).resolve().parent
-CACHES = ["auto", "never", "always"]
+sys.path.insert(0, str(HERE.parent / "integration"))
+sys.dont_write_bytecode = True
+from test_files import CACHES
 
 
-def facts(path):
+def read_facts(path):
     """(place, fact) -> result."""
     lines = (line.rstrip("\n").split(": ", 2) for line in path.read_text().splitlines())
     return {(place, fact): answer for place, fact, answer in lines}
@@ -49,7 +51,7 @@ def differences(theirs, ours, known):
         places = {place for place, _ in mine}
         for place, fact in dict.fromkeys([*(key for key in theirs if key[0] in places), *mine]):
             key = cache, place, fact
-            their, our = (facts.get((place, fact), "nothing") for facts in (theirs, mine))
+            their, our = theirs.get((place, fact), "nothing"), mine.get((place, fact), "nothing")
             what = known.reason(*key)
             if their == our:
                 # What differs on other hosts only stays.
@@ -94,9 +96,13 @@ def main():
     path = HERE / f"differences-{server}.toml"
     old = path.read_text()
     text = tomllib.loads(old)
-    theirs = facts(directory / "runc.txt")
-    paths = {cache: directory / f"{server}-{cache}.txt" for cache in CACHES}
-    ours = {cache: facts(path) for cache, path in paths.items() if path.exists()}
+    theirs = read_facts(directory / "runc.txt")
+    files = {cache: directory / f"{server}-{cache}.txt" for cache in CACHES}
+    # An entry that names no caches is for all, so a cache without facts would be taken for one that does the same.
+    needed = CACHES if any("caches" in entry for entry in text["difference"]) else ["auto"]
+    if missing := [str(files[cache]) for cache in needed if not files[cache].exists()]:
+        sys.exit(f"{path.name} needs the facts of a whole run of test_files.py; missing: {', '.join(missing)}")
+    ours = {cache: read_facts(file) for cache, file in files.items() if file.exists()}
     found, unknown = differences(theirs, ours, Known(text))
     if unknown:
         sys.exit("\n".join(["no reason is known for:", *unknown]))
@@ -105,9 +111,10 @@ def main():
     lines = [old[: old.index("[reasons]")] + "[reasons]"]
     for reason in used:
         lines += reason_lines(f'"{reason}"', text["reasons"][reason])
-    for (reason, sometimes), found in sorted(groups.items(), key=lambda group: (used.index(group[0][0]), group[0][1])):
+    in_order = sorted(groups.items(), key=lambda group: (used.index(group[0][0]), group[0][1]))
+    for (reason, sometimes), places_of in in_order:
         by_places = collections.defaultdict(list)
-        for (fact, our, caches), places in found.items():
+        for (fact, our, caches), places in places_of.items():
             by_places[tuple(places), caches].append(f'"{fact}" = {json.dumps(our)}')
         for (places, caches), entries in by_places.items():
             lines += ["", "[[difference]]", f'reason = "{reason}"', *places_line(places)]
