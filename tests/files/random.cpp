@@ -40,7 +40,7 @@ class File {
 
   // False when something was not as it has to be, which has been printed.
   bool Run(size_t count) {
-    for (const char kind : {'a', 'b'}) Reopen(kind == 'a' ? 0 : 1, O_CREAT | O_TRUNC);
+    for (size_t which = 0; which < fds_.size(); ++which) Reopen(which, O_CREAT | O_TRUNC);
     for (size_t i = 0; i < count && good_; ++i) {
       number_ = i;
       One();
@@ -357,13 +357,19 @@ int Main(std::span<char*> arguments) {
   const uint64_t count = strtoull(arguments[numbers], nullptr, 10),
                  seed = strtoull(arguments[numbers + 1], nullptr, 10);
   const uint64_t jobs = arguments.size() > numbers + 2 ? strtoull(arguments[numbers + 2], nullptr, 10) : 1;
+  bool good = true;
   for (uint64_t job = 0; job < jobs; ++job) {
-    if (fork() != 0) continue;
+    const pid_t pid = fork();
+    if (pid < 0) {
+      perror("fork");
+      good = false;
+      break;
+    }
+    if (pid > 0) continue;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     const std::string name = "/random-" + std::to_string(job);
     _exit(File(here + name, there + name, seed + job).Run(count) ? 0 : 1);
   }
-  bool good = true;
   for (int status = 0; wait(&status) > 0;) good = good && WIFEXITED(status) && WEXITSTATUS(status) == 0;
   return good ? 0 : 1;
 }

@@ -4,9 +4,8 @@
 //   files-watcher [--read FILE] PATH...
 //
 // The first line is "ready PID". An event's line is "PATH: EVENT NAME", and " #N" behind the halves of the Nth move.
-// With
-// --read each event of a move or of a file that was closed is followed by what is in FILE then, and "ready" by what
-// was.
+// With --read each event of a move or of a file that was closed is followed by what is in FILE then, and "ready" by
+// what was in it at the start.
 #include <poll.h>
 #include <sys/inotify.h>
 #include <unistd.h>
