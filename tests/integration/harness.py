@@ -123,6 +123,10 @@ class World:
         (directory / "config.d" / "50-test.toml").write_text(text)
         self.config = directory / "configuration.toml"
 
+    def limit_open_files(self, limit):
+        """For the runtime and what it starts, also the file server: who has CAP_SYS_RESOURCE gives that more."""
+        self.prefix = ["setpriv", "--bounding-set=-sys_resource", "prlimit", f"--nofile={limit}:{limit}"]
+
     def end_children(self):
         """Those that a test that failed did not wait for."""
         for child in self.children:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Limits of a container and the size of the machine around it."""
+"""Limits, sysctls and host name of a container, and the size of the machine around it."""
 import os
 import re
 import subprocess
@@ -80,6 +80,18 @@ class LimitsTest(Case):
         c.process["oomScoreAdj"] = 500
         c.linux["sysctl"] = {"net.core.somaxconn": "1234", "kernel.msgmax": "4321"}
         self.assert_run(c.run(), 0, "500\n500\n1234\n4321\n")
+
+    def test_hostname(self):
+        c = self.sh("hostname; cat /proc/sys/kernel/hostname")
+        c.spec["hostname"] = "a-host"
+        self.assert_run(c.run(), 0, "a-host\na-host\n")
+
+    @harness.kata_only
+    def test_domainname(self):
+        """Debian's runc is older than the field."""
+        c = self.sh("cat /proc/sys/kernel/hostname /proc/sys/kernel/domainname")
+        c.spec["hostname"], c.spec["domainname"] = "a-host", "a-domain"
+        self.assert_run(c.run(), 0, "a-host\na-domain\n")
 
     def test_a_sysctl_of_the_network_in_a_user_namespace(self):
         """Podman adds this one by itself. Its groups are the container's."""

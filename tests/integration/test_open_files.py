@@ -44,8 +44,7 @@ class OpenFilesTest(harness.Case):
         c.mount(many, "/many", "bind")
         c.mount(data, "/data", "bind")
         c.mount("tmpfs", "/tmpfs", type="tmpfs")
-        # Who has CAP_SYS_RESOURCE gives the server more.
-        self.world.prefix = ["setpriv", "--bounding-set=-sys_resource", "prlimit", "--nofile=600:600"]
+        self.world.limit_open_files(600)
         self.assert_run(c.run(), 0, f"{FULL}\ncat: can't open '/data/file': {FULL}\n"
                                     f"/bin/sh: can't create /data/new: {FULL}\n"
                                     "5\n600\nmoved\nremoved\n6\ntext\nnew\n0\n")  # fmt: skip
