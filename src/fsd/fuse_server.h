@@ -46,7 +46,8 @@ class FuseServer {
   struct Options {
     Cache cache = Cache::kAuto;
     std::optional<uint64_t> timeout;  // seconds for which names and attributes are believed, instead of the cache's
-    // Mount points are told as such (FUSE_ATTR_SUBMOUNT), so that they have a st_dev of their own in the guest.
+    // Mount points are told as such (FUSE_ATTR_SUBMOUNT), so that they have a st_dev of their own in the guest. On, as
+    // with the default configuration; the command line must ask for it, as virtiofsd's must (options.h).
     bool announce_submounts = true;
     // What the guest may make the server remember: inodes (some 250 bytes each).
     size_t max_inodes = 4UL << 20U;

@@ -77,7 +77,8 @@ int FuseServer::ReadEntries(Request& request, Reply& reply, bool plus) {
     }
     PutDirent(entry, reply);
   }
-  // Told at once, since a reply that has room left is the end. What the guest is not told of was not looked up.
+  // The error is told now, instead of the entries before it: with these the reply would have room left, which the guest
+  // takes for the end of the directory. What the guest is not told of was not looked up.
   for (size_t i = 0; error != 0 && i < counted.size(); ++i) inodes_.Forget(counted[i], 1);
   return error;
 }

@@ -24,8 +24,8 @@ bool IsName(const char* name) {
 int FuseServer::LookUpName(const std::shared_ptr<Inode>& parent, const char* name, Found* found) {
   const InodePath directory = PathOf(*parent);
   if (!directory) return errno;
-  // Before the name is looked at, so that no change of it is missed. Names that
-  // are asked for each time, or believed for good, need no watch.
+  // Before the name is looked at, so that no change of it is missed. Names that are asked for each time, or believed
+  // for good, need no watch.
   if (tells_events_ && timeout_ > 0 && options_.cache != Cache::kAlways) watcher_->UseNames(parent, directory.fd());
   struct statx& status = found->status;
   if (statx(directory.fd(), name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, kStatusMask, &status) != 0) return errno;

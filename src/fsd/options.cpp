@@ -13,10 +13,11 @@ namespace kata::fsd {
 
 namespace {
 
-// Of -o: what holds always, and so may be said. Extended attributes have their own rules here, so that the map which is
-// meant for virtiofsd is not used. No thread is ever idle without need.
+// Of -o: what holds always, and so may be said.
 constexpr std::array<std::string_view, 7> kAlways = {"no_writeback", "no_flock", "no_posix_lock",    "killpriv_v2",
                                                      "posix_acl",    "xattr",    "sandbox=namespace"};
+// Of -o: what is meant for virtiofsd and has no use here. xattrmap: extended attributes have their own rules.
+// max_idle_threads: few threads are idle here (vhost_user_workers.h).
 constexpr std::array<std::string_view, 2> kIgnored = {"xattrmap=", "max_idle_threads="};
 
 template <typename T>
@@ -115,6 +116,7 @@ Result<> SetWord(std::string_view word, Options& options) {
     return SetNumber(word, *value, uint64_t{0}, UINT64_MAX, options.max_files);
   }
   if (const auto value = ValueOf(word, "--thread-pool-size=")) {
+    // Each thread may need a few descriptors at once, and DescriptorReserve keeps 256 for all.
     TRY(SetNumber(word, *value, 0U, 64U, options.threads));
     // For virtiofsd these are further threads. Here one would block all other requests as long as one takes.
     options.threads = std::max(options.threads, 2U);
