@@ -6,6 +6,7 @@
 // far from the protocol's own. What is only a hint in a reply has no flag: other kernels ignore it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace kata::fsd {
@@ -52,6 +53,9 @@ struct BirthTimeOut {
   uint32_t nanoseconds;
   uint32_t known;  // 0: the file system does not keep it
 };
+
+// In fuse_kstatfs::spare (0019-*): here lies the magic number of the host's file system (statfs(2)), or 0 for FUSE's.
+inline constexpr size_t kStatFsType = 0;
 
 // In fuse_attr::flags, beside FUSE_ATTR_SUBMOUNT (0004-*): from this bit on a number of the submount's device, which is
 // not 0. The guest's kernel makes one superblock for each of them. It takes a file for a submount, too, so that a file

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // FuseServer: attributes, birth times, statfs(2), and flags of files (ioctl_iflags(2)).
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <sys/ioctl.h>
 #include <sys/vfs.h>
 #include <sys/xattr.h>
@@ -103,6 +104,23 @@ int FuseServer::BirthTime(Request& request, Reply& reply) {
   return 0;
 }
 
+namespace {
+
+// The type by which programs tell what they can rely on: tail(1) asks inotify on a file system that it knows to be
+// local, and pathconf(3) knows limits. Only types of which nobody expects calls that FUSE has not, as of Btrfs.
+uint32_t ShownType(const struct statfs& status) {
+  switch (status.f_type) {
+    case EXT4_SUPER_MAGIC:
+    case XFS_SUPER_MAGIC:
+    case TMPFS_MAGIC:
+      return static_cast<uint32_t>(status.f_type);
+    default:
+      return 0;
+  }
+}
+
+}  // namespace
+
 int FuseServer::StatFs(Request& request, Reply& reply) {
   const auto inode = NodeOf(request);
   if (!inode) return ESTALE;
@@ -119,6 +137,7 @@ int FuseServer::StatFs(Request& request, Reply& reply) {
             .bsize = static_cast<uint32_t>(status.f_bsize),
             .namelen = static_cast<uint32_t>(status.f_namelen),
             .frsize = static_cast<uint32_t>(status.f_frsize)};
+  out.st.spare[kStatFsType] = ShownType(status);
   reply.Put(out);
   return 0;
 }

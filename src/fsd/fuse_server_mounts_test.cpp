@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // FuseServer on mounts: one file of the host is one inode of the guest, and what is read-only stays so.
+#include <linux/magic.h>
 #include <sched.h>
 #include <sys/mount.h>
 
 #include <filesystem>
 #include <thread>
 
+#include "fsd/fuse_extensions.h"
 #include "fsd/fuse_server_fixture.h"
 
 namespace kata::fsd {
@@ -215,6 +217,17 @@ TEST_F(FuseServerMounts, MountsThatGoAndCome) {
     guest_->Call(FUSE_DESTROY, 0, "");
     guest_->Init();
   }
+}
+
+TEST_F(FuseServerMounts, TheTypeOfAFileSystemIsToldIfFuseCanBeTakenForIt) {
+  const auto type = [&](uint64_t node) {
+    return guest_->Call(FUSE_STATFS, node, "").As<fuse_statfs_out>().st.spare[kStatFsType];
+  };
+  EXPECT_EQ(type(kRoot), uint32_t{TMPFS_MAGIC});
+  Make(Path("cgroups"));
+  ASSERT_EQ(mount("c", Path("cgroups").c_str(), "cgroup2", 0, nullptr), 0);
+  EXPECT_EQ(type(Node("cgroups")), 0U);
+  EXPECT_EQ(umount2(Path("cgroups").c_str(), MNT_DETACH), 0);
 }
 
 // The guest forgets a removed file by a request of its own, which another thread may handle later than the next write.
