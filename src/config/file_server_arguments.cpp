@@ -67,6 +67,10 @@ Result<std::vector<std::string>> FileServerArguments(const std::vector<std::stri
       return Refuse(word);
     }
   }
+  // Whoever sets the list for something else would otherwise get one st_dev for all file systems of the host, by which
+  // cp(1) and rsync(1) take two files for one.
+  if (std::find(argv.begin(), argv.end(), "announce_submounts") == argv.end())
+    TRY(AddOptions("announce_submounts", argv));
   return argv;
 }
 

@@ -10,8 +10,8 @@
 
 namespace kata::config {
 
-// Returns the arguments for the file server's command line, with a separate -o for each option. kInvalidArgument: an
-// argument is not accepted; the message lists those that are.
+// Returns the arguments for the file server's command line, with a separate -o for each option. announce_submounts is
+// always among them. kInvalidArgument: an argument is not accepted; the message lists those that are.
 Result<std::vector<std::string>> FileServerArguments(const std::vector<std::string>& extra);
 
 }  // namespace kata::config

@@ -133,6 +133,17 @@ TEST(FileServerArgvTest, CacheModes) {
   EXPECT_FALSE(FileServerArgv(config, "/s", 3, 1));
 }
 
+TEST(FileServerArgvTest, EachFileSystemHasANumberOfItsOwnWhateverElseIsSet) {
+  config::HypervisorConfig config;
+  for (const std::vector<std::string>& extra :
+       std::vector<std::vector<std::string>>{{}, {"-o", "timeout=0"}, {"--announce-submounts"}}) {
+    config.virtio_fs_extra_args = extra;
+    const auto argv = FileServerArgv(config, "/s", 3, 1).value();
+    EXPECT_EQ(std::count(argv.begin(), argv.end(), "announce_submounts"), 1)
+        << fmt::format("{}", fmt::join(extra, " "));
+  }
+}
+
 // The daemon runs as root: no argument may weaken its sandbox or export another directory.
 TEST(FileServerArgvTest, ArgumentsThatOpenSomethingAreRefused) {
   config::HypervisorConfig config;
