@@ -91,10 +91,11 @@ Result<> Serve(const Options& options, UniqueFd listener, uint32_t user) {
   FuseServer::Options server_options = ServerOptions(options, std::move(view.proc_self));
   server_options.changes = OpenChanges(user);
   std::unique_ptr<FuseServer> server;
-  // Before the server, whose thread uses it.
   LateRequests late({.must_wait = [&](auto in) { return server->MustWait(in); },
                      .answer = [&](auto in, auto out) { return server->AnswerEvents(in, out); }});
   server = TRY(FuseServer::Create(std::move(view.root), std::move(server_options)));
+  // It goes before the server, one of whose threads calls it.
+  const std::unique_ptr<FuseServer, void (*)(FuseServer*)> calls(server.get(), [](auto* of) { of->OnEvents({}); });
   server->OnEvents([&] { late.Answer(); });
   VhostUser::Options device = {.handler = [&](auto in, auto out) { return server->Handle(in, out); }};
   device.threads = options.threads;
