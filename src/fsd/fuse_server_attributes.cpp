@@ -144,19 +144,33 @@ int FuseServer::StatFs(Request& request, Reply& reply) {
 
 namespace {
 
-// The calls below get and set the same structure. Returns 0 or errno.
+// These return 0 or errno.
 template <typename T>
-int GetOrSet(int fd, unsigned long command, bool set, Request& request, Reply& reply, T* value) {
-  if (set) {
-    if (!request.Take(value)) return EINVAL;
-  }
-  if (ioctl(fd, command, value) != 0) return errno;
+int GetFlags(int fd, unsigned long command, Reply& reply) {
+  T flags = {};
+  if (ioctl(fd, command, &flags) != 0) return errno;
   reply.Put(fuse_ioctl_out{});
-  if (!set) reply.Put(*value);
+  reply.Put(flags);
   return 0;
 }
 
-// A guest that could give its files to another project would not be held by that project's quota.
+// A guest that could give its files to another project, or let new ones not inherit it, would not be held by that
+// project's quota. The host's kernel lets the owner of a file do both.
+//
+// Other flags are the owner's there, too, and change how the host keeps that file alone (FS_NOCOW_FL, FS_COMPR_FL), or
+// need a capability that this process does not have (FS_IMMUTABLE_FL, FS_APPEND_FL, FS_JOURNAL_DATA_FL).
+int SetFlags(int fd, Request& request, Reply& reply) {
+  // The kernel reads and writes an int, whatever the number of the call says.
+  uint32_t wanted = 0;
+  uint32_t now = 0;
+  if (!request.Take(&wanted)) return EINVAL;
+  if (ioctl(fd, FS_IOC_GETFLAGS, &now) != 0) return errno;
+  if (((wanted ^ now) & static_cast<uint32_t>(FS_PROJINHERIT_FL)) != 0) return EPERM;
+  if (ioctl(fd, FS_IOC_SETFLAGS, &wanted) != 0) return errno;
+  reply.Put(fuse_ioctl_out{});
+  return 0;
+}
+
 int SetExtendedFlags(int fd, Request& request, Reply& reply) {
   fsxattr wanted;
   fsxattr now = {};
@@ -187,16 +201,13 @@ int FuseServer::Ioctl(Request& request, Reply& reply) {
     if (file) fd = file->fd();
   }
   if (fd < 0) return EBADF;
-  // The kernel reads and writes an int, whatever the number of the call says.
-  uint32_t flags = 0;
-  fsxattr extended = {};
   switch (in.cmd) {
     case FS_IOC_GETFLAGS:
-      return GetOrSet(fd, in.cmd, /*set=*/false, request, reply, &flags);
+      return GetFlags<uint32_t>(fd, in.cmd, reply);
     case FS_IOC_SETFLAGS:
-      return GetOrSet(fd, in.cmd, /*set=*/true, request, reply, &flags);
+      return SetFlags(fd, request, reply);
     case FS_IOC_FSGETXATTR:
-      return GetOrSet(fd, in.cmd, /*set=*/false, request, reply, &extended);
+      return GetFlags<fsxattr>(fd, in.cmd, reply);
     case FS_IOC_FSSETXATTR:
       return SetExtendedFlags(fd, request, reply);
     default:

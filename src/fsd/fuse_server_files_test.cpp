@@ -183,6 +183,10 @@ TEST_F(FuseServerFiles, FlagsOfFiles) {
   const Answer answer = guest_->Call(FUSE_IOCTL, file, Struct(in));
   EXPECT_NE(answer.As<uint32_t>(sizeof(fuse_ioctl_out)) & FS_NODUMP_FL, 0U);
   EXPECT_EQ(answer.body.size(), sizeof(fuse_ioctl_out) + sizeof(uint32_t));
+  // What is made in a directory that inherits no more would leave its project's quota.
+  const uint32_t flags = answer.As<uint32_t>(sizeof(fuse_ioctl_out)) ^ static_cast<uint32_t>(FS_PROJINHERIT_FL);
+  in.cmd = FS_IOC_SETFLAGS;
+  EXPECT_EQ(guest_->Call(FUSE_IOCTL, file, Struct(in) + Struct(flags)).error, EPERM);
   in.cmd = FS_IOC_FSGETXATTR;
   auto extended = guest_->Call(FUSE_IOCTL, file, Struct(in)).As<fsxattr>(sizeof(fuse_ioctl_out));
   in.cmd = FS_IOC_FSSETXATTR;
@@ -190,6 +194,9 @@ TEST_F(FuseServerFiles, FlagsOfFiles) {
   EXPECT_TRUE(guest_->Call(FUSE_IOCTL, file, Struct(in) + Struct(extended)).ok());
   // Another project would be another quota.
   extended.fsx_projid ^= 1U;
+  EXPECT_EQ(guest_->Call(FUSE_IOCTL, file, Struct(in) + Struct(extended)).error, EPERM);
+  extended.fsx_projid ^= 1U;
+  extended.fsx_xflags ^= static_cast<uint32_t>(FS_XFLAG_PROJINHERIT);
   EXPECT_EQ(guest_->Call(FUSE_IOCTL, file, Struct(in) + Struct(extended)).error, EPERM);
   in.cmd = FIONREAD;
   EXPECT_EQ(guest_->Call(FUSE_IOCTL, file, Struct(in)).error, ENOTTY);
