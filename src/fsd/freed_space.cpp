@@ -20,8 +20,8 @@ void FreedSpace::Closed() {
 
 bool FreedSpace::Await(uint64_t since, Clock::time_point begin) {
   std::unique_lock lock(mutex_);
-  if (closed_ > since) return true;
   const auto until = std::min(begin + wait_, removal_ + 4 * wait_);
+  if (Clock::now() >= until) return false;
   return changed_.wait_until(lock, until, [&] { return closed_ > since; });
 }
 

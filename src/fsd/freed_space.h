@@ -17,7 +17,7 @@ class FreedSpace {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // A request waits until `wait` after its beginning, and not beyond four times that after the last removal.
+  // A request waits until `wait` after it has found no space, and not beyond four times that after the last removal.
   explicit FreedSpace(std::chrono::milliseconds wait) : wait_(wait) {}
 
   // A name of a file has gone.
@@ -26,8 +26,9 @@ class FreedSpace {
   void Closed();
   // How many times Closed was called.
   uint64_t closed() const { return closed_; }
-  // Waits until Closed has been called more than `since` times; `begin` is when the request came. Whether it has, so
-  // that there may be space now.
+  // Waits until Closed has been called more than `since` times; `begin` is when the request found no space first.
+  // Whether it has, so that there may be space now; not when its time is over, or nothing has been removed lately:
+  // who closes files all the time does not have a request tried without end.
   bool Await(uint64_t since, Clock::time_point begin);
 
  private:

@@ -166,8 +166,8 @@ size_t FuseServer::Handle(std::span<const iovec> in, std::span<const iovec> out)
   const fuse_in_header& header = request.header();
   // Requests without a reply, whatever room for one there is.
   if (header.opcode == FUSE_FORGET || header.opcode == FUSE_BATCH_FORGET || header.opcode == FUSE_INTERRUPT) {
-    if (request.valid() && header.opcode == FUSE_FORGET) Forget(request);
-    if (request.valid() && header.opcode == FUSE_BATCH_FORGET) BatchForget(request);
+    if (!request.valid() || header.opcode == FUSE_INTERRUPT) return 0;
+    header.opcode == FUSE_FORGET ? Forget(request) : BatchForget(request);
     freed_.Closed();
     return 0;
   }
@@ -181,6 +181,7 @@ size_t FuseServer::Handle(std::span<const iovec> in, std::span<const iovec> out)
   int error = Become(CallerOf(request, /*fsetid=*/true));
   if (error == 0) error = (this->*handler)(request, reply);
   if (header.opcode == FUSE_RELEASE) freed_.Closed();
+  if (!FoundNoSpace(header.opcode, error)) return reply.Finish(error);
   const auto begin = FreedSpace::Clock::now();
   while (FoundNoSpace(header.opcode, error) && freed_.Await(closed, begin)) {
     closed = freed_.closed();
