@@ -260,6 +260,15 @@ TEST_F(FuseServerMounts, SpaceThatIsBeingGivenBackIsWaitedFor) {
   EXPECT_EQ(umount2((source_ + "/full").c_str(), MNT_DETACH), 0);
 }
 
+TEST_F(FuseServerMounts, ANoteThatMayBeLostIsNotLostForAnyReason) {
+  std::filesystem::create_symlink("file", source_ + "/x/link");
+  Bind(source_ + "/x", "a");
+  Bind(source_ + "/y", "b", Rights::kReadOnly);
+  EXPECT_TRUE(guest_->SetXattr(Node("a/link"), "trusted.overlay.origin", "x").ok());
+  std::filesystem::create_symlink("file", source_ + "/y/link");
+  EXPECT_EQ(guest_->SetXattr(Node("b/link"), "trusted.overlay.origin", "x").error, EROFS);
+}
+
 TEST_F(FuseServerMounts, DescriptorsDoNotGrowWithWhatIsKnown) {
   Bind(source_ + "/x", "a");
   const uint64_t a = Node("a");

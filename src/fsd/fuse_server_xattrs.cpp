@@ -10,9 +10,9 @@ namespace kata::fsd {
 namespace {
 
 // An overlay notes on a copy where it comes from, on copies of symbolic links and devices too, which can have no user.*
-// attributes on the host. It can do without that note, but not with an error.
-bool MayBeLost(const Inode& inode, std::string_view name) {
-  return !S_ISREG(inode.type) && !S_ISDIR(inode.type) && name == "trusted.overlay.origin";
+// attributes on the host: it answers EPERM. The overlay can do without that note, but not with an error.
+bool MayBeLost(const Inode& inode, std::string_view name, int error) {
+  return error == EPERM && !S_ISREG(inode.type) && !S_ISDIR(inode.type) && name == "trusted.overlay.origin";
 }
 
 // A size is asked for with 0.
@@ -47,7 +47,8 @@ int FuseServer::SetXattr(Request& request, Reply& /*reply*/) {
   if (setxattr(FdName(file.fd()).c_str(), host->c_str(), value.data(), value.size(), static_cast<int>(in.flags)) == 0) {
     return 0;
   }
-  return MayBeLost(*file.inode, name) ? 0 : errno;
+  const int error = errno;
+  return MayBeLost(*file.inode, name, error) ? 0 : error;
 }
 
 int FuseServer::GetXattr(Request& request, Reply& reply) {
