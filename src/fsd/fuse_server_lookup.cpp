@@ -64,11 +64,11 @@ int FuseServer::EnterPath(UniqueFd path, const Mount& parent, std::shared_ptr<co
 
 int FuseServer::Enter(Access access, Found* found) {
   const InodeKey key = InodeKeyOf(*access.mount, found->status);
-  // What has the same number and another name is the same file, if the other name still leads to it.
-  if (access.dentry) {
-    if (const auto other = inodes_.FindKey(key)) (void)PathOf(*other);
-  }
-  found->inode = inodes_.EnterOrMake(key, found->status.stx_mode, std::move(access));
+  // What has the same number and another name is the same file, if the other name still leads to it. It is open until
+  // that is decided: other threads may have the table close it.
+  const auto other = access.dentry ? inodes_.FindKey(key) : nullptr;
+  const InodePath path = other ? PathOf(*other) : InodePath();
+  found->inode = inodes_.EnterOrMake(key, found->status.stx_mode, std::move(access), path ? other.get() : nullptr);
   return found->inode ? 0 : errno;
 }
 

@@ -36,19 +36,22 @@ InodePath FuseServer::PathOf(const Inode& inode) {
 }
 
 InodePath FuseServer::PathWithoutName(const Inode& inode, const Access& access) {
-  if (auto path = inodes_.UsePath(inode)) {
+  auto path = inodes_.UsePath(inode);
+  // Another thread may have let it be closed since `access` was taken, which keeps it.
+  if (!access.by_handle()) return InodePath(path ? path : access.path);
+  if (path) {
     // A mount that has come since may allow more.
-    if (!access.by_handle() || path->mount == mounts_.BestOf(access.mount)) return InodePath(std::move(path));
+    if (path->mount == mounts_.BestOf(access.mount)) return InodePath(std::move(path));
     inodes_.Close(inode);
     if (auto kept = inodes_.UsePath(inode)) return InodePath(std::move(kept));
   }
   std::shared_ptr<Mount> mount = mounts_.BestOf(access.mount);
   UniqueFd fd = access.handle.Open(mount->root.get(), O_PATH | O_NOFOLLOW);
   if (!fd) return {};
-  InodePath path(std::move(mount), std::move(fd));
+  InodePath opened(std::move(mount), std::move(fd));
   // Something in it is asked for next, mostly.
-  if (S_ISDIR(inode.type)) inodes_.Keep(inode, path.shared());
-  return path;
+  if (S_ISDIR(inode.type)) inodes_.Keep(inode, opened.shared());
+  return opened;
 }
 
 InodePath FuseServer::Follow(const Inode& inode, Access access) {

@@ -5,8 +5,10 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 
+#include <atomic>
 #include <filesystem>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "fsd/fuse_server_fixture.h"
@@ -85,6 +87,33 @@ TEST_F(FuseServerPaths, AreBoundedHoweverManyFilesAreKnown) {
   }
   // Looked up again, it is the same node.
   EXPECT_EQ(Node("d3/f3"), nodes[3]);
+}
+
+// Each file that is used lets another one be closed, which a request in another thread may be about to use.
+TEST_F(FuseServerPaths, WhatAnotherThreadLetsBeClosedIsStillUsed) {
+  Serve({.max_paths = 1});
+  Make("dir");
+  Write("first", "text");
+  ASSERT_EQ(link(Path("first").c_str(), Path("second").c_str()), 0);
+  const uint64_t dir = Node("dir");
+  const uint64_t linked = Node("first");
+  std::atomic<bool> over = false;
+  std::atomic<int> errors = 0;
+  std::vector<std::thread> others;
+  for (int i = 0; i < 3; ++i) {
+    others.emplace_back([&] {
+      while (!over) errors += ErrorOf(dir) == 0 ? 0 : 1;
+    });
+  }
+  int nodes = 0;
+  for (int i = 0; i < 20000; ++i) {
+    errors += ErrorOf(linked) == 0 ? 0 : 1;
+    nodes += Node(i % 2 == 0 ? "second" : "first") == linked ? 0 : 1;
+  }
+  over = true;
+  for (auto& other : others) other.join();
+  EXPECT_EQ(errors, 0);
+  EXPECT_EQ(nodes, 0);
 }
 
 TEST_F(FuseServerPaths, DeeperThanTheBound) {

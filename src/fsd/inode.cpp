@@ -68,7 +68,7 @@ std::shared_ptr<Inode> InodeTable::EnterKnown(const InodeKey& key, const Mount& 
   return Counted(**found);
 }
 
-std::shared_ptr<Inode> InodeTable::EnterOrMake(const InodeKey& key, mode_t type, Access access) {
+std::shared_ptr<Inode> InodeTable::EnterOrMake(const InodeKey& key, mode_t type, Access access, const Inode* open) {
   // Closed without the lock.
   Access old;
   std::shared_ptr<const OpenPath> closed;
@@ -78,7 +78,7 @@ std::shared_ptr<Inode> InodeTable::EnterOrMake(const InodeKey& key, mode_t type,
     const bool same_handle = access.handle && inode.access.handle == access.handle;
     const bool same_dentry = access.dentry && IsAt(inode, *access.dentry->parent, access.dentry->name);
     // Otherwise the number is that of another file now. The guest may still ask for the old one, by its id.
-    if (inode.access.path || same_handle || same_dentry) {
+    if (inode.access.path || &inode == open || same_handle || same_dentry) {
       if (Better(*access.mount, *inode.access.mount)) {
         TakeOut(inode);
         old = std::exchange(inode.access, std::move(access));

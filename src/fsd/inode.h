@@ -112,9 +112,9 @@ class InodeTable {
   std::shared_ptr<Inode> EnterKnown(const InodeKey& key, const Mount& mount, const std::shared_ptr<Inode>& parent,
                                     std::string_view name, const std::function<FileHandle()>& handle);
   // Finds or makes the inode with the key, and counts a lookup. `access` is kept if it is better than what there was.
-  // An inode that is neither open nor found by the dentry of `access` is taken for another one.
-  // nullptr and errno: there are too many (ENFILE).
-  std::shared_ptr<Inode> EnterOrMake(const InodeKey& key, mode_t type, Access access);
+  // An inode that is neither open nor has the handle or the dentry of `access` is taken for another one. `open`: one
+  // that the caller keeps open meanwhile, or nullptr. nullptr and errno: there are too many (ENFILE).
+  std::shared_ptr<Inode> EnterOrMake(const InodeKey& key, mode_t type, Access access, const Inode* open = nullptr);
   // The inode with the key, without counting. nullptr: the guest does not know it.
   std::shared_ptr<Inode> FindKey(const InodeKey& key) const;
   // Takes back `count` lookups; the inode is forgotten when none are left. The root stays.
