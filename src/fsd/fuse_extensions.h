@@ -66,5 +66,7 @@ inline constexpr uint32_t kAttrNoCapability = 1U << 15U;
 // In fuse_open_out::open_flags of a directory (0012-*): a reply of READDIR has all entries for which there is room, so
 // one with room left is the end.
 inline constexpr uint32_t kOpenReadsFull = 1U << 31U;
+// How much of a list the guest asks for at once, at most (0012-*).
+inline constexpr uint32_t kMostOfAList = 64U << 10U;
 
 }  // namespace kata::fsd

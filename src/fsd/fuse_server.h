@@ -150,7 +150,7 @@ class FuseServer {
   int HostEvents(Request& request, Reply& reply);
   int HostEventsEnd(Request& request, Reply& reply);
 
-  // An O_PATH descriptor of the inode. Empty: errno says why.
+  // A descriptor of the inode, O_PATH or more. Empty: errno says why.
   InodePath PathOf(const Inode& inode);
   // As PathOf, but not by names.
   InodePath PathWithoutName(const Inode& inode, const Access& access);
@@ -189,9 +189,9 @@ class FuseServer {
   fuse_open_out AddOpenFile(const std::shared_ptr<Inode>& inode, std::shared_ptr<OpenFile> file);
   // The reply to CREATE and TMPFILE: a file that was made in `directory`'s mount, and is open.
   int PutMade(UniqueFd file, const std::shared_ptr<Mount>& mount, std::shared_ptr<const Dentry> dentry, Reply& reply);
-  // While the guest has an inode open that has no handle, its descriptor stays: the host may remove its name. Returns
-  // the inode then, for InodeTable::Unpin; otherwise nullptr.
-  std::shared_ptr<Inode> PinInode(const std::shared_ptr<Inode>& inode, const Mount& mount);
+  // While the guest has an inode open that has no handle, its descriptor stays: the host may remove its name. Whether
+  // it has none, so that InodeTable::Unpin is to follow.
+  bool PinInode(const Inode& inode, const Mount& mount);
   // Whether the guest may open one more file: it may not have the reserve of descriptors. Asked before anything is
   // done.
   bool HasRoom();

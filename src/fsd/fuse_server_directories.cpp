@@ -12,6 +12,8 @@ namespace {
 
 // What one request reads at most: the reply is collected in memory of ours.
 constexpr size_t kMaxEntries = 256UL << 10U;
+// Otherwise a list would seem to end there (kOpenReadsFull).
+static_assert(kMaxEntries >= kMostOfAList);
 
 bool IsDots(const char* name) { return strcmp(name, ".") == 0 || strcmp(name, "..") == 0; }
 
@@ -42,8 +44,8 @@ int FuseServer::OpenDir(Request& request, Reply& reply) {
   if (!directory) return errno;
   fuse_open_out out = {.open_flags = kOpenReadsFull};
   if (options_.cache == Cache::kAlways) out.open_flags |= FOPEN_KEEP_CACHE | FOPEN_CACHE_DIR;
-  const auto open = std::make_shared<OpenDirectory>(std::move(directory));
-  open->inode = PinInode(inode, path.mount());
+  const auto open = std::make_shared<OpenDirectory>(std::move(directory), inode);
+  open->pinned = PinInode(*inode, path.mount());
   out.fh = directories_.Add(open);
   reply.Put(out);
   return 0;
@@ -92,7 +94,7 @@ int FuseServer::ReleaseDir(Request& request, Reply& /*reply*/) {
   if (!request.Take(&in)) return EINVAL;
   const auto directory = directories_.Take(in.fh);
   if (!directory) return EBADF;
-  if (directory->inode) inodes_.Unpin(*directory->inode);
+  if (directory->pinned) inodes_.Unpin(*directory->inode);
   return 0;
 }
 

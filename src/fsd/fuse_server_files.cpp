@@ -48,7 +48,7 @@ fuse_open_out FuseServer::AddOpenFile(const std::shared_ptr<Inode>& inode, std::
   // A file system of this computer has no errors left to tell when a file is closed.
   if (!file->path->mount->remote) out.open_flags |= FOPEN_NOFLUSH;
   file->inode = inode;
-  file->pinned = PinInode(inode, *file->path->mount) != nullptr;
+  file->pinned = PinInode(*inode, *file->path->mount);
   inodes_.NoteOpen(*inode, file->path);
   out.fh = files_.Add(std::move(file));
   return out;

@@ -18,7 +18,8 @@ namespace kata::fsd {
 inline constexpr uint32_t kMaxTransfer = 1U << 20U;
 inline constexpr unsigned kStatusMask = STATX_BASIC_STATS | STATX_MNT_ID;
 
-// An O_PATH descriptor of an inode. Empty: errno says why.
+// A descriptor of an inode, O_PATH or more: of one whose name has gone it may be that of an open file. Empty: errno
+// says why.
 class InodePath {
  public:
   InodePath() = default;

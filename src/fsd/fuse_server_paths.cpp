@@ -101,10 +101,10 @@ bool FuseServer::HasRoom() {
   return reserve_.HasRoom(proc_fds_.get());
 }
 
-std::shared_ptr<Inode> FuseServer::PinInode(const std::shared_ptr<Inode>& inode, const Mount& mount) {
-  if (mount.anchor) return nullptr;
-  inodes_.Pin(*inode, PathOf(*inode).shared());
-  return inode;
+bool FuseServer::PinInode(const Inode& inode, const Mount& mount) {
+  if (mount.anchor) return false;
+  inodes_.Pin(inode, PathOf(inode).shared());
+  return true;
 }
 
 int FuseServer::Reach(const Request& request, Reached* reached) {

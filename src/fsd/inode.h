@@ -130,7 +130,8 @@ class InodeTable {
   void Keep(const Inode& inode, std::shared_ptr<const OpenPath> path);
   // Closes it, unless that is the only way to it.
   void Close(const Inode& inode);
-  // Keeps an inode open from now on, whose last name is gone: its handle or its name may lead nowhere soon.
+  // Keeps an inode open from now on, whose last name is gone: its handle or its name may lead nowhere soon. path:
+  // O_PATH, or a file that the guest has open, which stays open until the guest has forgotten the inode.
   void KeepNameless(const Inode& inode, std::shared_ptr<const OpenPath> path);
   // Keeps an inode open until as many calls of Unpin have come: one without a handle, which the guest has open. path:
   // its descriptor.
@@ -159,6 +160,8 @@ class InodeTable {
   // no room, which the caller closes without the lock.
   std::shared_ptr<const OpenPath> Settle(Inode& inode);
   void TakeOut(Inode& inode);
+  // Makes one of them the newest.
+  void Renew(Inode& inode);
 
   const size_t limit_;
   const DescriptorReserve reserve_;

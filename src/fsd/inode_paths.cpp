@@ -32,6 +32,11 @@ void InodeTable::TakeOut(Inode& inode) {
   inode.recent = false;
 }
 
+void InodeTable::Renew(Inode& inode) {
+  std::list<Inode*>& list = recent_.at(inode.access.by_handle() ? 1 : 0);
+  list.splice(list.begin(), list, inode.position);
+}
+
 std::shared_ptr<const OpenPath> InodeTable::Settle(Inode& inode) {
   const size_t kind = inode.access.by_handle() ? 1 : 0;
   std::list<Inode*>& list = recent_.at(kind);
@@ -44,7 +49,7 @@ std::shared_ptr<const OpenPath> InodeTable::Settle(Inode& inode) {
     return std::move(inode.access.path);
   }
   if (inode.recent) {
-    list.splice(list.begin(), list, inode.position);
+    Renew(inode);
     return nullptr;
   }
   list.push_front(&inode);
@@ -59,7 +64,7 @@ std::shared_ptr<const OpenPath> InodeTable::Settle(Inode& inode) {
 std::shared_ptr<const OpenPath> InodeTable::UsePath(const Inode& inode) {
   const std::lock_guard lock(mutex_);
   Inode* known = Known(inode);
-  if (known != nullptr && known->recent) (void)Settle(*known);
+  if (known != nullptr && known->recent) Renew(*known);
   return inode.access.path;
 }
 
@@ -82,7 +87,6 @@ void InodeTable::Close(const Inode& inode) {
 }
 
 void InodeTable::KeepNameless(const Inode& inode, std::shared_ptr<const OpenPath> path) {
-  std::shared_ptr<const OpenPath> closed;
   const std::lock_guard lock(mutex_);
   Inode* known = Known(inode);
   if (known == nullptr) return;

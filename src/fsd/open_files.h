@@ -18,7 +18,7 @@ namespace kata::fsd {
 struct OpenFile {
   std::shared_ptr<const OpenPath> path;
   std::shared_ptr<Inode> inode = nullptr;
-  bool pinned = false;  // InodeTable::Pin
+  bool pinned = false;  // `inode` is kept open for it (InodeTable::Pin)
 
   int fd() const { return path->fd.get(); }
 };
@@ -26,7 +26,7 @@ struct OpenFile {
 // An open directory, which is read from any offset that an entry had.
 class OpenDirectory {
  public:
-  explicit OpenDirectory(UniqueFd directory) : fd_(std::move(directory)) {}
+  OpenDirectory(UniqueFd directory, std::shared_ptr<Inode> of) : inode(std::move(of)), fd_(std::move(directory)) {}
 
   struct Entry {
     uint64_t number = 0;  // d_ino
@@ -35,10 +35,12 @@ class OpenDirectory {
     const char* name = nullptr;
   };
 
+  const std::shared_ptr<Inode> inode;
+  bool pinned = false;  // `inode` is kept open for it (InodeTable::Pin)
+
   int fd() const { return fd_.get(); }
   // Only one thread may read a directory at a time.
   std::mutex& mutex() { return mutex_; }
-  std::shared_ptr<Inode> inode;  // which is kept open for it (InodeTable::Pin); or none
   // Goes to an offset; 0 is the beginning, as after rewinddir(3). Returns 0 or errno.
   int Seek(uint64_t offset);
   // Shows the next entry without passing it; valid until Pass. false and 0: the end. false and errno: an error.
