@@ -69,14 +69,13 @@ UniqueFd OpenForHandles(int path, uint32_t type) {
 bool Better(const Mount& mount, const Mount& than) {
   if (mount.writable != than.writable) return mount.writable;
   // The larger one, and of equal ones always the same: rename(2) and link(2) work within a mount only.
-  return mount.depth != than.depth ? mount.depth < than.depth : mount.id < than.id;
+  return mount.path_length != than.path_length ? mount.path_length < than.path_length : mount.id < than.id;
 }
 
 std::shared_ptr<Mount> MountTable::Get(uint64_t id, int path) {
-  const std::lock_guard lock(mutex_);
-  if (const auto found = by_id_.find(id); found != by_id_.end()) {
-    if (auto mount = found->second.lock()) return mount;
-  }
+  if (auto known = Find(id)) return known;
+  // Without the lock, which each lookup needs: these calls wait for the file system, which may wait for a disk or for
+  // another computer.
   auto mount = std::make_shared<Mount>();
   struct statvfs status = {};
   struct statfs type = {};
@@ -89,6 +88,9 @@ std::shared_ptr<Mount> MountTable::Get(uint64_t id, int path) {
   mount->id = id;
   mount->writable = (status.f_flag & ST_RDONLY) == 0;
   mount->remote = IsRemote(static_cast<uint32_t>(type.f_type));
+  const std::lock_guard lock(mutex_);
+  // Another thread may have come across it, too.
+  if (auto known = FindKnown(id)) return known;
   JoinGroup(mount);
   std::erase_if(by_id_, [](const auto& entry) { return entry.second.expired(); });
   by_id_[id] = mount;
@@ -105,6 +107,7 @@ std::vector<std::shared_ptr<Mount>> MountTable::Known() const {
 
 void MountTable::JoinGroup(const std::shared_ptr<Mount>& mount) {
   mount->group = next_group_++;
+  // The kernel writes it from memory, so it waits for no disk.
   const UniqueFd file(openat(proc_self_, "mountinfo", O_RDONLY | O_CLOEXEC));
   if (!file) return;
   const auto text = ReadAll(file.get());
@@ -112,7 +115,7 @@ void MountTable::JoinGroup(const std::shared_ptr<Mount>& mount) {
   const std::vector<MountLine> lines = ParseMountInfo(*text);
   mount->tree = ShownTreeOf(mount->id, lines);
   if (!mount->tree) return;
-  mount->depth = mount->tree->root.size();
+  mount->path_length = mount->tree->root.size();
   // Mounts may have come below the others since. A mount that is no longer there keeps its group, without others.
   std::map<uint32_t, std::vector<std::shared_ptr<Mount>>> groups;
   for (const auto& other : Known()) {
@@ -136,10 +139,14 @@ void MountTable::JoinGroup(const std::shared_ptr<Mount>& mount) {
   }
 }
 
-std::shared_ptr<Mount> MountTable::Find(uint64_t id) const {
-  const std::lock_guard lock(mutex_);
+std::shared_ptr<Mount> MountTable::FindKnown(uint64_t id) const {
   const auto found = by_id_.find(id);
   return found == by_id_.end() ? nullptr : found->second.lock();
+}
+
+std::shared_ptr<Mount> MountTable::Find(uint64_t id) const {
+  const std::lock_guard lock(mutex_);
+  return FindKnown(id);
 }
 
 std::vector<std::shared_ptr<Mount>> MountTable::All() const {

@@ -25,11 +25,11 @@ struct Mount {
   uint64_t id = 0;     // stx_mnt_id of statx(2)
   uint32_t group = 0;  // files of two mounts of one group are the same if device and number are
   bool writable = false;
-  bool remote = false;   // its files may be another computer's, or another process's: errors come with close(2)
-  bool handles = false;  // its files have file handles (file_handle.h)
-  bool anchor = false;   // handles can be opened by way of root, which is open for reading then
-  UniqueFd root;         // O_PATH unless `anchor`
-  size_t depth = 0;      // the length of the path in its file system that is its root
+  bool remote = false;     // its files may be another computer's, or another process's: errors come with close(2)
+  bool handles = false;    // its files have file handles (file_handle.h)
+  bool anchor = false;     // handles can be opened by way of root, which is open for reading then
+  UniqueFd root;           // O_PATH unless `anchor`
+  size_t path_length = 0;  // of the path in its file system that is its root
 
   // Only MountTable uses these, with its lock held.
   std::optional<ShownTree> tree;
@@ -58,6 +58,8 @@ class MountTable {
   uint16_t NumberOf(uint64_t device);
 
  private:
+  // With the lock held:
+  std::shared_ptr<Mount> FindKnown(uint64_t id) const;
   std::vector<std::shared_ptr<Mount>> Known() const;
   void JoinGroup(const std::shared_ptr<Mount>& mount);
 

@@ -76,120 +76,207 @@ Watcher::~Watcher() {
   if (thread_.joinable()) thread_.join();
 }
 
+// A thread's turn with a file: meanwhile no other one makes or ends a mark of it. These calls may wait for a disk or
+// for another computer, and each lookup needs mutex_, so they are made without it. A thread has one turn at a time.
+class Watcher::Turn {
+ public:
+  Turn(Watcher& watcher, std::string fid, Lock& lock) : watcher_(watcher), fid_(std::move(fid)), lock_(lock) {
+    watcher_.turn_over_.wait(lock_, [this] { return !watcher_.turns_.contains(fid_); });
+    watcher_.turns_.insert(fid_);
+  }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+  ~Turn() {
+    if (!lock_.owns_lock()) lock_.lock();
+    watcher_.turns_.erase(fid_);
+    watcher_.turn_over_.notify_all();
+  }
+
+ private:
+  Watcher& watcher_;
+  const std::string fid_;
+  Lock& lock_;
+};
+
 int Watcher::Mark(int path, uint64_t mask) const {
   char name[12];
   *std::to_chars(name, name + sizeof(name) - 1, path).ptr = '\0';
   return changes_->Add(proc_fds_, name, mask);
 }
 
-// A file that cannot be opened any more is gone, and what was to be told of it with it.
-void Watcher::Unmark(const Watched& watched, uint64_t mask) const {
-  if (const auto path = open_(*watched.inode)) Unmark(watched, path->fd.get(), mask);
-}
-
-void Watcher::Unmark(const Watched& watched, int path, uint64_t mask) const {
-  if (by_fid_.count(watched.fid) > 1) return;
+void Watcher::Unmark(int path, uint64_t mask) const {
   char name[12];
   *std::to_chars(name, name + sizeof(name) - 1, path).ptr = '\0';
   (void)changes_->Remove(proc_fds_, name, mask);
 }
 
-int Watcher::Enter(const std::shared_ptr<Inode>& inode, int path, Watched** watched) {
-  if (const auto found = by_node_.find(inode->id); found != by_node_.end()) {
-    *watched = &found->second;
-    return 0;
-  }
-  if (unable_.contains(inode->key.device)) return EOPNOTSUPP;
-  std::string fid = HostChanges::FidOf(path);
-  const int error = fid.empty() ? errno : 0;
-  if (error != 0) {
-    if (unable_.size() < kMaxUnable) unable_.insert(inode->key.device);
-    return error;
-  }
-  Watched& entry = by_node_[inode->id];
-  entry.inode = inode;
-  entry.fid = std::move(fid);
-  by_fid_.emplace(entry.fid, inode->id);
-  *watched = &entry;
-  return 0;
+// A file that cannot be opened any more is gone, and what was to be told of it with it.
+void Watcher::Unmark(const Inode& inode, uint64_t mask) const {
+  if (const auto path = open_(inode)) Unmark(path->fd.get(), mask);
 }
 
-void Watcher::Remove(uint64_t node) {
-  const auto found = by_node_.find(node);
-  const Watched& watched = found->second;
+void Watcher::NoteUnable(const Inode& inode) {
+  if (unable_.size() < kMaxUnable) unable_.insert(inode.key.device);
+}
+
+// Empty: nothing can be told of the file, and errno says why.
+std::string Watcher::FidOf(const Inode& inode, int path, Lock& lock) {
+  if (const auto found = by_node_.find(inode.id); found != by_node_.end()) return found->second.fid;
+  errno = EOPNOTSUPP;
+  if (unable_.contains(inode.key.device)) return {};
+  lock.unlock();
+  std::string fid = HostChanges::FidOf(path);
+  const int error = errno;
+  lock.lock();
+  if (fid.empty()) NoteUnable(inode);
+  errno = error;
+  return fid;
+}
+
+// In the file's turn.
+Watcher::Watched& Watcher::Enter(const std::shared_ptr<Inode>& inode, const std::string& fid) {
+  const auto [entry, added] = by_node_.try_emplace(inode->id);
+  Watched& watched = entry->second;
+  if (added) {
+    watched.inode = inode;
+    watched.fid = fid;
+    by_fid_.emplace(watched.fid, inode->id);
+  }
+  return watched;
+}
+
+Watcher::Watched Watcher::TakeOut(uint64_t node) {
+  auto entry = by_node_.extract(node);
+  Watched& watched = entry.mapped();
   if (watched.by_guest) --by_guest_;
   if (watched.for_names) recent_.erase(watched.position);
   const auto [begin, end] = by_fid_.equal_range(watched.fid);
-  by_fid_.erase(std::find_if(begin, end, [node](const auto& entry) { return entry.second == node; }));
-  by_node_.erase(found);
+  by_fid_.erase(std::find_if(begin, end, [node](const auto& other) { return other.second == node; }));
+  return std::move(watched);
+}
+
+// Ends the mark of a file that was taken out, unless it has come again meanwhile, or another node is that file. path:
+// an O_PATH descriptor of it, or -1.
+void Watcher::End(Watched gone, int path, Lock& lock) {
+  const Turn turn(*this, gone.fid, lock);
+  const bool again = by_fid_.contains(gone.fid);
+  lock.unlock();
+  if (!again) path < 0 ? Unmark(*gone.inode, kOfDirectory) : Unmark(path, kOfDirectory);
+  // Its file may end with it, for which the file system may take long.
+  gone.inode = nullptr;
+}
+
+// In the turn of a file that was forgotten while it was marked. If not all was (Clear), somebody else ends the mark,
+// too.
+void Watcher::UnmarkForgotten(const std::string& fid, int path, Lock& lock) {
+  if (by_fid_.contains(fid)) return;
+  lock.unlock();
+  Unmark(path, kOfDirectory);
 }
 
 int Watcher::Watch(const std::shared_ptr<Inode>& inode, uint64_t sequence) {
   const auto path = open_(*inode);
   if (!path) return errno;
-  const std::lock_guard lock(mutex_);
-  Watched* watched = nullptr;
-  if (const int error = Enter(inode, path->fd.get(), &watched); error != 0) return error;
-  watched->sequence = std::max(watched->sequence, sequence);
-  if (watched->by_guest) return 0;
-  int error = by_guest_ < options_.max_watched ? 0 : ENOSPC;
-  if (error != 0 && !std::exchange(warned_, true)) {
-    log::Warn("the guest watches {} files: of more it is not told what others do to them", by_guest_);
+  Lock lock(mutex_);
+  const std::string fid = FidOf(*inode, path->fd.get(), lock);
+  if (fid.empty()) return errno;
+  const Turn turn(*this, fid, lock);
+  Watched& watched = Enter(inode, fid);
+  watched.sequence = std::max(watched.sequence, sequence);
+  if (watched.by_guest) return 0;
+  if (by_guest_ >= options_.max_watched) {
+    if (!std::exchange(warned_, true)) {
+      log::Warn("the guest watches {} files: of more it is not told what others do to them", by_guest_);
+    }
+    if (!watched.for_names) TakeOut(inode->id);
+    return ENOSPC;
   }
-  if (error == 0) error = Mark(path->fd.get(), S_ISDIR(inode->type) ? kOfDirectory : kOfItself);
-  if (error != 0) {
-    if (!watched->for_names) Remove(inode->id);
+  watched.by_guest = true;
+  ++by_guest_;
+  lock.unlock();
+  const int error = Mark(path->fd.get(), S_ISDIR(inode->type) ? kOfDirectory : kOfItself);
+  lock.lock();
+  const auto found = by_node_.find(inode->id);
+  if (found == by_node_.end()) {
+    UnmarkForgotten(fid, path->fd.get(), lock);
     return error;
   }
-  watched->by_guest = true;
-  ++by_guest_;
-  return 0;
+  if (error == 0) return 0;
+  if (std::exchange(found->second.by_guest, false)) --by_guest_;
+  if (!found->second.for_names) TakeOut(inode->id);
+  return error;
 }
 
 void Watcher::Unwatch(uint64_t node, uint64_t sequence) {
-  const std::lock_guard lock(mutex_);
-  const auto found = by_node_.find(node);
-  if (found == by_node_.end()) return;
-  Watched& watched = found->second;
-  if (!watched.by_guest || watched.sequence > sequence) return;
-  if (watched.for_names) {
-    Unmark(watched, kOfDirectory & ~kNames);
-    watched.by_guest = false;
-    --by_guest_;
+  std::shared_ptr<Inode> inode;  // is destroyed without the lock
+  Lock lock(mutex_);
+  auto found = by_node_.find(node);
+  if (found == by_node_.end() || !found->second.by_guest || found->second.sequence > sequence) return;
+  if (!found->second.for_names) {
+    End(TakeOut(node), -1, lock);
     return;
   }
-  Unmark(watched, kOfDirectory);
-  Remove(node);
+  found->second.by_guest = false;
+  --by_guest_;
+  inode = found->second.inode;
+  const std::string fid = found->second.fid;
+  const Turn turn(*this, fid, lock);
+  found = by_node_.find(node);
+  if (found == by_node_.end() || found->second.by_guest || by_fid_.count(fid) > 1) return;
+  lock.unlock();
+  Unmark(*inode, kOfDirectory & ~kNames);
+}
+
+// Whether it is watched for its names already.
+bool Watcher::RenewName(uint64_t node) {
+  const auto found = by_node_.find(node);
+  if (found == by_node_.end() || !found->second.for_names) return false;
+  recent_.splice(recent_.begin(), recent_, found->second.position);
+  return true;
 }
 
 void Watcher::UseNames(const std::shared_ptr<Inode>& directory, int path) {
-  const std::lock_guard lock(mutex_);
-  Watched* watched = nullptr;
-  if (Enter(directory, path, &watched) != 0) return;
-  if (watched->for_names) {
-    recent_.splice(recent_.begin(), recent_, watched->position);
-    return;
+  Lock lock(mutex_);
+  if (RenewName(directory->id)) return;
+  const std::string fid = FidOf(*directory, path, lock);
+  if (fid.empty()) return;
+  {
+    const Turn turn(*this, fid, lock);
+    if (RenewName(directory->id)) return;
+    int error = 0;
+    if (!Enter(directory, fid).by_guest) {
+      lock.unlock();
+      error = Mark(path, kNames);
+      lock.lock();
+    }
+    const auto found = by_node_.find(directory->id);
+    if (found == by_node_.end()) {
+      UnmarkForgotten(fid, path, lock);
+      return;
+    }
+    if (error != 0) {
+      if (error != ENOSPC) NoteUnable(*directory);
+      TakeOut(directory->id);
+      return;
+    }
+    recent_.push_front(directory->id);
+    found->second.for_names = true;
+    found->second.position = recent_.begin();
   }
-  if (const int error = watched->by_guest ? 0 : Mark(path, kNames); error != 0) {
-    if (unable_.size() < kMaxUnable && error != ENOSPC) unable_.insert(directory->key.device);
-    Remove(directory->id);
-    return;
-  }
-  recent_.push_front(directory->id);
-  watched->for_names = true;
-  watched->position = recent_.begin();
-  if (recent_.size() > options_.max_names) DropOldestName();
+  DropOldestNames(lock);
 }
 
-void Watcher::DropOldestName() {
-  Watched& oldest = by_node_.at(recent_.back());
-  if (oldest.by_guest) {
-    recent_.pop_back();
-    oldest.for_names = false;
-    return;
+void Watcher::DropOldestNames(Lock& lock) {
+  while (recent_.size() > options_.max_names) {
+    const uint64_t node = recent_.back();
+    Watched& oldest = by_node_.at(node);
+    if (oldest.by_guest) {
+      recent_.pop_back();
+      oldest.for_names = false;
+      continue;
+    }
+    End(TakeOut(node), -1, lock);
   }
-  Unmark(oldest, kNames);
-  Remove(recent_.back());
 }
 
 bool Watcher::Watches(uint64_t node) const {
@@ -198,13 +285,11 @@ bool Watcher::Watches(uint64_t node) const {
 }
 
 void Watcher::Forget(uint64_t node, int path) {
-  std::shared_ptr<Inode> inode;  // is destroyed without the lock
-  const std::lock_guard lock(mutex_);
-  const auto found = by_node_.find(node);
-  if (found == by_node_.end()) return;
-  inode = found->second.inode;
-  if (path >= 0) Unmark(found->second, path, kOfDirectory);
-  Remove(node);
+  Watched gone;  // is destroyed without the lock
+  Lock lock(mutex_);
+  if (!by_node_.contains(node)) return;
+  gone = TakeOut(node);
+  if (path >= 0) End(std::move(gone), path, lock);
 }
 
 void Watcher::Clear() {

@@ -7,6 +7,7 @@
 // kernel, whose queue ends at fs.fanotify.max_queued_events: then everybody in the guest is told that events were lost.
 #pragma once
 
+#include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -90,13 +91,22 @@ class Watcher {
 
   Watcher(std::unique_ptr<HostChanges> changes, int proc_fds, Opener open, Options options);
 
-  // These are called with mutex_ held.
-  int Enter(const std::shared_ptr<Inode>& inode, int path, Watched** watched);
+  class Turn;
+  using Lock = std::unique_lock<std::mutex>;
+
+  // These wait for the file system, so they are called without mutex_.
   int Mark(int path, uint64_t mask) const;
-  void Unmark(const Watched& watched, uint64_t mask) const;
-  void Unmark(const Watched& watched, int path, uint64_t mask) const;
-  void Remove(uint64_t node);
-  void DropOldestName();
+  void Unmark(const Inode& inode, uint64_t mask) const;
+  void Unmark(int path, uint64_t mask) const;
+  // These are called with mutex_ held, and those with `lock` give it back meanwhile.
+  std::string FidOf(const Inode& inode, int path, Lock& lock);
+  Watched& Enter(const std::shared_ptr<Inode>& inode, const std::string& fid);
+  bool RenewName(uint64_t node);
+  Watched TakeOut(uint64_t node);
+  void End(Watched gone, int path, Lock& lock);
+  void UnmarkForgotten(const std::string& fid, int path, Lock& lock);
+  void DropOldestNames(Lock& lock);
+  void NoteUnable(const Inode& inode);
   void Tell(const HostChange& change);
   void TellOfName(const HostChange& change, const HostChange::Entry& entry, uint64_t mask, uint32_t cookie);
   void TellOfFile(std::string_view fid, uint64_t mask);
@@ -119,6 +129,8 @@ class Watcher {
   std::unordered_multimap<std::string_view, uint64_t> by_fid_;
   std::list<uint64_t> recent_;  // the directories for their names; the latest first
   size_t by_guest_ = 0;
+  std::unordered_set<std::string> turns_;  // fids of the files whose marks are being changed (Turn)
+  std::condition_variable turn_over_;
   std::unordered_set<uint64_t> unable_;  // devices whose changes are not told
   std::deque<Event> events_;
   uint32_t next_cookie_ = 1;

@@ -4,13 +4,22 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/fanotify.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <chrono>
 #include <cstring>
+#include <future>
 #include <random>
+#include <semaphore>
+#include <set>
+#include <thread>
 
 #include "base/files.h"
+#include "fsd/fuse_extensions.h"
 
 namespace kata::fsd {
 namespace {
@@ -32,10 +41,14 @@ class WatcherTest : public ::testing::Test {
   void Create(Watcher::Options options) {
     auto changes = HostChanges::Open(1880000000U + static_cast<uint32_t>(getpid()));
     ASSERT_TRUE(changes) << changes.error().message();
-    auto watcher = Watcher::Create(
-        *std::move(changes), proc_fds_.get(), [](const Inode& inode) { return inode.access.path; }, options);
+    const auto open = [this](const Inode& inode) {
+      if (opening_) opening_(inode);
+      return inode.access.path;
+    };
+    auto watcher = Watcher::Create(*std::move(changes), proc_fds_.get(), open, options);
     ASSERT_TRUE(watcher) << watcher.error().message();
     watcher_ = *std::move(watcher);
+    watcher_->OnReady([this] { ready_.release(); });
   }
   std::shared_ptr<Inode> Make(uint64_t id) const {
     const std::string name = path_ + "/" + std::to_string(id);
@@ -51,8 +64,41 @@ class WatcherTest : public ::testing::Test {
   static int PathOf(const std::shared_ptr<Inode>& inode) { return inode->access.path->fd.get(); }
   void UseNames(const std::shared_ptr<Inode>& inode) { watcher_->UseNames(inode, PathOf(inode)); }
 
+  // Another process removes something in the directories of these inodes.
+  void ExpectToldOfThoseThatAreWatched(uint64_t first, uint64_t last) {
+    std::vector<std::string> victims;
+    std::set<uint64_t> wanted;
+    for (uint64_t id = first; id <= last; ++id) {
+      victims.push_back(path_ + "/" + std::to_string(id) + "/victim");
+      ASSERT_EQ(mkdir(victims.back().c_str(), 0755), 0);
+      if (watcher_->Watches(id)) wanted.insert(id);
+    }
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      for (const auto& victim : victims) rmdir(victim.c_str());
+      _exit(0);
+    }
+    ASSERT_EQ(waitpid(child, nullptr, 0), child);
+    std::set<uint64_t> told;
+    // Reached only in a failure.
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (told != wanted && ready_.try_acquire_until(end)) {
+      const std::string events = watcher_->Take(4096);
+      for (size_t at = 0; at < events.size();) {
+        HostEvent event;
+        memcpy(&event, events.data() + at, sizeof event);
+        at += sizeof event + (size_t{event.length} + 7) / 8 * 8;
+        if ((event.mask & IN_DELETE) != 0) told.insert(event.node);
+      }
+    }
+    EXPECT_EQ(told, wanted);
+  }
+
   std::string path_;
   UniqueFd proc_fds_;
+  std::function<void(const Inode&)> opening_;
+  std::counting_semaphore<> ready_{0};
   std::unique_ptr<Watcher> watcher_;
 };
 
@@ -86,6 +132,72 @@ TEST_F(WatcherTest, TheDirectoryThatWasLookedAtLongestAgoMakesRoom) {
   EXPECT_EQ(watcher_->size(), 4U);
   watcher_->Unwatch(inodes[2]->id, 2);
   EXPECT_EQ(watcher_->size(), 3U);
+}
+
+// What makes room is opened, for which its file system may take long.
+TEST_F(WatcherTest, WhatMakesRoomHoldsNobodyUp) {
+  std::promise<void> begun;
+  std::promise<void> end;
+  opening_ = [&](const Inode& inode) {
+    if (inode.id != 2) return;
+    begun.set_value();
+    end.get_future().wait();
+  };
+  Create({.max_watched = 10, .max_names = 2});
+  const auto oldest = Make(2);
+  std::vector<std::shared_ptr<Inode>> inodes;
+  for (uint64_t id = 3; id < 6; ++id) inodes.push_back(Make(id));
+  UseNames(oldest);
+  UseNames(inodes[0]);
+  std::thread drops([&] { UseNames(inodes[1]); });
+  begun.get_future().wait();
+  EXPECT_FALSE(watcher_->Watches(2));
+  UseNames(inodes[1]);
+  UseNames(inodes[2]);  // instead of inodes[0]
+  EXPECT_EQ(watcher_->Watch(inodes[0], 1), 0);
+  EXPECT_EQ(watcher_->size(), 3U);
+  // Who looks at it again waits until it is not watched any more, and watches it anew.
+  std::thread again([&] { UseNames(oldest); });
+  end.set_value();
+  drops.join();
+  again.join();
+  EXPECT_TRUE(watcher_->Watches(2));
+  ExpectToldOfThoseThatAreWatched(2, 5);
+}
+
+// Whatever several threads have done to a few directories.
+TEST_F(WatcherTest, WhatIsWatchedInTheEndIsTold) {
+  Create({.max_watched = 3, .max_names = 2});
+  std::vector<std::shared_ptr<Inode>> inodes;
+  for (uint64_t id = 2; id < 6; ++id) inodes.push_back(Make(id));
+  std::atomic<uint64_t> sequence = 0;
+  for (unsigned round = 0; round < 50; ++round) {
+    std::vector<std::thread> threads;
+    for (unsigned seed = 0; seed < 3; ++seed) {
+      threads.emplace_back([&, random = std::mt19937{round * 3 + seed}]() mutable {
+        for (int i = 0; i < 100; ++i) {
+          const auto& inode = inodes[random() % inodes.size()];
+          switch (random() % 8) {
+            case 0:
+              watcher_->Forget(inode->id, PathOf(inode));
+              break;
+            case 1:
+              (void)watcher_->Watch(inode, ++sequence);
+              break;
+            case 2:
+              watcher_->Unwatch(inode->id, ++sequence);
+              break;
+            default:
+              UseNames(inode);
+          }
+        }
+      });
+    }
+    for (auto& thread : threads) thread.join();
+    EXPECT_LE(watcher_->size(), 4U);
+    ExpectToldOfThoseThatAreWatched(2, 5);
+    if (HasFailure()) return;
+  }
 }
 
 TEST_F(WatcherTest, AGuestThatWatchesInALoop) {
