@@ -9,6 +9,9 @@ namespace kata::fsd {
 namespace {
 
 constexpr uint32_t kPage = 4096;
+constexpr uint64_t kMemoryOfAnInode = 32U << 10U;
+// A VMM that the guest has broken into may say that there is any amount of memory.
+constexpr uint64_t kMostInodes = 4U << 20U;
 // The first version with what the guest's side of virtio-fs needs.
 constexpr uint32_t kOldestMinor = 31;
 
@@ -52,6 +55,10 @@ Result<std::unique_ptr<FuseServer>> FuseServer::Create(UniqueFd shared_directory
   TRY(server->SetRoot(std::move(shared_directory)));
   TRY(server->StartWatcher(std::move(changes)));
   return server;
+}
+
+void FuseServer::SetGuestMemory(uint64_t bytes) {
+  inodes_.SetLimit(std::max<size_t>(options_.max_inodes, std::min(bytes / kMemoryOfAnInode, kMostInodes)));
 }
 
 Result<> FuseServer::SetRoot(UniqueFd shared_directory) {

@@ -49,8 +49,9 @@ class FuseServer {
     // Mount points are told as such (FUSE_ATTR_SUBMOUNT), so that they have a st_dev of their own in the guest. On, as
     // with the default configuration; the command line must ask for it, as virtiofsd's must (options.h).
     bool announce_submounts = true;
-    // What the guest may make the server remember: inodes (some 250 bytes each).
-    size_t max_inodes = 4UL << 20U;
+    // What the guest may make the server remember: inodes (some 250 bytes each). A guest with very much memory may have
+    // more (SetGuestMemory).
+    size_t max_inodes = 1UL << 20U;
     bool readdirplus = true;
     // How many files without handles are kept open, beside those that the guest has open.
     size_t max_paths = 1024;
@@ -70,6 +71,10 @@ class FuseServer {
   // goes. Returns the bytes written to out; 0: no reply (FORGET, or nothing that is a request). Thread-safe. Blocks as
   // long as the host's file system does.
   size_t Handle(std::span<const iovec> in, std::span<const iovec> out);
+
+  // How many bytes of memory the guest has. Its kernel keeps one inode for each 64 KiB that nobody uses, and may have
+  // twice as many at the server, or Options::max_inodes if that is more.
+  void SetGuestMemory(uint64_t bytes);
 
   // Whether the request waits for what others do (kHostEvents), and nothing has happened yet. It is to be kept then,
   // and given to AnswerEvents later; Handle would answer that nothing has happened.

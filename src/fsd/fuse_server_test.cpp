@@ -376,6 +376,12 @@ TEST_F(FuseServerTest, AtMostSoManyInodes) {
   EXPECT_TRUE(guest_->Lookup(kRoot, "b").ok());
   guest_->Forget(a, 1);
   EXPECT_TRUE(guest_->Lookup(kRoot, "c").ok());
+  // The more memory the guest has, the more it may know.
+  EXPECT_EQ(guest_->Lookup(kRoot, "a").error, ENFILE);
+  server_->SetGuestMemory(3U * 32U << 10U);
+  EXPECT_EQ(guest_->Lookup(kRoot, "a").error, ENFILE);
+  server_->SetGuestMemory(4U * 32U << 10U);
+  EXPECT_TRUE(guest_->Lookup(kRoot, "a").ok());
 }
 
 TEST_F(FuseServerTest, CacheModes) {

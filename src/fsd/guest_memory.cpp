@@ -124,6 +124,12 @@ std::byte* GuestMemory::AtGuest(uint64_t address, uint64_t size) const {
   return mapping->At(address - region.guest_address);
 }
 
+uint64_t GuestMemory::size() const {
+  uint64_t size = 0;
+  for (const auto& mapping : mappings_) size += mapping->region().size;
+  return size;
+}
+
 std::byte* GuestMemory::AtUser(uint64_t address, uint64_t size) const {
   for (const auto& mapping : mappings_) {
     const MemoryRegion& region = mapping->region();

@@ -54,6 +54,8 @@ class GuestMemory {
   void LetGo() const;
 
   size_t regions() const { return mappings_.size(); }
+  // The bytes of all of them.
+  uint64_t size() const;
 
  private:
   class Mapping;

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <list>
@@ -102,6 +103,7 @@ class InodeTable {
   InodeTable(size_t limit, size_t max_paths, const DescriptorReserve& reserve)
       : limit_(limit), reserve_(reserve), max_recent_{max_paths, kMaxDirectories} {}
 
+  void SetLimit(size_t limit) { limit_ = limit; }
   // The root, which is always known.
   void SetRoot(const InodeKey& key, mode_t type, Access access);
   // nullptr: the guest does not know this id.
@@ -163,7 +165,7 @@ class InodeTable {
   // Makes one of them the newest.
   void Renew(Inode& inode);
 
-  const size_t limit_;
+  std::atomic<size_t> limit_;
   const DescriptorReserve reserve_;
   const std::array<size_t, 2> max_recent_;  // by Access::by_handle()
   mutable std::mutex mutex_;

@@ -100,6 +100,7 @@ Result<> Serve(const Options& options, UniqueFd listener, uint32_t user) {
   VhostUser::Options device = {.handler = [&](auto in, auto out) { return server->Handle(in, out); }};
   device.threads = options.threads;
   device.late = &late;
+  device.memory = [&](uint64_t bytes) { server->SetGuestMemory(bytes); };
   const std::unique_ptr<VhostUser> back_end = TRY(VhostUser::Create(std::move(device)));
   UniqueFd connection(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
   if (!connection) return FailErrno("cannot accept the VMM's connection");

@@ -69,6 +69,7 @@ Result<std::unique_ptr<VhostUser>> VhostUser::Create(Options options) {
   // that it has removed free nevertheless.
   others.first = &device->queues_.front().ring;
   device->late_ = options.late;
+  device->memory_size_ = std::move(options.memory);
   if (options.late != nullptr) {
     others.keep = [late = options.late](Virtqueue& queue, Chain& chain) { return late->Keep(queue, chain); };
   }
@@ -228,6 +229,7 @@ Result<> VhostUser::SetMemTable(Message& message) {
 }
 
 void VhostUser::UseMemory(GuestMemory memory) {
+  if (memory_size_) memory_size_(memory.size());
   auto shared = std::make_shared<const GuestMemory>(std::move(memory));
   for (Queue& queue : queues_) queue.ring.SetMemory(shared);
   const std::scoped_lock lock(memory_mutex_);

@@ -4,7 +4,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -28,8 +30,9 @@ class VhostUser {
 
   struct Options {
     Handler handler;
-    unsigned threads = 2;          // for the request queues; 1 or more
-    LateRequests* late = nullptr;  // for the request queues; it lives longer than the device
+    unsigned threads = 2;                             // for the request queues; 1 or more
+    LateRequests* late = nullptr;                     // for the request queues; it lives longer than the device
+    std::function<void(uint64_t bytes)> memory = {};  // is told how much memory the guest has; may be empty
   };
 
   // Starts the threads. They wait until Serve has got them work.
@@ -69,6 +72,7 @@ class VhostUser {
   uint16_t StopQueue(Queue& queue);
 
   LateRequests* late_ = nullptr;
+  std::function<void(uint64_t bytes)> memory_size_;
   UniqueFd connection_;
   uint64_t protocol_features_ = 0;
   std::deque<Queue> queues_;

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <map>
 #include <random>
@@ -57,6 +58,7 @@ class VhostUserTest : public ::testing::Test, protected TestFrontEnd {
   VhostUserTest() {
     VhostUser::Options options;
     options.handler = [this](auto in, auto out) { return gate_.Handle(in, out); };
+    options.memory = [this](uint64_t bytes) { size_ = bytes; };
     device_ = VhostUser::Create(std::move(options)).value();
     Connect();
   }
@@ -75,6 +77,7 @@ class VhostUserTest : public ::testing::Test, protected TestFrontEnd {
   }
 
   Gate gate_;
+  std::atomic<uint64_t> size_ = 0;  // of the guest's memory, as the device was told
   std::unique_ptr<VhostUser> device_;
   std::thread serving_;
   Result<> result_;
@@ -170,13 +173,17 @@ TEST_F(VhostUserTest, MoreThreadsComeWhenAllWait) {
 TEST_F(VhostUserTest, MemoryThatIsAddedAndRemoved) {
   Set();
   extra_ = std::make_unique<TestMemory>(kExtra, kUser + kExtra, 1 << 20);
+  const uint64_t before = size_;
+  EXPECT_GT(before, 0U);
   EXPECT_TRUE(Acknowledged(MessageType::kAddMemReg, Single(*extra_), {extra_->file()}));
+  EXPECT_EQ(size_, before + (1U << 20U));
   EXPECT_FALSE(Acknowledged(MessageType::kAddMemReg, Single(*extra_), {extra_->file()})) << "it is there already";
   Talk(requests_, "in new memory", kExtra);
   // It is removed while a request uses it.
   const uint64_t reply = Add(requests_, "wait long", kExtra + 4096);
   gate_.AwaitWaiting(1);
   EXPECT_TRUE(Acknowledged(MessageType::kRemMemReg, Single(*extra_), {extra_->file()}));
+  EXPECT_EQ(size_, before);
   EXPECT_FALSE(Acknowledged(MessageType::kRemMemReg, Single(*extra_)));
   gate_.Open("long");
   EXPECT_EQ(Await(requests_), 9);
