@@ -310,8 +310,10 @@ class File {
       const auto length = static_cast<size_t>(data - at);
       Compare("hole", static_cast<size_t>(at), std::string(length, '\0'), model_.Read(static_cast<size_t>(at), length));
       if (data >= static_cast<off_t>(model_.size())) return;
-      at = lseek(fd, data, SEEK_HOLE);
-      if (!Expect(at > data, "SEEK_HOLE")) return;
+      const off_t hole = lseek(fd, data, SEEK_HOLE);
+      // Where SEEK_DATA has found data there may be none to SEEK_HOLE: on ext4 with blocks of 1 KiB, with runc as well.
+      if (!Expect(hole >= data && hole > at, "SEEK_HOLE")) return;
+      at = hole;
     }
   }
   void Whole() {
