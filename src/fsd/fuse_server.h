@@ -92,7 +92,6 @@ class FuseServer {
  private:
   struct Found;
   struct Reached;
-  class FdName;
   using Handler = int (FuseServer::*)(Request&, Reply&);
 
   FuseServer(UniqueFd proc_fds, Options options);
@@ -125,8 +124,9 @@ class FuseServer {
   int GetAttributes(Request& request, Reply& reply);
   int SetAttributes(Request& request, Reply& reply);
   int StatFs(Request& request, Reply& reply);
-  int Ioctl(Request& request, Reply& reply);
   int BirthTime(Request& request, Reply& reply);
+  // fuse_server_ioctl.cpp
+  int Ioctl(Request& request, Reply& reply);
   // fuse_server_xattrs.cpp
   int SetXattr(Request& request, Reply& reply);
   int GetXattr(Request& request, Reply& reply);

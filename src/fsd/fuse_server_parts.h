@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
 
+#include "fsd/fd_name.h"
 #include "fsd/fuse_extensions.h"
 #include "fsd/fuse_server.h"
 
@@ -57,16 +57,6 @@ struct FuseServer::Reached {
 struct FuseServer::Victim {
   std::shared_ptr<Inode> inode;
   std::shared_ptr<const OpenPath> path;
-};
-
-// The name of a descriptor in /proc/self/fd.
-class FuseServer::FdName {
- public:
-  explicit FdName(int fd) { *std::to_chars(text_, text_ + sizeof(text_) - 1, fd).ptr = '\0'; }
-  const char* c_str() const { return text_; }
-
- private:
-  char text_[12];
 };
 
 // A name that leads nowhere but into the directory itself. The kernel of a guest sends no others.

@@ -2,11 +2,12 @@
 #include "fsd/vhost_user_workers.h"
 
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <cstdint>
 #include <system_error>
+
+#include "fsd/eventfd.h"
 
 namespace kata::fsd {
 
@@ -59,11 +60,7 @@ Result<> Workers::Watch(int kick) {
 
 void Workers::Unwatch(int kick) { (void)epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, kick, nullptr); }
 
-void Workers::Wake() {
-  const uint64_t one = 1;
-  // Fails only when the counter is full, which takes longer than any VM lives.
-  [[maybe_unused]] const ssize_t ignored = write(wake_.get(), &one, sizeof one);
-}
+void Workers::Wake() { Notify(wake_.get()); }
 
 bool Workers::ServeOne(Virtqueue& queue, Chain& chain) {
   bool more = false;

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "fsd/eventfd.h"
 #include "fsd/virtqueue_layout.h"
 
 namespace kata::fsd {
@@ -40,13 +41,6 @@ vring_desc ReadDescriptor(const std::byte* table, size_t index) {
 }
 
 bool Aligned(const std::byte* place, size_t alignment) { return reinterpret_cast<uintptr_t>(place) % alignment == 0; }
-
-void Signal(const UniqueFd& event) {
-  if (!event) return;
-  const uint64_t one = 1;
-  // Fails only when the counter is full, so that the event is there anyhow.
-  [[maybe_unused]] const ssize_t ignored = write(event.get(), &one, sizeof one);
-}
 
 }  // namespace
 
@@ -124,7 +118,7 @@ void Virtqueue::Break(std::string_view why) {
   ring_ = {};
   broken_ = true;
   log::Warn("{} is not served any more: {}", name_, why);
-  Signal(error_);
+  if (error_) Notify(error_.get());
 }
 
 bool Virtqueue::broken() const {
@@ -254,7 +248,7 @@ void Virtqueue::Return(Chain& chain, uint32_t written) {
       const bool wanted = event_index_ ? Load(ring_.available + kElements + size_ * sizeof(uint16_t)) ==
                                              static_cast<uint16_t>(index - 1)
                                        : (Load(ring_.available + kFlags) & VRING_AVAIL_F_NO_INTERRUPT) == 0;
-      if (wanted) Signal(call_);
+      if (wanted && call_) Notify(call_.get());
     }
     if (--in_flight_ == 0) returned_.notify_all();
   }

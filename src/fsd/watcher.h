@@ -7,6 +7,8 @@
 // kernel, whose queue ends at fs.fanotify.max_queued_events: then everybody in the guest is told that events were lost.
 #pragma once
 
+#include <sys/fanotify.h>
+
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -88,6 +90,12 @@ class Watcher {
     std::string name;
     bool operator==(const Event&) const = default;
   };
+
+  // What is asked of a mark. A name that comes to be needs nothing: the guest does not remember that there is none.
+  static constexpr uint64_t kNames = FAN_DELETE | FAN_RENAME | FAN_ONDIR;
+  static constexpr uint64_t kOfFile = FAN_MODIFY | FAN_ATTRIB | FAN_CLOSE_WRITE;
+  static constexpr uint64_t kOfItself = kOfFile | FAN_DELETE_SELF | FAN_MOVE_SELF;
+  static constexpr uint64_t kOfDirectory = kNames | kOfItself | FAN_CREATE | FAN_EVENT_ON_CHILD;
 
   Watcher(std::unique_ptr<HostChanges> changes, int proc_fds, Opener open, Options options);
 
