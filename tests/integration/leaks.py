@@ -15,6 +15,9 @@ OTHER_RUN = re.compile(r"kata-(\w+-)?\d+-")
 # links on them, are theirs.
 OWN_LINKS = re.compile(rf"kata-{os.getpid()}$|k[bctv]{os.getpid() % 100000}(n\d|$)")
 OTHER_LINKS = re.compile(r"kata-\d+$|k[bctv]\d+(n\d|$)")
+# Podman names its bridges and network namespaces itself. They count for the one module that has any, test_podman.
+PODMANS = re.compile(r"(cni-podman\d+|netns-[0-9a-f-]{36})$")
+counts_podmans = False
 
 
 def become_subreaper():
@@ -75,13 +78,17 @@ def _sandboxes(directory):
     return found
 
 
+def _is_other_podmans(name):
+    return not counts_podmans and PODMANS.search(name)
+
+
 def _is_ours(link):
     """Not of another run: neither its bridge nor on its bridge, nor on its way there."""
     master = pathlib.Path("/sys/class/net", link, "master")
     on = os.path.basename(os.readlink(master)) if master.is_symlink() else ""
     if any(OWN_LINKS.match(name) for name in (link, on)):
         return True
-    return not any(OTHER_LINKS.match(name) for name in (link, on)) and not (link.startswith("veth") and not on)
+    return not any(OTHER_LINKS.match(name) or _is_other_podmans(name) for name in (link, on)) and not (link.startswith("veth") and not on)
 
 
 def _links():
@@ -111,7 +118,9 @@ def snapshot():
         "files of /run": _entries("/run", "kata*") | _sandboxes("/run/kata") | _entries("/run/vc"),
         "files of /dev/shm": _marked(_entries("/dev/shm")),
         # Those of pods are mounted in the directory of their containerd.
-        "network namespaces": {path for path in _entries("/run/netns") if TAG in path or not OTHER_RUN.search(path)},
+        "network namespaces": {
+            path for path in _entries("/run/netns") if TAG in path or not (OTHER_RUN.search(path) or _is_other_podmans(path))
+        },
         "network interfaces": _links(),
         "queueing disciplines": _disciplines(),
     }

@@ -8,10 +8,12 @@ import signal
 import subprocess
 
 import harness
+import leaks
 import rootfs
 from harness import Case
 from terminal import Terminal
 
+leaks.counts_podmans = True
 IMAGE = "localhost/kata-image:latest"
 # The reference cannot raise limits without CAP_SYS_RESOURCE; ours are the guest's.
 LIMITS = [] if harness.IS_KATA else ["--ulimit", "nofile=1000:1000", "--ulimit", "nproc=1000:1000"]
