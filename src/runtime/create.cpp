@@ -162,7 +162,7 @@ class Creation {
       pty_ = TRY(OpenPty(size.height(), size.width()));
     }
     if (!detached_) outputs_ = TRY(MakeOutputsEnd());
-    standin_ = TRY(StartStandin({.program = standin_program_,
+    auto standin = StartStandin({.program = standin_program_,
                                  .container = options_.id,
                                  .exec_id = "",
                                  .cgroups = cgroups_,
@@ -170,7 +170,10 @@ class Creation {
                                  .pty = pty_ ? &*pty_ : nullptr,
                                  .own_mounts = true,
                                  .until_end = outputs_.there.get()},
-                                directory_.get()));
+                                directory_.get());
+    // The sandbox process may have failed and ended before the stand-in could connect to it.
+    if (!standin) return tl::unexpected(ExplainStartFailure(std::move(standin).error(), directory_.get()));
+    standin_ = *std::move(standin);
     outputs_.there.Reset();
     state_.standin.pid = standin_.pid();
     log::Debug("process {} stands for the container", standin_.pid());

@@ -69,7 +69,9 @@ class Execution {
     TRY(CheckPidFile(options_.pid_file));
     id_ = TRY(NewExecId());
     const config::LoadOptions options = config::OptionsOfProcess(globals.config_path);
-    Child standin = TRY(LaunchStandin(TRY(config::Load(options)).config.runtime.standin_path));
+    auto launched = LaunchStandin(TRY(config::Load(options)).config.runtime.standin_path);
+    if (!launched) return tl::unexpected(ExplainStartFailure(std::move(launched).error(), record_.directory.get()));
+    Child standin = *std::move(launched);
     log::Debug("process {} stands for {}", standin.pid(), id_);
     Child mover = TRY(MoveToCgroups(standin.pid()));
     Task task = TRY(Task::Connect(record_.directory.get()));

@@ -261,6 +261,24 @@ class StartTest(FaultCase):
         self.fails('[hypervisor.qemu]\npath = "/bin/false"\n', r"status 1 without a word \(path in \[hypervisor.qemu\] is /bin/false")
         self.fails('[hypervisor.qemu]\ncpu_features = "no_such_feature=on"\n', "no.such.feature")
 
+    def test_a_start_that_has_failed_before_the_stand_in_is_there(self):
+        """On a busy host the sandbox process may have ended by then: the reason is told all the same."""
+        self.world.configure('[hypervisor.qemu]\npath = "/bin/false"\n')
+        c = self.container("/bin/true")
+        runtime = c.popen_run(stderr=subprocess.PIPE)
+
+        def sandbox():
+            return [pid for pid, command in harness.leaks.descendants().items() if pid != runtime.pid and c.id in command]
+
+        # It may have come and gone between two looks: then this is an ordinary start that fails.
+        found = harness.wait_for(lambda: sandbox() or (runtime.poll() is not None and [None]), "the sandbox process is there")
+        if found[0]:
+            os.kill(runtime.pid, signal.SIGSTOP)
+            harness.wait_for(lambda: not harness.alive(found[0]), "it has failed")
+            os.kill(runtime.pid, signal.SIGCONT)
+        self.assertRegex(runtime.communicate(timeout=harness.TIMEOUT)[1].decode(), "status 1 without a word")
+        self.assert_nothing_left(c)
+
     def test_a_file_server_that_cannot_start(self):
         broken = faults.broken_program(self.world.tmp)
         self.fails(f'[hypervisor.qemu]\nvirtio_fs_daemon = "{broken}"\n', "this program is broken on purpose")
