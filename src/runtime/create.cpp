@@ -71,13 +71,7 @@ class Creation {
     for (const std::string& warning : loaded.warnings) log::Warn("{}", warning);
     standin_program_ = std::move(loaded.config.runtime.standin_path);
     timeout_factor_ = loaded.config.runtime.timeout_factor;
-    const std::string cgroup =
-        TRY(sandbox::CgroupPath(bundle_.spec.linux().cgroupspath(), options_.id, globals_.systemd_cgroup));
-    auto stay = sandbox::PlanCgroupStay(cgroup, options_.id, loaded.config.runtime.sandbox_cgroup_only);
-    if (!stay) log::Warn("the container has no cgroup of its own on the host: {}", stay.error().message());
-    if (stay) stay_ = *std::move(stay);
-    TRY(sandbox::CheckCgroupStay(stay_));
-    log::Debug("cgroups on the host: {}", fmt::join(stay_.made, ", "));
+    TRY(PlanCgroups(loaded.config.runtime.sandbox_cgroup_only));
     directory_ = TRY(ClaimDirectory(globals_.root, options_.id));
     log::Debug("the container's directory is {}/{}", globals_.root, options_.id);
 
@@ -89,6 +83,19 @@ class Creation {
   }
 
  private:
+  Result<> PlanCgroups(bool sandbox_cgroup_only) {
+    const std::string& path = bundle_.spec.linux().cgroupspath();
+    const sandbox::CgroupPlace place = TRY(sandbox::PlaceOf(path, options_.id, globals_.systemd_cgroup));
+    auto scope = TRY(sandbox::PlanScope(place, options_.id, bundle_.annotations, timeout_factor_));
+    auto stay = sandbox::PlanCgroupStay(place, options_.id, sandbox_cgroup_only);
+    if (!stay) log::Warn("the container has no cgroup of its own on the host: {}", stay.error().message());
+    if (stay) stay_ = *std::move(stay);
+    TRY(sandbox::CheckCgroupStay(stay_));
+    log::Debug("cgroups on the host: {}", fmt::join(stay_.made, ", "));
+    if (stay) stay_.scope = std::move(scope);
+    return {};
+  }
+
   Result<Created> Make() {
     TRY(WriteRecord());
     TRY(MakeCgroups());
@@ -101,6 +108,7 @@ class Creation {
     TRY(sandbox.AwaitReady(PatienceWith({sandbox_.pid()}, time, Patience::Kind::kWork, kTimeoutFactorKey)));
     log::Debug("the sandbox process {} is ready", sandbox_.pid());
     TRY(LaunchStandin());
+    scope_holder_.reset();
     TRY(RunCreateHooks());
     TRY(CallCreate());
     TRY(CheckStandin());
@@ -129,12 +137,14 @@ class Creation {
     state_.created = sandbox::FormatNow();
     state_.owner = getuid();
     state_.cgroup_paths = stay_.made;
+    if (stay_.scope) state_.systemd_unit = stay_.scope->unit.name;
     return sandbox::StoreState(directory_.get(), state_);
   }
 
   // cgroups_ is for the stand-in: engines look for the container in the cgroup of its pid.
   Result<> MakeCgroups() {
     if (stay_.process.empty()) return {};
+    if (stay_.scope) scope_holder_ = TRY(sandbox::StartScope(*stay_.scope));
     sandbox_cgroups_ = TRY(sandbox::MakeCgroupsOf(stay_.process));
     if (!stay_.vcpus.empty()) vcpu_cgroups_ = TRY(sandbox::MakeCgroupsOf(stay_.vcpus));
     cgroups_ = stay_.vcpus.empty() ? sandbox_cgroups_ : vcpu_cgroups_;
@@ -149,6 +159,7 @@ class Creation {
     options.cgroups = sandbox_cgroups_;
     options.vcpu_cgroups = vcpu_cgroups_;
     options.cgroup_paths = stay_.made;
+    options.systemd_unit = state_.systemd_unit;
     options.network_namespace = network_.has_value();
     options.debug = globals_.debug;
     return sandbox::LaunchSandbox(options, directory_.get(), NetworkFd());
@@ -229,6 +240,7 @@ class Creation {
     log::Debug("taking back what was made");
     sandbox_.End();
     standin_.End();
+    scope_holder_.reset();
     auto record = FindContainer(globals_.root, options_.id);
     if (!record) return;  // a concurrent delete has removed the container
     if (auto gone = Destroy(globals_.root, std::move(*record)); !gone && gone.error().code() != Code::kNotFound) {
@@ -246,6 +258,7 @@ class Creation {
   std::string standin_program_;
   double timeout_factor_ = 1;
   sandbox::CgroupStay stay_;
+  std::optional<sandbox::ScopeHolder> scope_holder_;
   std::vector<std::string> cgroups_;          // of the stand-in
   std::vector<std::string> sandbox_cgroups_;  // of the sandbox process, with everything but the vCPUs
   std::vector<std::string> vcpu_cgroups_;

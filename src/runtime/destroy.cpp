@@ -16,9 +16,9 @@
 #include "protocol/shim.pb.h"
 #include "runtime/recover.h"
 #include "runtime/task.h"
-#include "sandbox/host/cgroup.h"
 #include "sandbox/host/freezer.h"
 #include "sandbox/host/hooks.h"
+#include "sandbox/host/host_cgroups.h"
 #include "sandbox/network/attach.h"
 
 namespace kata::runtime {
@@ -107,7 +107,7 @@ Result<> Destroy(const std::string& root, Record record) {
   const auto spec = text ? oci::ParseSpec(*text) : tl::unexpected<Error>(text.error());
   if (spec) sandbox::RunPoststop(record.state, *spec);
   log::Debug("removing its cgroups ({}) and its directory", fmt::join(record.state.cgroup_paths, ", "));
-  sandbox::RemoveCgroups(record.state.cgroup_paths);
+  sandbox::EndCgroupStay(record.state.systemd_unit, record.state.cgroup_paths, record.id);
   return Context(RemoveDirectory(root, record.id), "cannot remove the container's directory");
 }
 

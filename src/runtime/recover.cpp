@@ -3,7 +3,6 @@
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <optional>
 #include <vector>
 
@@ -78,14 +77,13 @@ void AskSandbox(const std::string& id, int directory, sandbox::State& state) {
   if (auto standin = IdentifyProcess(static_cast<pid_t>(reply->pid()))) state.standin = *standin;
 }
 
-std::vector<std::string> CgroupsOfSpec(const grpc::Spec& spec, const std::string& id) {
+void RecoverCgroups(const grpc::Spec& spec, sandbox::State& state) {
   const std::string& wanted = spec.linux().cgroupspath();
   // The form "slice:prefix:name" shows that `create` had --systemd-cgroup.
-  const bool systemd = !wanted.starts_with('/') && std::count(wanted.begin(), wanted.end(), ':') == 2;
-  const auto path = sandbox::CgroupPath(wanted, id, systemd);
-  if (!path) return {};
-  auto plan = sandbox::PlanHostCgroups(*path);
-  return plan ? std::move(plan->leaves) : std::vector<std::string>();
+  const auto place = sandbox::PlaceOf(wanted, state.id, sandbox::HasUnitForm(wanted));
+  if (!place) return;
+  if (place->unit) state.systemd_unit = place->unit->name;
+  if (auto plan = sandbox::PlanHostCgroups(place->path)) state.cgroup_paths = std::move(plan->leaves);
 }
 
 }  // namespace
@@ -102,7 +100,7 @@ void RecoverState(const std::string& id, int directory, sandbox::State& state) {
   const auto process = pid ? IdentifyProcess(*pid) : Fail(Code::kNotFound, "");
   const auto options = process ? OptionsOf(*pid, id) : std::nullopt;
   if (!options) {
-    if (spec && state.cgroup_paths.empty()) state.cgroup_paths = CgroupsOfSpec(*spec, id);
+    if (spec && state.cgroup_paths.empty()) RecoverCgroups(*spec, state);
     return;
   }
   log::Debug("the record of {} says nothing of its sandbox process: it is process {}", id, *pid);
@@ -111,6 +109,7 @@ void RecoverState(const std::string& id, int directory, sandbox::State& state) {
   AskSandbox(id, directory, state);
   if (state.bundle.empty()) state.bundle = options->bundle;
   if (state.cgroup_paths.empty()) state.cgroup_paths = options->cgroup_paths;
+  if (state.systemd_unit.empty()) state.systemd_unit = options->systemd_unit;
 }
 
 }  // namespace kata::runtime

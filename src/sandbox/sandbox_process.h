@@ -27,6 +27,7 @@ struct SandboxOptions {
   std::vector<std::string> cgroups;       // the process enters them before it starts anything
   std::vector<std::string> vcpu_cgroups;  // directories for the vCPUs alone; empty: the vCPUs stay with the rest
   std::vector<std::string> cgroup_paths;  // recorded in the state, for delete
+  std::string systemd_unit;               // likewise; empty: none
   bool network_namespace = false;         // descriptor 5 is the pod's; false: the pod has the host's network
   bool debug = false;                     // log level of sandbox.log
 };

@@ -76,6 +76,7 @@ Result<> Prepare(const std::vector<std::string>& arguments, Plan& plan) {
   if (auto state = LoadState(sandbox.directory.get())) sandbox.state = *std::move(state);
   sandbox.vcpu_cgroups = plan.options.vcpu_cgroups;
   sandbox.state.cgroup_paths = plan.options.cgroup_paths;
+  sandbox.state.systemd_unit = plan.options.systemd_unit;
   sandbox.mounts = TRY(MountNamespaces::EnterPrivate());
   sandbox.directory = TRY(ReopenDirectory(sandbox.directory.get()));
   return {};

@@ -25,6 +25,7 @@ std::vector<std::string> SandboxArguments(const SandboxOptions& options) {
   for (const auto& path : options.cgroups) arguments.insert(arguments.end(), {"--enter-cgroup", path});
   for (const auto& path : options.vcpu_cgroups) arguments.insert(arguments.end(), {"--vcpu-cgroup", path});
   for (const auto& path : options.cgroup_paths) arguments.insert(arguments.end(), {"--cgroup", path});
+  if (!options.systemd_unit.empty()) arguments.insert(arguments.end(), {"--systemd-unit", options.systemd_unit});
   if (options.network_namespace) arguments.emplace_back("--network-namespace");
   if (options.debug) arguments.emplace_back("--debug");
   return arguments;
@@ -56,6 +57,8 @@ Result<SandboxOptions> ParseSandboxArguments(const std::vector<std::string>& arg
       options.vcpu_cgroups.push_back(value);
     } else if (name == "--cgroup") {
       options.cgroup_paths.push_back(value);
+    } else if (name == "--systemd-unit") {
+      options.systemd_unit = value;
     } else {
       return Fail(Code::kInvalidArgument, "unknown argument {}", name);
     }

@@ -24,6 +24,7 @@
 #include "sandbox/host/cgroup.h"
 #include "sandbox/host/freezer.h"
 #include "sandbox/host/hooks.h"
+#include "sandbox/host/host_cgroups.h"
 #include "sandbox/network/attach.h"
 #include "sandbox/record/directory.h"
 #include "sandbox/record/state.h"
@@ -106,7 +107,7 @@ void EndLeftovers(int directory, const sandbox::State& state) {
   const auto spec = text ? oci::ParseSpec(*text) : tl::unexpected<Error>(text.error());
   // Only the hooks of the sandbox's first container.
   if (spec && unclean) sandbox::RunPoststop(state, *spec);
-  sandbox::RemoveCgroups(state.cgroup_paths);
+  sandbox::EndCgroupStay(state.systemd_unit, state.cgroup_paths, state.id);
 }
 
 }  // namespace

@@ -50,7 +50,7 @@ Result<UniqueFd> Claim(const std::string& id) {
   const auto state = sandbox::LoadState(old.get());
   if (!state || IsAlive(state->sandbox)) return claimed;
   sandbox::network::RemoveLeftoversAt(state->network, id);
-  sandbox::RemoveCgroups(state->cgroup_paths);
+  sandbox::EndCgroupStay(state->systemd_unit, state->cgroup_paths, id);
   TRY(sandbox::RemoveDirectory(sandbox::kDefaultRoot, id));
   return sandbox::ClaimDirectory(sandbox::kDefaultRoot, id);
 }

@@ -117,15 +117,19 @@ Result<> ShimService::Begin(Beginning beginning) {
   plan.config = TRY(plan.mounts.OnHost([&] { return sandbox::LoadConfig(config_path, plan.bundle, /*warn=*/true); }));
   if (!parts_.debug) log::SetLevel(sandbox::LogLevelOf(plan.config.runtime));
   sandbox::CgroupStay stay = TRY(plan.mounts.OnHost([&]() -> Result<sandbox::CgroupStay> {
-    const std::string path = TRY(sandbox::SandboxCgroupPath(plan.bundle.spec.linux().cgroupspath(), plan.id));
-    return sandbox::PlanCgroupStay(path, plan.id, plan.config.runtime.sandbox_cgroup_only);
+    const auto place = TRY(sandbox::SandboxCgroupPlace(plan.bundle.spec.linux().cgroupspath(), plan.id));
+    const config::RuntimeConfig& runtime = plan.config.runtime;
+    sandbox::CgroupStay planned = TRY(sandbox::PlanCgroupStay(place, plan.id, runtime.sandbox_cgroup_only));
+    planned.scope = TRY(sandbox::PlanScope(place, plan.id, plan.bundle.annotations, runtime.timeout_factor));
+    return planned;
   }));
   TRY(plan.mounts.OnHost([&] { return sandbox::CheckCgroupStay(stay); }));
   // Recorded before they are created, so that the action `delete` can remove them.
   plan.state.cgroup_paths = stay.made;
+  if (stay.scope) plan.state.systemd_unit = stay.scope->unit.name;
   plan.vcpu_cgroups = stay.vcpu_directories;
   plan.enter_cgroups = [this, &plan, &stay] {
-    return plan.mounts.OnHost([&] { return parts_.cgroups->Enter(std::move(stay)); });
+    return plan.mounts.OnHost([&] { return parts_.cgroups->Enter(std::move(stay), parts_.id); });
   };
   plan.directory = std::move(parts_.directory);
   auto sandbox = sandbox::StartSandbox(executor_, plan);

@@ -8,11 +8,13 @@
 #include <sys/types.h>
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
+#include "sandbox/systemd/unit.h"
 
 namespace kata::sandbox {
 
@@ -33,11 +35,17 @@ const Hierarchy* HierarchyOf(const std::string& directory, const std::vector<Hie
 // Parses the text of /proc/PID/cgroup: from the controller ("" for v2) to the path of the process's cgroup.
 std::map<std::string, std::string> ParseOwnCgroups(std::string_view text);
 
-// The cgroup path that linux.cgroupsPath means (runtime-spec, "Control groups"). An absolute path is below the mount
-// point. A relative one is where runc has it (PlanCgroups). An empty one means the container's id. With systemd the
-// path has the form slice:prefix:name, and the result is where systemd would put that unit: "user-1.slice:libpod:x" is
-// "/user.slice/user-1.slice/libpod-x.scope". kInvalidArgument: a malformed systemd path.
-Result<std::string> CgroupPath(const std::string& spec_path, const std::string& id, bool systemd);
+// Where a container's cgroup is.
+struct CgroupPlace {
+  std::string path;
+  std::optional<Unit> unit;  // set: systemd makes it, as the cgroup of this scope
+};
+
+// The place that linux.cgroupsPath means (runtime-spec, "Control groups"). An absolute path is below the mount point.
+// A relative one is where runc has it (PlanCgroups). An empty one means the container's id. With systemd the path has
+// the form slice:prefix:name: "user-1.slice:libpod:x" is "/user.slice/user-1.slice/libpod-x.scope". Errors:
+// ParseUnit's.
+Result<CgroupPlace> PlaceOf(const std::string& spec_path, const std::string& id, bool systemd);
 
 // The cgroup directories of one container.
 struct CgroupPlan {
@@ -45,7 +53,7 @@ struct CgroupPlan {
   std::vector<std::string> missing;  // directories to make, parents first
 };
 
-// Plans the cgroups for a path from CgroupPath. ".." does not lead above the mount point. With v1 a relative path is
+// Plans the cgroups for a path from PlaceOf. ".." does not lead above the mount point. With v1 a relative path is
 // below the caller's own cgroup. With v2 it is beside it: the caller's cgroup has processes, so that nothing below it
 // can have controllers. Where v2 is mounted beside v1, a relative path in v2 is below the mount point.
 CgroupPlan PlanCgroups(const std::vector<Hierarchy>& hierarchies, const std::map<std::string, std::string>& own,

@@ -21,25 +21,6 @@ std::vector<std::string> Split(std::string_view text, char separator) {
   }
 }
 
-// The path of a slice: "user-1000-app.slice" is in "user-1000.slice", which is in "user.slice" (systemd.slice(5)).
-Result<std::string> ExpandSlice(const std::string& slice) {
-  constexpr std::string_view kSuffix = ".slice";
-  if (slice == "-.slice") return std::string();
-  const auto wrong = [&slice]() {
-    return Fail(Code::kInvalidArgument, "linux.cgroupsPath: \"{}\" is not the name of a slice", slice);
-  };
-  if (!slice.ends_with(kSuffix) || slice.find('/') != std::string::npos) return wrong();
-  const std::string name = slice.substr(0, slice.size() - kSuffix.size());
-  std::string path;
-  std::string prefix;
-  for (const std::string& part : Split(name, '-')) {
-    if (part.empty()) return wrong();
-    prefix += prefix.empty() ? part : "-" + part;
-    path += "/" + prefix + std::string(kSuffix);
-  }
-  return path;
-}
-
 // The caller's cgroup as seen from the mount point.
 std::string Below(const Hierarchy& hierarchy, const std::string& own) {
   if (hierarchy.root == "/") return own;
@@ -109,21 +90,11 @@ std::map<std::string, std::string> ParseOwnCgroups(std::string_view text) {
   return own;
 }
 
-Result<std::string> CgroupPath(const std::string& spec_path, const std::string& id, bool systemd) {
-  if (!systemd) return spec_path.empty() ? id : spec_path;
-  if (spec_path.empty()) return fmt::format("/system.slice/kata-{}.scope", id);
-  const std::vector<std::string> parts = Split(spec_path, ':');
-  if (parts.size() != 3 || parts[2].empty() || parts[2].find('/') != std::string::npos ||
-      parts[1].find('/') != std::string::npos) {
-    return Fail(
-        Code::kInvalidArgument,
-        "linux.cgroupsPath: expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups, got "
-        "\"{}\" instead",
-        spec_path);
-  }
-  const std::string slice = TRY(ExpandSlice(parts[0].empty() ? "system.slice" : parts[0]));
-  if (parts[2].ends_with(".slice")) return fmt::format("{}/{}", slice, parts[2]);
-  return fmt::format("{}/{}{}{}.scope", slice, parts[1], parts[1].empty() ? "" : "-", parts[2]);
+Result<CgroupPlace> PlaceOf(const std::string& spec_path, const std::string& id, bool systemd) {
+  if (!systemd) return CgroupPlace{.path = spec_path.empty() ? id : spec_path, .unit = {}};
+  Unit unit = TRY(ParseUnit(spec_path, id));
+  std::string path = CgroupOf(unit);
+  return CgroupPlace{.path = std::move(path), .unit = std::move(unit)};
 }
 
 CgroupPlan PlanCgroups(const std::vector<Hierarchy>& hierarchies, const std::map<std::string, std::string>& own,

@@ -48,26 +48,16 @@ TEST(CgroupPaths, OwnCgroups) {
 }
 
 TEST(CgroupPaths, WhatTheSpecMeans) {
-  EXPECT_EQ(*CgroupPath("", "c1", false), "c1");
-  EXPECT_EQ(*CgroupPath("/a/b", "c1", false), "/a/b");
-  EXPECT_EQ(*CgroupPath("a/b", "c1", false), "a/b");
-  EXPECT_EQ(*CgroupPath("system.slice:docker:abc", "c1", true), "/system.slice/docker-abc.scope");
-  EXPECT_EQ(*CgroupPath("user-1000-x.slice:libpod:abc", "c1", true),
-            "/user.slice/user-1000.slice/user-1000-x.slice/libpod-abc.scope");
-  EXPECT_EQ(*CgroupPath(":kata:abc", "c1", true), "/system.slice/kata-abc.scope");
-  EXPECT_EQ(*CgroupPath("-.slice::abc", "c1", true), "/abc.scope");
-  EXPECT_EQ(*CgroupPath("kubepods.slice::pod.slice", "c1", true), "/kubepods.slice/pod.slice");
-  EXPECT_EQ(*CgroupPath("", "c1", true), "/system.slice/kata-c1.scope");
-}
-
-TEST(CgroupPaths, WrongSystemdForms) {
-  for (const char* wrong : {"/a/b", "a:b", "a.slice:b:", "a.slice:b/../c:d", "a.slice:b:c/d", "../x.slice:b:c",
-                            "a--b.slice:c:d", "noslice:c:d"}) {
-    const auto path = CgroupPath(wrong, "c1", true);
-    ASSERT_FALSE(path) << wrong << " gave " << *path;
-    EXPECT_EQ(path.error().code(), Code::kInvalidArgument);
-    EXPECT_THAT(path.error().message(), HasSubstr("linux.cgroupsPath"));
-  }
+  EXPECT_EQ(PlaceOf("", "c1", false)->path, "c1");
+  EXPECT_EQ(PlaceOf("/a/b", "c1", false)->path, "/a/b");
+  EXPECT_EQ(PlaceOf("a/b", "c1", false)->path, "a/b");
+  EXPECT_FALSE(PlaceOf("a.slice:b:c", "c1", false)->unit);
+  const auto place = PlaceOf("user-1000.slice:libpod:abc", "c1", true);
+  ASSERT_TRUE(place);
+  EXPECT_EQ(place->path, "/user.slice/user-1000.slice/libpod-abc.scope");
+  ASSERT_TRUE(place->unit);
+  EXPECT_EQ(place->unit->name, "libpod-abc.scope");
+  EXPECT_EQ(PlaceOf("/a/b", "c1", true).error().code(), Code::kInvalidArgument);
 }
 
 TEST(CgroupPaths, PlanIsBelowOwnCgroupUnlessAbsolute) {

@@ -27,19 +27,52 @@ std::vector<std::string> OverheadDirectories(const CgroupPlan& plan) {
   return directories;
 }
 
-}  // namespace
-
-Result<std::string> SandboxCgroupPath(const std::string& spec_path, const std::string& id) {
-  const bool systemd = !spec_path.starts_with('/') && std::count(spec_path.begin(), spec_path.end(), ':') == 2;
-  const std::string path = TRY(CgroupPath(spec_path, id, systemd));
-  if (systemd) return path;
-  const size_t name = path.rfind('/') + 1;
-  return path.substr(0, name) + "kata_" + path.substr(name);
+// Whether this process is root also outside of user namespaces.
+bool IsHostsRoot() {
+  constexpr std::string_view kEverybody = "4294967295";  // user_namespaces(7)
+  const auto map = ReadFile("/proc/self/uid_map");
+  return geteuid() == 0 && map && map->find(kEverybody) != std::string::npos;
 }
 
-Result<CgroupStay> PlanCgroupStay(const std::string& path, const std::string& id, bool sandbox_cgroup_only) {
-  CgroupStay stay{.process = path};
-  CgroupPlan plan = TRY(PlanHostCgroups(path));
+// systemd makes and removes the slices where it keeps its units. In the other hierarchies of version 1 nobody else
+// does.
+Result<> LeaveSlicesToSystemd(CgroupPlan& plan) {
+  const auto hierarchies = ParseHierarchies(TRY(ReadFile("/proc/self/mountinfo")));
+  std::erase_if(plan.missing, [&](const std::string& directory) {
+    const Hierarchy* hierarchy = HierarchyOf(directory, hierarchies);
+    const bool systemds =
+        hierarchy != nullptr && (hierarchy->unified || hierarchy->controllers.front() == "name=systemd");
+    return systemds && std::find(plan.leaves.begin(), plan.leaves.end(), directory) == plan.leaves.end();
+  });
+  return {};
+}
+
+}  // namespace
+
+Result<CgroupPlace> SandboxCgroupPlace(const std::string& spec_path, const std::string& id) {
+  CgroupPlace place = TRY(PlaceOf(spec_path, id, HasUnitForm(spec_path)));
+  if (!place.unit) place.path.insert(place.path.rfind('/') + 1, "kata_");
+  return place;
+}
+
+Result<std::optional<Scope>> PlanScope(const CgroupPlace& place, const std::string& id,
+                                       const std::map<std::string, std::string>& annotations, double timeout_factor) {
+  if (!place.unit) return std::nullopt;
+  if (!IsHostsRoot()) {
+    return Fail(Code::kUnimplemented,
+                "scopes of a user's systemd are not supported yet: without root, do not use --systemd-cgroup");
+  }
+  if (!SystemdRuns()) {
+    return Fail(Code::kFailedPrecondition, "systemd not running on this host, cannot use systemd cgroups manager");
+  }
+  return Scope{
+      .unit = *place.unit, .id = id, .properties = TRY(PropertiesOf(annotations)), .timeout_factor = timeout_factor};
+}
+
+Result<CgroupStay> PlanCgroupStay(const CgroupPlace& place, const std::string& id, bool sandbox_cgroup_only) {
+  CgroupStay stay{.process = place.path};
+  CgroupPlan plan = TRY(PlanHostCgroups(place.path));
+  if (place.unit) TRY(LeaveSlicesToSystemd(plan));
   stay.made = std::move(plan.missing);
   stay.own = stay.leaves = std::move(plan.leaves);
   if (sandbox_cgroup_only) return stay;
@@ -93,18 +126,36 @@ void PlaceVcpus(const std::vector<std::string>& leaves, const std::vector<pid_t>
   }
 }
 
-Result<> CgroupVisit::Enter(CgroupStay stay) {
+void EndCgroupStay(const std::string& unit, const std::vector<std::string>& made, const std::string& id) {
+  if (!unit.empty()) {
+    if (auto stopped = StopScope(unit, id); !stopped) log::Warn("{}", stopped.error().message());
+  }
+  RemoveCgroups(made);
+}
+
+Result<> CgroupVisit::Enter(CgroupStay stay, const std::string& id) {
+  id_ = id;
   made_ = std::move(stay.made);
   home_ = TRY(CgroupsOf(getpid()));
+  if (stay.scope) {
+    unit_ = stay.scope->unit.name;
+    holder_ = TRY(StartScope(*stay.scope));
+  }
   TRY(EnterCgroups(TRY(MakeCgroupsOf(stay.process)), getpid()));
   if (!stay.vcpus.empty()) TRY(MakeCgroupsOf(stay.vcpus));
+  if (stay.vcpus.empty()) holder_.reset();
   return {};
 }
 
+void CgroupVisit::Leave() {
+  holder_.reset();
+  if (home_.empty()) return;
+  if (auto left = EnterCgroups(std::exchange(home_, {}), getpid()); !left) log::Warn("{}", left.error().message());
+}
+
 void CgroupVisit::End() {
-  if (made_.empty()) return;
-  if (auto left = EnterCgroups(home_, getpid()); !left) log::Warn("{}", left.error().message());
-  RemoveCgroups(std::exchange(made_, {}));
+  Leave();
+  EndCgroupStay(std::exchange(unit_, ""), std::exchange(made_, {}), id_);
 }
 
 }  // namespace kata::sandbox

@@ -6,20 +6,25 @@
 
 #include <sys/types.h>
 
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "sandbox/host/cgroup.h"
+#include "sandbox/systemd/scope.h"
 
 namespace kata::sandbox {
 
-// The path of the sandbox's cgroup. It is beside the one that linux.cgroupsPath names, which a manager takes for the
+// The place of the sandbox's cgroup. It is beside the one that linux.cgroupsPath names, which a manager takes for the
 // container's: "/pod/ID" gives "/pod/kata_ID", as in Kata. In systemd's form it is the named unit itself.
 // kInvalidArgument: a malformed path.
-Result<std::string> SandboxCgroupPath(const std::string& spec_path, const std::string& id);
+Result<CgroupPlace> SandboxCgroupPlace(const std::string& spec_path, const std::string& id);
 
 // The cgroups that this process is to enter, and what is made for that.
 struct CgroupStay {
+  std::optional<Scope> scope;                 // of PlanScope: systemd is asked for it before anything is entered
   std::string process;                        // path of the cgroups for this process and all that it starts
   std::string vcpus;                          // path of those for the vCPUs alone; empty: the vCPUs stay with the rest
   std::vector<std::string> vcpu_directories;  // the directories of these, for PlaceVcpus
@@ -28,9 +33,14 @@ struct CgroupStay {
   std::vector<std::string> leaves;            // all directories that are entered: own, and the overhead's
 };
 
-// Plans the stay of a sandbox whose cgroup has this path (from SandboxCgroupPath, or the container's). Changes nothing.
-// Errors: those of reading /proc.
-Result<CgroupStay> PlanCgroupStay(const std::string& path, const std::string& id, bool sandbox_cgroup_only);
+// Plans the stay of a sandbox whose cgroup is at this place (from SandboxCgroupPlace, or the container's). Changes
+// nothing. Errors: those of reading /proc.
+Result<CgroupStay> PlanCgroupStay(const CgroupPlace& place, const std::string& id, bool sandbox_cgroup_only);
+
+// The scope for a place that is a unit's; nothing for another place. annotations: the bundle's, which may ask for
+// properties. kFailedPrecondition: systemd does not run on this host. Other errors: PropertiesOf's.
+Result<std::optional<Scope>> PlanScope(const CgroupPlace& place, const std::string& id,
+                                       const std::map<std::string, std::string>& annotations, double timeout_factor);
 
 // Checks that processes can run in these cgroups. kFailedPrecondition: one is frozen, and a process that enters it
 // would not run. Logs a warning if `own` has processes already. Both messages are runc's.
@@ -39,6 +49,10 @@ Result<> CheckCgroupStay(const CgroupStay& stay);
 // Makes the cgroups of a path and returns their leaf directories. Where cgroups may not be made, there is only a
 // warning.
 Result<std::vector<std::string>> MakeCgroupsOf(const std::string& path);
+
+// Takes back what a stay has made: stops its scope, if it has one, and removes the directories. All processes must have
+// left. Errors are logged.
+void EndCgroupStay(const std::string& unit, const std::vector<std::string>& made, const std::string& id);
 
 // Moves the vCPUs of a VMM into cgroups: only these threads where a hierarchy can do that (v1), otherwise the whole
 // VMM. Errors are logged.
@@ -50,12 +64,18 @@ class CgroupVisit {
  public:
   CgroupVisit() = default;
   // Makes the cgroups and enters them. After an error, End removes what was made.
-  Result<> Enter(CgroupStay stay);
+  Result<> Enter(CgroupStay stay, const std::string& id);
 
-  // Returns to the cgroups from which the process came, and removes what was made. All other processes must have left.
+  // Returns to the cgroups from which the process came.
+  void Leave();
+
+  // Leaves, and removes what was made. All other processes must have left.
   void End();
 
  private:
+  std::string id_;
+  std::string unit_;
+  std::optional<ScopeHolder> holder_;  // kept while the scope may have no other process
   std::vector<std::string> home_;
   std::vector<std::string> made_;
 };

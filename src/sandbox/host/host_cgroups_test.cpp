@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "base/files.h"
 #include "sandbox/host/cgroup.h"
 
 namespace kata::sandbox {
@@ -15,19 +16,35 @@ using ::testing::EndsWith;
 using ::testing::IsEmpty;
 using ::testing::Not;
 
-TEST(SandboxCgroupPath, IsBesideTheContainers) {
-  EXPECT_EQ(*SandboxCgroupPath("/kubepods/pod1/abc", "abc"), "/kubepods/pod1/kata_abc");
-  EXPECT_EQ(*SandboxCgroupPath("/abc", "abc"), "/kata_abc");
-  EXPECT_EQ(*SandboxCgroupPath("abc", "abc"), "kata_abc");
-  EXPECT_EQ(*SandboxCgroupPath("", "abc"), "kata_abc");
-  EXPECT_EQ(*SandboxCgroupPath("kubepods-pod1.slice:cri-containerd:abc", "abc"),
-            "/kubepods.slice/kubepods-pod1.slice/cri-containerd-abc.scope");
-  EXPECT_FALSE(SandboxCgroupPath("no slice:x:abc", "abc"));
+TEST(SandboxCgroupPlace, IsBesideTheContainers) {
+  EXPECT_EQ(SandboxCgroupPlace("/kubepods/pod1/abc", "abc")->path, "/kubepods/pod1/kata_abc");
+  EXPECT_EQ(SandboxCgroupPlace("/abc", "abc")->path, "/kata_abc");
+  EXPECT_EQ(SandboxCgroupPlace("abc", "abc")->path, "kata_abc");
+  EXPECT_EQ(SandboxCgroupPlace("", "abc")->path, "kata_abc");
+  const auto unit = SandboxCgroupPlace("kubepods-pod1.slice:cri-containerd:abc", "abc");
+  EXPECT_EQ(unit->path, "/kubepods.slice/kubepods-pod1.slice/cri-containerd-abc.scope");
+  EXPECT_EQ(unit->unit.value().name, "cri-containerd-abc.scope");
+  EXPECT_FALSE(SandboxCgroupPlace("no slice:x:abc", "abc"));
+}
+
+// Its slices are systemd's, which would not notice if we made or removed them.
+TEST(CgroupStay, OfAUnitHasNoSlices) {
+  const std::string name = fmt::format("kata{}stay", getpid());
+  const auto stay = PlanCgroupStay(PlaceOf(name + ".slice:x:abc", "abc", true).value(), "abc", true);
+  ASSERT_TRUE(stay);
+  const std::string mountinfo = ReadFile("/proc/self/mountinfo").value();
+  for (const Hierarchy& hierarchy : ParseHierarchies(mountinfo)) {
+    const std::string slice = hierarchy.mount_point + "/" + name + ".slice";
+    EXPECT_THAT(stay->made, Contains(slice + "/x-abc.scope"));
+    if (hierarchy.unified || hierarchy.controllers.front() == "name=systemd") {
+      EXPECT_THAT(stay->made, Not(Contains(slice)));
+    }
+  }
 }
 
 TEST(CgroupStay, IsOnePlaceOrTwo) {
   const std::string id = fmt::format("kata-{}-stay", getpid());
-  auto one = PlanCgroupStay("/" + id, id, true);
+  auto one = PlanCgroupStay({.path = "/" + id, .unit = {}}, id, true);
   ASSERT_TRUE(one);
   EXPECT_EQ(one->process, "/" + id);
   EXPECT_EQ(one->vcpus, "");
@@ -35,7 +52,7 @@ TEST(CgroupStay, IsOnePlaceOrTwo) {
   EXPECT_THAT(one->made, Contains(EndsWith("/" + id)));
   EXPECT_THAT(one->made, Not(Contains(EndsWith("/kata_overhead"))));
 
-  auto two = PlanCgroupStay("/" + id, id, false);
+  auto two = PlanCgroupStay({.path = "/" + id, .unit = {}}, id, false);
   ASSERT_TRUE(two);
   EXPECT_EQ(two->process, "/kata_overhead/" + id);
   EXPECT_EQ(two->vcpus, "/" + id);
@@ -51,11 +68,11 @@ TEST(CgroupVisit, LeavesNothing) {
   const std::string id = fmt::format("kata-{}-visit", getpid());
   const auto before = CgroupsOf(getpid());
   ASSERT_TRUE(before);
-  auto stay = PlanCgroupStay("/" + id, id, false);
+  auto stay = PlanCgroupStay({.path = "/" + id, .unit = {}}, id, false);
   ASSERT_TRUE(stay);
   const auto made = stay->made;
   CgroupVisit visit;
-  const auto entered = visit.Enter(*std::move(stay));
+  const auto entered = visit.Enter(*std::move(stay), id);
   ASSERT_TRUE(entered) << entered.error().message();
   EXPECT_THAT(*CgroupsOf(getpid()), Contains(EndsWith("/kata_overhead/" + id)));
   visit.End();

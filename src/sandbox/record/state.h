@@ -47,6 +47,7 @@ struct State {
   std::map<std::string, std::string> annotations;
   uid_t owner = 0;
   std::vector<std::string> cgroup_paths;  // host cgroups made for it
+  std::string systemd_unit;               // the scope that they belong to; empty: none
   int exit_status = 0;                    // valid once stopped
   std::string exited_at;                  // RFC 3339; empty until stopped
   std::string failure;                    // why the sandbox failed; empty when it did not

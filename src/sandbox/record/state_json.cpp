@@ -70,6 +70,7 @@ State FromJson(const Json& json) {
     if (!path.is_string()) throw Malformed{"a cgroup path is no string"};
     state.cgroup_paths.push_back(path.get<std::string>());
   }
+  state.systemd_unit = Text(json, "systemdUnit");
   state.exit_status = Integer<int>(json, "exitStatus");
   state.exited_at = Text(json, "exitedAt");
   state.failure = Text(json, "failure");
@@ -99,6 +100,7 @@ std::string ToJson(const State& state) {
                {"annotations", state.annotations},
                {"owner", state.owner},
                {"cgroupPaths", state.cgroup_paths},
+               {"systemdUnit", state.systemd_unit},
                {"exitStatus", state.exit_status},
                {"exitedAt", state.exited_at},
                {"failure", ForeignText(state.failure, kMaxFailure)},

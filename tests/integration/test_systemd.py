@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""--systemd-cgroup: the scope of a container in the host's systemd, from its start to its end."""
+import subprocess
+
+import harness
+from systemd import Systemd
+
+SLICE = "tests-one.slice"
+PATH = f"/tests.slice/{SLICE}"
+
+
+class SystemdCase(harness.Case):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.systemd = Systemd()
+        cls.addClassCleanup(cls.systemd.close)
+
+    def setUp(self):
+        super().setUp()
+        self.world.prefix = self.systemd.prefix
+        argv = self.world.argv
+        self.world.argv = lambda *arguments: [*argv("--systemd-cgroup"), *map(str, arguments)]
+
+    def in_a_scope(self, container):
+        container.linux["cgroupsPath"] = f"{SLICE}:c:{container.id}"
+        container.unit = f"c-{container.id}.scope"
+        return container
+
+    def sleeping(self):
+        return self.start(self.in_a_scope(self.container("/bin/sleep", "1000")))
+
+    def stranger(self, unit, becomes="active", properties=()):
+        """A process of somebody else's in a scope of this name."""
+        argv = [*self.systemd.prefix, "systemd-run", "--quiet", "--scope", f"--unit={unit}", *properties, "sleep", "1000"]
+        child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(child.wait)
+        self.addCleanup(self.systemd.systemctl, "stop", unit)
+        harness.wait_for(lambda: self.systemd.show(unit, "ActiveState")["ActiveState"] == becomes, f"the stranger is {becomes}")
+
+    def assert_no_unit(self, container):
+        self.assertEqual(self.systemd.units(container.unit), [])
+
+
+class ScopeTest(SystemdCase):
+    def test_what_systemd_knows(self):
+        c = self.in_a_scope(self.container("/bin/sleep", "1000"))
+        c.spec["annotations"] = {
+            "org.systemd.property.TimeoutStopUSec": "uint64 12000000",
+            "org.systemd.property.KillSignal": "2",
+            "org.systemd.property.CollectMode": "'inactive-or-failed'",
+        }
+        self.start(c)
+        names = ("ActiveState", "Slice", "Delegate", "DefaultDependencies", "ControlGroup", "TimeoutStopUSec", "KillSignal")
+        names += ("CollectMode", "Transient", "MemoryAccounting", "TasksAccounting")
+        self.assertEqual(
+            self.systemd.show(c.unit, *names),
+            {"ActiveState": "active", "Slice": SLICE, "Delegate": "yes", "DefaultDependencies": "no", "Transient": "yes",
+             "ControlGroup": f"{PATH}/{c.unit}", "TimeoutStopUSec": "12s", "KillSignal": "2", "MemoryAccounting": "yes",
+             "CollectMode": "inactive-or-failed", "TasksAccounting": "yes"},
+        )  # fmt: skip
+        if harness.IS_KATA:
+            members = "\n".join(self.systemd.members(c.unit))
+            for what in ("kata-standin", "sandbox-process", "qemu", "kata-fsd"):
+                self.assertIn(what, members)
+            self.assertNotIn("create", members, "who asked systemd is not there any more")
+        self.assert_run(c.exec("/bin/echo", "hello"), 0, "hello\n")
+        self.assert_run(c.delete("--force"))
+        self.assert_no_unit(c)
+
+    def test_without_a_path(self):
+        c = self.sh("exit 3")
+        del c.linux["cgroupsPath"]
+        c.unit = f"{'kata' if harness.IS_KATA else 'runc'}-{c.id}.scope"
+        self.assert_run(c.create())
+        self.assertEqual(self.systemd.show(c.unit, "Slice")["Slice"], "system.slice")
+        self.assert_run(c.start())
+        c.wait_for("stopped")
+        self.assert_run(c.delete())
+        self.assert_no_unit(c)
+
+    def test_a_scope_of_somebody_else(self):
+        c = self.in_a_scope(self.container("/bin/true"))
+        self.stranger(c.unit)
+        if harness.IS_KATA:
+            self.assert_run(c.create(), 1, err=f"unable to start unit .*{c.unit}.* already")
+            self.assert_run(c.delete("--force"))
+            self.assertFalse((self.world.root / c.id).exists())
+        self.assertEqual(self.systemd.show(c.unit, "ActiveState")["ActiveState"], "active")
+
+    @harness.kata_only
+    def test_one_that_has_failed_makes_room(self):
+        c = self.in_a_scope(self.sh("echo hello"))
+        self.stranger(c.unit, becomes="failed", properties=("--property=RuntimeMaxSec=1ms",))
+        self.assert_run(c.run(), 0, "hello\n")
+        self.assert_no_unit(c)
+
+    @harness.kata_only
+    def test_processes_that_are_killed(self):
+        c = self.sleeping()
+        pid = c.record()["sandbox"]["pid"]
+        self.assert_run(self.systemd.run("kill", "-KILL", pid))
+        self.assert_run(c.delete("--force"))
+        self.assert_no_unit(c)
+        c = self.sleeping()
+        (self.world.root / c.id / "state.json").unlink()
+        self.assert_run(c.delete("--force"))
+        self.assert_no_unit(c)
+        self.assert_nothing_left()
+
+    def test_a_create_that_fails(self):
+        c = self.in_a_scope(self.container("/no/such/command"))
+        self.assertNotEqual(c.run().status, 0)
+        self.assert_no_unit(c)
+
+    def test_names_and_properties_that_are_refused(self):
+        for path in ("/a/b", "a:b", "a--b.slice:c:d", "x.slice:c:d e", "noslice:c:d", "-x.slice:c:d", "x.slice:../c:d"):
+            with self.subTest(path):
+                c = self.container("/bin/true")
+                c.linux["cgroupsPath"] = path
+                self.assert_run(c.create(), 1, err="cgroupsPath|slice name|not valid|[Ii]nvalid")
+                self.assertFalse((self.world.root / c.id).exists())
+        for name, text in (("TimeoutStopUSec", "'x'"), ("No", "1"), ("KillSignal", "uint64"), ("NoSuchProperty", "1")):
+            with self.subTest(name):
+                c = self.in_a_scope(self.container("/bin/true"))
+                c.spec["annotations"] = {f"org.systemd.property.{name}": text}
+                self.assertNotEqual(c.create().status, 0)
+                self.assert_no_unit(c)
+
+
+@harness.kata_only
+class WithoutTest(harness.Case):
+    """Hosts whose systemd does not run, or does not answer."""
+
+    def on_a_host(self, script):
+        """With a /run of its own, made by this script."""
+        prepare = f'mount -t tmpfs tmpfs /run && {script} && exec "$@"'
+        self.world.prefix = ["unshare", "--mount", "--propagation", "private", "sh", "-c", prepare, "sh"]
+
+    def create(self):
+        c = self.container("/bin/true")
+        c.linux["cgroupsPath"] = f"{SLICE}:c:{c.id}"
+        c.write()
+        result = self.world.runtime("--systemd-cgroup", "create", "--bundle", c.bundle, c.id, detached=True)
+        self.assertEqual(result.status, 1, result)
+        self.assert_nothing_left()
+        return result.err
+
+    def test_it_does_not_run(self):
+        self.on_a_host("true")
+        self.assertIn("systemd not running on this host, cannot use systemd cgroups manager", self.create())
+
+    def test_it_is_not_there(self):
+        self.on_a_host("mkdir -p /run/systemd/system")
+        self.assertRegex(self.create(), "unable to start unit .*: cannot connect to systemd: No such file or directory")
+
+    def test_it_does_not_answer(self):
+        listener = self.world.tmp / "listener.py"
+        listener.write_text(
+            "import os, socket, sys\nsilent = socket.socket(socket.AF_UNIX)\nos.makedirs('/run/systemd/system')\n"
+            "silent.bind('/run/systemd/private')\nsilent.listen()\nos.set_inheritable(silent.fileno(), True)\n"
+            "os.execvp(sys.argv[1], sys.argv[1:])\n"
+        )
+        self.on_a_host("true")
+        self.world.prefix += ["python3", str(listener)]
+        self.world.configure("[runtime]\ntimeout_factor = 0.1\n")
+        self.assertRegex(self.create(), "unable to start unit .*: systemd.* no.* answer .*timeout_factor in .runtime. makes that longer")
+
+
+if __name__ == "__main__":
+    harness.main()
