@@ -80,8 +80,8 @@ struct AgentConfig {
   bool enable_debug = false;
   std::string log_level = "info";
   uint32_t dial_timeout_ms = 10;  // the pause between two attempts to connect over vsock
-  // Time allowed until the agent answers; also set by dial_timeout, in seconds. Callers scale it by TimeoutScale
-  // (hypervisor/hypervisor.h) and timeout_factor.
+  // Time allowed until the agent answers; also set by dial_timeout, in seconds. Callers scale it by
+  // AccelChoice::timeout_scale (hypervisor/hypervisor.h) and timeout_factor.
   uint32_t reconnect_timeout_ms = 10000;
   uint32_t create_container_timeout = 30;  // seconds; also accepted in [runtime]
   uint32_t health_check_request_timeout_ms = 5000;

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/files.h"
+#include "hypervisor/kept_probe.h"
 
 namespace kata::hypervisor {
 namespace {
@@ -25,6 +26,18 @@ bool HasFlag(std::string_view cpuinfo, std::string_view flag) {
   return false;
 }
 
+// On an idle host a guest is ready after 0.2 to 0.4 s with kvm and after 1 to 2 s with tcg. The default time-outs leave
+// room for a busy host.
+constexpr int kEmulatedScale = 5;
+
+// How many times slower than usual guests are where an exit takes so long. It is 1 to 3 us on hardware, ten times that
+// in a VM whose host has hardware, and hundreds in an emulated machine, where all the rest of a guest is slow as well.
+int ScaleFor(std::chrono::nanoseconds exit_time) {
+  constexpr std::chrono::nanoseconds kUsual{20000};
+  constexpr int64_t kMost = 10;
+  return static_cast<int>(std::clamp(exit_time / kUsual, int64_t{1}, kMost));
+}
+
 }  // namespace
 
 bool HasHardwareVirtualization(const AccelFacts& facts) {
@@ -33,35 +46,39 @@ bool HasHardwareVirtualization(const AccelFacts& facts) {
   return cpuinfo && (HasFlag(*cpuinfo, "vmx") || HasFlag(*cpuinfo, "svm"));
 }
 
+AccelFacts HostAccelFacts(double timeout_factor) {
+  // A working VM needs milliseconds.
+  constexpr std::chrono::milliseconds kTime{10000};
+  AccelFacts facts;
+  facts.probe = [time = std::chrono::duration_cast<std::chrono::milliseconds>(kTime * timeout_factor)](int kvm) {
+    return KeptProbe(kKeptProbe, kvm, [kvm, time] { return ProbeKvm(kvm, time); });
+  };
+  return facts;
+}
+
 Result<AccelChoice> ChooseAccelFrom(const AccelFacts& facts, const std::string& setting) {
-  if (setting == "tcg") return AccelChoice{Accel::kTcg, "the configuration says accel = \"tcg\""};
+  if (setting == "tcg") return AccelChoice{Accel::kTcg, "the configuration says accel = \"tcg\"", kEmulatedScale};
   if (setting != "auto" && setting != "kvm") {
     return Fail(Code::kInvalidArgument, "accel: {} is none of \"auto\", \"kvm\", \"tcg\"", setting);
   }
+  const bool demanded = setting == "kvm";
   const auto kvm = Open(facts.kvm, O_RDWR);
-  if (!kvm) {
-    if (setting == "kvm") {
-      return Fail(Code::kFailedPrecondition,
-                  "the configuration says accel = \"kvm\", but {}; load the kvm module, or set accel = \"auto\"",
-                  kvm.error().message());
-    }
-    return AccelChoice{Accel::kTcg, kvm.error().message()};
+  const auto probe = kvm ? facts.probe(kvm->get()) : Result<KvmProbe>(tl::unexpected(kvm.error()));
+  const std::string bad = !probe         ? probe.error().message()
+                          : probe->works ? ""
+                                         : fmt::format("{} opens, but {}", facts.kvm, probe->why);
+  if (!bad.empty() && demanded) {
+    const char* const cure = kvm ? "set" : "load the kvm module, or set";
+    return Fail(Code::kFailedPrecondition, "the configuration says accel = \"kvm\", but {}; {} accel = \"auto\"", bad,
+                cure);
   }
-  if (setting == "kvm") return AccelChoice{Accel::kKvm, "the configuration says accel = \"kvm\""};
-  if (!HasHardwareVirtualization(facts)) {
-    // A KVM without hardware virtualization, which works by page tables alone, opens as well, but an ordinary guest
-    // kernel hangs in it.
-    return AccelChoice{Accel::kTcg, facts.kvm + " opens, but the processor shows neither vmx nor svm"};
-  }
-  return AccelChoice{Accel::kKvm, facts.kvm + " opens and the processor has hardware virtualization"};
+  if (!bad.empty()) return AccelChoice{Accel::kTcg, bad, kEmulatedScale};
+  return AccelChoice{Accel::kKvm, demanded ? "the configuration says accel = \"kvm\"" : "a VM runs on this host",
+                     ScaleFor(probe->exit_time)};
 }
 
-Result<AccelChoice> ChooseAccel(const std::string& setting) { return ChooseAccelFrom(AccelFacts{}, setting); }
-
-int TimeoutScale(Accel accel) {
-  // On an idle host a guest is ready after 0.2 to 0.4 s with kvm and after 1 to 2 s with tcg: a factor of 5. The
-  // default time-outs leave room for a busy host.
-  return accel == Accel::kTcg ? 5 : 1;
+Result<AccelChoice> ChooseAccel(const std::string& setting, double timeout_factor) {
+  return ChooseAccelFrom(HostAccelFacts(timeout_factor), setting);
 }
 
 }  // namespace kata::hypervisor

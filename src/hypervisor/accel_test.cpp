@@ -14,59 +14,93 @@ using ::testing::HasSubstr;
 class AccelTest : public ::testing::Test {
  protected:
   AccelTest() {
-    facts_.cpuinfo = directory_ + "/accel_test_cpuinfo";
-    facts_.kvm = directory_ + "/accel_test_no_kvm";
-    facts_.needs_processor_flag = true;
-    Flags("fpu vme svme lahf_lm");
+    facts_.kvm = "/dev/null";  // opens
+    facts_.probe = [this](int) { return probe_; };
   }
-  ~AccelTest() override { unlink(facts_.cpuinfo.c_str()); }
 
-  void Flags(const std::string& flags) {
-    std::ofstream(facts_.cpuinfo) << "processor\t: 0\nmodel name\t: vmx svm\nflags\t\t: " << flags
-                                  << "\nbugs\t\t: vmx\n";
-  }
-  void KvmOpens() { facts_.kvm = "/dev/null"; }
+  void VmRuns(std::chrono::nanoseconds exit_time) { probe_ = KvmProbe{true, "", exit_time}; }
+  void VmDoesNotRun() { probe_ = KvmProbe{false, "a VM hangs", {}}; }
 
-  std::string directory_ = ::testing::TempDir();
   AccelFacts facts_;
+  Result<KvmProbe> probe_ = KvmProbe{true, "", std::chrono::nanoseconds(1000)};
 };
 
-TEST_F(AccelTest, KvmWhenItOpensAndTheProcessorHasAFlag) {
-  KvmOpens();
-  for (const char* flags : {"fpu vmx sse", "fpu svm", "svm fpu"}) {
-    Flags(flags);
-    const auto choice = ChooseAccelFrom(facts_, "auto");
+TEST_F(AccelTest, KvmWhereAVmRuns) {
+  for (const char* setting : {"auto", "kvm"}) {
+    const auto choice = ChooseAccelFrom(facts_, setting);
     ASSERT_TRUE(choice) << choice.error().message();
-    EXPECT_EQ(choice->accel, Accel::kKvm) << flags;
-    EXPECT_THAT(choice->why, HasSubstr("hardware virtualization"));
+    EXPECT_EQ(choice->accel, Accel::kKvm) << setting;
+    EXPECT_EQ(choice->timeout_scale, 1);
   }
 }
 
-TEST_F(AccelTest, TcgWhenKvmOpensWithoutAFlag) {
-  KvmOpens();
+TEST_F(AccelTest, TcgWhereNoVmRuns) {
+  VmDoesNotRun();
   const auto choice = ChooseAccelFrom(facts_, "auto");
   ASSERT_TRUE(choice);
   EXPECT_EQ(choice->accel, Accel::kTcg);
-  EXPECT_THAT(choice->why, HasSubstr("neither vmx nor svm"));
+  EXPECT_EQ(choice->why, "/dev/null opens, but a VM hangs");
+  EXPECT_GT(choice->timeout_scale, 1);
 }
 
-TEST_F(AccelTest, KvmWithoutAFlagWhenDemanded) {
-  KvmOpens();
-  const auto choice = ChooseAccelFrom(facts_, "kvm");
-  ASSERT_TRUE(choice);
-  EXPECT_EQ(choice->accel, Accel::kKvm);
-}
-
-TEST_F(AccelTest, KvmWithoutAFlagOnOtherProcessors) {
-  KvmOpens();
-  facts_.needs_processor_flag = false;
+TEST_F(AccelTest, TcgWhileItCannotBeTold) {
+  probe_ = FailWith(EBUSY, "no VM can be tried");
   const auto choice = ChooseAccelFrom(facts_, "auto");
   ASSERT_TRUE(choice);
-  EXPECT_EQ(choice->accel, Accel::kKvm);
+  EXPECT_EQ(choice->accel, Accel::kTcg);
+  EXPECT_THAT(choice->why, HasSubstr("busy"));
+}
+
+TEST_F(AccelTest, KvmDemandedWhereNoVmRunsIsAnError) {
+  VmDoesNotRun();
+  const auto choice = ChooseAccelFrom(facts_, "kvm");
+  ASSERT_FALSE(choice);
+  EXPECT_EQ(choice.error().code(), Code::kFailedPrecondition);
+  EXPECT_EQ(choice.error().message(),
+            "the configuration says accel = \"kvm\", but /dev/null opens, but a VM hangs; set accel = \"auto\"");
+}
+
+TEST_F(AccelTest, SlowExitsMakeTimeoutsLonger) {
+  int last = 1;
+  for (const int microseconds : {50, 100, 150}) {
+    VmRuns(std::chrono::microseconds(microseconds));
+    const int scale = ChooseAccelFrom(facts_, "auto").value().timeout_scale;
+    EXPECT_GT(scale, last);
+    last = scale;
+  }
+  VmRuns(std::chrono::hours(1));
+  EXPECT_LE(ChooseAccelFrom(facts_, "auto").value().timeout_scale, 10) << "an hour shows no host but a fault";
+}
+
+class ProcessorTest : public ::testing::Test {
+ protected:
+  ProcessorTest() {
+    facts_.cpuinfo = ::testing::TempDir() + "/accel_test_cpuinfo";
+    facts_.needs_processor_flag = true;
+  }
+  ~ProcessorTest() override { unlink(facts_.cpuinfo.c_str()); }
+
+  bool HasIt(const std::string& flags) {
+    std::ofstream(facts_.cpuinfo) << "processor\t: 0\nmodel name\t: vmx svm\nflags\t\t: " << flags
+                                  << "\nbugs\t\t: vmx\n";
+    return HasHardwareVirtualization(facts_);
+  }
+
+  AccelFacts facts_;
+};
+
+TEST_F(ProcessorTest, AFlagIsAWholeWord) {
+  for (const char* flags : {"fpu vmx sse", "fpu svm", "svm fpu"}) EXPECT_TRUE(HasIt(flags)) << flags;
+  EXPECT_FALSE(HasIt("fpu vme svme lahf_lm"));
+}
+
+TEST_F(ProcessorTest, OtherArchitecturesHaveNoFlag) {
+  facts_.needs_processor_flag = false;
+  EXPECT_TRUE(HasIt("fpu"));
 }
 
 TEST_F(AccelTest, TcgWithoutDevice) {
-  Flags("vmx");
+  facts_.kvm = ::testing::TempDir() + "/accel_test_no_kvm";
   const auto choice = ChooseAccelFrom(facts_, "auto");
   ASSERT_TRUE(choice);
   EXPECT_EQ(choice->accel, Accel::kTcg);
@@ -74,6 +108,7 @@ TEST_F(AccelTest, TcgWithoutDevice) {
 }
 
 TEST_F(AccelTest, KvmDemandedWithoutDeviceIsAnError) {
+  facts_.kvm = ::testing::TempDir() + "/accel_test_no_kvm";
   const auto choice = ChooseAccelFrom(facts_, "kvm");
   ASSERT_FALSE(choice);
   EXPECT_EQ(choice.error().code(), Code::kFailedPrecondition);
@@ -81,8 +116,6 @@ TEST_F(AccelTest, KvmDemandedWithoutDeviceIsAnError) {
 }
 
 TEST_F(AccelTest, TcgWhenDemanded) {
-  KvmOpens();
-  Flags("vmx");
   const auto choice = ChooseAccelFrom(facts_, "tcg");
   ASSERT_TRUE(choice);
   EXPECT_EQ(choice->accel, Accel::kTcg);
@@ -92,11 +125,6 @@ TEST_F(AccelTest, AnythingElseIsRefused) {
   const auto choice = ChooseAccelFrom(facts_, "hvf");
   ASSERT_FALSE(choice);
   EXPECT_EQ(choice.error().code(), Code::kInvalidArgument);
-}
-
-TEST(TimeoutScaleTest, OnlyEmulationIsSlower) {
-  EXPECT_EQ(TimeoutScale(Accel::kKvm), 1);
-  EXPECT_GT(TimeoutScale(Accel::kTcg), 1);
 }
 
 }  // namespace

@@ -73,6 +73,23 @@ CheckItem Device(const std::string& path, const std::string& meaning, const std:
   return Fact(path, fd.has_value(), fd ? meaning : fd.error().message(), otherwise, kOptional);
 }
 
+// Opens the device, and looks at what a tiny VM has shown.
+CheckItem TriedKvm(const AccelFacts& facts) {
+  const auto fd = Open(facts.kvm, O_RDWR);
+  if (!fd) {
+    return Fact(facts.kvm, /*ok=*/false, fd.error().message(),
+                "guests are emulated; for speed load kvm_intel or kvm_amd", kOptional);
+  }
+  const auto probe = facts.probe(fd->get());
+  const bool works = probe && probe->works;
+  const std::string detail =
+      !probe   ? probe.error().message()
+      : !works ? "opens, but " + probe->why
+               : fmt::format("runs a VM, {:.3g} us for an exit", 1e-3 * static_cast<double>(probe->exit_time.count()));
+  return Fact(facts.kvm, works, detail,
+              "guests are emulated; for speed use a host whose KVM has hardware virtualization", kOptional);
+}
+
 // Calls unshare(2) in a child, so that this process stays in its namespaces.
 CheckItem Namespaces() {
   const pid_t pid = fork();
@@ -86,12 +103,12 @@ CheckItem Namespaces() {
 }
 
 void AddAcceleration(const config::Config& config, std::vector<CheckItem>& items) {
-  const AccelFacts facts;
+  const AccelFacts facts = HostAccelFacts(config.runtime.timeout_factor);
   const bool hardware = HasHardwareVirtualization(facts);
   items.push_back(Fact(
       "processor", hardware, hardware ? "has hardware virtualization" : "shows neither vmx nor svm",
       "guests are emulated; for speed switch virtualization on in the firmware, or nesting in the cloud", kOptional));
-  items.push_back(Device(facts.kvm, "opens", "guests are emulated; for speed load kvm_intel or kvm_amd"));
+  items.push_back(TriedKvm(facts));
   const auto choice = ChooseAccelFrom(facts, config.hypervisor.accel);
   items.push_back(Fact("acceleration", choice.has_value(),
                        choice ? fmt::format("{}: {}", choice->accel == Accel::kKvm ? "kvm" : "tcg", choice->why)

@@ -150,14 +150,13 @@ enum class Accel { kKvm, kTcg };
 struct AccelChoice {
   Accel accel = Accel::kTcg;
   std::string why;
+  // Capabilities::timeout_scale: emulated guests are several times slower, and so are guests of a slow KVM. Most
+  // time-outs that wait for the guest are multiplied by it; docs/sandbox-process.md lists them.
+  int timeout_scale = 1;
 };
-// Chooses for a setting of "auto", "kvm" or "tcg" (else kInvalidArgument). kFailedPrecondition: the setting is "kvm"
-// and /dev/kvm cannot be opened.
-Result<AccelChoice> ChooseAccel(const std::string& setting);
-
-// Capabilities::timeout_scale for this kind of guest: emulated guests are several times slower. Most time-outs that
-// wait for the guest are multiplied by this factor; docs/sandbox-process.md lists them.
-int TimeoutScale(Accel accel);
+// Chooses for a setting of "auto", "kvm" or "tcg" (else kInvalidArgument). timeout_factor: of the configuration.
+// kFailedPrecondition: the setting is "kvm", and /dev/kvm cannot be opened, or a VM does not run.
+Result<AccelChoice> ChooseAccel(const std::string& setting, double timeout_factor);
 
 // The names of the built-in hypervisors; each is a NAME of [hypervisor.NAME] in the configuration.
 std::vector<std::string> BuiltHypervisors();

@@ -212,11 +212,12 @@ Result<std::vector<std::string>> Argv(const config::HypervisorConfig& config, co
   return builder.Take();
 }
 
-KernelWords QemuKernelWords(const config::Config& config, const VmSpec& spec, Accel accel, uint32_t tsc_khz) {
+KernelWords QemuKernelWords(const config::Config& config, const VmSpec& spec, const AccelChoice& choice,
+                            uint32_t tsc_khz) {
   KernelWords words;
   // reboot=t: by triple fault, which works in every machine type, and ends QEMU (-no-reboot).
   words.consoles = {"console=hvc0", "earlyprintk=serial,ttyS0,115200", "reboot=t"};
-  if (accel == Accel::kTcg) {
+  if (choice.accel == Accel::kTcg) {
     // An emulated guest would spend a quarter of its boot on calibrating timers, with wrong results on a busy host
     // (guest/kernel/README.md). With kvm, kvmclock supplies the frequencies.
     words.others = {"tsc=reliable", "no_timer_check", "lapic_timer_khz=1000000"};
@@ -226,7 +227,7 @@ KernelWords QemuKernelWords(const config::Config& config, const VmSpec& spec, Ac
     // Put plugged memory into the movable zone, which the kernel does not use for itself, so that it can be unplugged.
     words.others.emplace_back("memory_hotplug.online_policy=auto-movable");
   }
-  words.timeout_scale = TimeoutScale(accel);
+  words.timeout_scale = choice.timeout_scale;
   return words;
 }
 

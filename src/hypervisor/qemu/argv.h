@@ -48,6 +48,7 @@ Result<std::vector<std::string>> Argv(const config::HypervisorConfig& config, co
                                       const std::string& kernel_command_line);
 
 // The kernel words that QEMU's guests need. tsc_khz: the frequency of the host's time stamp counter; 0: unknown.
-KernelWords QemuKernelWords(const config::Config& config, const VmSpec& spec, Accel accel, uint32_t tsc_khz);
+KernelWords QemuKernelWords(const config::Config& config, const VmSpec& spec, const AccelChoice& choice,
+                            uint32_t tsc_khz);
 
 }  // namespace kata::hypervisor::qemu

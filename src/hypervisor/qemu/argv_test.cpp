@@ -220,7 +220,11 @@ TEST_F(ArgvTest, MachinesThatCannotBe) {
 }
 
 std::string KernelLine(const config::Config& config, const VmSpec& spec, Accel accel, uint32_t tsc_khz) {
-  return KernelCommandLine(config, spec, QemuKernelWords(config, spec, accel, tsc_khz)).value();
+  return KernelCommandLine(
+             config, spec,
+             QemuKernelWords(config, spec, {.accel = accel, .why = "", .timeout_scale = accel == Accel::kTcg ? 5 : 1},
+                             tsc_khz))
+      .value();
 }
 
 TEST(QemuKernelWordsTest, Emulated) {

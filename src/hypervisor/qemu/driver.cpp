@@ -39,7 +39,7 @@ namespace kata::hypervisor::qemu {
 namespace {
 
 // Time allowed for QEMU to read its configuration and create its devices, which takes about 0.1 s. Not scaled by
-// TimeoutScale, since no guest code runs yet.
+// AccelChoice::timeout_scale, since no guest code runs yet.
 constexpr std::chrono::milliseconds kGreetingTime{10000};
 // Time allowed for a guest to release a vCPU or memory.
 constexpr std::chrono::milliseconds kGiveBackTime{5000};
@@ -161,7 +161,7 @@ Result<> Driver::State::Spawn(VmSpec spec) {
   inputs.firmware = Firmware(settings);
 
   const std::string kernel_command_line =
-      TRY(KernelCommandLine(config, spec, QemuKernelWords(config, spec, accel, tsc.Khz())));
+      TRY(KernelCommandLine(config, spec, QemuKernelWords(config, spec, choice, tsc.Khz())));
   command.argv = TRY(Argv(settings, spec, inputs, kernel_command_line));
   command.env = std::vector<std::string>{"LC_ALL=C"};
   messages = TRY(CappedLog::Create());
@@ -198,7 +198,7 @@ Result<> Driver::State::Spawn(VmSpec spec) {
   }
   disks.emplace(qmp, hotplug, settings);
   // With tcg, QEMU 7.2 corrupts its memory when a vCPU is unplugged, and crashes when the next one is plugged.
-  resizer.emplace(qmp, settings, spec, kGiveBackTime * TimeoutScale(accel), accel == Accel::kKvm);
+  resizer.emplace(qmp, settings, spec, kGiveBackTime * choice.timeout_scale, accel == Accel::kKvm);
   asio::co_spawn(executor, WatchExit(shared_from_this()), asio::detached);
   return {};
 }
@@ -285,7 +285,7 @@ Result<std::unique_ptr<Hypervisor>> CreateDriver(const asio::any_io_executor& ex
   if (machine.empty() || machine.find(',') != std::string::npos) {
     return Fail(Code::kInvalidArgument, "machine_type: {} is no name of a machine", machine);
   }
-  AccelChoice accel = TRY(ChooseAccel(config.hypervisor.accel));
+  AccelChoice accel = TRY(ChooseAccel(config.hypervisor.accel, config.runtime.timeout_factor));
   return std::make_unique<Driver>(executor, config, std::move(accel));
 }
 
@@ -298,7 +298,7 @@ Capabilities Driver::Can() const {
   can.takes_memory_ahead = settings.enable_mem_prealloc || settings.enable_hugepages;
   can.memory_slots = settings.memory_slots;
   if (state_->accel == Accel::kTcg) can.usual_vcpus = kUsualEmulatedVcpus;
-  can.timeout_scale = TimeoutScale(state_->accel);
+  can.timeout_scale = state_->choice.timeout_scale;
   return can;
 }
 
@@ -345,7 +345,7 @@ asio::awaitable<Result<UniqueFd>> Driver::ConnectTo(std::shared_ptr<State> state
     co_return std::move(state->agent.our_end);
   }
   const auto& settings = state->config.agent;
-  const std::chrono::milliseconds time{settings.reconnect_timeout_ms * TimeoutScale(state->accel)};
+  const std::chrono::milliseconds time{settings.reconnect_timeout_ms * state->choice.timeout_scale};
   Patience patience = state->PatienceFor(
       time, Patience::Kind::kWork, fmt::format("reconnect_timeout_ms in [agent.kata], or {},", kTimeoutFactorKey));
   const std::chrono::milliseconds pause{settings.dial_timeout_ms};
