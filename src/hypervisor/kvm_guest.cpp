@@ -9,15 +9,14 @@
 #include <cerrno>
 #include <cstring>
 
-// The code of the guest. It is copied, so all its jumps are relative. ecx and ebx survive cpuid only where they are
-// kept.
+// The code of the guest, with the bytes and numbers of kvm_guest.h. It is copied, so all its jumps are relative. cpuid
+// changes eax, ebx, ecx and edx: the counters are elsewhere.
 asm(R"(
   .pushsection .rodata
 kata_kvm_guest:
   mov $'b', %al
   out %al, $0xe9
   ud2
-kata_kvm_guest_resumed:
   mov $'r', %al
   out %al, $0xe9
   movd %eax, %xmm0
@@ -102,7 +101,7 @@ void Load(uint8_t* memory) {
   std::memcpy(memory + kCode, kata_kvm_guest, kata_kvm_guest_end - kata_kvm_guest);
   // An entry of the table of exceptions: a present interrupt gate (0x8e), whose handler is below 64 KiB.
   const uint64_t handler = kCode + (kata_kvm_guest_handler - kata_kvm_guest);
-  for (int entry = 0; entry < kIdtEntries; ++entry) {
+  for (uint64_t entry = 0; entry < kIdtEntries; ++entry) {
     Store(memory, kIdt + 16 * entry, handler | uint64_t{kCodeSelector} << 16 | uint64_t{0x8e00} << 32);
   }
 }
