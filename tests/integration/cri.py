@@ -109,12 +109,16 @@ class CriCase(ContainerdCase):
         config.linux.SetInParent()
         return config
 
+    def place(self, config):
+        """Names its cgroup, as a kubelet does: other tests that run beside this one see by the name whose it is."""
+        if not config.linux.cgroup_parent:
+            config.linux.cgroup_parent = f"/{leaks.TAG}{config.metadata.name}"
+
     def run_pod(self, name="pod", config=None, handler="kata", **fields):
         """Its id and configuration."""
         config = config or self.pod_config(f"{self.name()}-{name}", **fields)
-        # As a kubelet does; and by its name other tests that run beside this one know whose it is. runc would leave it.
-        if handler != "runc" and not config.linux.cgroup_parent:
-            config.linux.cgroup_parent = f"/{leaks.TAG}{config.metadata.name}"
+        if handler != "runc":  # which would leave the directory
+            self.place(config)
         (self.world.tmp / config.metadata.name).mkdir()
         pod = self.call("RunPodSandbox", config=config, runtime_handler=handler).pod_sandbox_id
         self.pods.append(pod)

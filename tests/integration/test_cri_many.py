@@ -42,6 +42,7 @@ class ManyPodsTest(CriCase):
         """All become ready, then all are removed, and nothing is left."""
         configs = [self.pod_config(f"{self.name()}-{number}") for number in range(PODS)]
         for config in configs:
+            self.place(config)
             pathlib.Path(config.log_directory).mkdir()
         started = self.all_at_once("RunPodSandbox", [{"config": c, "runtime_handler": "kata"} for c in configs])
         pods = [{"pod_sandbox_id": pod.pod_sandbox_id} for pod in started]
