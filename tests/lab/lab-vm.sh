@@ -10,15 +10,16 @@ usage() {
 lab-vm.sh [OPTION...] VERB
 
   build          makes the image: debootstrap, packages, kernel, an ssh key
-  start          boots it, and returns when ssh answers
+  start          makes it run, and returns when ssh answers. The first time it boots and is saved; later the saved
+                 machine is restored, in which nothing is left of what was done in it since
   ssh [CMD...]   runs a command in it as root, or a shell
   copy SRC... DST  copies files and folders into it
-  stop           powers it off
+  stop           ends it at once, as a power cut does
   status         says whether it runs, and where its files are
 
-  --suite NAME   Debian's suite (bookworm)
+  --suite NAME   Debian's suite: bookworm, trixie (trixie)
   --dir DIR      where image, key and logs are ($XDG_CACHE_HOME/kata-containers/lab/SUITE)
-  --share DIR    a folder of this machine that it sees, read-only, as /mnt/host (start)
+  --files DIR    a folder of this machine, of which it gets a copy, read-only, as /mnt/files (start)
   --memory MIB   (6144), --cpus N (2), --port N for ssh at 127.0.0.1 (2222, trixie 2223), --disk SIZE (12G) (build)
   --cpu MODEL    of an emulated machine (EPYC,+svm,+npt); where kvm works it is the host's
   --packages "A B"  more packages (build)
@@ -28,12 +29,12 @@ Environment: LAB_QEMU, the QEMU that runs it (qemu-system-x86_64); LAB_MIRROR, t
 EOF
 }
 
-suite=bookworm dir='' share='' memory=6144 cpus=2 port='' disk=12G cpu_model=EPYC,+svm,+npt more_packages='' append=''
+suite=trixie dir='' files='' memory=6144 cpus=2 port='' disk=12G cpu_model=EPYC,+svm,+npt more_packages='' append=''
 while [ $# -gt 0 ]; do
   case $1 in
     --suite) suite=$2 ;;
     --dir) dir=$2 ;;
-    --share) share=$2 ;;
+    --files) files=$2 ;;
     --memory) memory=$2 ;;
     --cpus) cpus=$2 ;;
     --port) port=$2 ;;
@@ -52,6 +53,7 @@ verb=$1
 shift
 dir=${dir:-${XDG_CACHE_HOME:-$HOME/.cache}/kata-containers/lab/$suite}
 qemu=${LAB_QEMU:-qemu-system-x86_64}
+files_size=4G  # the same for every copy: a saved machine remembers the size of its disks
 
 packages=(
   linux-image-amd64 initramfs-tools systemd-sysv systemd-resolved dbus udev kmod openssh-server
@@ -60,12 +62,14 @@ packages=(
   slirp4netns passt uidmap fuse-overlayfs
   busybox-static python3 procps iproute2 iptables nftables apparmor lvm2 dmsetup e2fsprogs iputils-ping strace jq
   libarchive-tools ca-certificates
+  # What the tests of tests/integration call: packaging/debian-packages.txt has the reasons.
+  python3-grpcio python3-protobuf python3-websocket protobuf-compiler gcc libc6-dev xfsprogs btrfs-progs debootstrap
+  iperf3 attr acl
+  # What Kata's executables link.
+  libnl-3-200 libnl-route-3-200 libmd0 libseccomp2
 )
-# What the suites do not have in common. The last line of each is what Kata's executables link.
-case $suite in
-  bookworm) packages+=(libfmt9 libprotobuf-lite32 libboost-system1.81.0 libnl-3-200 libnl-route-3-200 libmd0 libseccomp2) ;;
-  *) packages+=(virtiofsd docker-cli libnl-3-200 libnl-route-3-200 libmd0 libseccomp2) ;;
-esac
+# What the suites do not have in common.
+[ "$suite" = bookworm ] || packages+=(virtiofsd docker-cli)
 
 say() { echo "lab: $*"; }
 die() { echo "lab: $*" >&2; exit 1; }
@@ -89,6 +93,7 @@ install_tools() {
   command -v mke2fs >/dev/null || missing+=(e2fsprogs)
   command -v ssh >/dev/null || missing+=(openssh-client)
   command -v "$qemu" >/dev/null || missing+=(qemu-system-x86)
+  command -v qemu-img >/dev/null || missing+=(qemu-utils)
   [ ${#missing[@]} -eq 0 ] || DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"
 }
 
@@ -96,11 +101,8 @@ configure() {  # ROOT: what makes a machine of the packages
   local root=$1
   echo lab >"$root/etc/hostname"
   printf '127.0.0.1 localhost lab\n::1 localhost\n' >"$root/etc/hosts"
-  cat >"$root/etc/fstab" <<'EOF'
-/dev/vda / ext4 defaults,noatime 0 0
-host /mnt/host 9p trans=virtio,version=9p2000.L,msize=262144,ro,nofail,x-systemd.device-timeout=1s 0 0
-EOF
-  mkdir -p "$root/mnt/host" "$root/root/.ssh"
+  echo '/dev/vda / ext4 defaults,noatime 0 0' >"$root/etc/fstab"
+  mkdir -p "$root/mnt/files" "$root/root/.ssh"
   cp "$dir/key.pub" "$root/root/.ssh/authorized_keys"
   chmod 700 "$root/root/.ssh"
   cat >"$root/etc/systemd/network/10-lab.network" <<'EOF'
@@ -156,7 +158,7 @@ build() {
   cp "$root"/boot/vmlinuz-* "$dir/vmlinuz"
   cp "$root"/boot/initrd.img-* "$dir/initrd"
   rm -f "$dir/disk.img"
-  mke2fs -q -t ext4 -L lab -d "$root" "$dir/disk.img" "$disk"
+  mke2fs -q -t ext4 -L lab -d "$root" "$dir/disk.img" "$disk" >/dev/null
   rm -rf "$root" "$dir/build.log"
   say "built $suite in $((SECONDS - started)) s: $dir/disk.img, $(du -h "$dir/disk.img" | cut -f1) of $disk"
 }
@@ -164,36 +166,95 @@ build() {
 # /dev/kvm may open and still run no machine: QEMU itself is asked.
 kvm_works() {
   [ -w /dev/kvm ] && echo quit | timeout 20 "$qemu" -machine q35 -accel kvm -cpu host -S -nodefaults -display none \
-    -monitor stdio >/dev/null 2>&1
+    -monitor stdio
+}
+
+machine_words() {  # QEMU's, one a line
+  local accel=(-accel tcg,thread=multi,tb-size=1024 -cpu "$cpu_model")
+  if (kvm_works) >/dev/null 2>&1; then accel=(-accel kvm -cpu host); fi
+  # Of mitigations this machine needs none, and each makes an emulated processor slower. Without tsc=reliable the kernel
+  # takes the HPET for its clock, and each look at it is an exit to QEMU: a container takes several times as long.
+  printf '%s\n' -name "lab-$suite" -machine q35 "${accel[@]}" -smp "$cpus" -m "$memory" -nodefaults -display none \
+    -kernel "$dir/vmlinuz" -initrd "$dir/initrd" \
+    -append "root=/dev/vda rw console=ttyS0 mitigations=off nowatchdog tsc=reliable panic=10 $append" \
+    -drive "if=none,id=disk,file=$dir/machine.qcow2,cache=unsafe,discard=unmap" -device virtio-blk-pci,drive=disk \
+    -drive "if=none,id=files,file=$dir/files.img,format=raw,readonly=on" -device virtio-blk-pci,drive=files \
+    -netdev "user,id=net,hostfwd=tcp:127.0.0.1:$(ssh_port)-:22" -device virtio-net-pci,netdev=net \
+    -device virtio-rng-pci -serial "file:$dir/console.log" -monitor "unix:$dir/monitor.sock,server=on,wait=off" \
+    -daemonize -pidfile "$dir/pid"
+}
+
+# The saved machine is one of these words, of this image and this QEMU.
+identity() {  # WORDS...
+  { printf '%s\n' "$@" && "$qemu" --version && stat -c '%Y %s' "$dir/disk.img"; } | sha256sum
+}
+
+monitor() {  # COMMAND of QEMU's monitor: returns when it has been done
+  python3 - "$dir/monitor.sock" "$1" <<'EOF'
+import socket
+import sys
+
+monitor = socket.socket(socket.AF_UNIX)
+monitor.connect(sys.argv[1])
+
+
+def until_prompt():
+    text = b""
+    while not text.endswith(b"(qemu) ") and (more := monitor.recv(65536)):
+        text += more
+    return text.decode(errors="replace")
+
+
+until_prompt()
+monitor.sendall(sys.argv[2].encode() + b"\n")
+said = until_prompt()
+sys.exit(said if "Error" in said else 0)
+EOF
+}
+
+await_ssh() {
+  local pid started=$SECONDS
+  pid=$(cat "$dir/pid")
+  while [ $((SECONDS - started)) -lt 900 ]; do
+    if timeout 60 "$0" --suite "$suite" --dir "$dir" ssh true 2>/dev/null; then return; fi
+    kill -0 "$pid" 2>/dev/null || die "the machine has ended: see $dir/console.log"
+    sleep 0.5
+  done
+  die "ssh does not answer: see $dir/console.log"
+}
+
+boot_and_save() {  # WORDS...
+  rm -f "$dir/machine.qcow2" "$dir/saved"
+  qemu-img create -q -f qcow2 -b "$dir/disk.img" -F raw "$dir/machine.qcow2"
+  "$qemu" "$@" 2>"$dir/qemu.log" || die "QEMU: $(tail -3 "$dir/qemu.log")"
+  await_ssh
+  # What the page cache holds would be saved, too.
+  in_machine "systemctl is-system-running --wait; sync; echo 3 >/proc/sys/vm/drop_caches" >/dev/null
+  end_connection
+  monitor "savevm ready"
+  identity "$@" >"$dir/saved"
 }
 
 start() {
   [ -f "$dir/disk.img" ] || die "no image in $dir: build it first"
   [ -z "$(pid_of_machine)" ] || die "it runs already"
-  local accel=(-accel tcg,thread=multi,tb-size=1024 -cpu "$cpu_model") sharing=() started=$SECONDS pid
-  if kvm_works 2>/dev/null; then accel=(-accel kvm -cpu host); fi
-  [ -z "$share" ] || sharing=(-virtfs "local,path=$share,mount_tag=host,security_model=none,readonly=on,multidevs=remap")
-  echo "$(ssh_port)" >"$dir/port"
-  rm -f "$dir/ssh.sock"
-  # Of mitigations this machine needs none, and each makes an emulated processor slower. Without tsc=reliable the kernel
-  # takes the HPET for its clock, and each look at it is an exit to QEMU: a container takes several times as long.
-  "$qemu" -name "lab-$suite" -machine q35 "${accel[@]}" -smp "$cpus" -m "$memory" -nodefaults -display none \
-    -kernel "$dir/vmlinuz" -initrd "$dir/initrd" \
-    -append "root=/dev/vda rw console=ttyS0 mitigations=off nowatchdog tsc=reliable panic=10 $append" \
-    -drive "if=none,id=disk,file=$dir/disk.img,format=raw,cache=unsafe,discard=unmap" -device virtio-blk-pci,drive=disk \
-    -netdev "user,id=net,hostfwd=tcp:127.0.0.1:$(ssh_port)-:22" -device virtio-net-pci,netdev=net \
-    -device virtio-rng-pci -serial "file:$dir/console.log" -monitor "unix:$dir/monitor.sock,server=on,wait=off" \
-    "${sharing[@]}" -no-reboot -daemonize -pidfile "$dir/pid" 2>"$dir/qemu.log" || die "QEMU: $(tail -3 "$dir/qemu.log")"
-  pid=$(cat "$dir/pid")
-  while [ $((SECONDS - started)) -lt 600 ]; do
-    if timeout 60 "$0" --suite "$suite" --dir "$dir" ssh true 2>/dev/null; then
-      say "ssh answers after $((SECONDS - started)) s"
-      return
-    fi
-    kill -0 "$pid" 2>/dev/null || die "the machine has ended: see $dir/console.log"
-    sleep 1
-  done
-  die "ssh does not answer: see $dir/console.log"
+  local words started=$SECONDS how=restored
+  rm -f "$dir/ssh.sock" "$dir/files.img"
+  ssh_port >"$dir/port"
+  truncate -s "$files_size" "$dir/files.img"
+  [ -z "$files" ] || mke2fs -q -t ext4 -O ^has_journal -d "$files" "$dir/files.img" >/dev/null
+  mapfile -t words < <(machine_words)
+  if [ "$(cat "$dir/saved" 2>/dev/null)" = "$(identity "${words[@]}")" ]; then
+    "$qemu" "${words[@]}" -loadvm ready 2>"$dir/qemu.log" || die "QEMU: $(tail -3 "$dir/qemu.log")"
+    await_ssh
+  else
+    how="booted and saved"
+    boot_and_save "${words[@]}"
+  fi
+  # Its clock has stood still, and what the kernel has read of that disk at its boot is no longer there.
+  in_machine "date -s @$(date +%s) >/dev/null; blockdev --flushbufs /dev/vdb"
+  [ -z "$files" ] || in_machine "mount -o ro /dev/vdb /mnt/files"
+  say "$suite: $how in $((SECONDS - started)) s"
 }
 
 ssh_port() {
@@ -209,28 +270,34 @@ ssh_options() {
 in_machine() {
   local options
   mapfile -t options < <(ssh_options)
-  exec ssh "${options[@]}" root@127.0.0.1 "$@"
+  ssh "${options[@]}" root@127.0.0.1 "$@"
+}
+
+end_connection() {
+  local options
+  mapfile -t options < <(ssh_options)
+  ssh "${options[@]}" -O exit root@127.0.0.1 2>/dev/null || true
 }
 
 copy() {
-  local options target=${*: -1} source
-  mapfile -t options < <(ssh_options)
+  local target=${*: -1} source
   for source in "${@:1:$#-1}"; do
     tar -C "$(dirname "$source")" -cf - "$(basename "$source")" |
-      ssh "${options[@]}" root@127.0.0.1 "mkdir -p '$target' && tar -C '$target' --no-same-owner -xf -"
+      in_machine "mkdir -p '$target' && tar -C '$target' --no-same-owner -xf -"
   done
 }
 
 stop() {
   local pid
   pid=$(pid_of_machine) || { say "it does not run"; return; }
-  timeout 30 "$0" --suite "$suite" --dir "$dir" ssh systemctl poweroff >/dev/null 2>&1 || true
-  for _ in $(seq 90); do
+  end_connection
+  monitor quit || true
+  for _ in $(seq 100); do
     kill -0 "$pid" 2>/dev/null || { say stopped; return; }
-    sleep 1
+    sleep 0.1
   done
-  kill "$pid"
-  say "killed: it did not power off"
+  kill -KILL "$pid"
+  say "killed: it did not end"
 }
 
 case $verb in
