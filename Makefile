@@ -3,6 +3,7 @@
 # make run    everything that is needed, then a container in a virtual machine of its own
 # make check  every test but those of tests/suites, and what each stage took
 # make bench  the figures of docs/SPECIFICATION.md
+# make lab-smoke, lab-check   a few tests, or all of them, in a Debian host in QEMU, with systemd and kvm: tests/lab
 # make install [DESTDIR=] [PREFIX=/usr]
 #
 # Parts: make build (the executables and the tests), unit (unit tests), sanitized (unit tests with sanitizers), vm-tests
@@ -18,7 +19,7 @@ NINJA_FLAGS ?=
 KERNEL_FLAGS ?=
 
 .NOTPARALLEL:
-.PHONY: all deps build run demo-needs check unit build-sanitized sanitized vm-tests format tidy bench install clean
+.PHONY: all deps build run demo-needs check unit build-sanitized sanitized vm-tests format tidy bench lab-smoke lab-check install clean
 
 BUILD := cmake/build.py --ninja-flags="$(NINJA_FLAGS)"
 
@@ -71,6 +72,12 @@ bench: all
 	@bench/run.py
 	@bench/through_containerd.py
 	@bench/files.py
+
+lab-smoke: all build
+	@tests/lab/run.sh --smoke
+
+lab-check: all build
+	@tests/lab/run.sh --suite bookworm --all; bookworm=$$?; tests/lab/run.sh --suite trixie --all && exit $$bookworm
 
 install: all
 	DESTDIR="$(DESTDIR)" cmake --install build --prefix "$(PREFIX)"
