@@ -18,8 +18,9 @@ OTHER_LINKS = re.compile(r"kata-\d+$|k[bctv]\d+(n\d|$)")
 # Podman names its bridges and network namespaces itself. They count for the one module that has any, test_podman.
 PODMANS = re.compile(r"(cni-podman\d+|netns-[0-9a-f-]{36})$")
 counts_podmans = False
-# What a tiny VM has shown of the host is kept until the next boot (docs/hypervisor.md).
-KEPT = {"/run/kata-containers"}
+# What a tiny VM has shown of the host is kept until the next boot (docs/hypervisor.md); the directory of sandboxes is made
+# by the first one and stays, as runc's does.
+KEPT = {"/run/kata-containers", "/run/kata"}
 
 
 def become_subreaper():
