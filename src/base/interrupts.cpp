@@ -5,6 +5,12 @@
 
 namespace kata {
 
+std::vector<int> StoppingSignals() {
+  std::vector<int> signals = {SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTERM, SIGPWR};
+  for (int signal = SIGRTMIN; signal <= SIGRTMAX; ++signal) signals.push_back(signal);
+  return signals;
+}
+
 Result<Interrupts> Interrupts::Block(const sigset_t& signals) {
   if (sigprocmask(SIG_BLOCK, &signals, nullptr) != 0) return FailErrno("cannot block signals");
   Interrupts interrupts;

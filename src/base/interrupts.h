@@ -4,10 +4,16 @@
 
 #include <signal.h>
 
+#include <vector>
+
 #include "base/result.h"
 #include "base/unique_fd.h"
 
 namespace kata {
+
+// The signals by which a manager may end all processes of a cgroup, such as systemd for `systemctl stop` (KillSignal in
+// systemd.kill(5)): those that end a process that does not handle them, other than faults.
+std::vector<int> StoppingSignals();
 
 // Signals that are blocked and can be read. They stay blocked for the rest of the process's life, even after this
 // object is destroyed. Children started by Spawn do not inherit the mask.

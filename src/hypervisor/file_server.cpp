@@ -18,6 +18,7 @@
 #include "base/process_table.h"
 #include "config/file_server_arguments.h"
 #include "hypervisor/capped_log.h"
+#include "hypervisor/stopping_signals.h"
 
 namespace kata::hypervisor {
 namespace {
@@ -128,6 +129,7 @@ Result<FileServer> StartFileServer(const config::HypervisorConfig& config, const
   command.extra_fds = {listener.socket.get()};
   const UniqueFd root = TRY(Open("/", O_PATH | O_DIRECTORY));
   command.working_directory = root.get();
+  command.before_exec = BlockStoppingSignals();
   auto child = Spawn(command);
   if (!child) {
     unlinkat(runtime_dir, kSocketName, 0);

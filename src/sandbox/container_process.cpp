@@ -40,13 +40,13 @@ std::shared_ptr<ContainerProcess> ContainerProcess::Create(const asio::any_io_ex
     std::weak_ptr<ContainerProcess> weak = process;
     Standin::Handlers handlers;
     handlers.on_signal = [weak](int signal) {
-      if (auto self = weak.lock()) self->SignalFromStandin(signal);
+      if (auto self = weak.lock()) self->Signal(signal);
     };
     handlers.on_resize = [weak](uint32_t rows, uint32_t columns) {
       if (auto self = weak.lock()) self->Resize(rows, columns);
     };
     handlers.on_gone = [weak] {
-      if (auto self = weak.lock()) self->SignalFromStandin(SIGKILL);
+      if (auto self = weak.lock()) self->Signal(SIGKILL);
     };
     process->setup_.standin->Attach(std::move(handlers));
   }
@@ -144,7 +144,7 @@ void ContainerProcess::Conclude() {
   ended_.Happen();
 }
 
-void ContainerProcess::SignalFromStandin(int signal) {
+void ContainerProcess::Signal(int signal) {
   if (status_ == Status::kStopped) return;
   if (agent_) {
     Send(signal);

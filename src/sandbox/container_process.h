@@ -91,6 +91,8 @@ class ContainerProcess : public std::enable_shared_from_this<ContainerProcess> {
   void MarkRunning();
   // Sets the terminal's size, now or as soon as the process exists.
   void Resize(uint32_t rows, uint32_t columns);
+  // Passes a signal on, now or as soon as the process exists. SIGKILL before that ends the process at once.
+  void Signal(int signal);
   Stdio& stdio() { return *setup_.stdio; }
   // SIGKILL is being sent. Starts the limit of kill_patience, and shortens the wait for the last output. No effect
   // before Follow.
@@ -108,7 +110,6 @@ class ContainerProcess : public std::enable_shared_from_this<ContainerProcess> {
   static asio::awaitable<void> WaitForEnd(std::shared_ptr<ContainerProcess> self);
   static asio::awaitable<void> WatchKill(std::shared_ptr<ContainerProcess> self);
   static asio::awaitable<void> WatchForeground(std::shared_ptr<ContainerProcess> self);
-  void SignalFromStandin(int signal);
   void Send(int signal);
 
   asio::any_io_executor executor_;

@@ -17,6 +17,9 @@ namespace kata::sandbox {
 namespace {
 
 // How long the end of a container waits for the statuses of its execs, which end with it.
+// How long containers may take to end after a signal that ends all. systemd's own patience is 90 s by default, and the
+// VM has to end in order before that.
+constexpr std::chrono::milliseconds kStopTime{80000};
 constexpr std::chrono::milliseconds kExecEndDelay{1000};
 // How long it then waits for slow readers of the last output.
 constexpr std::chrono::milliseconds kSlowReaderTime{5000};
@@ -289,6 +292,24 @@ asio::awaitable<void> Sandbox::EndIfAllEnded(std::shared_ptr<Sandbox> self, std:
 void Sandbox::RequestEnd(bool now) {
   end_now_ |= now;
   end_.Happen();
+}
+
+asio::awaitable<void> Sandbox::Stop(std::shared_ptr<Sandbox> self, int signal) {
+  const auto deadline = std::chrono::steady_clock::now() + kStopTime;
+  const auto containers = self->containers_;
+  for (const auto& [id, container] : containers) {
+    if (container->init && !container->init->has_standin()) container->init->Signal(signal);
+  }
+  bool ended = !containers.empty() && !self->standing();
+  for (const auto& [id, container] : containers) {
+    if (!container->init) continue;
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    co_await container->init->ended().WaitFor(std::max(left, std::chrono::milliseconds(0)));
+    ended = ended && container->init->ended().happened();
+  }
+  // With its last container the sandbox ends by itself.
+  if (!ended) self->RequestEnd(/*now=*/false);
 }
 
 asio::awaitable<void> Sandbox::WatchVm(std::shared_ptr<Sandbox> self) {

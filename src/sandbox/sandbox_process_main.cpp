@@ -13,6 +13,7 @@
 
 #include "base/coroutine.h"
 #include "base/files.h"
+#include "base/interrupts.h"
 #include "base/log.h"
 #include "rpc/server.h"
 #include "rpc/unix_socket.h"
@@ -90,6 +91,15 @@ asio::awaitable<void> Live(asio::io_context& io, std::shared_ptr<Sandbox> sandbo
   asio::post(io, [&io] { asio::post(io, [&io] { io.stop(); }); });
 }
 
+// The first signal lets the containers end, a second one does not wait for that.
+asio::awaitable<void> AwaitSignals(asio::signal_set& signals, std::shared_ptr<Sandbox> sandbox) {
+  const auto [error, signal] = co_await signals.async_wait(kAwait);
+  if (error) co_return;
+  asio::co_spawn(co_await asio::this_coro::executor, Sandbox::Stop(sandbox, signal), asio::detached);
+  co_await signals.async_wait(kAwait);
+  sandbox->RequestEnd(/*now=*/false);
+}
+
 // Before the first container is created, only the starter knows of this process, which must then not outlive the
 // starter.
 asio::awaitable<void> WatchStarter(asio::posix::stream_descriptor& ready, std::shared_ptr<Sandbox> sandbox) {
@@ -108,10 +118,9 @@ Result<bool> RunSandbox(Plan& plan) {
   TaskService service(
       sandbox, TaskInterface{.stdio = std::make_unique<StandinStdioSource>(executor, standins), .lists_guest = true});
 
-  asio::signal_set signals(io, SIGTERM, SIGINT);
-  signals.async_wait([&](boost::system::error_code error, int) {
-    if (!error) sandbox->RequestEnd(/*now=*/false);
-  });
+  asio::signal_set signals(io);
+  for (const int signal : StoppingSignals()) signals.add(signal);
+  asio::co_spawn(io, AwaitSignals(signals, sandbox), asio::detached);
   asio::co_spawn(io, StandinServer::Serve(standins, std::move(standin_listener)), asio::detached);
   asio::co_spawn(io, rpc::ServeUnix(std::move(task_listener), service.table()), asio::detached);
 

@@ -13,7 +13,9 @@
 #include <boost/asio/signal_set.hpp>
 #include <cstdlib>
 
+#include "base/coroutine.h"
 #include "base/files.h"
+#include "base/interrupts.h"
 #include "base/log.h"
 #include "rpc/server.h"
 #include "sandbox/assemble.h"
@@ -78,6 +80,15 @@ asio::awaitable<void> Live(asio::io_context& io, ShimService& service, std::shar
   asio::post(io, [&io] { asio::post(io, [&io] { io.stop(); }); });
 }
 
+// The first signal lets the containers end, a second one does not wait for that.
+asio::awaitable<void> AwaitSignals(asio::signal_set& signals, ShimService& service) {
+  const auto [error, signal] = co_await signals.async_wait(kAwait);
+  if (error) co_return;
+  service.Stop(signal);
+  co_await signals.async_wait(kAwait);
+  service.RequestEnd();
+}
+
 Result<> RunShim(const Arguments& arguments, ShimParts parts, UniqueFd listener, UniqueFd& ready) {
   asio::io_context io(1);
   const char* events = std::getenv("TTRPC_ADDRESS");
@@ -87,10 +98,9 @@ Result<> RunShim(const Arguments& arguments, ShimParts parts, UniqueFd listener,
   const auto loggers = std::make_shared<Loggers>(io.get_executor());
   parts.loggers = loggers;
   ShimService service(io.get_executor(), std::move(parts));
-  asio::signal_set signals(io, SIGTERM, SIGINT);
-  signals.async_wait([&](boost::system::error_code error, int) {
-    if (!error) service.RequestEnd();
-  });
+  asio::signal_set signals(io);
+  for (const int signal : StoppingSignals()) signals.add(signal);
+  asio::co_spawn(io, AwaitSignals(signals, service), asio::detached);
   const auto clients = std::make_shared<rpc::Clients>();
   asio::co_spawn(io, rpc::ServeUnix(std::move(listener), service.table(), clients), asio::detached);
   asio::co_spawn(io, Live(io, service, publisher, loggers, clients), asio::detached);

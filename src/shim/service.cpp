@@ -159,6 +159,11 @@ void ShimService::ForwardPorts(const sandbox::network::Namespace& pod) {
 asio::awaitable<void> ShimService::RunSandbox(std::shared_ptr<sandbox::Sandbox> sandbox) {
   well_ = co_await sandbox::Sandbox::Run(std::move(sandbox));
   forward_.reset();
+  // Nothing of the sandbox but this process is left in its cgroups, whose scope ends with their last process.
+  (void)parts_.mounts.OnHost([&]() -> Result<> {
+    parts_.cgroups->Leave();
+    return {};
+  });
   clock_gettime(CLOCK_REALTIME, &ended_at_);
   ended_.Happen();
 }
@@ -170,6 +175,14 @@ asio::awaitable<void> ShimService::Run() {
   // Until Shutdown containerd may still ask for the exit statuses of the containers.
   co_await task_->shutdown().Wait();
   co_await task_->Idle(kLastAnswers);
+}
+
+void ShimService::Stop(int signal) {
+  if (!sandbox_ || ended_.happened()) {
+    RequestEnd();
+  } else {
+    asio::co_spawn(executor_, sandbox::Sandbox::Stop(sandbox_, signal), asio::detached);
+  }
 }
 
 void ShimService::RequestEnd() {

@@ -50,7 +50,10 @@ class ShimService {
   // Returns when the shim is to exit: its sandbox has ended and Shutdown was called, or RequestEnd was called before
   // there was a sandbox.
   asio::awaitable<void> Run();
-  // Ends the sandbox in order and then the shim, as for SIGTERM. Returns at once.
+  // Ends the containers by a signal, and the sandbox with them (Sandbox::Stop). The shim stays for as long as
+  // containerd wants to know their statuses; without a sandbox that runs it ends. Returns at once.
+  void Stop(int signal);
+  // Ends the sandbox in order and then the shim. Returns at once.
   void RequestEnd();
 
  private:

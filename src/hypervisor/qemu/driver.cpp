@@ -33,6 +33,7 @@
 #include "hypervisor/qemu/network.h"
 #include "hypervisor/qemu/qmp.h"
 #include "hypervisor/qemu/resize.h"
+#include "hypervisor/stopping_signals.h"
 #include "protocol/guest_contract.h"
 
 namespace kata::hypervisor::qemu {
@@ -170,6 +171,7 @@ Result<> Driver::State::Spawn(VmSpec spec) {
   const UniqueFd root = TRY(Open("/", O_PATH | O_DIRECTORY));
   command.working_directory = root.get();
   if (spec.network_namespace) command.join_namespaces = {spec.network_namespace.get()};
+  command.before_exec = BlockStoppingSignals();
   log::Debug("starting {}", fmt::join(command.argv, " "));
   auto child = kata::Spawn(command);
   if (!child) {

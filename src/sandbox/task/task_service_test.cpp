@@ -2,6 +2,9 @@
 // The state machine of containers and execs.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+
+#include <boost/asio/detached.hpp>
 
 #include "sandbox/testing/sandbox_fixture.h"
 
@@ -175,6 +178,33 @@ TEST_F(TaskServiceTest, KillAllNamesNoProcess) {
   ASSERT_TRUE(Start());
   ASSERT_TRUE(Kill(9, true));
   EXPECT_TRUE(AgentWasTold("SignalProcess c1  9"));
+}
+
+TEST_F(TaskServiceTest, AStopEndsAContainerAndTheSandboxWithIt) {
+  Begin();
+  ASSERT_TRUE(Create());
+  ASSERT_TRUE(Start());
+  asio::co_spawn(io_, Sandbox::Stop(sandbox_, SIGTERM), asio::detached);
+  RunUntilEnd();
+  EXPECT_TRUE(AgentWasTold("SignalProcess c1 c1 15") || AgentWasTold("SignalProcess c1  15"));
+  EXPECT_EQ(Stored().exit_status, 128 + SIGTERM) << "its own status, not that of a process whose VM was ended";
+}
+
+TEST_F(TaskServiceTest, AStopLeavesTheSignalToTheStandIn) {
+  Begin();
+  const auto standin = NewStandin();
+  ASSERT_TRUE(Create(&standin));
+  ASSERT_TRUE(Start());
+  asio::co_spawn(io_, Sandbox::Stop(sandbox_, SIGTERM), asio::detached);
+  ASSERT_EQ(send(standin.connection.get(), "S 2", 3, 0), 3);
+  RunUntilEnd();
+  EXPECT_EQ(Stored().exit_status, 128 + SIGINT) << "of the stand-in's signal, which was not preceded by another";
+}
+
+TEST_F(TaskServiceTest, AStopWithoutContainersEndsTheSandbox) {
+  Begin();
+  asio::co_spawn(io_, Sandbox::Stop(sandbox_, SIGTERM), asio::detached);
+  RunUntilEnd();
 }
 
 TEST_F(TaskServiceTest, AStandInThatIsKilledTakesItsProcessWithIt) {
