@@ -48,7 +48,12 @@ image=$cache/lab/$suite/disk.img
 
 step "putting together what the machine gets"
 tree=$(mktemp -d "$cache/lab/files.XXXXXX")
-trap 'rm -rf "$tree"; [ -n "$keep" ] || lab stop >/dev/null' EXIT
+end() {
+  rm -rf "$tree"
+  [ -d "$results" ] && cp "$(dirname "$image")/console.log" "$results/" # the next start begins it anew
+  [ -n "$keep" ] || lab stop >/dev/null
+}
+trap end EXIT
 mkdir -p "$tree/kata/build/tests" "$tree/.cache/kata-containers/rootfs"
 git ls-files -z -co --exclude-standard | tar -c --null -T - --ignore-failed-read 2>/dev/null | tar -x -C "$tree/kata"
 cp -a build/bin build/guest "$tree/kata/build/"
@@ -63,6 +68,8 @@ rm "$tree/templates"
 cp -a "${templates[@]}" "$tree/.cache/kata-containers/rootfs/"
 cp -a "$cache/busybox" "$cache/debian" "$tree/.cache/kata-containers/"
 
+rm -rf "$results"
+mkdir -p "$results"
 step "starting the machine" "look at console.log and qemu.log in $(dirname "$image")"
 lab stop >/dev/null
 lab --files "$tree" start
@@ -73,11 +80,11 @@ lab ssh "mkdir -p /var/lab/upper /var/lab/work /var/lab/root && cp -a /root/. /v
   chmod 700 /root && rm -rf /root/lost+found"
 
 step "the tests ${tests[*]}" "their output is in $results"
-rm -rf "$results"
-mkdir -p "$results"
 status=0
 lab ssh "cd /root && PYTHONDONTWRITEBYTECODE=1 KATA_TEST_TIMEOUT=900 LAB_FILE_TIMEOUT=$((minutes * 60)) \
   python3 kata/tests/lab/inside.py /var/lab/results ${tests[*]@Q}" || status=$?
+# 255 is ssh's own: the machine is gone, or has rebooted, which the tests do not survive.
+[ "$status" -ne 255 ] || echo "FAILED   the machine was lost: the end of $results/console.log may say why"
 lab ssh "tar -C /var/lab/results -c ." | tar -x -C "$results"
 passed=$(grep -c '"result": "passed"' "$results/results.jsonl" || true)
 failed=$(grep -cE '"(result|whole)": "FAILED"' "$results/results.jsonl" || true)
