@@ -13,7 +13,9 @@ from containerd import SHIM, ContainerdCase
 from cri import CriCase
 
 CGROUPS = pathlib.Path("/sys/fs/cgroup")
-HIERARCHIES = [path for path in CGROUPS.glob("*/cgroup.procs")] or [CGROUPS / "cgroup.procs"]
+# With version 2 alone there is one, and what is below it are its cgroups.
+ALONE = CGROUPS / "cgroup.procs"
+HIERARCHIES = [ALONE] if ALONE.exists() else list(CGROUPS.glob("*/cgroup.procs"))
 
 
 def members(path, file="cgroup.procs"):
