@@ -13,7 +13,7 @@ run.sh [--suite NAME] [--results DIR] [--keep] TEST...
   --all          every file of both
   --smoke        tests/lab/test_smoke.py alone
   --suite NAME   bookworm or trixie (trixie)
-  --results DIR  gets results.jsonl and the output of each file (build/lab/SUITE)
+  --results DIR  gets results.jsonl and the output of each file (build/lab/SUITE/DATE-TIME)
   --keep         leaves the machine running
   --minutes N    after which a file of tests counts as hanging (60)
 END
@@ -35,7 +35,7 @@ while [ $# -gt 0 ]; do
   shift
 done
 [ ${#tests[@]} -gt 0 ] || { usage >&2 && exit 2; }
-results=${results:-build/lab/$suite}
+results=${results:-build/lab/$suite/$(date +%Y%m%d-%H%M%S)}
 lab() { tests/lab/lab-vm.sh --suite "$suite" "$@"; }
 
 step "looking for what make has built" "make all build"
@@ -68,7 +68,6 @@ rm "$tree/templates"
 cp -a "${templates[@]}" "$tree/.cache/kata-containers/rootfs/"
 cp -a "$cache/busybox" "$cache/debian" "$tree/.cache/kata-containers/"
 
-rm -rf "$results"
 mkdir -p "$results"
 step "starting the machine" "look at console.log and qemu.log in $(dirname "$image")"
 lab stop >/dev/null

@@ -1,40 +1,50 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Prints the rows of docs/hosts.md for results of run.sh: table.py DIRECTORY..."""
+"""Prints the table of docs/hosts.md for results of run.sh: table.py DIRECTORY..., the older ones first.
+
+Of a test that ran several times on a host the last result counts."""
 import json
 import pathlib
 import sys
 
 
-def rows(directory):
-    """(host, versions, file, result) of each file of tests, in the order in which they ran."""
-    machine, files = {}, {}
+def read(directory, hosts):
+    """Adds the results in the directory to hosts: description -> {(file, test): result}."""
+    results = {}
     for line in (pathlib.Path(directory) / "results.jsonl").read_text().splitlines():
         entry = json.loads(line)
-        if "machine" in entry:
-            machine = entry["machine"]
-            continue
-        tests = files.setdefault(entry["file"].split(".")[0], {"passed": 0, "failed": [], "left": []})
-        if entry.get("result") == "passed":
-            tests["passed"] += 1
-        elif entry.get("result") == "FAILED":
-            tests["failed"].append(entry["test"])
-        elif entry.get("whole") == "FAILED":
-            tests["left"].append(entry["why"])
-    return machine, files
+        if machine := entry.get("machine"):
+            versions = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
+            accel = next((line.split(": ")[1] for line in machine["check"] if "acceleration:" in line), "?")
+            described = f"Linux {machine['kernel']}, {machine['cgroups']}, guests with {accel}, {versions}"
+            results = hosts.setdefault((machine["host"], described), {})
+        elif "whole" in entry:
+            results[entry["file"].split(".")[0], "what is left over"] = entry["whole"]
+        else:
+            results[entry["file"], entry["test"]] = entry["result"]
+
+
+def cell(results, file):
+    """"3 of 4: `Class.test` FAILED", or nothing if the file did not run there."""
+    own = {test: result for (name, test), result in results.items() if name == file}
+    tests = [result for test, result in own.items() if test != "what is left over"]
+    bad = [f"`{test}`" if test in own and "." in test else test for test, result in own.items() if result == "FAILED"]
+    if not own:
+        return ""
+    # inside.py says last what is left over.
+    lost = "" if "what is left over" in own else ", then the host was lost"
+    return f"{tests.count('passed')} of {len(tests)}" + (": failed " + ", ".join(bad) if bad else "") + lost
 
 
 def main(directories):
+    hosts = {}
     for directory in directories:
-        machine, files = rows(directory)
-        versions = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
-        accel = next((line.split(": ")[1] for line in machine["check"] if "acceleration:" in line), "?")
-        print(f"{machine['host']}, Linux {machine['kernel']}, {machine['cgroups']}, guests with {accel}: {versions}\n")
-        print("| tests | passed | failed |\n|---|---|---|")
-        for name, tests in files.items():
-            failed = ", ".join(f"`{test}`" for test in tests["failed"]) + "; ".join(tests["left"])
-            print(f"| `{name}` | {tests['passed']} | {failed or '-'} |")
-        print()
+        read(directory, hosts)
+    print("| tests | " + " | ".join(name for name, _ in hosts) + " |")
+    print("|---|" + "---|" * len(hosts))
+    print("| the host | " + " | ".join(described for _, described in hosts) + " |")
+    for file in sorted({file for results in hosts.values() for file, _ in results}):
+        print(f"| `{file}` | " + " | ".join(cell(results, file) for results in hosts.values()) + " |")
 
 
 if __name__ == "__main__":
