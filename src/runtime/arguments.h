@@ -116,6 +116,14 @@ struct SpecOptions {
 
 struct FeaturesOptions {};
 struct CheckOptions {};
+
+struct BenchmarkOptions {
+  int rounds = 5;
+  std::string rootfs;               // empty: one of the host's own programs
+  std::vector<std::string> beside;  // other runtimes to measure: names in PATH, or paths
+  bool json = false;
+};
+
 struct VersionOptions {};
 struct ConfigPathsOptions {};
 
@@ -127,7 +135,7 @@ struct HelpOptions {
 using VerbOptions =
     std::variant<CreateOptions, RunOptions, StartOptions, StateOptions, KillOptions, DeleteOptions, ExecOptions,
                  ListOptions, PsOptions, PauseOptions, ResumeOptions, UpdateOptions, SpecOptions, FeaturesOptions,
-                 CheckOptions, VersionOptions, ConfigPathsOptions, HelpOptions>;
+                 CheckOptions, BenchmarkOptions, VersionOptions, ConfigPathsOptions, HelpOptions>;
 
 // One parsed command line.
 struct Invocation {

@@ -122,6 +122,16 @@ Finished FinishPs(Parsed& parsed, const Arguments& arguments) {
   return PsOptions{.id = arguments[0], .json = *json, .words = {arguments.begin() + 1, arguments.end()}};
 }
 
+Finished FinishBenchmark(Parsed& parsed, const Arguments&) {
+  const auto json = IsJson(parsed.format);
+  if (!json) return tl::unexpected(json.error());
+  if (parsed.benchmark.rounds < 1 || parsed.benchmark.rounds > 1000) {
+    return tl::unexpected(std::string("--rounds is between 1 and 1000"));
+  }
+  parsed.benchmark.json = *json;
+  return parsed.benchmark;
+}
+
 Finished FinishUpdate(Parsed& parsed, const Arguments& arguments) {
   parsed.update.id = arguments[0];
   return parsed.update;
@@ -180,6 +190,15 @@ const std::vector<Verb>& Verbs() {
        FinishNothing<FeaturesOptions>},
       {"check", "say whether and how this machine can run guests", "", 0, 0, /*command_follows=*/false, DeclareNothing,
        FinishNothing<CheckOptions>},
+      {"benchmark", "measure the life of containers on this machine", "", 0, 0, /*command_follows=*/false,
+       [](CLI::App& verb, Parsed& parsed) {
+         verb.add_option("--rounds", parsed.benchmark.rounds, "how often each is measured (5)");
+         verb.add_option("--rootfs", parsed.benchmark.rootfs,
+                         "directory with true, echo and sleep, not the host's /usr");
+         verb.add_option("--beside", parsed.benchmark.beside, "another runtime, such as runc; once for each");
+         verb.add_option("-f,--format", parsed.format, "table or json");
+       },
+       FinishBenchmark},
   };
   return *verbs;
 }

@@ -27,6 +27,7 @@ struct Parsed {
   ListOptions list;
   UpdateOptions update;
   SpecOptions spec;
+  BenchmarkOptions benchmark;
 };
 
 // One verb.

@@ -2,9 +2,11 @@
 """What the verbs print: shapes that engines and people know from runc."""
 import json
 import pwd
+import signal
 import subprocess
 
 import harness
+import leaks
 from harness import Case, SharedCase
 
 VERBS = ("create", "delete", "exec", "kill", "list", "pause", "ps", "resume", "run", "spec", "start", "state", "update", "features")
@@ -93,6 +95,31 @@ class TextTest(Case):
         self.assert_run(self.world.runtime("list", "--quiet"), 0, "")
         self.assertRegex(self.assert_run(self.world.runtime("list")).out, r"^ID +PID +STATUS +BUNDLE +CREATED +OWNER\n$")
         self.assertIn(json.loads(self.world.runtime("list", "--format", "json").out), (None, []))
+
+
+@harness.kata_only
+class BenchmarkTest(Case):
+    def setUp(self):
+        super().setUp()
+        self.world.environment["TMPDIR"] = str(self.world.tmp)
+
+    def test_figures(self):
+        """On the host's own programs, beside another runtime."""
+        result = self.world.runtime("benchmark", "--rounds", "1", "--beside", "runc", "--format", "json")
+        figures = json.loads(self.assert_run(result).out)
+        for what in ("run true", "run echo, to its first output", "exec true", "state", "delete"):
+            for runtime in ("kata-runtime", "runc"):
+                self.assertGreater(figures["milliseconds"][what][runtime], 0)
+        self.assertGreater(figures["phases"]["kernel"], 0)
+        self.assertTrue(any("qemu" in row["process"] and row["pss"] > 10000 for row in figures["memory_kib"]), figures)
+        self.assertEqual([path.name for path in self.world.tmp.glob("kata-benchmark-*")], [])
+
+    def test_a_benchmark_that_is_interrupted(self):
+        child = self.world.popen("benchmark", "--rounds", "1000", stderr=subprocess.PIPE)
+        harness.wait_for(lambda: any("qemu" in command for command in leaks.descendants().values()), "a VM runs")
+        child.send_signal(signal.SIGTERM)
+        self.assertRegex(child.communicate(timeout=harness.TIMEOUT)[1].decode(), "interrupted")
+        self.assertEqual([path.name for path in self.world.tmp.glob("kata-benchmark-*")], [])
 
 
 class LogTest(Case):
