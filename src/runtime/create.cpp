@@ -89,10 +89,12 @@ class Creation {
     auto scope = TRY(sandbox::PlanScope(place, options_.id, bundle_.annotations, timeout_factor_));
     auto stay = sandbox::PlanCgroupStay(place, options_.id, sandbox_cgroup_only);
     if (!stay) log::Warn("the container has no cgroup of its own on the host: {}", stay.error().message());
-    if (stay) stay_ = *std::move(stay);
+    if (stay) {
+      stay_ = *std::move(stay);
+      stay_.scope = std::move(scope);
+    }
     TRY(sandbox::CheckCgroupStay(stay_));
     log::Debug("cgroups on the host: {}", fmt::join(stay_.made, ", "));
-    if (stay) stay_.scope = std::move(scope);
     return {};
   }
 
