@@ -75,6 +75,23 @@ void Run(int vcpu, kvm_run* run, Report& report) {
   }
 }
 
+// Gives the vCPU all that KVM can show of this processor. Without that it has none of its abilities, not even long
+// mode, and newer kernels than 6.1 refuse registers that need them.
+bool ShowProcessor(int kvm, int vcpu) {
+  constexpr uint32_t kMost = 256;
+  // As kvm_cpuid2, which has another size in C++ than in C, and so its ioctls have other numbers than the kernel's.
+  struct Head {
+    uint32_t count;
+    uint32_t padding;
+  };
+  struct {
+    Head head;
+    std::array<kvm_cpuid_entry2, kMost> entries;
+  } shown = {};
+  shown.head.count = kMost;
+  return ioctl(kvm, _IOWR(KVMIO, 0x05, Head), &shown) == 0 && ioctl(vcpu, _IOW(KVMIO, 0x90, Head), &shown) == 0;
+}
+
 // Makes the VM and runs it.
 void MakeAndRun(int kvm, Report& report) {
   const auto failed = [&report](bool bad) {
@@ -92,7 +109,7 @@ void MakeAndRun(int kvm, Report& report) {
   region.userspace_addr = reinterpret_cast<uint64_t>(memory);
   if (failed(ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region) != 0)) return;
   const int vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
-  if (failed(vcpu < 0)) return;
+  if (failed(vcpu < 0) || failed(!ShowProcessor(kvm, vcpu))) return;
   void* run = mmap(nullptr, run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
   if (failed(run == MAP_FAILED)) return;
   report.sys = kvm_guest::SetRegisters(vcpu);
