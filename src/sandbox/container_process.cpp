@@ -39,8 +39,10 @@ std::shared_ptr<ContainerProcess> ContainerProcess::Create(const asio::any_io_ex
     // Weak: the process owns the stand-in, so that a strong pointer would be a cycle.
     std::weak_ptr<ContainerProcess> weak = process;
     Standin::Handlers handlers;
-    handlers.on_signal = [weak](int signal) {
-      if (auto self = weak.lock()) self->Signal(signal);
+    handlers.on_signal = [weak](int signal, bool all) {
+      const auto self = weak.lock();
+      if (self && all) self->SignalAll(signal);
+      if (self && !all) self->Signal(signal);
     };
     handlers.on_resize = [weak](uint32_t rows, uint32_t columns) {
       if (auto self = weak.lock()) self->Resize(rows, columns);
@@ -153,6 +155,15 @@ void ContainerProcess::Signal(int signal) {
   } else if (pending_signals_.size() < kMaxPendingSignals || signal == SIGKILL) {
     pending_signals_.push_back(signal);
   }
+}
+
+void ContainerProcess::SignalAll(int signal) {
+  if (!setup_.exec.empty()) return;
+  if (!agent_ || signal == SIGKILL) return Signal(signal);
+  if (status_ == Status::kStopped) return;
+  // Without a name of a process it is for all of them.
+  const AgentProcess all{.container = setup_.container, .exec = ""};
+  asio::co_spawn(executor_, PassOnSignal(agent_, all, signal), asio::detached);
 }
 
 void ContainerProcess::Resize(uint32_t rows, uint32_t columns) {

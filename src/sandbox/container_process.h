@@ -93,6 +93,9 @@ class ContainerProcess : public std::enable_shared_from_this<ContainerProcess> {
   void Resize(uint32_t rows, uint32_t columns);
   // Passes a signal on, now or as soon as the process exists. SIGKILL before that ends the process at once.
   void Signal(int signal);
+  // For a container's own process: passes the signal on to all processes of the container. Execs do nothing: whoever
+  // signals all means their container's own process, too.
+  void SignalAll(int signal);
   Stdio& stdio() { return *setup_.stdio; }
   // SIGKILL is being sent. Starts the limit of kill_patience, and shortens the wait for the last output. No effect
   // before Follow.

@@ -297,19 +297,23 @@ void Sandbox::RequestEnd(bool now) {
 asio::awaitable<void> Sandbox::Stop(std::shared_ptr<Sandbox> self, int signal) {
   const auto deadline = std::chrono::steady_clock::now() + kStopTime;
   const auto containers = self->containers_;
-  for (const auto& [id, container] : containers) {
-    if (container->init && !container->init->has_standin()) container->init->Signal(signal);
+  // The pod's first container is told last: for a manager the pod ends with it.
+  for (const bool first : {false, true}) {
+    std::vector<std::shared_ptr<ContainerProcess>> told;
+    for (const auto& [id, container] : containers) {
+      if (container->init && (id == self->parts_.state.id) == first) told.push_back(container->init);
+    }
+    for (const auto& init : told) {
+      if (!init->has_standin()) init->SignalAll(signal);
+    }
+    for (const auto& init : told) {
+      const auto left =
+          std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+      co_await init->ended().WaitFor(std::max(left, std::chrono::milliseconds(0)));
+    }
   }
-  bool ended = !containers.empty() && !self->standing();
-  for (const auto& [id, container] : containers) {
-    if (!container->init) continue;
-    const auto left =
-        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
-    co_await container->init->ended().WaitFor(std::max(left, std::chrono::milliseconds(0)));
-    ended = ended && container->init->ended().happened();
-  }
-  // With its last container the sandbox ends by itself.
-  if (!ended) self->RequestEnd(/*now=*/false);
+  // With its last container the sandbox ends by itself, which may still wait for the readers of its output.
+  if (containers.empty() || !self->EndsWithContainers()) self->RequestEnd(/*now=*/false);
 }
 
 asio::awaitable<void> Sandbox::WatchVm(std::shared_ptr<Sandbox> self) {

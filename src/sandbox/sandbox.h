@@ -103,9 +103,9 @@ class Sandbox : public std::enable_shared_from_this<Sandbox> {
 
   // Starts the sandbox's end, which Run carries out. now: without asking the agent to shut down.
   void RequestEnd(bool now);
-  // Ends the containers by a signal, and the sandbox with them: when they have ended, in any case after 80 seconds. A
-  // container with a stand-in is not sent the signal: whoever means this process means its stand-in, too, which passes
-  // it on. Without containers the sandbox ends at once.
+  // Ends the containers by a signal to all of their processes, and the sandbox with them: when they have ended, in any
+  // case after 80 seconds. A container with a stand-in is not sent the signal: whoever means this process means its
+  // stand-in, too, which passes it on. Without containers the sandbox ends at once.
   static asio::awaitable<void> Stop(std::shared_ptr<Sandbox> self, int signal);
   // The sandbox's life. Returns when the VM and the containers have ended and state.json says so. False: the sandbox
   // had failed; state().failure says why.

@@ -56,9 +56,11 @@ bool SendHello(const char* container, const char* exec_id) {
   return sendmsg(kConnection, &message, MSG_NOSIGNAL) == length;
 }
 
-void SendSignal(unsigned signal) {
+// systemd, as PID 1, signals all processes of a scope, of which this one stands for those in the guest.
+void SendSignal(const signalfd_siginfo& info) {
   char packet[16];
-  Send(packet, snprintf(packet, sizeof packet, "S %u", signal));
+  const bool all = info.ssi_pid == 1 && info.ssi_code == SI_USER;
+  Send(packet, snprintf(packet, sizeof packet, all ? "A %u" : "S %u", info.ssi_signo));
 }
 
 void SendWindowSize() {
@@ -86,7 +88,7 @@ void ReadSignals(int signals, bool terminal) {
     if (terminal && info.ssi_signo == SIGWINCH) {
       SendWindowSize();
     } else {
-      SendSignal(info.ssi_signo);
+      SendSignal(info);
     }
   }
 }

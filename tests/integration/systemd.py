@@ -25,6 +25,10 @@ printf '[Unit]\\nDescription=Nothing more\\n' >/run/systemd/system/tests.target
 exec env -i PATH="$PATH" container=kata-tests /lib/systemd/systemd --system --unit=tests.target --show-status=no \
   --log-target=console --log-level=notice
 """
+# As a shell or a daemon on that host: without this it would be in a cgroup that cannot be seen from there.
+IN_A_SESSION = """
+mkdir -p /sys/fs/cgroup/session && echo 0 >/sys/fs/cgroup/session/cgroup.procs && exec "$@"
+"""
 
 
 def cgroup2():
@@ -47,7 +51,7 @@ class Systemd:
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         self.pid = harness.wait_for(self._init, "systemd has begun")
-        self.prefix = ["nsenter", "-a", "-t", str(self.pid)]
+        self.prefix = ["nsenter", "-a", "-t", str(self.pid), "sh", "-c", IN_A_SESSION, "sh"]
         harness.wait_for(lambda: self.systemctl("is-active", "tests.target").out == "active\n", "systemd has started")
 
     def _init(self):

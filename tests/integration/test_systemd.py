@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """--systemd-cgroup: the scope of a container in the host's systemd, from its start to its end."""
-import os
-import pathlib
 import signal
 import subprocess
 
 import harness
-from containerd import BUSYBOX, Containerd, ContainerdCase
+from podman import IMAGE, PodmanCase
 from systemd import Systemd
 
 SLICE = "tests-one.slice"
 PATH = f"/tests.slice/{SLICE}"
+ENDS_WITH_5 = "trap 'echo ending; exit 5' TERM; echo ready; while :; do sleep 0.1; done"
 
 
 class SystemdCase(harness.Case):
@@ -85,7 +84,7 @@ class ScopeTest(SystemdCase):
 
     def test_systemctl_stop(self):
         """The container's own process is told to end, and its status is its own."""
-        c = self.in_a_scope(self.sh("trap 'echo ending; exit 5' TERM; echo ready; while :; do sleep 0.1; done"))
+        c = self.in_a_scope(self.sh(ENDS_WITH_5))
         child = c.popen_run(stdout=subprocess.PIPE)
         self.assertEqual(child.stdout.readline(), b"ready\n")
         self.assert_run(self.systemd.systemctl("stop", c.unit))
@@ -94,14 +93,14 @@ class ScopeTest(SystemdCase):
         self.assert_no_unit(c)
 
     def test_another_signal_that_stops(self):
-        """As Podman asks for it: an init in the container ends by this one, other processes would die of it."""
+        """As Podman asks for it. All processes of the container get it, also where the first one does not end by it."""
         number = int(signal.SIGRTMIN + 3)
-        c = self.in_a_scope(self.sh(f"trap 'exit 6' {number}; echo ready; while :; do sleep 0.1; done"))
+        c = self.in_a_scope(self.sh("echo ready; sleep 1000; echo $?; exit 6"))
         c.spec["annotations"] = {"org.systemd.property.KillSignal": str(number)}
         child = c.popen_run(stdout=subprocess.PIPE)
         self.assertEqual(child.stdout.readline(), b"ready\n")
         self.assert_run(self.systemd.systemctl("stop", c.unit))
-        child.communicate(timeout=harness.TIMEOUT)
+        self.assertEqual(child.communicate(timeout=harness.TIMEOUT)[0], b"%d\n" % (128 + number))
         self.assertEqual(child.returncode, 6)
         self.assert_no_unit(c)
 
@@ -154,69 +153,28 @@ class ScopeTest(SystemdCase):
                 self.assert_no_unit(c)
 
 
-class OnSystemd(Containerd):
-    """The daemon is on the other host, and so is ctr, whose FIFOs are in its /run."""
+class PodmanTest(PodmanCase):
+    """With the cgroup manager that Podman chooses by itself on such a host."""
 
-    def __init__(self, log_level):
-        self.systemd = Systemd()
-        self.prefix = self.systemd.prefix
-        super().__init__(log_level)
+    cgroup_manager = "systemd"
 
-    def argv(self, *arguments):
-        return [*self.prefix, *super().argv(*arguments)]
-
-    def stop(self, how=signal.SIGTERM):
-        """The process that entered the host does not pass signals on."""
-        for child in pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split():
-            os.kill(int(child), how)
-        self.process.wait(harness.TIMEOUT)
-
-    def close(self):
-        try:
-            super().close()
-        finally:
-            self.systemd.close()
-
-
-@harness.kata_only
-class ShimTest(ContainerdCase):
-    """A cgroup path of systemd's form is all that tells the shim."""
-
-    daemon = OnSystemd
-
-    def setUp(self):
-        super().setUp()
-        self.systemd = self.containerd.systemd
-        self.task = self.name()
-        self.unit = f"ctr-{self.task}.scope"
-
-    def command(self, script, *flags):
-        flags = ("--runtime", "io.containerd.kata.v2", "--cgroup", f"{SLICE}:ctr:{self.task}", *flags)
-        return ("run", *flags, BUSYBOX, self.task, "sh", "-c", script)
-
-    def assert_no_unit(self):
-        harness.wait_for(lambda: self.systemd.units(self.unit) == [], "systemd has forgotten the scope")
+    @classmethod
+    def setUpClass(cls):
+        cls.systemd = Systemd()
+        cls.addClassCleanup(cls.systemd.close)
+        cls.prefix = cls.systemd.prefix
+        super().setUpClass()
 
     def test_systemctl_stop(self):
-        script = "trap 'echo ending; exit 5' TERM; echo ready; while :; do sleep 0.1; done"
-        child = self.containerd.popen(*self.command(script, "--rm"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-        self.assertEqual(child.stdout.readline(), b"ready\n")
-        self.assertEqual(self.systemd.show(self.unit, "Slice", "Delegate"), {"Slice": SLICE, "Delegate": "yes"})
-        members = "\n".join(self.systemd.members(self.unit))
-        for what in ("containerd-shim-kata-v2", "qemu", "kata-fsd"):
-            self.assertIn(what, members)
-        self.assertEqual(len(members.splitlines()), 4, "kata-fsd is two, and who asked systemd is not there any more")
-        self.assert_run(self.systemd.systemctl("stop", self.unit))
-        self.assertEqual(child.communicate(timeout=harness.TIMEOUT)[0], b"ending\n", "once")
-        self.assertEqual(child.returncode, 5)
-        self.assert_no_unit()
-
-    def test_a_shim_that_is_killed(self):
-        self.assert_run(self.ctr(*self.command("sleep 1000", "-d")))
-        self.assert_run(self.systemd.systemctl("kill", "--signal=KILL", self.unit))
-        harness.wait_for(lambda: self.status(self.task) in ("STOPPED", "GONE"), "containerd has noticed")
-        self.ctr("task", "rm", "--force", self.task)
-        self.assert_no_unit()
+        container = self.podman(*self.run_flags("--detach"), IMAGE, "sh", "-c", ENDS_WITH_5).out.strip()
+        harness.wait_for(lambda: self.podman("logs", container).out == "ready\n", "it runs")
+        unit = f"libpod-{container}.scope"
+        self.assertEqual(self.systemd.show(unit, "Slice", "KillSignal"), {"Slice": "machine.slice", "KillSignal": "15"})
+        self.assert_run(self.systemd.systemctl("stop", unit))
+        self.assert_run(self.podman("wait", container), 0, "5\n")
+        self.assert_run(self.podman("logs", container), 0, "ready\nending\n")
+        self.assert_run(self.podman("rm", container))
+        harness.wait_for(lambda: self.systemd.units("libpod*") == [], "systemd has forgotten all of it")
 
 
 @harness.kata_only

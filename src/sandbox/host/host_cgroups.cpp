@@ -150,7 +150,14 @@ Result<> CgroupVisit::Enter(CgroupStay stay, const std::string& id) {
 void CgroupVisit::Leave() {
   holder_.reset();
   if (home_.empty()) return;
-  if (auto left = EnterCgroups(std::exchange(home_, {}), getpid()); !left) log::Warn("{}", left.error().message());
+  auto left = EnterCgroups(std::exchange(home_, {}), getpid());
+  if (left) return;
+  log::Warn("this process cannot return to its cgroups: {}", left.error().message());
+  // Out of the sandbox's at least, which cannot be removed otherwise.
+  const auto mountinfo = ReadFile("/proc/self/mountinfo");
+  std::vector<std::string> roots;
+  for (const Hierarchy& hierarchy : ParseHierarchies(mountinfo.value_or(""))) roots.push_back(hierarchy.mount_point);
+  if (left = EnterCgroups(roots, getpid()); !left) log::Warn("{}", left.error().message());
 }
 
 void CgroupVisit::End() {

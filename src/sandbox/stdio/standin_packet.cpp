@@ -43,9 +43,9 @@ Result<Packet> ParsePacket(std::string_view text) {
                        .container = std::string(words[2]),
                        .exec = words.size() == 4 ? std::string(words[3]) : std::string()};
   }
-  if (words[0] == "S" && words.size() == 2) {
+  if ((words[0] == "S" || words[0] == "A") && words.size() == 2) {
     auto signal = ToNumber<int>(words[1], 1, kMaxSignal);
-    if (signal) return SignalPacket{.signal = *signal};
+    if (signal) return SignalPacket{.signal = *signal, .all = words[0] == "A"};
   }
   if (words[0] == "W" && words.size() == 3) {
     auto rows = ToNumber<uint32_t>(words[1], 0, kMaxTerminalSide);

@@ -22,7 +22,8 @@ struct HelloPacket {
   std::string exec;  // empty: the container's own process
 };
 struct SignalPacket {
-  int signal = 0;  // 1 to 64
+  int signal = 0;    // 1 to 64
+  bool all = false;  // for all processes of the container
 };
 struct SizePacket {
   uint32_t rows = 0;

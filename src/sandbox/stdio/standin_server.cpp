@@ -101,7 +101,7 @@ asio::awaitable<void> Standin::Listen(std::shared_ptr<Standin> self) {
 
 void Standin::Handle(const Packet& packet) {
   if (const auto* signal = std::get_if<SignalPacket>(&packet)) {
-    if (handlers_.on_signal) handlers_.on_signal(signal->signal);
+    if (handlers_.on_signal) handlers_.on_signal(signal->signal, signal->all);
   } else if (const auto* size = std::get_if<SizePacket>(&packet)) {
     if (handlers_.on_resize) handlers_.on_resize(size->rows, size->columns);
   } else {

@@ -26,7 +26,7 @@ namespace kata::sandbox {
 class Standin : public std::enable_shared_from_this<Standin> {
  public:
   struct Handlers {
-    std::function<void(int signal)> on_signal;
+    std::function<void(int signal, bool all)> on_signal;
     std::function<void(uint32_t rows, uint32_t columns)> on_resize;
     std::function<void()> on_gone;  // it was killed, or closed the connection
   };

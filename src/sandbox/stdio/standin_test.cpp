@@ -21,15 +21,18 @@ TEST(StandinPacket, WhatIsMeant) {
   EXPECT_EQ(std::get<HelloPacket>(*hello).container, "c1");
   EXPECT_EQ(std::get<HelloPacket>(*ParsePacket("H 12 c1 e1")).exec, "e1");
   EXPECT_EQ(std::get<SignalPacket>(*ParsePacket("S 64")).signal, 64);
+  EXPECT_FALSE(std::get<SignalPacket>(*ParsePacket("S 64")).all);
+  EXPECT_EQ(std::get<SignalPacket>(*ParsePacket("A 15")).signal, 15);
+  EXPECT_TRUE(std::get<SignalPacket>(*ParsePacket("A 15")).all);
   EXPECT_EQ(std::get<SizePacket>(*ParsePacket("W 24 80")).columns, 80U);
 }
 
 TEST(StandinPacket, WhatIsHostile) {
   for (const char* text :
-       {"",        " ",        "H",          "H 12",    "H x c",     "H -1 c", "H 0 c", "H 99999999999 c",
-        "H 12 ..", "H 12 a/b", "H 12 c e f", "H  12 c", "H 12 c ",   "S",      "S 0",   "S 65",
-        "S -9",    "S 9 9",    "S 9x",       "W 1",     "W 1 65536", "W -1 1", "X 0",   "h 1 c",
-        "S 9\n"}) {
+       {"",        " ",        "H",          "H 12",    "H x c",   "H -1 c", "H 0 c", "H 99999999999 c",
+        "H 12 ..", "H 12 a/b", "H 12 c e f", "H  12 c", "H 12 c ", "S",      "S 0",   "S 65",
+        "S -9",    "S 9 9",    "A",          "A 0",     "A 15 1",  "S 9x",   "W 1",   "W 1 65536",
+        "W -1 1",  "X 0",      "h 1 c",      "S 9\n"}) {
     auto packet = ParsePacket(text);
     ASSERT_FALSE(packet) << text;
     EXPECT_EQ(packet.error().code(), Code::kInvalidArgument);
@@ -80,7 +83,7 @@ TEST_F(StandinServerTest, StdioComesThroughAndPacketsAreHeard) {
   uint32_t rows = 0;
   bool gone = false;
   Standin::Handlers handlers;
-  handlers.on_signal = [&](int number) { signal = number; };
+  handlers.on_signal = [&](int number, bool /*all*/) { signal = number; };
   handlers.on_resize = [&](uint32_t r, uint32_t) { rows = r; };
   handlers.on_gone = [&] { gone = true; };
   (*standin)->Attach(std::move(handlers));
