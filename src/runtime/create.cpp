@@ -143,10 +143,22 @@ class Creation {
     return sandbox::StoreState(directory_.get(), state_);
   }
 
+  Result<> StartScope() {
+    auto holder = sandbox::StartScope(*stay_.scope);
+    if (holder) {
+      scope_holder_ = *std::move(holder);
+      return {};
+    }
+    // Then there is nothing to stop, and a systemd that has not answered is not asked again.
+    state_.systemd_unit.clear();
+    TRY(sandbox::StoreState(directory_.get(), state_));
+    return tl::unexpected<Error>(std::move(holder).error());
+  }
+
   // cgroups_ is for the stand-in: engines look for the container in the cgroup of its pid.
   Result<> MakeCgroups() {
     if (stay_.process.empty()) return {};
-    if (stay_.scope) scope_holder_ = TRY(sandbox::StartScope(*stay_.scope));
+    if (stay_.scope) TRY(StartScope());
     sandbox_cgroups_ = TRY(sandbox::MakeCgroupsOf(stay_.process));
     if (!stay_.vcpus.empty()) vcpu_cgroups_ = TRY(sandbox::MakeCgroupsOf(stay_.vcpus));
     cgroups_ = stay_.vcpus.empty() ? sandbox_cgroups_ : vcpu_cgroups_;

@@ -138,8 +138,8 @@ Result<> CgroupVisit::Enter(CgroupStay stay, const std::string& id) {
   made_ = std::move(stay.made);
   home_ = TRY(CgroupsOf(getpid()));
   if (stay.scope) {
-    unit_ = stay.scope->unit.name;
     holder_ = TRY(StartScope(*stay.scope));
+    unit_ = stay.scope->unit.name;
   }
   TRY(EnterCgroups(TRY(MakeCgroupsOf(stay.process)), getpid()));
   if (!stay.vcpus.empty()) TRY(MakeCgroupsOf(stay.vcpus));

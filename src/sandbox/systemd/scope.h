@@ -34,7 +34,7 @@ struct ScopeHolder {
 
 // Asks systemd for a scope with delegated cgroups and accounting. The calling process must have only one thread.
 // kAlreadyExists: there is such a unit, and somebody else has it. kDeadlineExceeded: no answer. kUnavailable: systemd
-// cannot be reached. kAborted: it refused.
+// cannot be reached. kAborted: it refused. After an error there is no scope, or an empty one that systemd removes.
 Result<ScopeHolder> StartScope(const Scope& scope);
 
 // Stops the scope of this container, and makes systemd forget it if it had failed. Another's unit of the same name
