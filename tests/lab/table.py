@@ -32,7 +32,7 @@ def cell(results, file):
     if not own:
         return ""
     # inside.py says last what is left over.
-    lost = "" if "what is left over" in own else ", then the host was lost"
+    lost = "" if "what is left over" in own else ", not to its end"
     return f"{tests.count('passed')} of {len(tests)}" + (": failed " + ", ".join(bad) if bad else "") + lost
 
 
