@@ -80,6 +80,11 @@ Result<ContainerOptions> Prepare(Pod& pod, ContainerEntry& entry, grpc::CreateCo
   if (request.has_string_user()) {
     TRY(SetUser(pod, entry.id, request.string_user(), *options.spec.mutable_process()));
   }
+  for (const auto& wanted : options.spec.linux().namespaces()) {
+    if (wanted.type() != "user" || wanted.path().empty()) continue;
+    TRY(NeedUserNamespace(pod.namespaces(), options.spec.linux()));
+    options.user_namespace = TRY(Duplicate(pod.namespaces().user));
+  }
   options.ipc_namespace = TRY(Duplicate(pod.namespaces().ipc));
   options.uts_namespace = TRY(Duplicate(pod.namespaces().uts));
   if (request.sandbox_pidns()) {

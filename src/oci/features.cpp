@@ -55,18 +55,18 @@ OrderedJson Capabilities() {
 // The mount options that the agent knows (agent/container/mount_options.cpp). Other options are passed to the file
 // system.
 OrderedJson MountOptions() {
-  return {"async",        "atime",       "bind",        "defaults",       "dev",
-          "diratime",     "dirsync",     "exec",        "lazytime",       "loud",
-          "mand",         "noatime",     "nodev",       "nodiratime",     "noexec",
-          "nolazytime",   "nomand",      "norelatime",  "nostrictatime",  "nosuid",
-          "nosymfollow",  "private",     "ratime",      "rbind",          "rdev",
-          "rdiratime",    "relatime",    "rexec",       "rnoatime",       "rnodev",
-          "rnodiratime",  "rnoexec",     "rnorelatime", "rnostrictatime", "rnosuid",
-          "rnosymfollow", "ro",          "rprivate",    "rrelatime",      "rro",
-          "rrw",          "rshared",     "rslave",      "rstrictatime",   "rsuid",
-          "rsymfollow",   "runbindable", "rw",          "shared",         "silent",
-          "slave",        "strictatime", "suid",        "symfollow",      "sync",
-          "tmpcopyup",    "unbindable"};
+  return {"async",          "atime",       "bind",         "defaults",    "dev",
+          "diratime",       "dirsync",     "exec",         "idmap",       "lazytime",
+          "loud",           "mand",        "noatime",      "nodev",       "nodiratime",
+          "noexec",         "nolazytime",  "nomand",       "norelatime",  "nostrictatime",
+          "nosuid",         "nosymfollow", "private",      "ratime",      "rbind",
+          "rdev",           "rdiratime",   "relatime",     "ridmap",      "rexec",
+          "rnoatime",       "rnodev",      "rnodiratime",  "rnoexec",     "rnorelatime",
+          "rnostrictatime", "rnosuid",     "rnosymfollow", "ro",          "rprivate",
+          "rrelatime",      "rro",         "rrw",          "rshared",     "rslave",
+          "rstrictatime",   "rsuid",       "rsymfollow",   "runbindable", "rw",
+          "shared",         "silent",      "slave",        "strictatime", "suid",
+          "symfollow",      "sync",        "tmpcopyup",    "unbindable"};
 }
 
 OrderedJson Seccomp() {
@@ -95,6 +95,7 @@ OrderedJson Linux() {
   json["apparmor"] = {{"enabled", false}};
   json["selinux"] = {{"enabled", false}};
   json["intelRdt"] = {{"enabled", false}};
+  json["mountExtensions"] = {{"idmap", {{"enabled", true}}}};
   return json;
 }
 

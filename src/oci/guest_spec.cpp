@@ -42,7 +42,8 @@ PodSpec GuestSpecOfPod(const grpc::Spec& spec) {
   if (!spec.has_linux()) return pod;
   for (grpc::LinuxNamespace& space : *pod.guest.mutable_linux()->mutable_namespaces()) {
     // Any path means "do not create a new namespace"; the agent knows the pod's namespaces.
-    if (space.type() == "ipc" || space.type() == "uts") space.set_path("/proc/1/ns/" + space.type());
+    if (space.type() == "ipc" || space.type() == "uts" || space.type() == "user")
+      space.set_path("/proc/1/ns/" + space.type());
   }
   return pod;
 }

@@ -17,7 +17,7 @@ struct PodSpec {
   grpc::Spec guest;
   bool shares_pid = false;  // the host's spec names an existing pid namespace: the pod's or another container's
 };
-// As GuestSpec; in addition, ipc and uts namespaces get a path, which makes the agent use those of the pod.
+// As GuestSpec; in addition, ipc, uts and user namespaces get a path, which makes the agent use those of the pod.
 PodSpec GuestSpecOfPod(const grpc::Spec& spec);
 
 }  // namespace kata::oci

@@ -14,8 +14,8 @@ void ReadMount(const JsonObject& json, grpc::Mount& mount) {
   mount.set_source(json.String("source"));
   mount.set_type(json.String("type"));
   json.EachString("options", [&](std::string option) { mount.add_options(std::move(option)); });
-  json.Refuse("uidMappings", "id-mapped mounts are not supported");
-  json.Refuse("gidMappings", "id-mapped mounts are not supported");
+  json.Each("uidMappings", [&](const JsonObject& mapping) { ReadIdMapping(mapping, *mount.add_uidmappings()); });
+  json.Each("gidMappings", [&](const JsonObject& mapping) { ReadIdMapping(mapping, *mount.add_gidmappings()); });
 }
 
 void ReadHook(const JsonObject& json, grpc::Hook& hook) {

@@ -8,12 +8,6 @@ namespace {
 // The mode of a device without a fileMode in the spec.
 constexpr uint32_t kDefaultDeviceMode = 0666;
 
-void ReadIdMapping(const JsonObject& json, grpc::LinuxIDMapping& mapping) {
-  mapping.set_hostid(json.Unsigned32("hostID", Need::kRequired));
-  mapping.set_containerid(json.Unsigned32("containerID", Need::kRequired));
-  mapping.set_size(json.Unsigned32("size", Need::kRequired));
-}
-
 void ReadDevice(const JsonObject& json, grpc::LinuxDevice& device) {
   device.set_path(json.String("path", Need::kRequired));
   device.set_type(json.String("type", Need::kRequired));
@@ -26,6 +20,12 @@ void ReadDevice(const JsonObject& json, grpc::LinuxDevice& device) {
 }
 
 }  // namespace
+
+void ReadIdMapping(const JsonObject& json, grpc::LinuxIDMapping& mapping) {
+  mapping.set_hostid(json.Unsigned32("hostID", Need::kRequired));
+  mapping.set_containerid(json.Unsigned32("containerID", Need::kRequired));
+  mapping.set_size(json.Unsigned32("size", Need::kRequired));
+}
 
 void ReadLinux(const JsonObject& json, grpc::Linux& section) {
   json.Each("uidMappings", [&](const JsonObject& mapping) { ReadIdMapping(mapping, *section.add_uidmappings()); });

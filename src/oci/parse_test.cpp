@@ -63,7 +63,9 @@ TEST(ParseSpec, ReadsEveryField) {
     "hooks": {"prestart": [{"path": "/1"}], "createRuntime": [{"path": "/2", "args": ["x"], "env": ["A=B"]}],
       "createContainer": [{"path": "/3"}], "startContainer": [{"path": "/4", "timeout": 7}],
       "poststart": [{"path": "/5"}], "poststop": [{"path": "/6"}]},
-    "mounts": [{"destination": "/m", "source": "s", "type": "t", "options": ["ro"]}],
+    "mounts": [{"destination": "/m", "source": "s", "type": "t", "options": ["ro"],
+                "uidMappings": [{"containerID": 4, "hostID": 5, "size": 6}],
+                "gidMappings": [{"containerID": 7, "hostID": 8, "size": 9}]}],
     "linux": {"cgroupsPath": "/c", "rootfsPropagation": "slave", "personality": {"domain": "LINUX32"},
       "uidMappings": [{"containerID": 1, "hostID": 2, "size": 3}], "sysctl": {"net.x": "1"},
       "namespaces": [{"type": "network", "path": "/n"}],
@@ -102,6 +104,8 @@ TEST(ParseSpec, ReadsEveryField) {
   EXPECT_EQ(spec->hooks().poststart(0).path(), "/5");
   EXPECT_EQ(spec->hooks().poststop(0).path(), "/6");
   EXPECT_EQ(spec->mounts(0).options(0), "ro");
+  EXPECT_EQ(spec->mounts(0).uidmappings(0).hostid(), 5U);
+  EXPECT_EQ(spec->mounts(0).gidmappings(0).size(), 9U);
   const grpc::Linux& section = spec->linux();
   EXPECT_EQ(section.cgroupspath(), "/c");
   EXPECT_EQ(section.personality().domain(), "LINUX32");
@@ -177,7 +181,6 @@ TEST(ParseSpec, RefusesWhatItCannotHonour) {
       {"/linux/memoryPolicy", {{"mode", "MPOL_BIND"}}},
       {"/linux/resources/rdma", {{"mlx5", {{"hcaHandles", 1}}}}},
       {"/linux/resources/cpu", {{"realtimeRuntime", 100}}},
-      {"/mounts/0/uidMappings", {{{"containerID", 0}, {"hostID", 0}, {"size", 1}}}},
       {"/vm", {{"kernel", {{"path", "/k"}}}}},
   };
   for (const auto& [pointer, value] : cases) {

@@ -92,6 +92,9 @@ void AddPodDefaults(const grpc::Spec& pod, grpc::Spec& container) {
     grpc::Mount& added = *container.add_mounts();
     added = mount;
     added.add_options(container.root().readonly() ? "ro" : "rw");
+    // Files of the host's root, which are to be those of the container's.
+    *added.mutable_uidmappings() = container.linux().uidmappings();
+    *added.mutable_gidmappings() = container.linux().gidmappings();
   }
   for (const auto& [name, value] : pod.linux().sysctl()) {
     container.mutable_linux()->mutable_sysctl()->insert({name, value});

@@ -34,7 +34,7 @@ Result<grpc::LinuxResources> PodResources(const std::map<std::string, std::strin
 Result<> RefuseHostNamespaces(const grpc::Spec& sandbox);
 
 // Copies to a container of a pod what the pod's spec has and its own does not: mounts, compared by destination (added
-// with "ro" if the container's root is read-only, else "rw"), and sysctls.
+// with "ro" if the container's root is read-only, else "rw", and with the mappings of its user namespace), and sysctls.
 void AddPodDefaults(const grpc::Spec& pod, grpc::Spec& container);
 
 // Sets the path of the spec's network namespace; adds that namespace if the spec has none.

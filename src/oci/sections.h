@@ -8,6 +8,7 @@
 namespace kata::oci {
 
 void ReadProcess(const JsonObject& json, grpc::Process& process);
+void ReadIdMapping(const JsonObject& json, grpc::LinuxIDMapping& mapping);
 void ReadLinux(const JsonObject& json, grpc::Linux& linux_section);
 void ReadResources(const JsonObject& json, grpc::LinuxResources& resources);
 void ReadSeccomp(const JsonObject& json, grpc::LinuxSeccomp& seccomp);

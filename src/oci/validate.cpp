@@ -6,6 +6,7 @@
 #include <set>
 
 #include "oci/contains.h"
+#include "oci/validate_mappings.h"
 
 namespace kata::oci {
 namespace {
@@ -92,25 +93,6 @@ Result<> ValidateNamespaces(const grpc::Spec& spec) {
   return {};
 }
 
-Result<> ValidateMappings(const grpc::Spec& spec) {
-  const bool user = HasNamespace(spec, "user");
-  const auto check = [&](const auto& mappings, std::string_view name) -> Result<> {
-    if (!user && mappings.size() > 0) {
-      return Fail(Code::kInvalidArgument, "linux.{}: needs a user namespace in linux.namespaces", name);
-    }
-    for (int i = 0; i < mappings.size(); ++i) {
-      if (mappings[i].size() == 0) return Fail(Code::kInvalidArgument, "linux.{}[{}].size: must not be 0", name, i);
-    }
-    return {};
-  };
-  TRY(check(spec.linux().uidmappings(), "uidMappings"));
-  TRY(check(spec.linux().gidmappings(), "gidMappings"));
-  if (user && !IsOfPod(spec) && (spec.linux().uidmappings().empty() || spec.linux().gidmappings().empty())) {
-    return Fail(Code::kInvalidArgument, "linux.uidMappings, linux.gidMappings: required by the user namespace");
-  }
-  return {};
-}
-
 // As in runc: only sysctls of a namespace that the container has for itself are allowed.
 Result<> ValidateSysctl(const grpc::Spec& spec, const std::string& key) {
   constexpr std::array kIpc = {"kernel.msgmax"sv, "kernel.msgmnb"sv, "kernel.msgmni"sv, "kernel.sem"sv,
@@ -173,12 +155,7 @@ Result<> ValidateMounts(grpc::Spec& spec, std::vector<std::string>* warnings) {
     if (mount.type().empty() && !Contains(mount.options(), "bind") && !Contains(mount.options(), "rbind")) {
       return Fail(Code::kInvalidArgument, "mounts[{}].type: missing, and neither bind nor rbind is in the options", i);
     }
-    for (const std::string& option : mount.options()) {
-      const std::string_view name = std::string_view(option).substr(0, option.find('='));
-      if (name == "idmap" || name == "ridmap") {
-        return Fail(Code::kUnimplemented, "mounts[{}].options: {}: id-mapped mounts are not supported", i, name);
-      }
-    }
+    TRY(ValidateMappedMount(spec, i));
   }
   return {};
 }
@@ -289,7 +266,7 @@ Result<> Validate(grpc::Spec& spec, std::vector<std::string>* warnings) {
   if (!spec.has_process()) return Fail(Code::kInvalidArgument, "process: required, and missing");
   TRY(ValidateProcess(*spec.mutable_process(), warnings, "process."));
   TRY(ValidateNamespaces(spec));
-  TRY(ValidateMappings(spec));
+  TRY(ValidateMappings(spec, IsOfPod(spec)));
   for (const auto& [name, value] : spec.linux().sysctl()) TRY(ValidateSysctl(spec, name));
   TRY(ValidateMounts(spec, warnings));
   TRY(ValidateHooks(spec.hooks()));

@@ -137,6 +137,57 @@ TEST(Validate, ChecksMappings) {
     map_root(spec);
     spec.mutable_linux()->mutable_gidmappings(0)->set_size(0);
   });
+  const auto fault = [&](const char* begin, const std::function<void(grpc::Linux&)>& change) {
+    ExpectFault(begin, [&](grpc::Spec& spec) {
+      AddNamespace(spec, "user");
+      map_root(spec);
+      change(*spec.mutable_linux());
+    });
+  };
+  const auto add = [](grpc::Linux& section, uint32_t inside, uint32_t outside, uint32_t size) {
+    grpc::LinuxIDMapping& mapping = *section.add_uidmappings();
+    mapping.set_containerid(inside);
+    mapping.set_hostid(outside);
+    mapping.set_size(size);
+  };
+  fault("linux.uidMappings[1]: overlaps linux.uidMappings[0]", [&](grpc::Linux& section) { add(section, 0, 9, 1); });
+  fault("linux.uidMappings[1]: overlaps linux.uidMappings[0]", [&](grpc::Linux& section) { add(section, 9, 0, 1); });
+  fault("linux.uidMappings[1].size: ", [&](grpc::Linux& section) { add(section, 1, 1, UINT32_MAX); });
+  fault("linux.uidMappings[1].size: ", [&](grpc::Linux& section) { add(section, 1, UINT32_MAX, 1); });
+  fault("linux.uidMappings: 341 mappings", [&](grpc::Linux& section) {
+    for (uint32_t i = 1; i <= 340; ++i) add(section, 2 * i, 2 * i, 1);
+  });
+}
+
+TEST(Validate, ChecksMappedMounts) {
+  const auto bind = [](grpc::Spec& spec) -> grpc::Mount& {
+    grpc::Mount& mount = *spec.mutable_mounts(1);
+    mount.set_type("bind");
+    return mount;
+  };
+  const auto map_both = [&](grpc::Spec& spec) -> grpc::Mount& {
+    grpc::Mount& mount = bind(spec);
+    mount.add_uidmappings()->set_size(5);
+    mount.add_gidmappings()->set_size(5);
+    return mount;
+  };
+  EXPECT_EQ(ErrorAfter([&](grpc::Spec& spec) { map_both(spec); }), "");
+  EXPECT_EQ(ErrorAfter([&](grpc::Spec& spec) { map_both(spec).add_options("ridmap"); }), "");
+  EXPECT_EQ(ErrorAfter([&](grpc::Spec& spec) {
+              AddNamespace(spec, "user");
+              spec.mutable_linux()->add_uidmappings()->set_size(1);
+              spec.mutable_linux()->add_gidmappings()->set_size(1);
+              bind(spec).add_options("idmap");
+            }),
+            "");
+  ExpectFault("mounts[1].options: idmap needs mappings", [&](grpc::Spec& spec) { bind(spec).add_options("idmap"); });
+  ExpectFault("mounts[1]: needs both", [&](grpc::Spec& spec) { map_both(spec).clear_gidmappings(); });
+  ExpectFault("mounts[1]: ids can only be mapped in a bind",
+              [&](grpc::Spec& spec) { map_both(spec).set_type("tmpfs"); });
+  ExpectFault("mounts[1].gidMappings[1]: overlaps",
+              [&](grpc::Spec& spec) { map_both(spec).add_gidmappings()->set_size(1); });
+  ExpectFault("mounts[1].options: idmap=uids=0-1-10: ",
+              [&](grpc::Spec& spec) { map_both(spec).add_options("idmap=uids=0-1-10"); });
 }
 
 TEST(Validate, AllowsASysctlOnlyInItsNamespace) {
@@ -202,8 +253,6 @@ TEST(Validate, NamesFitIntoTheKernels) {
 }
 
 TEST(Validate, ChecksMountsHooksDevicesAndPaths) {
-  ExpectFault("mounts[1].options: ",
-              [](grpc::Spec& spec) { spec.mutable_mounts(1)->add_options("idmap=uids=0-1-10"); });
   ExpectFault("hooks.poststop[0].path: ",
               [](grpc::Spec& spec) { spec.mutable_hooks()->add_poststop()->set_path("hook"); });
   ExpectFault("linux.devices[0].type: ", [](grpc::Spec& spec) {

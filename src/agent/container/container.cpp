@@ -90,6 +90,7 @@ Result<> OpenShared(const ContainerOptions& options, std::array<UniqueFd, kRoles
   const Shared kinds[] = {{"ipc", kIpcNamespace, &options.ipc_namespace},
                           {"uts", kUtsNamespace, &options.uts_namespace},
                           {"pid", kPidNamespace, &options.pid_namespace},
+                          {"user", kUserNamespace, &options.user_namespace},
                           {"network", kNetNamespace, nullptr},
                           {"time", kTimeNamespace, nullptr}};
   for (int i = 0; i < options.spec.linux().namespaces_size(); ++i) {

@@ -52,6 +52,7 @@ struct ContainerOptions {
   UniqueFd ipc_namespace;
   UniqueFd uts_namespace;
   UniqueFd pid_namespace;
+  UniqueFd user_namespace;
   std::string cgroup_mount = "/sys/fs/cgroup";  // where cgroup2 is mounted
   // Devices to protect in addition to the guest's root device, such as the agent's virtio-serial port.
   std::vector<ProtectedDevice> protected_devices;

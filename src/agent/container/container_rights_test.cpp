@@ -346,5 +346,26 @@ TEST_F(ContainerTest, AUserNamespaceWithoutRootIsAnErrorThatNamesTheField) {
   EXPECT_THAT(outcome.error->message(), HasSubstr("linux.uidMappings"));
 }
 
+TEST_F(ContainerTest, AMountThatCannotBeMappedIsNamed) {
+  grpc::Spec spec = UserSpec("true");
+  AddMount(&spec, "/data", "bind", "/proc/sys", {"bind", "idmap"});
+  Outcome outcome = Run(spec);
+  ASSERT_TRUE(outcome.error);
+  EXPECT_THAT(outcome.error->message(), HasSubstr("(\"/proc/sys\" at /data): cannot map the mount's ids, since"));
+
+  // A mapping of its own, which the kernel refuses: two ids for one.
+  grpc::Mount& mount = *spec.mutable_mounts(spec.mounts_size() - 1);
+  for (auto* mapping : {mount.add_uidmappings(), mount.add_uidmappings(), mount.add_gidmappings()})
+    mapping->set_size(1);
+  outcome = Run(spec);
+  ASSERT_TRUE(outcome.error);
+  EXPECT_THAT(outcome.error->message(), HasSubstr("(\"/proc/sys\" at /data): uidMappings: "));
+  mount.clear_gidmappings();
+  mount.mutable_uidmappings()->RemoveLast();
+  outcome = Run(spec);
+  ASSERT_TRUE(outcome.error);
+  EXPECT_THAT(outcome.error->message(), HasSubstr("(\"/proc/sys\" at /data): gidMappings: "));
+}
+
 }  // namespace
 }  // namespace kata::agent

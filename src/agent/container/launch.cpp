@@ -13,13 +13,13 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <cstdlib>
-#include <cstring>
 
 #include "agent/container/init.h"
 #include "base/child.h"
 #include "base/coroutine.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "base/user_namespace.h"
 
 namespace kata::agent {
 
@@ -75,10 +75,8 @@ asio::awaitable<Result<>> Launch::AwaitReady() {
     if (packet.end) co_return Fail(Code::kAborted, "the container's init ended before it was ready");
     switch (packet.what) {
       case Say::kStarted: {
-        int32_t pid = -1;
-        if (packet.text.size() != sizeof pid) co_return Fail(Code::kInternal, "the container's init has no pid");
-        std::memcpy(&pid, packet.text.data(), sizeof pid);
-        process_.pid = pid;
+        // Stage 1 may be in a pid namespace in which stage 2 has another number.
+        CO_TRY_ASSIGN(process_.pid, PidInProc(packet.fd.get()));
         process_.pidfd = std::move(packet.fd);
         break;
       }

@@ -62,6 +62,18 @@ Result<> SetMountAttributes(int mount, bool recursive, uint64_t set, uint64_t cl
   return {};
 }
 
+Result<> MapMountIds(int mount, bool recursive, int user_namespace) {
+  struct mount_attr attributes {};
+  attributes.attr_set = MOUNT_ATTR_IDMAP;
+  attributes.userns_fd = static_cast<uint64_t>(user_namespace);
+  if (mount_setattr(mount, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &attributes, sizeof attributes) == 0) {
+    return {};
+  }
+  const int sys = errno;
+  return FailWith(sys, "cannot map the mount's ids{}",
+                  sys == EINVAL ? ", since its file system knows no idmapped mounts" : "");
+}
+
 Result<UniqueFd> NewFilesystem(const std::string& type, const std::string& source,
                                const std::vector<std::string>& options, uint64_t attributes) {
   const UniqueFd context(fsopen(type.c_str(), FSOPEN_CLOEXEC));

@@ -23,6 +23,10 @@ Result<> AttachMount(int mount, int target);
 // MS_SLAVE, MS_SHARED or MS_UNBINDABLE; 0: unchanged.
 Result<> SetMountAttributes(int mount, bool recursive, uint64_t set, uint64_t clear, uint64_t propagation = 0);
 
+// Makes a detached mount idmapped, and the mounts below it if recursive: a file of user 0 belongs to the one to whom
+// the user namespace maps 0. EINVAL: the file system knows no idmapped mounts. EPERM: the mount is idmapped already.
+Result<> MapMountIds(int mount, bool recursive, int user_namespace);
+
 // Returns a detached mount of a new filesystem. Each option is "flag" or "key=value". attributes are MOUNT_ATTR_*. The
 // filesystem's own message about a bad option is part of the error.
 Result<UniqueFd> NewFilesystem(const std::string& type, const std::string& source,

@@ -86,6 +86,7 @@ bool IsDev(std::string_view destination) {
 Result<MountOptions> ParseMountOptions(const grpc::Mount& mount) {
   MountOptions options;
   options.bind = mount.type() == "bind";
+  options.id_mapped = !mount.uidmappings().empty() || !mount.gidmappings().empty();
   std::vector<std::string> flags;  // of the filesystem; ignored for a bind mount
   for (const std::string& option : mount.options()) {
     if (option.find('\0') != std::string::npos) {
@@ -109,13 +110,19 @@ Result<MountOptions> ParseMountOptions(const grpc::Mount& mount) {
       std::erase(flags, option == "async" ? "sync" : option.substr(2));
     } else if (IsOneOf(option, {"defaults", "silent", "loud", "nofail", "_netdev", ""})) {
       continue;  // without a meaning here: for fstab(5), and for the kernel's log
-    } else if (IsOneOf(option, {"remount", "idmap", "ridmap"})) {
+    } else if (IsOneOf(option, {"idmap", "ridmap"})) {
+      options.id_mapped = true;
+      options.id_mapped_below = option == "ridmap";
+    } else if (option == "remount" || option.starts_with("idmap=") || option.starts_with("ridmap=")) {
       return Fail(Code::kUnimplemented, "the option {} is not supported", option);
     } else {
       options.data.push_back(option);
     }
   }
   if (options.bind && options.copy_up) return Fail(Code::kInvalidArgument, "tmpcopyup is for tmpfs, not for a bind");
+  if (!options.bind && options.id_mapped) {
+    return Fail(Code::kInvalidArgument, "ids can only be mapped in a bind mount");
+  }
   if (!options.bind) options.data.insert(options.data.begin(), flags.begin(), flags.end());
   // mount_setattr(2) accepts a change of the access time field only if all its bits are cleared.
   if ((options.set & MOUNT_ATTR__ATIME) != 0) options.clear |= MOUNT_ATTR__ATIME;

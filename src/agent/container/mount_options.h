@@ -27,10 +27,12 @@ struct MountOptions {
   std::vector<Propagation> propagation;
   std::vector<std::string> data;  // options for the filesystem, after its flags (sync, lazytime, ...)
   bool copy_up = false;           // tmpcopyup
+  bool id_mapped = false;         // idmap, ridmap, or mappings of the mount itself
+  bool id_mapped_below = false;   // ridmap: the mounts below it, too
 };
 
-// Options that this does not know go to data. kUnimplemented: remount, idmap or ridmap. kInvalidArgument: a NUL byte,
-// or tmpcopyup for a bind mount.
+// Options that this does not know go to data. kUnimplemented: remount, or an idmap with a value. kInvalidArgument: a
+// NUL byte, tmpcopyup for a bind mount, or mapped ids for any other mount.
 Result<MountOptions> ParseMountOptions(const grpc::Mount& mount);
 
 // Parses "private", "rslave" and so on; nullopt for any other word.

@@ -67,9 +67,26 @@ TEST(MountOptions, BindPropagationAndRecursion) {
   EXPECT_TRUE(Parse("none", {"bind"}).bind);
 }
 
+TEST(MountOptions, MappedIds) {
+  EXPECT_FALSE(Parse("bind", {"rbind"}).id_mapped);
+  EXPECT_TRUE(Parse("bind", {"idmap"}).id_mapped);
+  EXPECT_FALSE(Parse("bind", {"rbind", "idmap"}).id_mapped_below);
+  EXPECT_TRUE(Parse("bind", {"ridmap"}).id_mapped_below);
+  grpc::Mount mount;
+  mount.set_type("tmpfs");
+  mount.add_uidmappings()->set_size(1);
+  EXPECT_FALSE(ParseMountOptions(mount));
+  mount.set_type("bind");
+  const auto options = ParseMountOptions(mount);
+  ASSERT_TRUE(options);
+  EXPECT_TRUE(options->id_mapped);
+  EXPECT_THAT(options->data, IsEmpty());
+}
+
 TEST(MountOptions, RefusesWhatItCannotDo) {
-  for (const char* word : {"remount", "idmap", "ridmap"}) {
+  for (const char* word : {"remount", "idmap=uids=0-1-10"}) {
     grpc::Mount mount;
+    mount.set_type("bind");
     mount.add_options(word);
     const auto options = ParseMountOptions(mount);
     ASSERT_FALSE(options) << word;

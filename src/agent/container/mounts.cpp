@@ -11,6 +11,7 @@
 #include <array>
 
 #include "agent/container/base_root.h"
+#include "agent/container/id_mapping.h"
 #include "agent/container/mount_api.h"
 #include "base/files.h"
 
@@ -135,6 +136,15 @@ Result<> MakeOne(const grpc::Mount& mount, PreparedMount& prepared, int root) {
   return {};
 }
 
+// Without mappings of its own, the mount has those of the container (runtime-spec, "Linux mount options").
+Result<> MapIds(const grpc::Mount& mount, const grpc::Linux& linux, const PreparedMount& prepared) {
+  const bool own = !mount.uidmappings().empty() || !mount.gidmappings().empty();
+  const UniqueFd mapped =
+      TRY(own ? MakeUserNamespace("", ToIdMap(mount.uidmappings()), ToIdMap(mount.gidmappings()))
+              : MakeUserNamespace("linux.", ToIdMap(linux.uidmappings()), ToIdMap(linux.gidmappings())));
+  return MapMountIds(prepared.tree.get(), prepared.options.id_mapped_below, mapped.get());
+}
+
 Result<PreparedMount> PrepareOne(const grpc::Mount& mount, const std::string& cgroup, bool own_cgroup_namespace) {
   PreparedMount prepared;
   prepared.options = TRY(ParseMountOptions(mount));
@@ -162,8 +172,10 @@ Result<std::vector<PreparedMount>> PrepareMounts(const grpc::Spec& spec, const s
   std::vector<PreparedMount> all;
   all.reserve(spec.mounts_size());
   for (int i = 0; i < spec.mounts_size(); ++i) {
-    all.push_back(TRY(Context(PrepareOne(spec.mounts(i), cgroup, own_cgroup_namespace), "mounts[{}] (\"{}\" at {})", i,
-                              spec.mounts(i).source(), spec.mounts(i).destination())));
+    const grpc::Mount& mount = spec.mounts(i);
+    const auto where = fmt::format("mounts[{}] (\"{}\" at {})", i, mount.source(), mount.destination());
+    all.push_back(TRY(Context(PrepareOne(mount, cgroup, own_cgroup_namespace), "{}", where)));
+    if (all.back().options.id_mapped) TRY(Context(MapIds(mount, spec.linux(), all.back()), "{}", where));
   }
   return all;
 }

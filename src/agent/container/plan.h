@@ -51,7 +51,7 @@ struct Plan {
 
 // Types of packets on the status socket (SOCK_SEQPACKET). From the process to the agent:
 enum class Say : char {
-  kStarted = 'P',   // stage 2 exists: int32 pid, with its pidfd
+  kStarted = 'P',   // stage 2 exists: its pidfd
   kTerminal = 'T',  // the pty's master is attached
   kReady = 'R',     // the setup is done; the process waits for kGo
   kError = 'E',     // uint8 code, int32 errno, text; the last packet

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include <climits>
 
 #include "agent/container/base_root.h"
+#include "agent/container/id_mapping.h"
 #include "agent/container/init.h"
 #include "agent/container/mount_api.h"
 #include "base/files.h"
@@ -33,14 +35,17 @@ constexpr Kind kNew[] = {{"pid", kPidNamespace, CLONE_NEWPID},
                          {"time", kTimeNamespace, CLONE_NEWTIME},
                          {"user", kUserNamespace, CLONE_NEWUSER}};
 
-template <typename Mappings>
-Result<> WriteMap(pid_t pid, const char* file, const char* field, const Mappings& mappings) {
-  if (mappings.empty()) return Fail(Code::kInvalidArgument, "{}: a user namespace needs it", field);
-  std::string text;
-  for (const auto& mapping : mappings) {
-    text += fmt::format("{} {} {}\n", mapping.containerid(), mapping.hostid(), mapping.size());
+// An ioctl of our guest kernel (0022-*) for a network namespace: a descriptor of the user namespace that is to own it.
+constexpr unsigned long kSetUserNamespace = _IO(0xb7, 0x60);
+
+// Gives the network of the guest to the container's user namespace, whose root then has the rights that it has on other
+// hosts. Other kernels cannot (ENOTTY); there it has none.
+Result<> GiveNetwork(int user_namespace) {
+  const UniqueFd network = TRY(Open("/proc/self/ns/net", O_RDONLY));
+  if (ioctl(network.get(), kSetUserNamespace, user_namespace) != 0 && errno != ENOTTY) {
+    return FailErrno("cannot give the network to the user namespace");
   }
-  return Context(WriteFile(fmt::format("/proc/{}/{}", pid, file), text), "{}", field);
+  return {};
 }
 
 }  // namespace
@@ -89,6 +94,12 @@ Result<> EnterUserNamespace(StageContext& context) {
   const UniqueFd mapped_read(ends[0]);
   UniqueFd mapped_write(ends[1]);
 
+  const bool owned = MakesNamespace(context.plan, "user", kUserNamespace);
+  if (!owned) {
+    const int pods = context.plan.fd(kUserNamespace);
+    TRY(GiveNetwork(pods));
+    if (setns(pods, CLONE_NEWUSER) != 0) return FailErrno("linux.namespaces: cannot join the user namespace");
+  }
   int pidfd = -1;
   clone_args args{};
   // CLONE_NEWNS, so that the mount namespace belongs to the new user namespace, whose root may mount then.
@@ -109,10 +120,13 @@ Result<> EnterUserNamespace(StageContext& context) {
   }
 
   const UniqueFd process(pidfd);
-  TRY(WriteMap(pid, "uid_map", "linux.uidMappings", context.plan.spec.linux().uidmappings()));
-  TRY(WriteMap(pid, "gid_map", "linux.gidMappings", context.plan.spec.linux().gidmappings()));
-  const int32_t number = pid;
-  TRY(SendPacket(kStatusFd, Say::kStarted, {reinterpret_cast<const char*>(&number), sizeof number}, process.get()));
+  if (owned) {
+    const grpc::Linux& linux = context.plan.spec.linux();
+    TRY(WriteIdMaps(process.get(), "linux.", ToIdMap(linux.uidmappings()), ToIdMap(linux.gidmappings())));
+    const UniqueFd made = TRY(Open(fmt::format("/proc/{}/ns/user", TRY(PidInProc(process.get()))), O_RDONLY));
+    TRY(GiveNetwork(made.get()));
+  }
+  TRY(SendPacket(kStatusFd, Say::kStarted, {}, process.get()));
   if (write(mapped_write.get(), "1", 1) != 1) return FailErrno("cannot release stage 2");
   _exit(0);
 }
