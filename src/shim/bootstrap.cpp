@@ -30,16 +30,18 @@ Bootstrap ReadBootstrap(const Arguments& arguments, std::string_view standard_in
     bootstrap.structured = true;
     bootstrap.version = std::clamp(std::atoi(text.c_str()), 2, kNewestVersion);
   }
-  // The options of an older containerd may also parse as BootstrapParams: accept them only if they name this shim.
-  containerd::runtime::bootstrap::v1::BootstrapParams params;
+  // Older containerds give the options of the runtime, an Any. What begins with the shim's id and namespace is
+  // BootstrapParams. Nothing else is parsed as that: protobuf complains about bytes in the place of text on standard
+  // error, which containerd takes for a part of the answer.
   const auto parse = [standard_input](google::protobuf::MessageLite& message) {
     return message.ParseFromArray(standard_input.data(), static_cast<int>(standard_input.size()));
   };
-  const bool meant =
-      parse(params) && params.instance_id() == arguments.id && params.namespace_() == arguments.namespace_name;
-  if (!meant) {
-    wkt::Any options;
-    if (parse(options)) bootstrap.config_path = ConfigPathOf(options);
+  wkt::Any options;
+  const bool parsed = parse(options);
+  containerd::runtime::bootstrap::v1::BootstrapParams params;
+  const bool meant = parsed && options.type_url() == arguments.id && options.value() == arguments.namespace_name;
+  if (!meant || !parse(params)) {
+    if (parsed) bootstrap.config_path = ConfigPathOf(options);
     return bootstrap;
   }
   for (const auto& extension : params.extensions()) {

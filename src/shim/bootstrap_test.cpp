@@ -54,6 +54,17 @@ TEST_F(BootstrapTest, TheRuntimesOptionsNameAConfigurationFile) {
   EXPECT_EQ(ReadBootstrap(arguments_, any.SerializeAsString()).config_path, "");
 }
 
+TEST_F(BootstrapTest, NothingIsSaidOfOptionsThatAreNoText) {
+  // As containerd's options of runc with a user namespace: its first user, as a number.
+  wkt::Any any;
+  any.set_type_url("containerd.runc.v1.Options");
+  any.set_value("\x28\xe0\xa7\x12");
+  ::testing::internal::CaptureStderr();
+  const Bootstrap bootstrap = ReadBootstrap(arguments_, any.SerializeAsString());
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "") << "containerd takes it for a part of the answer";
+  EXPECT_FALSE(bootstrap.structured);
+}
+
 TEST_F(BootstrapTest, ParametersGoFirst) {
   containerd::runtime::bootstrap::v1::BootstrapParams params;
   params.set_instance_id("p1");
