@@ -61,6 +61,9 @@ std::vector<std::string> BecomeBind(grpc::Mount& mount) {
 }  // namespace
 
 bool IsRootfsOnDisk(const RootfsMounts& mounts) {
+  // Mapped ids are the host's business: the guest gets the files as the host shows them.
+  const auto maps = [](std::string_view word) { return word.starts_with("uidmap=") || word.starts_with("gidmap="); };
+  if (mounts.size() == 1 && std::any_of(mounts[0].options().begin(), mounts[0].options().end(), maps)) return false;
   return mounts.size() == 1 && IsOneOf(kOnDisk, mounts[0].type()) && mounts[0].target().empty() &&
          mounts[0].source().starts_with('/');
 }

@@ -91,6 +91,9 @@ void MakeShm(grpc::Mount& mount, uint64_t size) {
   mount.set_type("tmpfs");
   mount.set_source("shm");
   mount.clear_options();
+  // It is made by root of the container's user namespace, and so belongs to it.
+  mount.clear_uidmappings();
+  mount.clear_gidmappings();
   for (const char* option : {"nosuid", "noexec", "nodev", "mode=1777"}) mount.add_options(option);
   mount.add_options(fmt::format("size={}", size));
 }

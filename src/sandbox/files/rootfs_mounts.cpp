@@ -7,11 +7,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/files.h"
+#include "base/user_namespace.h"
 #include "sandbox/devices/loop.h"
 #include "sandbox/files/shared_files.h"
 
@@ -22,6 +25,8 @@ namespace {
 constexpr size_t kMaxData = 4095;
 constexpr int kMaxMounts = 64;
 constexpr std::string_view kLowerDir = "lowerdir=";
+constexpr std::string_view kUidMap = "uidmap=";
+constexpr std::string_view kGidMap = "gidmap=";
 
 struct Flag {
   std::string_view name;
@@ -52,11 +57,39 @@ constexpr Flag kFlags[] = {{"ro", MS_RDONLY, 0},
 struct Options {
   unsigned long flags = 0;
   std::vector<std::string> data;
+  IdMap uids;
+  IdMap gids;
 };
 
-Options ParseOptions(const containerd::types::Mount& mount) {
+// "0:100000:65536,70000:200000:1"
+Result<IdMap> ParseIdMap(std::string_view list) {
+  IdMap map;
+  for (std::string_view rest = list; !rest.empty();) {
+    const std::string_view one = rest.substr(0, rest.find(','));
+    rest.remove_prefix(std::min(one.size() + 1, rest.size()));
+    std::array<uint32_t, 3> numbers{};
+    const char* at = one.data();
+    const char* const end = one.data() + one.size();
+    for (size_t i = 0; i < numbers.size(); ++i) {
+      if (i > 0 && (at == end || *at++ != ':')) return Fail(Code::kInvalidArgument, "{}: no mapping of ids", list);
+      const auto [next, error] = std::from_chars(at, end, numbers[i]);
+      if (error != std::errc()) return Fail(Code::kInvalidArgument, "{}: no mapping of ids", list);
+      at = next;
+    }
+    if (at != end) return Fail(Code::kInvalidArgument, "{}: no mapping of ids", list);
+    map.push_back({numbers[0], numbers[1], numbers[2]});
+  }
+  return map;
+}
+
+Result<Options> ParseOptions(const containerd::types::Mount& mount) {
   Options options;
   for (const std::string& word : mount.options()) {
+    if (word.starts_with(kUidMap) || word.starts_with(kGidMap)) {
+      IdMap map = TRY(ParseIdMap(std::string_view(word).substr(kUidMap.size())));
+      (word.starts_with(kUidMap) ? options.uids : options.gids) = std::move(map);
+      continue;
+    }
     const auto* known =
         std::find_if(std::begin(kFlags), std::end(kFlags), [&word](const Flag& flag) { return flag.name == word; });
     if (known == std::end(kFlags)) {
@@ -105,13 +138,53 @@ void ShortenLayers(std::vector<std::string>& data) {
   }
 }
 
+// A detached copy of the tree with mapped ids.
+Result<UniqueFd> MappedTree(int source, const Options& options) {
+  const UniqueFd user_namespace = TRY(MakeUserNamespace("", options.uids, options.gids));
+  UniqueFd tree = TRY(CloneTree(source, /*recursive=*/true));
+  TRY(MapIds(tree.get(), user_namespace.get()));
+  return tree;
+}
+
+// Replaces the lower layers of an overlay by those of a mount of their common directory with mapped ids. It is attached
+// at the overlay's own place, beneath it, and becomes the working directory.
+Result<> MapLayers(Options& options, int place) {
+  for (std::string& word : options.data) {
+    if (!word.starts_with(kLowerDir)) continue;
+    std::vector<std::string> layers = Layers(std::string_view(word).substr(kLowerDir.size()));
+    const std::string directory = layers.empty() ? "" : CommonDirectory(layers);
+    if (directory.size() < 2 || word.find('\\') != std::string::npos) {
+      return Fail(Code::kInvalidArgument, "{}: layers with mapped ids must have a directory in common", word);
+    }
+    const UniqueFd common = TRY(Open(directory, O_PATH | O_DIRECTORY));
+    const UniqueFd mapped = TRY(Context(MappedTree(common.get(), options), "{}", directory));
+    TRY(AttachTree(mapped.get(), place));
+    if (fchdir(mapped.get()) != 0) return FailErrno("cannot enter {}", directory);
+    for (std::string& layer : layers) layer.erase(0, directory.size());
+    word = fmt::format("{}{}", kLowerDir, fmt::join(layers, ":"));
+    return {};
+  }
+  return Fail(Code::kInvalidArgument, "an overlay with mapped ids has no lowerdir");
+}
+
+// A descriptor of the mount point, or of what is mounted on it now.
+Result<UniqueFd> OpenPlace(const containerd::types::Mount& mount, const std::string& rootfs) {
+  const UniqueFd root = TRY(Open(rootfs, O_PATH | O_DIRECTORY));
+  return OpenInRoot(root.get(), mount.target().empty() ? "/" : mount.target(), O_PATH);
+}
+
 Result<> MountOne(const containerd::types::Mount& mount, const std::string& rootfs) {
   if (mount.type().empty() || mount.source().empty()) {
     return Fail(Code::kInvalidArgument, "it has no type or no source");
   }
-  const UniqueFd root = TRY(Open(rootfs, O_PATH | O_DIRECTORY));
-  const UniqueFd place = TRY(OpenInRoot(root.get(), mount.target().empty() ? "/" : mount.target(), O_PATH));
-  Options options = ParseOptions(mount);
+  UniqueFd place = TRY(OpenPlace(mount, rootfs));
+  Options options = TRY(ParseOptions(mount));
+  const bool mapped = !options.uids.empty() || !options.gids.empty();
+  const bool is_overlay = mount.type() == "overlay";
+  if (mapped && is_overlay) {
+    TRY(MapLayers(options, place.get()));
+    place = TRY(OpenPlace(mount, rootfs));
+  }
   if (mount.type() == "bind") options.flags |= MS_BIND;
   if (Join(options.data).size() > kMaxData) ShortenLayers(options.data);
   UniqueFd loop;
@@ -132,12 +205,16 @@ Result<> MountOne(const containerd::types::Mount& mount, const std::string& root
   // path is opened again.
   constexpr unsigned long kIgnored = MS_BIND | MS_REC;
   if ((options.flags & MS_BIND) != 0 && (options.flags & ~kIgnored) != 0) {
-    const UniqueFd again = TRY(Open(rootfs, O_PATH | O_DIRECTORY));
-    const UniqueFd bound = TRY(OpenInRoot(again.get(), mount.target().empty() ? "/" : mount.target(), O_PATH));
+    const UniqueFd bound = TRY(OpenPlace(mount, rootfs));
     const unsigned long flags = (options.flags & ~static_cast<unsigned long>(MS_REC)) | MS_REMOUNT;
     if (::mount(nullptr, FdPath(bound.get()).c_str(), nullptr, flags, nullptr) != 0) {
       return FailErrno("cannot set the options of {}", mount.source());
     }
+  }
+  if (mapped && !is_overlay) {
+    const UniqueFd bound = TRY(OpenPlace(mount, rootfs));
+    const UniqueFd tree = TRY(Context(MappedTree(bound.get(), options), "{}", mount.source()));
+    TRY(AttachTree(tree.get(), bound.get()));
   }
   return {};
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sandbox/files/rootfs_mounts.h"
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -88,6 +88,19 @@ TEST_F(RootfsMountsTest, WhatCannotBeMountedNamesItself) {
   mounts[0].set_type("overlay");
   mounts[0].set_options(0, "lowerdir=" + std::string(5000, 'x'));
   EXPECT_NE(Look(mounts, "file").find("the kernel takes 4095"), std::string::npos);
+}
+
+TEST_F(RootfsMountsTest, WrongMappings) {
+  for (const char* map : {"uidmap=", "uidmap=0:1", "uidmap=0:1:2:3", "uidmap=a:1:2", "uidmap=-1:1:1",
+                          "uidmap=0:1:4294967296", "uidmap=0:1:2 ", "gidmap=0::1"}) {
+    RootfsMounts mounts;
+    const std::string other = std::string_view(map).starts_with("uid") ? "gidmap=0:1:1" : "uidmap=0:1:1";
+    Add(mounts, "bind", Layer("image", "file", "text"), {"rbind", map, other});
+    EXPECT_NE(Look(mounts, "file"), "text") << map;
+  }
+  RootfsMounts mounts;
+  Add(mounts, "overlay", "overlay", {"lowerdir=/usr:/etc", "uidmap=0:1:1", "gidmap=0:1:1"});
+  EXPECT_THAT(Look(mounts, "file"), ::testing::HasSubstr("must have a directory in common"));
 }
 
 }  // namespace

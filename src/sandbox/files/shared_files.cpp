@@ -47,6 +47,20 @@ Result<UniqueFd> CloneTree(int source, bool recursive) {
   return tree;
 }
 
+Result<> MapIds(int tree, int user_namespace) {
+  mount_attr attributes{.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = static_cast<uint64_t>(user_namespace)};
+  if (syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof(attributes)) != 0) {
+    return FailErrno("cannot map the ids of a mount");
+  }
+  return {};
+}
+
+Result<> AttachTree(int tree, int place) {
+  constexpr unsigned kByDescriptors = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
+  if (syscall(SYS_move_mount, tree, "", place, "", kByDescriptors) != 0) return FailErrno("cannot attach a mount");
+  return {};
+}
+
 Result<> MakeReadOnly(int tree) {
   if (SetAttributes(tree, 0, MOUNT_ATTR_RDONLY) != 0) return FailErrno("cannot make a cloned mount read-only");
   return {};

@@ -20,6 +20,11 @@ enum class ReadOnly {
 // called in the mount namespace in which `source` was opened. Later mounts on the host propagate into the copy, but not
 // back.
 Result<UniqueFd> CloneTree(int source, bool recursive);
+// Maps the ids of a tree that is attached nowhere yet (MOUNT_ATTR_IDMAP). EINVAL: one of its file systems knows no
+// idmapped mounts.
+Result<> MapIds(int tree, int user_namespace);
+// Mounts a detached tree on top of what a descriptor refers to.
+Result<> AttachTree(int tree, int place);
 // Makes the topmost mount of a tree read-only, not the mounts below it.
 Result<> MakeReadOnly(int tree);
 // Ends mount propagation into a tree: later mounts and unmounts on the host do not change it. It does not keep the host
