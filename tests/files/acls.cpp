@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // POSIX ACLs, by their extended attributes: whether they are kept, shown, inherited and obeyed.
+#include "acls.h"
+
 #include <endian.h>
 #include <fcntl.h>
 #include <linux/posix_acl_xattr.h>
@@ -64,7 +66,10 @@ std::string Shown(const char* path, const char* name) {
   return text;
 }
 
-const std::vector<Entry> kUserAll = {{kOwner, 6}, {kUser, 7, 1000}, {kOwningGroup, 4}, {kMask, 7}, {kOther, 0}};
+std::vector<Entry> AllFor(uid_t user) {
+  return {{kOwner, 6}, {kUser, 7, user}, {kOwningGroup, 4}, {kMask, 7}, {kOther, 0}};
+}
+const std::vector<Entry> kUserAll = AllFor(1000);
 
 void Obeyed() {
   Make("file", "text", 0640);
@@ -186,6 +191,10 @@ void Inherited() {
 }
 
 }  // namespace
+
+long SetAccessOf(const std::string& path, uid_t user) { return Set(path.c_str(), kAccess, AllFor(user)); }
+
+std::string AccessAcl(const std::string& path) { return Shown(path.c_str(), kAccess); }
 
 void Acls(const Place&) {
   Obeyed();

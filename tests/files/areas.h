@@ -32,6 +32,8 @@ void Quotas(const Place& place);
 void Overlay(const Place& place);
 void UserNamespaces(const Place& place);
 void Capabilities(const Place& place);
+// A mount with mapped ids, for those whose ids are mapped and for others.
+void Idmapped(const Place& place);
 // What is done by one mount and seen by the other.
 void Coherence(const Place& place);
 // A place that may not be written: what the driver has put there is read, and changes are refused.

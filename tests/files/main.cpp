@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Prints what a file system does, one line a fact: files-suite KIND DIRECTORY [SECOND] [AREA...]
 //
-// KIND whole: every area, in DIRECTORY. twice: those of two mounts; SECOND is the same directory by another mount.
-// readonly: DIRECTORY may not be written. full: DIRECTORY is a file system of a mebibyte. host: the driver changes
-// DIRECTORY meanwhile. AREA: only these.
+// KIND whole: every area, in DIRECTORY. idmapped: many of them in a user namespace, in an idmapped mount of DIRECTORY.
+// mapped: what such a mount is to those whose ids are not mapped. twice: those of two mounts; SECOND is the same
+// directory by another mount. readonly: DIRECTORY may not be written. full: DIRECTORY is a file system of a mebibyte.
+// host: the driver changes DIRECTORY meanwhile. AREA: only these.
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
@@ -19,6 +20,7 @@
 
 #include "areas.h"
 #include "exec.h"
+#include "idmapped.h"
 
 namespace kata::files {
 
@@ -31,32 +33,33 @@ struct Area {
 };
 
 constexpr Area kAreas[] = {
-    {"open", Open, "whole"},
-    {"users", Users, "whole"},
-    {"acl", Acls, "whole"},
-    {"xattr", Xattrs, "whole"},
-    {"names", Names, "whole"},
-    {"directories", Directories, "whole"},
-    {"times", Times, "whole"},
-    {"killpriv", KillPriv, "whole"},
+    {"open", Open, "whole idmapped"},
+    {"users", Users, "whole idmapped"},
+    {"acl", Acls, "whole idmapped"},
+    {"xattr", Xattrs, "whole idmapped"},
+    {"names", Names, "whole idmapped"},
+    {"directories", Directories, "whole idmapped"},
+    {"times", Times, "whole idmapped"},
+    {"killpriv", KillPriv, "whole idmapped"},
     {"space", Space, "whole"},
     {"io", InputOutput, "whole"},
     {"mmap", Mmap, "whole twice"},
-    {"locks", Locks, "whole twice"},
+    {"locks", Locks, "whole idmapped twice"},
     {"leases", Leases, "whole"},
-    {"sockets", Sockets, "whole twice"},
+    {"sockets", Sockets, "whole idmapped twice"},
     {"fifos", Fifos, "whole twice"},
     {"notify", Notify, "whole twice"},
     {"coherence", Coherence, "twice"},
     {"limits", Limits, "whole"},
-    {"tmpfile", Tmpfile, "whole"},
-    {"flags", Flags, "whole"},
-    {"exec", Exec, "whole"},
+    {"tmpfile", Tmpfile, "whole idmapped"},
+    {"flags", Flags, "whole idmapped"},
+    {"exec", Exec, "whole idmapped"},
     {"handles", Handles, "whole"},
     {"quotas", Quotas, "whole"},
     {"overlay", Overlay, "whole"},
-    {"userns", UserNamespaces, "whole"},
-    {"capabilities", Capabilities, "whole"},
+    {"userns", UserNamespaces, "whole idmapped"},
+    {"capabilities", Capabilities, "whole idmapped"},
+    {"mapped", Idmapped, "mapped"},
     {"readonly", ReadOnly, "readonly"},
     {"host", ByTheHost, "host"},
     {"full", Full, "full"},
@@ -66,7 +69,7 @@ constexpr Area kAreas[] = {
 void RunArea(const Area& area, const std::string& kind, const std::string& here, const std::string& there) {
   BeginArea(area.name);
   Place place = {here, there};
-  if (kind == "whole" || kind == "twice") {
+  if (kind == "whole" || kind == "idmapped" || kind == "mapped" || kind == "twice") {
     place = {here + "/" + area.name, there + "/" + area.name};
     MakeDir(place.here);
   }
@@ -125,7 +128,7 @@ int Main(std::span<char*> arguments) {
   const std::string kind = arguments.size() > 1 ? arguments[1] : "";
   size_t next = kind == "twice" ? 4 : 3;
   if (kind.empty() || arguments.size() < next) {
-    fprintf(stderr, "usage: files-suite whole|twice|readonly|full|host DIRECTORY [SECOND] [AREA...]\n");
+    fprintf(stderr, "usage: files-suite whole|idmapped|mapped|twice|readonly|full|host DIRECTORY [SECOND] [AREA...]\n");
     return 2;
   }
   const std::string here = arguments[2], there = arguments[next - 1];
@@ -133,10 +136,18 @@ int Main(std::span<char*> arguments) {
   if (!IsKnown(kind, chosen)) return 2;
   signal(SIGPIPE, SIG_IGN);
   umask(022);
-  for (const Area& area : kAreas) {
-    const bool wanted = chosen.empty() || std::any_of(chosen.begin(), chosen.end(),
-                                                      [&](const char* name) { return strcmp(name, area.name) == 0; });
-    if (wanted && IsOf(area, kind)) RunArea(area, kind, here, there);
+  const auto run = [&] {
+    for (const Area& area : kAreas) {
+      const bool wanted = chosen.empty() || std::any_of(chosen.begin(), chosen.end(),
+                                                        [&](const char* name) { return strcmp(name, area.name) == 0; });
+      if (wanted && IsOf(area, kind)) RunArea(area, kind, here, there);
+    }
+  };
+  if (kind == "idmapped") {
+    BeginArea(kind);
+    InIdmappedMount(here, run);
+  } else {
+    run();
   }
   return 0;
 }

@@ -185,17 +185,17 @@ bool MapIds(pid_t pid) {
   return true;
 }
 
-void InUserNamespace(const std::function<void()>& function) {
+void InUserNamespace(const std::function<void()>& function, const std::function<void(pid_t)>& prepare) {
   Steps steps;
   const pid_t pid = fork();
   if (pid == 0) {
     steps.Child();
-    if (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) {
+    if (unshare(CLONE_NEWUSER) != 0) {
       Fact("unshare", ErrorName(errno));
       _exit(1);
     }
     steps.Tell();
-    if (!steps.Await() || setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0) {
+    if (!steps.Await() || unshare(CLONE_NEWNS) != 0 || setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0) {
       Fact("become-root", ErrorName(errno));
       _exit(1);
     }
@@ -205,6 +205,7 @@ void InUserNamespace(const std::function<void()>& function) {
   steps.Parent();
   if (steps.Await()) {
     if (!MapIds(pid)) Fact("map", ErrorName(errno));
+    if (prepare) prepare(pid);
     steps.Tell();
   }
   waitpid(pid, nullptr, 0);

@@ -80,8 +80,9 @@ int InChild(const std::function<int()>& function);
 constexpr uid_t kFirstOfNamespace = 100000;
 // Maps the ids of a process that has just entered a user namespace. False with errno.
 bool MapIds(pid_t pid);
-// Runs it as root of a user namespace and a mount namespace of its own, in a child, and waits.
-void InUserNamespace(const std::function<void()>& function);
+// Runs it as root of a user namespace and a mount namespace of its own, in a child, and waits. prepare, with the
+// child's pid, runs in the caller before the child has left its mount namespace.
+void InUserNamespace(const std::function<void()>& function, const std::function<void(pid_t)>& prepare = {});
 
 // So long that two times of a file system with the resolution of a timer tick differ.
 void Tick();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Files as a user namespace in the container sees them, and idmapped mounts.
+// Files as a user namespace in the container sees them.
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/mount.h>
@@ -59,35 +59,6 @@ void Inside() {
   Fact("overlay-whiteout", Look("own/upper/lower"));
 }
 
-void Idmapped() {
-  MakeDir("idmap");
-  Make("idmap/file", "", 0644, 0, 0);
-  MakeDir("mapped");
-  Steps steps;
-  const pid_t holder = fork();
-  if (holder == 0) {
-    steps.Child();
-    Ignore(unshare(CLONE_NEWUSER));
-    steps.Tell();
-    steps.Await();
-    _exit(0);
-  }
-  steps.Parent();
-  steps.Await();
-  MapIds(holder);
-  const UniqueFd user_namespace(open(("/proc/" + std::to_string(holder) + "/ns/user").c_str(), O_RDONLY));
-  const UniqueFd tree(static_cast<int>(syscall(SYS_open_tree, AT_FDCWD, "idmap", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)));
-  mount_attr attributes = {};
-  attributes.attr_set = MOUNT_ATTR_IDMAP;
-  attributes.userns_fd = static_cast<uint64_t>(user_namespace.get());
-  Call("idmapped-mount", syscall(SYS_mount_setattr, tree.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes));
-  struct stat status = {};
-  Call("idmapped-stat", fstatat(tree.get(), "file", &status, 0));
-  Fact("idmapped-owner", std::to_string(status.st_uid));
-  steps.Tell();
-  waitpid(holder, nullptr, 0);
-}
-
 }  // namespace
 
 void UserNamespaces(const Place&) {
@@ -103,7 +74,6 @@ void UserNamespaces(const Place&) {
   Fact("outside-symlink", Look("own/symlink"));
   char value[64];
   Call("outside-capability", getxattr("own/file", "security.capability", value, sizeof value));
-  Idmapped();
 }
 
 }  // namespace kata::files

@@ -51,6 +51,10 @@ class TextTest(Case):
         for option in features["mountOptions"]:
             if option in ("bind", "rbind"):
                 c.mount(source, f"/m/{option}", option)
+            elif option in ("idmap", "ridmap"):
+                c.mount(source, f"/m/{option}", "bind", option)
+                mapping = [{"containerID": 0, "hostID": 1, "size": 1}]
+                c.spec["mounts"][-1].update(uidMappings=mapping, gidMappings=mapping)
             else:
                 c.mount("tmpfs", f"/m/{option}", option, type="tmpfs")
         self.assert_run(c.run(), 0, f"{len(features['mountOptions'])}\n")
@@ -200,6 +204,8 @@ class StateTest(SharedCase):
             self.assertEqual(child.stdout.readline(), b"\n")
             children.append(child)
         ps = lambda *words: self.assert_run(self.shared_world.runtime("ps", self.shared.id, *words)).out.splitlines()
+        sleeping = lambda: sum(line.endswith(" sleep 8888") for line in ps("-ef")) == len(children)
+        harness.wait_for(sleeping, "each shell has become its command")
         users = {line.split()[0] for line in ps("-ef")[1:]}
         self.assertEqual(users, {"root", "web", host.pw_name, "4242424"})
         self.assertEqual(ps(), ps("-ef"))

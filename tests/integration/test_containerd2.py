@@ -9,8 +9,10 @@ import grpc
 
 import harness
 import leaks
+import rootfs
 from containerd2 import Containerd2
 from cri import CriCase
+from test_cri_files import CLIENT, SERVER
 
 
 class Containerd2Case(CriCase):
@@ -148,6 +150,94 @@ class ShimSandboxerTest(Containerd2Case):
         harness.wait_for(not_ready, "the pod is not ready")
         self.end_pod(pod[0])
         self.assert_nothing_left()
+
+
+class UserNamespaceTest(Containerd2Case):
+    """`hostUsers: false`: the pod's root is nobody on the host, and its volumes belong to root there."""
+
+    FIRST = 300000
+
+    def mappings(self):
+        return [self.api.IDMapping(host_id=self.FIRST, container_id=0, length=65536)]
+
+    def ask_for_users(self, security_context, pid):
+        options = security_context.namespace_options
+        options.pid = pid
+        options.userns_options.mode = self.api.POD
+        options.userns_options.uids.extend(self.mappings())
+        options.userns_options.gids.extend(self.mappings())
+
+    def two(self, handler, pid):
+        """Two containers with a volume of the disk at /data, one of memory at /memory, and programs in /debian."""
+        volumes = self.world.tmp / f"pods/{handler}/volumes/kubernetes.io~empty-dir"
+        self.data, memory = volumes / "data", volumes / "memory"
+        for path in (self.data, memory):
+            path.mkdir(parents=True)
+        (self.data / "of-root").write_text("root\n")
+        (self.data / "of-root").chmod(0o600)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=0755", "tmpfs", memory], check=True)
+        self.addCleanup(subprocess.run, ["umount", memory], check=True)
+
+        def change(container):
+            self.ask_for_users(container.linux.security_context, pid)
+            container.linux.security_context.capabilities.add_capabilities.extend(["SYS_ADMIN", "NET_ADMIN"])
+            mounts = [("/data", self.data), ("/memory", memory), ("/debian", rootfs.template("programs"))]
+            for path, source in [*mounts, ("/debian/mnt", self.data)]:
+                mount = container.mounts.add(container_path=path, host_path=str(source), readonly=path == "/debian")
+                mount.uidMappings.extend(self.mappings())
+                mount.gidMappings.extend(self.mappings())
+
+        config = self.pod_config(f"{self.name()}-{handler}")
+        self.ask_for_users(config.linux.security_context, pid)
+        pod = self.run_pod(config=config, handler=handler)
+        return [self.start_container(pod, name, change=change) for name in ("first", "second")]
+
+    def begin(self, container, script):
+        limit = 5 * harness.TIMEOUT
+        return self.begin_call("ExecSync", limit, container_id=container, cmd=["sh", "-c", script], timeout=int(limit))
+
+    def assert_pod_works(self, handler, pid):
+        first, second = self.two(handler, pid)
+        for container in (first, second):
+            self.assert_run(self.exec_sync(container, "id -u; tr -s ' ' </proc/self/uid_map"), 0, f"0\n 0 {self.FIRST} 65536\n")
+            # Of the image, of the volumes, of what containerd and the runtime have mounted.
+            self.assert_run(self.exec_sync(container, "stat -c %u:%g / /bin/busybox /data /data/of-root /memory /etc/hosts"),
+                            0, 6 * "0:0\n")  # fmt: skip
+        self.assert_run(self.exec_sync(first, "cat /data/of-root; chown 5:6 /data/of-root; hostname mine"), 0, "root\n")
+        self.assert_run(self.exec_sync(second, "hostname"), 0, "mine\n")
+        made = "mkdir -p /data/dir /memory/dir; touch /data/dir/file /bin/file /memory/dir/file; chmod 4755 /data/dir/file"
+        self.assert_run(self.exec_sync(first, made))
+        self.assert_run(self.exec_sync(second, "stat -c '%u:%g %a' /data/dir/file /data/of-root /memory/dir/file"), 0,
+                        "0:0 4755\n5:6 600\n0:0 644\n")  # fmt: skip
+        inside = {path.name: (path.stat().st_uid, path.stat().st_gid) for path in self.data.rglob("*")}
+        self.assertEqual(inside, {"of-root": (5, 6), "dir": (0, 0), "file": (0, 0)})
+        # The network is the pod's own, and so its root's.
+        network = "ip link add kata0 type dummy && ip link del kata0; httpd -p 80 -h /tmp && wget -q -O - 127.0.0.1:80/x 2>&1"
+        self.assertIn("404", self.assert_run(self.exec_sync(first, network), 1).out)
+        # A user of the container, who may not.
+        denied = "chroot /debian setpriv --reuid 1000 --regid 1000 --clear-groups sh -c"
+        self.assert_run(self.exec_sync(first, f"{denied} 'cat /mnt/of-root || touch /mnt/new'"), 1)
+        # The same file in both: a lock, and a socket.
+        lock = "exec 9<>/mnt/lock; flock 9; mkfifo /mnt/held /mnt/end; echo >/mnt/held; read x </mnt/end"
+        held = self.begin(first, f"chroot /debian bash -c '{lock}'")
+        harness.wait_for((self.data / "held").exists, "it has the lock")
+        self.assert_run(self.exec_sync(second, "read x </data/held; chroot /debian flock --nonblock /mnt/lock true"), 1)
+        self.assert_run(self.exec_sync(second, "echo >/data/end"))
+        self.assertEqual(held.result().exit_code, 0)
+        (self.data / "server.pl").write_text(SERVER)
+        (self.data / "client.pl").write_text(CLIENT)
+        server = self.begin(first, "chroot /debian perl /mnt/server.pl")
+        harness.wait_for((self.data / "ready").exists, "it listens")
+        self.assert_run(self.exec_sync(second, "chroot /debian perl /mnt/client.pl"), 0, "got 1\ngot 2\ngot 3\n")
+        self.assertEqual(server.result().exit_code, 0)
+        return first, second
+
+    def test_a_shared_pid_namespace(self):
+        first, second = self.assert_pod_works("kata", self.api.POD)
+        self.assertEqual(self.exec_sync(first, "ps -o args").out.count("sleep 10000"), 2)
+
+    def test_with_a_pause_container(self):
+        self.assert_pod_works("kata-pause", self.api.CONTAINER)
 
 
 class PauseContainerTest(Containerd2Case):

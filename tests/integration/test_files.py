@@ -39,6 +39,8 @@ PLACES = {
     ),
     "twice, one of them in the rootfs": ("twice /shared /of-rootfs", [("rootfs/shared", "/of-rootfs", [])]),
     "read-only": ("readonly /read-only", [("read-only", "/read-only", ["ro"])]),
+    "idmapped": ("idmapped /idmapped", [("idmapped", "/idmapped", [])]),
+    "mapped": ("mapped /mapped", [("mapped", "/mapped", [])]),
     "full": ("full /full", [("full", "/full", [])]),
     "changed by the host": ("host /changed", [("changed", "/changed", [])]),
 }  # fmt: skip
@@ -70,7 +72,7 @@ class Host:
     def make(self):
         directory = self.directory
         self.image(directory, ["mkfs.ext4", "-q", "-F", "-O", "^has_journal"], 1024 * MIB)
-        for name in """rootfs/tmp rootfs/suite rootfs/shared volume twice nested/sub both read-only/dir tmpfs full
+        for name in """rootfs/tmp rootfs/suite rootfs/shared volume idmapped mapped twice nested/sub both read-only/dir tmpfs full
                        overlay lower upper work""".split():
             (directory / name).mkdir(parents=True)
         shutil.copy(PROGRAM, directory / "rootfs/files-suite")

@@ -115,6 +115,19 @@ class PodmanTest(PodmanCase):
                              "sh", "-c", "id -u; hostname; grep CapEff /proc/self/status; touch /x; touch /tmp/x && echo ok")  # fmt: skip
         self.assert_run(result, 0, "1000\nbox\nCapEff:\t0000000000000000\nok\n", "Read-only file system")
 
+    @harness.kata_only  # the reference is too old for idmapped mounts
+    def test_a_user_namespace_and_a_mapped_volume(self):
+        volume = self.world.tmp / "volume"
+        volume.mkdir()
+        (volume / "secret").write_text("secret\n")
+        (volume / "secret").chmod(0o600)
+        maps = ["--uidmap", "0:300000:65536", "--gidmap", "0:400000:65536"]
+        script = "cat /v/secret; touch /v/made; chown 7:8 /v/made; stat -c %u:%g /v /v/made /bin/busybox; tr -s ' ' </proc/self/uid_map; httpd -p 80 && echo serves"
+        result = self.podman(*self.run_flags(*maps, "-v", f"{volume}:/v:idmap"), IMAGE, "sh", "-c", script)
+        self.assert_run(result, 0, "secret\n0:0\n7:8\n0:0\n 0 300000 65536\nserves\n")
+        made = (volume / "made").stat()
+        self.assertEqual((made.st_uid, made.st_gid), (7, 8))
+
     def test_out_of_memory(self):
         result = self.podman(*self.run_flags("--rm", "--memory", "48m"), IMAGE, "dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1")
         self.assert_run(result, 137)

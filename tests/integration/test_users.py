@@ -66,6 +66,54 @@ class UsersTest(Case):
         self.assertEqual((made.st_uid, made.st_gid), (100000, 200000))
         self.assert_nothing_left()
 
+    @harness.kata_only  # runc before 1.2 has none
+    def test_idmapped_mounts(self):
+        """With the container's mappings and with their own, of one directory of the host; and without a user namespace."""
+        source = self.world.tmp / "source"
+        source.mkdir()
+        source.chmod(0o777)
+        (source / "file").write_text("text\n")
+        (source / "file").chmod(0o600)
+        (self.world.tmp / "link").symlink_to(source)
+        own = {kind: [{"containerID": 0, "hostID": 70000, "size": 5}] for kind in ("uidMappings", "gidMappings")}
+        script = "stat -c %u:%g /own /own/file /mapped/file /plain/file; id -u"
+        c = self.sh(script)
+        c.mount(self.world.tmp / "link", "/own", "bind")
+        c.spec["mounts"][-1].update(own)
+        c.mount(source, "/mapped", "bind")
+        c.spec["mounts"][-1].update({kind: [{"containerID": 0, "hostID": 5, "size": 1}] for kind in own})
+        c.mount(source, "/plain", "bind")
+        self.assert_run(c.run(), 0, "70000:70000\n70000:70000\n5:5\n0:0\n0\n")
+
+        c = self.sh(f"cat /mapped/file; touch /mapped/made /own/other; mkdir /mapped/dir; {script}; stat -c %u:%g /plain/made")
+        c.namespace("user")
+        for kind in own:
+            c.linux[kind] = [{"containerID": 0, "hostID": 100000, "size": 2000}]
+        for path in (c.world.tmp, c.bundle):
+            path.chmod(0o755)
+        for path in (c.rootfs, *c.rootfs.rglob("*")):
+            os.chown(path, 100000, 100000, follow_symlinks=False)
+        c.mount(self.world.tmp / "link", "/own", "bind")
+        c.spec["mounts"][-1].update({kind: [{"containerID": 0, "hostID": 100007, "size": 5}] for kind in own})
+        c.mount(source, "/mapped", "rbind", "ridmap")
+        c.mount(source, "/plain", "bind")
+        result = c.run()
+        self.assert_run(result, 0, err="touch: /own/other: Value too large for defined data type")
+        self.assertEqual(result.out, "text\n7:7\n7:7\n0:0\n65534:65534\n0\n65534:65534\n")
+        self.assertEqual({path.stat().st_uid for path in source.iterdir()}, {0})
+
+        for mapping, words in (({"uidMappings": own["uidMappings"]}, "needs both"),
+                               ({kind: 2 * own[kind] for kind in own}, "overlaps"),
+                               ({"options": ["bind", "idmap"]}, "needs mappings")):  # fmt: skip
+            c = self.sh("true")
+            c.mount(source, "/own", "bind")
+            c.spec["mounts"][-1].update(mapping)
+            self.assert_run(c.run(), 1, err=words)
+        c = self.sh("true")
+        c.mount("/proc/sys", "/own", "bind")
+        c.spec["mounts"][-1].update(own)
+        self.assert_run(c.run(), 1, err=r"at /own\): cannot map the mount's ids, since its file system")
+
     def test_exec_has_the_user_of_the_container(self):
         c = self.container("/bin/sleep", "1000")
         c.process["user"] = {"uid": 1000, "gid": 1000, "additionalGids": [2000]}
