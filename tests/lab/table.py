@@ -19,7 +19,10 @@ def read(directory, hosts):
             described = f"Linux {machine['kernel']}, {machine['cgroups']}, guests with {accel}, {versions}"
             results = hosts.setdefault((machine["host"], described), {})
         elif "whole" in entry:
-            results[entry["file"].split(".")[0], "what is left over"] = entry["whole"]
+            file, _, part = entry["file"].partition(".")
+            # A part of a file that left nothing says nothing of the rest.
+            if not part or entry["whole"] == "FAILED":
+                results[file, "what is left over"] = entry["whole"]
         else:
             results[entry["file"], entry["test"]] = entry["result"]
 
