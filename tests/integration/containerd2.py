@@ -33,10 +33,6 @@ runtime_type = "io.containerd.kata.v2"
 privileged_without_host_devices = true
 pod_annotations = ["io.katacontainers.*"]
 sandboxer = "shim"
-[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
-runtime_type = "io.containerd.runc.v2"
-[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
-BinaryName = "{tmp}/bin/runc"
 [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.kata-configured]
 runtime_type = "io.containerd.kata.v2"
 sandboxer = "shim"
