@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 
 CACHE = pathlib.Path.home() / ".cache/kata-containers/debian"
+LOADER = "ld-linux-x86-64.so.2"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 
@@ -23,35 +24,39 @@ def mirror():
     return (sites or ["http://deb.debian.org/debian"])[0]
 
 
-def _fetch(suite, package, directory):
-    """The .deb, in this directory."""
-    (directory / "sources.list").write_text(f"deb [signed-by={KEYRING}] {mirror()} {suite} main\n")
+def _apt(suite, directory, *command):
+    """Runs apt-get with lists, cache and installed packages (none) of its own."""
+    archive = mirror()
+    # The backports of a suite need that suite's own packages.
+    suites = [suite, *([suite.removesuffix("-backports")] if suite.endswith("-backports") else [])]
+    sources = "".join(f"deb [signed-by={KEYRING}] {archive} {name} main\n" for name in suites)
+    (directory / "sources.list").write_text(sources)
+    (directory / "status").touch()
     for name in ("lists/partial", "cache/archives/partial"):
-        (directory / name).mkdir(parents=True)
+        (directory / name).mkdir(parents=True, exist_ok=True)
     options = {
         "Dir::Etc::sourcelist": directory / "sources.list",
         "Dir::Etc::sourceparts": "/dev/null",
         "Dir::State::lists": directory / "lists",
+        "Dir::State::status": directory / "status",
         "Dir::Cache": directory / "cache",
         "APT::Sandbox::User": "root",
         "APT::Update::Error-Mode": "any",
         "Acquire::Languages": "none",
     }
     flags = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
-    for command in (["update"], ["download", package]):
-        done = subprocess.run(
-            ["apt-get", "-q", *flags, *command], cwd=directory, capture_output=True, text=True, check=False
+    done = subprocess.run(
+        ["apt-get", "-q", *flags, "-t", suite, *command], cwd=directory, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise AssertionError(
+            f"the test needs packages of Debian's {suite}, and they cannot be fetched from {archive} "
+            f"(to do without the archive, unpack them with `dpkg -x` into {CACHE / suite}):\n{done.stderr}"
         )
-        if done.returncode != 0:
-            raise AssertionError(
-                f"the test needs the package {package} of Debian's {suite}, and it cannot be fetched from {mirror()} "
-                f"(to do without the archive, unpack it with `dpkg -x` into {CACHE / suite / package}):\n{done.stderr}"
-            )
-    return next(directory.glob("*.deb"))
 
 
-def package(suite, name):
-    """The directory in which it is unpacked; fetched once, and kept."""
+def _unpacked(suite, name, *fetch):
+    """The directory in which the packages are that this command of apt-get fetches; fetched once, and kept."""
     place = CACHE / suite / name
     place.parent.mkdir(parents=True, exist_ok=True)
     with open(place.parent / f"{name}.lock", "w") as lock:
@@ -59,9 +64,37 @@ def package(suite, name):
         if not place.exists():
             directory = pathlib.Path(tempfile.mkdtemp(dir=place.parent))
             try:
-                deb = _fetch(suite, name, directory)
-                subprocess.run(["dpkg", "-x", deb, directory / "root"], check=True)
+                _apt(suite, directory, "update")
+                _apt(suite, directory, *fetch)
+                for deb in sorted([*directory.glob("*.deb"), *directory.glob("cache/archives/*.deb")]):
+                    subprocess.run(["dpkg", "-x", deb, directory / "root"], check=True)
+                (directory / "root").chmod(0o755)
                 (directory / "root").rename(place)
             finally:
                 shutil.rmtree(directory)
     return place
+
+
+def package(suite, name):
+    """The directory in which this package is, without those that it needs."""
+    return _unpacked(suite, name, "download", name)
+
+
+def tree(suite, name):
+    """The directory in which this package is with all that it needs, the C library included."""
+    return _unpacked(
+        suite, f"{name}-tree", "--yes", "--no-install-recommends", "--download-only", "install", name
+    )
+
+
+def wrapper(root, program, path, *arguments, environment=""):
+    """Writes a script to path that runs a program of such a tree, with the tree's own libraries."""
+    libraries = root / "usr/lib/x86_64-linux-gnu"
+    loader = next(found for found in (root / "lib64", root / "usr/lib64") if (found / LOADER).exists()) / LOADER
+    search = f"{libraries}:{root}/lib/x86_64-linux-gnu"
+    words = " ".join(map(str, arguments))
+    path.write_text(
+        f'#!/bin/sh\n{environment} exec {loader} --library-path {search} --argv0 {path} {root}/{program} {words} "$@"\n'
+    )
+    path.chmod(0o755)
+    return path

@@ -169,9 +169,10 @@ Result<std::vector<std::string>> Argv(const config::HypervisorConfig& config, co
 
   const bool kvm = inputs.accel == Accel::kKvm;
   builder.Option("-accel", kvm ? "kvm" : fmt::format("tcg,thread=multi,tb-size={}", kTranslationCacheMib));
-  // Without erms: it makes the guest's kernel copy with string instructions, which tcg emulates byte by byte.
-  builder.Option(
-      "-cpu", std::string(kvm ? "host" : "max,-erms") + (config.cpu_features.empty() ? "" : ",") + config.cpu_features);
+  // Without erms: it makes the guest's kernel copy with string instructions, which tcg emulates byte by byte. Without
+  // fsrm, which newer QEMUs emulate: with it and without erms, a kernel's memmove never ends.
+  builder.Option("-cpu", std::string(kvm ? "host" : "max,-erms,-fsrm") + (config.cpu_features.empty() ? "" : ",") +
+                             config.cpu_features);
   builder.Option("-machine", Machine(config));
   builder.Option("-smp", Vcpus(spec));
   builder.Option("-m", MemorySize(config, spec));
@@ -221,6 +222,9 @@ KernelWords QemuKernelWords(const config::Config& config, const VmSpec& spec, co
     // An emulated guest would spend a quarter of its boot on calibrating timers, with wrong results on a busy host
     // (guest/kernel/README.md). With kvm, kvmclock supplies the frequencies.
     words.others = {"tsc=reliable", "no_timer_check", "lapic_timer_khz=1000000"};
+    // The file server fills pages of the guest behind QEMU's back. Code that QEMU has translated of what they held
+    // before would run on (guest/kernel/patches/0023-*).
+    words.others.emplace_back("virtiofs.rewrite_pages=1");
     if (tsc_khz != 0) words.others.push_back(fmt::format("tsc_early_khz={}", tsc_khz));
   }
   if (config.hypervisor.enable_virtio_mem && CanAddMemory(spec)) {

@@ -76,7 +76,7 @@ TEST_F(ArgvTest, Q35Emulated) {
 -msg timestamp=off
 -rtc base=utc
 -accel tcg,thread=multi,tb-size=128
--cpu max,-erms
+-cpu max,-erms,-fsrm
 -machine q35,smbus=off,sata=off,usb=off,vmport=off,hpet=off,graphics=off,i8042=off,memory-backend=mem,dump-guest-core=off
 -smp 2
 -m 320M
@@ -190,7 +190,7 @@ TEST_F(ArgvTest, TheConfigurationsKeys) {
   config_.reclaim_guest_freed_memory = true;
   config_.virtio_fs_queue_size = 128;
   const std::string lines = Lines();
-  EXPECT_THAT(lines, HasSubstr("-cpu max,-erms,pmu=off\n"));
+  EXPECT_THAT(lines, HasSubstr("-cpu max,-erms,-fsrm,pmu=off\n"));
   EXPECT_THAT(lines, HasSubstr(",memory-backend=mem,dump-guest-core=off,nvdimm=on\n"));
   EXPECT_THAT(lines, HasSubstr("size=320M,share=on,hugetlb=on,prealloc=on\n"));
   EXPECT_THAT(lines, HasSubstr("-device virtio-balloon-pci,free-page-reporting=on,romfile=\n"));
@@ -235,7 +235,7 @@ TEST(QemuKernelWordsTest, Emulated) {
   EXPECT_EQ(KernelLine(config, spec, Accel::kTcg, 2600000),
             "quiet console=hvc0 earlyprintk=serial,ttyS0,115200 reboot=t panic=-1 cgroup_no_v1=all random.trust_cpu=on "
             "rcupdate.rcu_expedited=1 noreplace-smp dummy.numdummies=0 nomodule tsc=reliable no_timer_check "
-            "lapic_timer_khz=1000000 tsc_early_khz=2600000 "
+            "lapic_timer_khz=1000000 virtiofs.rewrite_pages=1 tsc_early_khz=2600000 "
             "agent.hotplug_timeout=30 agent.log=info systemd.unified_cgroup_hierarchy=1 last=1");
 }
 
