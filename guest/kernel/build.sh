@@ -60,7 +60,7 @@ needs_met
 machine=$(uname -m)
 [[ -e $here/fragments/$machine.conf ]] || fail "no fragment for $machine: fragments/$machine.conf does not exist"
 fragments=()
-for theme in base "$machine" virtio filesystems network containers; do
+for theme in base "$machine" virtio filesystems network netfilter containers; do
     fragments+=("$here/fragments/$theme.conf")
 done
 for fragment in ${extra_fragments[@]+"${extra_fragments[@]}"}; do
@@ -115,7 +115,7 @@ say "unpacking $(basename "$source_tarball")"
 # Left out, to save disk traffic: pages for people, the kernel's tests, other machines, and what our fragments switch off.
 unneeded=('Documentation/[a-z]*' tools/testing tools/perf 'lib/test_fortify/*.c' 'arch/[!x]*/*.[chS]')
 if ((${#extra_fragments[@]} == 0)); then
-    unneeded+=('drivers/gpu/*.[ch]' 'drivers/media/*.[ch]' 'drivers/net/[ew]*/*.[ch]' 'drivers/staging/*.[ch]' 'sound/*.[ch]')
+    unneeded+=('drivers/gpu/*.[ch]' 'drivers/media/*.[ch]' 'drivers/net/ethernet/*.[ch]' 'drivers/net/wireless/*.[ch]' 'drivers/staging/*.[ch]' 'sound/*.[ch]')
 fi
 tar -C "$work" -xf "$source_tarball" --strip-components=1 "${unneeded[@]/#/--exclude=*/}"
 for patch in "${patches[@]}"; do

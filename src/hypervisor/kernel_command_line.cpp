@@ -22,10 +22,12 @@ Result<std::string> KernelCommandLine(const config::Config& config, const VmSpec
   if (!config.hypervisor.enable_debug && !config.agent.enable_debug) words.emplace_back("quiet");
   words.insert(words.end(), own.consoles.begin(), own.consoles.end());
   // panic=-1: a panic reboots at once, and a reboot ends the VM. rcu_expedited: changes of mounts and namespaces wait
-  // for RCU grace periods. noreplace-smp: patching out lock prefixes takes longer than it saves. numdummies=0: no
-  // interface dummy0 at boot. nomodule: everything that the guest needs is built in.
+  // for RCU grace periods. noreplace-smp: patching out lock prefixes takes longer than it saves. nomodule: everything
+  // that the guest needs is built in. The others: drivers make no interfaces and disks by themselves, at boot or in a
+  // new network namespace (dummy0, tunl0 and the like).
   for (const char* word : {"panic=-1", "cgroup_no_v1=all", "random.trust_cpu=on", "rcupdate.rcu_expedited=1",
-                           "noreplace-smp", "dummy.numdummies=0", "nomodule"}) {
+                           "noreplace-smp", "nomodule", "fb_tunnels=none", "bonding.max_bonds=0", "dummy.numdummies=0",
+                           "ifb.numifbs=0", "nbd.nbds_max=0", "zram.num_devices=0"}) {
     words.emplace_back(word);
   }
   words.insert(words.end(), own.others.begin(), own.others.end());

@@ -234,8 +234,9 @@ TEST(QemuKernelWordsTest, Emulated) {
   spec.kernel_parameters = {"last=1"};
   EXPECT_EQ(KernelLine(config, spec, Accel::kTcg, 2600000),
             "quiet console=hvc0 earlyprintk=serial,ttyS0,115200 reboot=t panic=-1 cgroup_no_v1=all random.trust_cpu=on "
-            "rcupdate.rcu_expedited=1 noreplace-smp dummy.numdummies=0 nomodule tsc=reliable no_timer_check "
-            "lapic_timer_khz=1000000 virtiofs.rewrite_pages=1 tsc_early_khz=2600000 "
+            "rcupdate.rcu_expedited=1 noreplace-smp nomodule fb_tunnels=none bonding.max_bonds=0 dummy.numdummies=0 "
+            "ifb.numifbs=0 nbd.nbds_max=0 zram.num_devices=0 tsc=reliable no_timer_check lapic_timer_khz=1000000 "
+            "virtiofs.rewrite_pages=1 tsc_early_khz=2600000 "
             "agent.hotplug_timeout=30 agent.log=info systemd.unified_cgroup_hierarchy=1 last=1");
 }
 
