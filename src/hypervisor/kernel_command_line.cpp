@@ -24,7 +24,7 @@ Result<std::string> KernelCommandLine(const config::Config& config, const VmSpec
   // panic=-1: a panic reboots at once, and a reboot ends the VM. rcu_expedited: changes of mounts and namespaces wait
   // for RCU grace periods. noreplace-smp: patching out lock prefixes takes longer than it saves. nomodule: everything
   // that the guest needs is built in. The others: drivers make no interfaces and disks by themselves, at boot or in a
-  // new network namespace (dummy0, tunl0 and the like).
+  // new network namespace (dummy0, tunl0 and the like), also those that only a user's fragment builds in.
   for (const char* word : {"panic=-1", "cgroup_no_v1=all", "random.trust_cpu=on", "rcupdate.rcu_expedited=1",
                            "noreplace-smp", "nomodule", "fb_tunnels=none", "bonding.max_bonds=0", "dummy.numdummies=0",
                            "ifb.numifbs=0", "nbd.nbds_max=0", "zram.num_devices=0"}) {
