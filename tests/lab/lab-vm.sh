@@ -64,7 +64,7 @@ packages=(
   libarchive-tools ca-certificates
   # What the tests of tests/integration call: packaging/debian-packages.txt has the reasons.
   python3-grpcio python3-protobuf python3-websocket protobuf-compiler gcc libc6-dev xfsprogs btrfs-progs debootstrap
-  iperf3 attr acl
+  iperf3 attr acl ipset ipvsadm
   # What Kata's executables link.
   libnl-3-200 libnl-route-3-200 libmd0 libseccomp2
 )
