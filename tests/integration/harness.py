@@ -57,6 +57,15 @@ def wait_for(condition, what, timeout=TIMEOUT):
     return value
 
 
+def cgroup2():
+    """Where this host has version 2 of the cgroups mounted."""
+    for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines():
+        fields = line.split()
+        if fields[fields.index("-") + 1] == "cgroup2":
+            return pathlib.Path(fields[4])
+    raise AssertionError("this host has no cgroup2 mounted")
+
+
 def alive(pid):
     return (found := leaks.process(pid)) is not None and found[1] != "Z"
 

@@ -31,20 +31,12 @@ mkdir -p /sys/fs/cgroup/session && echo 0 >/sys/fs/cgroup/session/cgroup.procs &
 """
 
 
-def cgroup2():
-    """Where this host has it."""
-    for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines():
-        fields = line.split()
-        if fields[fields.index("-") + 1] == "cgroup2":
-            return pathlib.Path(fields[4])
-    raise AssertionError("this host has no cgroup2 mounted")
-
-
 class Systemd:
     """prefix is a command that runs another one on its host. close() ends everything there."""
 
     def __init__(self):
-        self.cgroup = cgroup2() / f"tests-{os.getpid()}-{next(_numbers)}"  # what systemd leaves of its own in it is no leak
+        # What systemd leaves of its own in it is no leak.
+        self.cgroup = harness.cgroup2() / f"tests-{os.getpid()}-{next(_numbers)}"
         self.cgroup.mkdir()
         self.starter = subprocess.Popen(
             ["unshare", "--mount", "--propagation", "private", "sh", "-c", IN_A_CGROUP, "sh", self.cgroup.name, "sh", "-c", INIT],

@@ -21,15 +21,6 @@ def on_version_2(cgroup=""):
     return ["unshare", "--mount", "--propagation", "private", "sh", "-c", ON_VERSION_2, "sh", cgroup]
 
 
-def cgroup2():
-    """Where this host has it."""
-    for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines():
-        fields = line.split()
-        if fields[fields.index("-") + 1] == "cgroup2":
-            return pathlib.Path(fields[4])
-    raise AssertionError("this host has no cgroup2 mounted")
-
-
 def unified_path(pid):
     lines = pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines()
     return next(line[3:] for line in lines if line.startswith("0::"))
@@ -41,7 +32,7 @@ class RunTest(harness.Case):
 
     def setUp(self):
         super().setUp()
-        self.slice = cgroup2() / f"{leaks.TAG}slice"
+        self.slice = harness.cgroup2() / f"{leaks.TAG}slice"
         self.service = self.slice / "x.service"
         self.service.mkdir(parents=True)
         self.addCleanup(self.remove_slice)
