@@ -94,7 +94,8 @@ Result<Report> Measure(const Globals& globals, const BenchmarkOptions& options, 
   };
   const std::string run_true = TRY(bundle("true", {"/bin/true"}));
   const std::string run_echo = TRY(bundle("echo", {"/bin/echo", "hello"}));
-  const std::string sleep = TRY(bundle("sleep", {"/bin/sleep", "100000"}));
+  // Long enough for a slow host, and not for ever if this process is killed and cannot remove it.
+  const std::string sleep = TRY(bundle("sleep", {"/bin/sleep", "1000"}));
   Report report{.host = TRY(DescribeHost(config)), .lives = {}, .failed = {}, .phases = {}, .memory = {}};
   for (const MeasuredRuntime& runtime : Runtimes(globals, options, work.path(), interrupts)) {
     const bool ours = runtime.name() == kOurs;
