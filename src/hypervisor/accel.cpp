@@ -68,9 +68,10 @@ Result<AccelChoice> ChooseAccelFrom(const AccelFacts& facts, const std::string& 
                           : probe->works ? ""
                                          : fmt::format("{} opens, but {}", facts.kvm, probe->why);
   if (!bad.empty() && demanded) {
+    const char* const joint = probe ? "and" : "but";  // with an answer, `bad` has a "but" of its own
     const char* const cure = kvm ? "set" : "load the kvm module, or set";
-    return Fail(Code::kFailedPrecondition, "the configuration says accel = \"kvm\", but {}; {} accel = \"auto\"", bad,
-                cure);
+    return Fail(Code::kFailedPrecondition, "the configuration says accel = \"kvm\", {} {}; {} accel = \"auto\"", joint,
+                bad, cure);
   }
   if (!bad.empty()) return AccelChoice{Accel::kTcg, bad, kEmulatedScale};
   return AccelChoice{Accel::kKvm, demanded ? "the configuration says accel = \"kvm\"" : "a VM runs on this host",

@@ -57,7 +57,7 @@ TEST_F(AccelTest, KvmDemandedWhereNoVmRunsIsAnError) {
   ASSERT_FALSE(choice);
   EXPECT_EQ(choice.error().code(), Code::kFailedPrecondition);
   EXPECT_EQ(choice.error().message(),
-            "the configuration says accel = \"kvm\", but /dev/null opens, but a VM hangs; set accel = \"auto\"");
+            "the configuration says accel = \"kvm\", and /dev/null opens, but a VM hangs; set accel = \"auto\"");
 }
 
 TEST_F(AccelTest, SlowExitsMakeTimeoutsLonger) {
