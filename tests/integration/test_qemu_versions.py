@@ -2,6 +2,7 @@
 """Newer QEMUs and the newer virtiofsd, those of other suites of Debian, beside the host's own."""
 import os
 import re
+import shutil
 import subprocess
 
 import debian
@@ -10,6 +11,16 @@ import leaks
 from harness import Case
 
 QEMUS = {"bookworm-backports": "10.", "forky": "11."}
+FUNCTIONS = 500  # of a program, one a page
+
+
+def program_source(number):
+    """A program all of whose functions return the number, and which counts those that do not."""
+    calls = "".join(f"wrong += f{i}() != {number};\n" for i in range(FUNCTIONS))
+    functions = "".join(
+        f"__attribute__((noinline, aligned(4096))) int f{i}(void) {{ return n + {number}; }}\n" for i in range(FUNCTIONS)
+    )
+    return f"volatile int n;\n{functions}int main(void) {{ int wrong = 0;\n{calls}return wrong != 0; }}\n"
 
 
 @harness.kata_only
@@ -38,6 +49,7 @@ class QemuVersionsTest(Case):
         volume.mkdir()
         c.mount(volume, "/volume", "bind")
         self.start(c)
+        self.runs_no_stale_code(c, volume)
         self.assert_run(c.exec_sh("nproc; echo y >/volume/file; ln /volume/file /volume/link && stat -c %h /volume/link"), 0, "1\n2\n")
         self.assertEqual((volume / "file").read_text(), "y\n")
         self.assert_run(self.world.runtime("update", "--cpu-quota", "200000", "--cpu-period", "100000", "--memory", "3000M", c.id))
@@ -53,6 +65,21 @@ class QemuVersionsTest(Case):
         c.wait_for("stopped")
         self.assert_run(c.delete())
         return " ".join(commands)
+
+    def runs_no_stale_code(self, container, volume):
+        """Programs with other code at the same addresses, one after the other in the same pages of the guest."""
+        if not (self.world.tmp / "program2").exists():
+            for number in (1, 2):
+                source = self.world.tmp / f"program{number}.c"
+                source.write_text(program_source(number))
+                subprocess.run(["gcc", "-O1", "-static", "-no-pie", "-o", source.with_suffix(""), source], check=True)
+        for copy in range(20):
+            shutil.copy(self.world.tmp / f"program{copy % 2 + 1}", volume / f"{copy:02}")
+        run_all = 'for p in /volume/??; do $p || echo "$p is wrong"; rm $p; done'  # removed, it leaves its pages to the next
+        self.assert_run(container.exec_sh(run_all), 0, "")
+
+    def test_the_hosts_qemu(self):
+        self.whole_life("")
 
     def test_qemus(self):
         for suite, version in QEMUS.items():
