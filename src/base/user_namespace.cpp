@@ -72,4 +72,17 @@ Result<UniqueFd> MakeUserNamespace(std::string_view where, const IdMap& uids, co
   return Open(fmt::format("/proc/{}/ns/user", TRY(PidInProc(holder.pidfd()))), O_RDONLY);
 }
 
+bool IsHostsRoot() {
+  constexpr std::string_view kEverybody = "4294967295";  // user_namespaces(7)
+  const auto map = ReadFile("/proc/self/uid_map");
+  return geteuid() == 0 && map && map->find(kEverybody) != std::string::npos;
+}
+
+Result<> RequireHostsRoot() {
+  if (IsHostsRoot()) return {};
+  const uid_t uid = geteuid();
+  return Fail(Code::kPermissionDenied, "virtual machines need the host's root, and cannot be started as {} yet",
+              uid == 0 ? "root of a user namespace" : fmt::format("uid {}", uid));
+}
+
 }  // namespace kata

@@ -35,4 +35,11 @@ Result<> WriteIdMaps(int pidfd, std::string_view where, const IdMap& uids, const
 // CAP_SETGID. The caller may have threads. Errors of WriteIdMaps.
 Result<UniqueFd> MakeUserNamespace(std::string_view where, const IdMap& uids, const IdMap& gids);
 
+// Whether this process is root, and not only in a user namespace that lacks some of the host's users. Needs /proc.
+bool IsHostsRoot();
+
+// kPermissionDenied, with a message for a person: this process is not the host's root, as one that starts a VM has to
+// be. It gives each VM a user of its own, and the file server makes files of every owner.
+Result<> RequireHostsRoot();
+
 }  // namespace kata

@@ -46,6 +46,24 @@ TEST(UserNamespace, ErrorsNameTheField) {
   EXPECT_THAT(error({{0, 1, 1}}, IdMap(341, {0, 1, 1})), StartsWith("linux.gidMappings: "));
 }
 
+TEST(UserNamespace, OnlyTheHostsRootIsTakenForIt) {
+  ASSERT_EQ(geteuid(), 0U);
+  EXPECT_TRUE(IsHostsRoot());
+  EXPECT_TRUE(RequireHostsRoot());
+  const auto made = MakeUserNamespace("", {{0, 0, 65536}}, {{0, 0, 65536}});
+  ASSERT_TRUE(made);
+  const auto says = [&](const auto& become, const char* words) {
+    auto child = Fork({.fds = {-1, -1, -1, made->get()}}, [&] {
+      become();
+      const auto required = RequireHostsRoot();
+      _exit(!IsHostsRoot() && !required && required.error().message().find(words) != std::string::npos ? 0 : 1);
+    });
+    return child && child->Wait()->Shell() == 0;
+  };
+  EXPECT_TRUE(says([] { (void)!setuid(65534); }, "as uid 65534"));
+  EXPECT_TRUE(says([] { (void)!setns(3, CLONE_NEWUSER); }, "as root of a user namespace"));
+}
+
 TEST(UserNamespace, AProcessThatHasEndedHasNoPid) {
   auto child = Fork({}, [] {});
   ASSERT_TRUE(child);

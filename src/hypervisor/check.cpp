@@ -16,6 +16,7 @@
 #include "base/child.h"
 #include "base/files.h"
 #include "base/patience.h"
+#include "base/user_namespace.h"
 #include "hypervisor/accel.h"
 #include "hypervisor/capped_log.h"
 #include "hypervisor/file_server.h"
@@ -153,8 +154,10 @@ std::vector<CheckItem> CheckHost(const config::Config& config) {
   const std::string table = settings.Table();
   const double timeout_factor = config.runtime.timeout_factor;
   std::vector<CheckItem> items;
+  const bool root = IsHostsRoot();
+  const char* const kind = root ? "root" : "root of a user namespace";
   items.push_back(
-      Fact("user", geteuid() == 0, geteuid() == 0 ? "root" : fmt::format("uid {}", geteuid()), "run as root"));
+      Fact("user", root, geteuid() == 0 ? kind : fmt::format("uid {}", geteuid()), "run as the host's root"));
   const std::vector<std::string> built = BuiltHypervisors();
   const bool known = std::find(built.begin(), built.end(), settings.name) != built.end();
   items.push_back(

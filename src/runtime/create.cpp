@@ -11,6 +11,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/patience.h"
+#include "base/user_namespace.h"
 #include "config/config.h"
 #include "oci/bundle.h"
 #include "oci/parse.h"
@@ -60,6 +61,7 @@ class Creation {
       : globals_(globals), options_(options), detached_(detached), interrupts_(interrupts) {}
 
   Result<Created> Run() {
+    TRY(RequireHostsRoot());
     bundle_ = TRY(oci::LoadBundle(options_.bundle));
     for (const std::string& warning : bundle_.warnings) log::Warn("{}", warning);
     log::Debug("the bundle is {}, the root file system {}", bundle_.path, bundle_.rootfs);

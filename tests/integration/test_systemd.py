@@ -153,6 +153,31 @@ class ScopeTest(SystemdCase):
                 self.assert_no_unit(c)
 
 
+class DelegatedTest(harness.Case):
+    """A service may make its own cgroups in what systemd has delegated to it, and needs no scope for them."""
+
+    def test_a_delegated_cgroup(self):
+        systemd = Systemd()
+        self.addCleanup(systemd.close)
+        unit = f"delegated-{self.world.tmp.name}.scope"
+        # Its own processes in a cgroup beside the container's, as version 2 wants it.
+        enter = f'd=/sys/fs/cgroup/system.slice/{unit}/main; mkdir $d && echo 0 >$d/cgroup.procs && exec "$@"'
+        scope = ("systemd-run", "--quiet", "--scope", f"--unit={unit}", "--property=Delegate=yes", "sh", "-c", enter, "sh")
+        c = self.sh(ENDS_WITH_5)
+        c.linux["cgroupsPath"] = c.id
+        self.world.prefix = [*systemd.prefix, *scope]
+        child = c.popen_run(stdout=subprocess.PIPE)
+        self.assertEqual(child.stdout.readline(), b"ready\n")
+        self.world.prefix = systemd.prefix
+        pid = c.state()["pid"]
+        cgroups = systemd.run("cat", f"/proc/{pid}/cgroup").out.splitlines()
+        self.assertIn(f"0::/system.slice/{unit}/{c.id}", cgroups)
+        self.assert_run(systemd.systemctl("stop", unit))
+        self.assertEqual(child.communicate(timeout=harness.TIMEOUT)[0], b"ending\n")
+        c.delete("--force")
+        harness.wait_for(lambda: systemd.units(unit) == [], "systemd has forgotten the scope")
+
+
 class PodmanTest(PodmanCase):
     """With the cgroup manager that Podman chooses by itself on such a host."""
 

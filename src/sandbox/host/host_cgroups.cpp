@@ -27,13 +27,6 @@ std::vector<std::string> OverheadDirectories(const CgroupPlan& plan) {
   return directories;
 }
 
-// Whether this process is root also outside of user namespaces.
-bool IsHostsRoot() {
-  constexpr std::string_view kEverybody = "4294967295";  // user_namespaces(7)
-  const auto map = ReadFile("/proc/self/uid_map");
-  return geteuid() == 0 && map && map->find(kEverybody) != std::string::npos;
-}
-
 // systemd makes and removes the slices where it keeps its units. In the other hierarchies of version 1 nobody else
 // does.
 Result<> LeaveSlicesToSystemd(CgroupPlan& plan) {
@@ -58,10 +51,6 @@ Result<CgroupPlace> SandboxCgroupPlace(const std::string& spec_path, const std::
 Result<std::optional<Scope>> PlanScope(const CgroupPlace& place, const std::string& id,
                                        const std::map<std::string, std::string>& annotations, double timeout_factor) {
   if (!place.unit) return std::nullopt;
-  if (!IsHostsRoot()) {
-    return Fail(Code::kUnimplemented,
-                "scopes of a user's systemd are not supported yet: without root, do not use --systemd-cgroup");
-  }
   if (!SystemdRuns()) {
     return Fail(Code::kFailedPrecondition, "systemd not running on this host, cannot use systemd cgroups manager");
   }
