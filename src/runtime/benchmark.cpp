@@ -9,6 +9,7 @@
 #include "base/files.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/user_namespace.h"
 #include "config/config.h"
 #include "hypervisor/hypervisor.h"
 #include "runtime/benchmark_bundle.h"
@@ -75,7 +76,8 @@ std::vector<MeasuredRuntime> Runtimes(const Globals& globals, const BenchmarkOpt
                                       const std::string& directory, const Interrupts& interrupts) {
   std::vector<MeasuredRuntime> runtimes;
   std::string root = directory + "/state";
-  std::vector<std::string> command = {"/proc/self/exe", "--root", root};
+  // With a log elsewhere, standard error has the bare messages, as a report quotes them.
+  std::vector<std::string> command = {"/proc/self/exe", "--root", root, "--log", "/dev/null"};
   if (!globals.config_path.empty()) command.insert(command.end(), {"--config", globals.config_path});
   runtimes.emplace_back(kOurs, std::move(command), root, interrupts);
   for (const std::string& name : options.beside) {
@@ -115,7 +117,8 @@ Result<Report> Measure(const Globals& globals, const BenchmarkOptions& options, 
 }
 
 std::string AsText(const Report& report, int rounds) {
-  std::string text = fmt::format("{}\n{} rounds, medians\n\n{:<36}", report.host, rounds, "milliseconds");
+  std::string text =
+      fmt::format("{}\n{} round{}, medians\n\n{:<36}", report.host, rounds, rounds == 1 ? "" : "s", "milliseconds");
   for (const auto& [name, figures] : report.lives) text += fmt::format("{:>14}", name);
   text += '\n';
   for (size_t row = 0; row < report.lives.front().second.size(); ++row) {
@@ -147,6 +150,7 @@ std::string AsJson(const Report& report, int rounds) {
 }  // namespace
 
 Result<int> Benchmark(const Globals& globals, const BenchmarkOptions& options) {
+  TRY(Context(RequireHostsRoot(), "kata-runtime benchmark"));
   const config::Loaded loaded = TRY(config::Load(config::OptionsOfProcess(globals.config_path)));
   const Report report = TRY(Context(Measure(globals, options, loaded.config), "kata-runtime benchmark"));
   return Print(options.json ? AsJson(report, options.rounds) : AsText(report, options.rounds));

@@ -74,7 +74,7 @@ Result<std::string> MakeBenchmarkBundle(const std::string& directory, const std:
   std::string bundle = directory + "/" + name;
   if (mkdir(bundle.c_str(), 0700) != 0) return FailErrno("cannot make {}", bundle);
   const UniqueFd file = TRY(Open(bundle + "/config.json", O_WRONLY | O_CREAT | O_EXCL, 0600));
-  TRY(WriteAll(file.get(), spec.dump(2)));
+  TRY(Context(WriteAll(file.get(), spec.dump(2)), "{}/config.json", bundle));
   return bundle;
 }
 

@@ -130,9 +130,23 @@ class BenchmarkTest(Case):
         for what in ("run true", "run echo, to its first output", "exec true", "state", "delete"):
             for runtime in ("kata-runtime", "runc"):
                 self.assertGreater(figures["milliseconds"][what][runtime], 0)
-        self.assertGreater(figures["phases"]["kernel"], 0)
+        phases = figures["phases"]
+        self.assertGreater(phases["kernel"], 0)
+        self.assertAlmostEqual(phases["all but vmm and kernel"], phases["all"] - phases["vmm"] - phases["kernel"])
         self.assertTrue(any("qemu" in row["process"] and row["pss"] > 10000 for row in figures["memory_kib"]), figures)
         self.assertEqual([path.name for path in self.world.tmp.glob("kata-benchmark-*")], [])
+
+    def test_a_full_disk(self):
+        """The error names the file, and is not a line of a log in a line of a log."""
+        full = self.world.tmp / "full"
+        full.mkdir()
+        self.world.environment["TMPDIR"] = str(full)
+        for size, words in (("4k", "config.json: cannot write: "), ("16k", "state.json: .*")):
+            mount = f'mount -t tmpfs -o size={size} tmpfs {full}; "$@"; status=$?; ls -A {full}; exit $status'
+            self.world.prefix = ["unshare", "--mount", "--propagation", "private", "sh", "-c", mount, "sh"]
+            result = self.world.runtime("benchmark", "--rounds", "1")
+            self.assertEqual((result.status, result.out), (1, ""), result)
+            self.assertRegex(result.err, rf'^time="[^"]+" level=error msg="[^"]*{words}No space left on device"\n$')
 
     def test_a_benchmark_that_is_interrupted(self):
         child = self.world.popen("benchmark", "--rounds", "1000", stderr=subprocess.PIPE)
