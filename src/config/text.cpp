@@ -188,6 +188,11 @@ class TextReader::Tables {
   const std::string& file_;
 };
 
+std::optional<bool> BooleanIn(const std::string& text, const std::string& key) {
+  const toml::parse_result parsed = toml::parse(std::string_view(text));
+  return parsed ? parsed.table()[key].value_exact<bool>() : std::nullopt;
+}
+
 Result<> TextReader::Read(const std::string& text, const std::string& file) {
   const toml::parse_result parsed = toml::parse(std::string_view(text), std::string_view(file));
   if (!parsed) {

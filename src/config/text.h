@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,10 @@
 #include "config/key.h"
 
 namespace kata::config {
+
+// The boolean that a TOML text has as key outside of all tables. Nothing: there is none, the key is something else, or
+// the text is not TOML.
+std::optional<bool> BooleanIn(const std::string& text, const std::string& key);
 
 class TextReader {
  public:

@@ -16,6 +16,7 @@ constexpr TextFlag kTextFlags[] = {{"namespace", &Arguments::namespace_name},
                                    {"address", &Arguments::address},
                                    {"socket", &Arguments::socket},
                                    {"config", &Arguments::config},
+                                   {"systemd-cgroup", &Arguments::systemd_cgroup},
                                    {"publish-binary", nullptr},  // events are sent over ttRPC
                                    {"bundle", nullptr}};         // the record names the bundle
 

@@ -22,9 +22,10 @@ struct Arguments {
   Action action = Action::kServe;
   std::string namespace_name;
   std::string id;
-  std::string address;  // containerd's gRPC socket
-  std::string socket;   // kServe only: the path of its socket, for messages and to remove it
-  std::string config;   // kServe only: the configuration file that containerd's options named to `start`
+  std::string address;         // containerd's gRPC socket
+  std::string socket;          // kServe only: the path of its socket, for messages and to remove it
+  std::string config;          // kServe only: the configuration file that containerd's options named to `start`
+  std::string systemd_cgroup;  // kServe only: "true" or "false", as these options said; empty: they did not
   bool debug = false;
 };
 

@@ -25,6 +25,7 @@ TEST(Arguments, AreReadAsGoReadsThem) {
   EXPECT_EQ(ParseArguments({"-v"})->action, Action::kVersion);
   EXPECT_EQ(ParseArguments({"-info"})->action, Action::kInfo);
   EXPECT_EQ(ParseArguments({"-namespace", "n", "-id", "x", "-config", "/c.toml"})->config, "/c.toml");
+  EXPECT_EQ(ParseArguments({"-namespace", "n", "-id", "x", "-systemd-cgroup=true"})->systemd_cgroup, "true");
   EXPECT_EQ(ParseArguments({"-namespace", "n", "-id", "x"})->action, Action::kServe);
 }
 

@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 
 #include "protocol/bootstrap.pb.h"
-#include "shim/runtime_options.h"
 #include "shim/socket_address.h"
 
 namespace kata::shim {
@@ -41,11 +40,11 @@ Bootstrap ReadBootstrap(const Arguments& arguments, std::string_view standard_in
   containerd::runtime::bootstrap::v1::BootstrapParams params;
   const bool meant = parsed && options.type_url() == arguments.id && options.value() == arguments.namespace_name;
   if (!meant || !parse(params)) {
-    if (parsed) bootstrap.config_path = ConfigPathOf(options);
+    if (parsed) bootstrap.options = ReadRuntimeOptions(options);
     return bootstrap;
   }
   for (const auto& extension : params.extensions()) {
-    if (std::string path = ConfigPathOf(extension.value()); !path.empty()) bootstrap.config_path = std::move(path);
+    bootstrap.options = Merge(std::move(bootstrap.options), ReadRuntimeOptions(extension.value()));
   }
   bootstrap.structured = true;
   bootstrap.version = kNewestVersion;

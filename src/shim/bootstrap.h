@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "shim/arguments.h"
+#include "shim/runtime_options.h"
 
 namespace kata::shim {
 
@@ -13,7 +14,7 @@ namespace kata::shim {
 struct Bootstrap {
   std::string ttrpc_address;     // containerd's socket for events; empty: there is none
   std::string socket_directory;  // the directory of the shim's socket
-  std::string config_path;       // the configuration file that containerd's configuration names; empty: none
+  RuntimeOptions options;        // of containerd's configuration
   bool structured = false;       // containerd accepts a JSON answer; otherwise only the bare address
   int version = 2;               // the version of the Task service that containerd asks for
 };

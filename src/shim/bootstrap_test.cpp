@@ -44,14 +44,14 @@ TEST_F(BootstrapTest, TheRuntimesOptionsNameAConfigurationFile) {
   wkt::Any any;
   any.set_type_url("runtimeoptions.v1.Options");
   any.set_value(options.SerializeAsString());
-  EXPECT_EQ(ReadBootstrap(arguments_, any.SerializeAsString()).config_path, "/etc/kata.toml");
+  EXPECT_EQ(ReadBootstrap(arguments_, any.SerializeAsString()).options.config_path, "/etc/kata.toml");
   containerd::runtime::bootstrap::v1::BootstrapParams params;
   params.set_instance_id("p1");
   params.set_namespace_("k8s.io");
   *params.add_extensions()->mutable_value() = any;
-  EXPECT_EQ(ReadBootstrap(arguments_, params.SerializeAsString()).config_path, "/etc/kata.toml");
+  EXPECT_EQ(ReadBootstrap(arguments_, params.SerializeAsString()).options.config_path, "/etc/kata.toml");
   any.set_type_url("containerd.runc.v1.Options");
-  EXPECT_EQ(ReadBootstrap(arguments_, any.SerializeAsString()).config_path, "");
+  EXPECT_EQ(ReadBootstrap(arguments_, any.SerializeAsString()).options.config_path, "");
 }
 
 TEST_F(BootstrapTest, NothingIsSaidOfOptionsThatAreNoText) {

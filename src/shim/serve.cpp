@@ -62,7 +62,8 @@ Result<ShimParts> Prepare(const Arguments& arguments, int directory) {
   parts.id = arguments.id;
   parts.namespace_name = arguments.namespace_name;
   parts.socket = arguments.socket;
-  parts.config = arguments.config;
+  parts.options.config_path = arguments.config;
+  if (!arguments.systemd_cgroup.empty()) parts.options.systemd_cgroup = arguments.systemd_cgroup == "true";
   parts.debug = arguments.debug;
   parts.mounts = TRY(sandbox::MountNamespaces::EnterPrivate());
   parts.directory = TRY(sandbox::ReopenDirectory(directory));

@@ -15,7 +15,6 @@
 #include "sandbox/assemble.h"
 #include "sandbox/task/runtime_error.h"
 #include "sandbox/task/task_client.h"
-#include "shim/runtime_options.h"
 #include "shim/stdio_uri.h"
 
 namespace kata::shim {
@@ -29,12 +28,12 @@ constexpr const char* kMethods[] = {"State",  "Create", "Start",   "Delete",    
 // Time allowed for the replies to pending calls of Wait and the like.
 constexpr std::chrono::milliseconds kLastAnswers{1000};
 
-// The configuration file that containerd's configuration names: in the call that begins the sandbox, otherwise in the
-// options of `start`. KATA_CONF_FILE has precedence, as in Kata.
-std::string ConfigPath(const wkt::Any& options, const std::string& at_start) {
-  if (std::getenv("KATA_CONF_FILE") != nullptr) return "";
-  std::string path = ConfigPathOf(options);
-  return path.empty() ? at_start : path;
+// What containerd's configuration says: in the call that begins the sandbox, otherwise in the options of `start`.
+// KATA_CONF_FILE has precedence, as in Kata.
+RuntimeOptions OptionsOf(const wkt::Any& call, const RuntimeOptions& at_start) {
+  RuntimeOptions options = Merge(at_start, ReadRuntimeOptions(call));
+  if (std::getenv("KATA_CONF_FILE") != nullptr) options.config_path.clear();
+  return options;
 }
 
 }  // namespace
@@ -113,11 +112,13 @@ Result<> ShimService::Begin(Beginning beginning) {
   if (plan.pod && plan.network_namespace) {
     loopback = TRY(sandbox::network::Namespace::Of(TRY(plan.network_namespace->Duplicate())));
   }
-  const std::string config_path = ConfigPath(beginning.options, parts_.config);
-  plan.config = TRY(plan.mounts.OnHost([&] { return sandbox::LoadConfig(config_path, plan.bundle, /*warn=*/true); }));
+  const RuntimeOptions options = OptionsOf(beginning.options, parts_.options);
+  plan.config =
+      TRY(plan.mounts.OnHost([&] { return sandbox::LoadConfig(options.config_path, plan.bundle, /*warn=*/true); }));
   if (!parts_.debug) log::SetLevel(sandbox::LogLevelOf(plan.config.runtime));
   sandbox::CgroupStay stay = TRY(plan.mounts.OnHost([&]() -> Result<sandbox::CgroupStay> {
-    const auto place = TRY(sandbox::SandboxCgroupPlace(plan.bundle.spec.linux().cgroupspath(), plan.id));
+    const std::string& path = plan.bundle.spec.linux().cgroupspath();
+    const auto place = TRY(sandbox::SandboxCgroupPlace(path, plan.id, options.systemd_cgroup));
     const config::RuntimeConfig& runtime = plan.config.runtime;
     sandbox::CgroupStay planned = TRY(sandbox::PlanCgroupStay(place, plan.id, runtime.sandbox_cgroup_only));
     planned.scope = TRY(sandbox::PlanScope(place, plan.id, plan.bundle.annotations, runtime.timeout_factor));

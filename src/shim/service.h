@@ -22,6 +22,7 @@
 #include "sandbox/task/task_service.h"
 #include "shim/loggers.h"
 #include "shim/publisher.h"
+#include "shim/runtime_options.h"
 
 namespace kata::shim {
 
@@ -31,8 +32,8 @@ namespace api = containerd::runtime::sandbox::v1;
 struct ShimParts {
   std::string id;  // the sandbox's id
   std::string namespace_name;
-  std::string socket;  // the path of the shim's socket
-  std::string config;  // the configuration file that containerd's options named to `start`; empty: none
+  std::string socket;      // the path of the shim's socket
+  RuntimeOptions options;  // those that `start` was given
   bool debug = false;
   UniqueFd directory;  // the sandbox's directory, opened in this process's mount namespace
   sandbox::MountNamespaces mounts;

@@ -63,10 +63,12 @@ Result<Child> StartShim(const Arguments& arguments, const Bootstrap& bootstrap, 
   command.argv = {
       sandbox::OwnPath(), "-namespace", arguments.namespace_name, "-id", arguments.id, "-address", arguments.address,
       "-socket",          path};
-  if (!bootstrap.config_path.empty()) {
+  const RuntimeOptions& options = bootstrap.options;
+  if (!options.config_path.empty()) {
     command.argv.emplace_back("-config");
-    command.argv.push_back(bootstrap.config_path);
+    command.argv.push_back(options.config_path);
   }
+  if (options.systemd_cgroup) command.argv.push_back(fmt::format("-systemd-cgroup={}", *options.systemd_cgroup));
   if (arguments.debug) command.argv.emplace_back("-debug");
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return FailErrno("cannot make a pipe");

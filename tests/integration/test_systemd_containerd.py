@@ -5,13 +5,29 @@ import pathlib
 import signal
 import subprocess
 
+import grpc
+
 import harness
+import leaks
 from containerd import BUSYBOX, Containerd, ContainerdCase
+from containerd2 import Containerd2
 from cri import CriCase
 from systemd import Systemd
 
 SLICE = "tests-one.slice"
 ENDS_WITH_5 = "trap 'echo ending; exit 5' TERM; echo ready; while :; do sleep 0.1; done"
+# Handlers with options of their own, by how a pod is made and what they say.
+HANDLERS = "".join(
+    f"""
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.{sandboxer}-{value}]
+runtime_type = "io.containerd.kata.v2"
+sandboxer = "{sandboxer}"
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.{sandboxer}-{value}.options]
+SystemdCgroup = {value}
+"""
+    for sandboxer in ("podsandbox", "shim")
+    for value in ("true", "false")
+)
 
 
 class OnSystemd(Containerd):
@@ -99,6 +115,33 @@ class PodTest(CriCase):
         self.end_pod(pod[0])
         harness.wait_for(lambda: systemd.units("cri-containerd*") == [], "systemd has forgotten the scope")
         harness.wait_for(lambda: systemd.run("ls", "/run/kata").out == "", "nothing is left of the sandbox")
+
+
+class OnSystemd2(OnSystemd, Containerd2):
+    config = Containerd2.config + HANDLERS
+
+
+class OptionsTest(CriCase):
+    """SystemdCgroup in a handler's options, which containerd passes on since 1.7."""
+
+    daemon = OnSystemd2
+
+    def test_they_agree_with_the_path(self):
+        config = self.pod_config(self.name())
+        config.linux.cgroup_parent = f"/tests.slice/{SLICE}"
+        pod, _ = self.run_pod(config=config, handler="podsandbox-true")
+        self.assertEqual(self.containerd.systemd.units("cri-containerd*"), [f"cri-containerd-{pod}.scope"])
+
+    def test_they_do_not_agree(self):
+        """Refused before a VM is started."""
+        for value, parent in (("true", f"/{leaks.TAG}pod"), ("false", f"/tests.slice/{SLICE}")):
+            for sandboxer in ("podsandbox", "shim"):
+                with self.subTest(f"{sandboxer}-{value}"):
+                    config = self.pod_config(self.name())
+                    config.linux.cgroup_parent = parent
+                    with self.assertRaisesRegex(grpc.RpcError, f"SystemdCgroup = {value}, but linux.cgroupsPath is"):
+                        self.call("RunPodSandbox", config=config, runtime_handler=f"{sandboxer}-{value}")
+                    self.assertEqual(self.containerd.systemd.run("ls", "/run/kata").out, "")
 
 
 if __name__ == "__main__":

@@ -42,8 +42,17 @@ Result<> LeaveSlicesToSystemd(CgroupPlan& plan) {
 
 }  // namespace
 
-Result<CgroupPlace> SandboxCgroupPlace(const std::string& spec_path, const std::string& id) {
-  CgroupPlace place = TRY(PlaceOf(spec_path, id, HasUnitForm(spec_path)));
+Result<CgroupPlace> SandboxCgroupPlace(const std::string& spec_path, const std::string& id,
+                                       std::optional<bool> systemd) {
+  const bool unit = HasUnitForm(spec_path);
+  if (systemd && *systemd != unit && !spec_path.empty()) {
+    return Fail(Code::kInvalidArgument,
+                "the runtime's options in containerd say SystemdCgroup = {}, but linux.cgroupsPath is \"{}\", {} of "
+                "systemd's form \"slice:prefix:name\": containerd and who names the pod's cgroup (cgroupDriver of the "
+                "kubelet) have to agree",
+                *systemd, spec_path, unit ? "which is" : "not");
+  }
+  CgroupPlace place = TRY(PlaceOf(spec_path, id, systemd.value_or(unit)));
   if (!place.unit) place.path.insert(place.path.rfind('/') + 1, "kata_");
   return place;
 }

@@ -19,8 +19,10 @@ namespace kata::sandbox {
 
 // The place of the sandbox's cgroup. It is beside the one that linux.cgroupsPath names, which a manager takes for the
 // container's: "/pod/ID" gives "/pod/kata_ID", as in Kata. In systemd's form it is the named unit itself.
-// kInvalidArgument: a malformed path.
-Result<CgroupPlace> SandboxCgroupPlace(const std::string& spec_path, const std::string& id);
+// systemd: whether the caller expects that form; if it does, an empty path means a unit, too. kInvalidArgument: a
+// malformed path, or one that is not of the form that the caller expects.
+Result<CgroupPlace> SandboxCgroupPlace(const std::string& spec_path, const std::string& id,
+                                       std::optional<bool> systemd);
 
 // The cgroups that this process is to enter, and what is made for that.
 struct CgroupStay {

@@ -13,18 +13,33 @@ namespace {
 
 using ::testing::Contains;
 using ::testing::EndsWith;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 
 TEST(SandboxCgroupPlace, IsBesideTheContainers) {
-  EXPECT_EQ(SandboxCgroupPlace("/kubepods/pod1/abc", "abc")->path, "/kubepods/pod1/kata_abc");
-  EXPECT_EQ(SandboxCgroupPlace("/abc", "abc")->path, "/kata_abc");
-  EXPECT_EQ(SandboxCgroupPlace("abc", "abc")->path, "kata_abc");
-  EXPECT_EQ(SandboxCgroupPlace("", "abc")->path, "kata_abc");
-  const auto unit = SandboxCgroupPlace("kubepods-pod1.slice:cri-containerd:abc", "abc");
+  EXPECT_EQ(SandboxCgroupPlace("/kubepods/pod1/abc", "abc", std::nullopt)->path, "/kubepods/pod1/kata_abc");
+  EXPECT_EQ(SandboxCgroupPlace("/abc", "abc", std::nullopt)->path, "/kata_abc");
+  EXPECT_EQ(SandboxCgroupPlace("abc", "abc", std::nullopt)->path, "kata_abc");
+  EXPECT_EQ(SandboxCgroupPlace("", "abc", std::nullopt)->path, "kata_abc");
+  const auto unit = SandboxCgroupPlace("kubepods-pod1.slice:cri-containerd:abc", "abc", std::nullopt);
   EXPECT_EQ(unit->path, "/kubepods.slice/kubepods-pod1.slice/cri-containerd-abc.scope");
   EXPECT_EQ(unit->unit.value().name, "cri-containerd-abc.scope");
-  EXPECT_FALSE(SandboxCgroupPlace("no slice:x:abc", "abc"));
+  EXPECT_FALSE(SandboxCgroupPlace("no slice:x:abc", "abc", std::nullopt));
+}
+
+TEST(SandboxCgroupPlace, IsWhereTheCallerExpectsIt) {
+  EXPECT_EQ(SandboxCgroupPlace("/pod/abc", "abc", /*systemd=*/false)->path, "/pod/kata_abc");
+  EXPECT_EQ(SandboxCgroupPlace("", "abc", /*systemd=*/false)->path, "kata_abc");
+  EXPECT_EQ(SandboxCgroupPlace("pod.slice:x:abc", "abc", /*systemd=*/true)->path, "/pod.slice/x-abc.scope");
+  EXPECT_EQ(SandboxCgroupPlace("", "abc", /*systemd=*/true)->path, "/system.slice/kata-abc.scope");
+  const auto says = [](const char* path, bool systemd) {
+    const auto place = SandboxCgroupPlace(path, "abc", systemd);
+    return place ? "" : place.error().message();
+  };
+  EXPECT_THAT(says("/pod/abc", true), HasSubstr("SystemdCgroup = true, but linux.cgroupsPath is \"/pod/abc\", not of"));
+  EXPECT_THAT(says("pod.slice:x:abc", false),
+              HasSubstr("SystemdCgroup = false, but linux.cgroupsPath is \"pod.slice:x"));
 }
 
 // Its slices are systemd's, which would not notice if we made or removed them.
