@@ -181,7 +181,7 @@ machine_words() {  # QEMU's, one a line
     -drive "if=none,id=files,file=$dir/files.img,format=raw,readonly=on" -device virtio-blk-pci,drive=files \
     -netdev "user,id=net,hostfwd=tcp:127.0.0.1:$(ssh_port)-:22" -device virtio-net-pci,netdev=net \
     -device virtio-rng-pci -serial "file:$dir/console.log" -monitor "unix:$dir/monitor.sock,server=on,wait=off" \
-    -daemonize -pidfile "$dir/pid"
+    -daemonize -pidfile "$dir/pid" -no-reboot
 }
 
 # The saved machine is one of these words, of this image and this QEMU.
@@ -264,7 +264,8 @@ ssh_port() {
 # One connection carries all commands: an emulated machine takes seconds for each handshake.
 ssh_options() {
   printf '%s\n' -i "$dir/key" -o "Port=$(cat "$dir/port")" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null \
-    -o LogLevel=ERROR -o ConnectTimeout=20 -o ControlMaster=auto -o "ControlPath=$dir/ssh.sock" -o ControlPersist=3600
+    -o LogLevel=ERROR -o ConnectTimeout=20 -o ControlMaster=auto -o "ControlPath=$dir/ssh.sock" -o ControlPersist=3600 \
+    -o ServerAliveInterval=60 -o ServerAliveCountMax=10
 }
 
 in_machine() {
