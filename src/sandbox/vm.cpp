@@ -149,6 +149,7 @@ asio::awaitable<Result<>> Vm::BootSteps(VmSize size, grpc::CreateSandboxRequest 
   CO_TRY(co_await GreetAgent(std::move(request)));
   CO_TRY(co_await BeginNetwork());
   co_return Result<>();
+    spec.kernel_parameters = parts_.network->KernelParameters();
 }
 
 asio::awaitable<Result<>> Vm::BeginNetwork() {

@@ -46,6 +46,10 @@ def run(*argv, **options):
     return done.stdout
 
 
+def disable_ipv6(ns, interface, value="1"):
+    run("ip", "netns", "exec", ns, "sh", "-c", f"echo {value} >/proc/sys/net/ipv6/conf/{interface}/disable_ipv6")
+
+
 def ping(address, size=56):
     """From the host."""
     return run("busybox", "ping6" if ":" in address else "ping", "-c", "2", "-s", size, address)

@@ -57,6 +57,32 @@ class StartTest(NetworkCase):
         ip("address", "flush", "dev", "eth0", ns=ns)
         harness.wait_for(lambda: "10.178.0.1" not in self.sh_out(c, "ip addr show eth0; ip route"), "they are gone")
 
+    def with_ipv6(self, c):
+        """The interfaces that have an IPv6 address."""
+        return set(self.sh_out(c, "awk '{print $6}' /proc/net/if_inet6").split())
+
+    def test_ipv6_is_switched_off(self):
+        ns = self.net.namespace()
+        netns.disable_ipv6(ns, "all")
+        self.net.veth(ns, addresses=False)
+        for command in (f"address add {NET4}.5/24 dev eth0", "link set eth0 up"):
+            ip(*command.split(), ns=ns)
+        c = self.started_pod(ns)
+        self.assertIn(" 0% packet loss", self.sh_out(c, f"ping -c 2 {HOST4}"))
+        self.assertEqual(self.with_ipv6(c), set())
+
+    def test_ipv6_is_switched_off_on_one_interface(self):
+        ns = self.net.namespace()
+        self.net.veth(ns, addresses=False)
+        self.net.veth(ns, "eth1", 6, route=False)
+        netns.disable_ipv6(ns, "eth0")
+        for command in (f"address add {NET4}.5/24 dev eth0", "link set eth0 up"):
+            ip(*command.split(), ns=ns)
+        c = self.started_pod(ns)
+        self.assertEqual(self.with_ipv6(c), {"lo", "eth1"})
+        netns.disable_ipv6(ns, "eth0", "0")
+        harness.wait_for(lambda: "eth0" in self.with_ipv6(c), "IPv6 is on again")
+
     def test_packets_of_every_size_both_ways(self):
         for mtu in (1400, 9000):
             ns = self.net.namespace()

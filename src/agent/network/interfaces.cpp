@@ -15,6 +15,7 @@
 #include <charconv>
 #include <cstring>
 
+#include "base/files.h"
 #include "base/unique_fd.h"
 #include "rtnetlink/rtnetlink.h"
 
@@ -119,6 +120,16 @@ Result<> RemoveAddresses(nl_sock* socket, int index) {
   return result;
 }
 
+// Before the interface is set up: the kernel gives it an address of its own then, and asks for routers.
+Result<> SetIpv6(const std::string& name, bool disabled) {
+  const std::string file = fmt::format("/proc/sys/net/ipv6/conf/{}/disable_ipv6", name);
+  const auto now = ReadFile(file, 64);
+  // A kernel without IPv6, or an interface whose MTU is too small for it.
+  if (!now && now.error().sys() == ENOENT) return {};
+  if (now && now->starts_with('1') == disabled) return {};
+  return Context(WriteFile(file, disabled ? "1" : "0"), "interface {}: cannot switch IPv6", name);
+}
+
 Result<> AddAddress(nl_sock* socket, int index, const types::IPAddress& wanted) {
   const int family = wanted.family() == types::v6 ? AF_INET6 : AF_INET;
   const auto local = TRY(netlink::ParseAddress(WithoutPrefix(wanted.address()), family));
@@ -175,6 +186,7 @@ Result<types::Interface> UpdateInterface(const types::Interface& wanted) {
   TRY(Check(rtnl_link_get_kernel(socket.get(), index, nullptr, &renamed), "interface {}", wanted.name()));
   link.reset(renamed);
   TRY(RemoveAddresses(socket.get(), index));
+  TRY(SetIpv6(rtnl_link_get_name(link.get()), wanted.ipv6_disabled()));
   const auto change = TRY(NewLink());
   if (wanted.mtu() > 0) rtnl_link_set_mtu(change.get(), static_cast<unsigned>(wanted.mtu()));
   if ((wanted.raw_flags() & IFF_NOARP) != 0) rtnl_link_set_flags(change.get(), IFF_NOARP);

@@ -10,9 +10,9 @@
 namespace kata::agent {
 
 // Configures the interface with the MAC address hwAddr, or the one called device if hwAddr is empty, and sets it up.
-// Replaces its addresses, except IPv6 link-local ones. Sets name, MTU and NOARP if the message has them. An interface
-// that has the wanted name already is set down and renamed to kataINDEX. Returns the resulting interface. kNotFound: no
-// such interface. kInvalidArgument: a bad name, MTU or prefix length.
+// Replaces its addresses, except IPv6 link-local ones. Sets name, MTU and NOARP if the message has them, and whether it
+// has IPv6. An interface that has the wanted name already is set down and renamed to kataINDEX. Returns the resulting
+// interface. kNotFound: no such interface. kInvalidArgument: a bad name, MTU or prefix length.
 Result<types::Interface> UpdateInterface(const types::Interface& wanted);
 
 // All interfaces of the guest, loopback included.

@@ -11,6 +11,7 @@
 
 #include "agent/network/interfaces.h"
 #include "agent/network/routes.h"
+#include "base/files.h"
 #include "rtnetlink/rtnetlink.h"
 
 namespace kata::agent {
@@ -95,6 +96,17 @@ TEST_F(NetworkTest, InterfaceIsFoundByMacAndGetsEverything) {
   EXPECT_NE(found.raw_flags() & IFF_UP, 0U);
   EXPECT_EQ(found.raw_flags() & IFF_NOARP, 0U);
   EXPECT_EQ(Addresses(found), (std::vector<std::string>{"10.1.2.3/24", "fd00::3/64"}));
+}
+
+TEST_F(NetworkTest, Ipv6IsSwitchedOffAndOn) {
+  auto without = Wanted();
+  without.mutable_ipaddresses()->RemoveLast();
+  without.set_ipv6_disabled(true);
+  ASSERT_TRUE(UpdateInterface(without));
+  EXPECT_EQ(ReadFile("/proc/sys/net/ipv6/conf/eth0/disable_ipv6").value(), "1\n");
+  const auto with = UpdateInterface(Wanted());
+  ASSERT_TRUE(with) << with.error().message();
+  EXPECT_EQ(ReadFile("/proc/sys/net/ipv6/conf/eth0/disable_ipv6").value(), "0\n");
 }
 
 TEST_F(NetworkTest, UpdatingAgainReplacesAddresses) {

@@ -123,7 +123,31 @@ Result<hypervisor::NetworkDevice> Network::AddCard(const PodInterface& interface
 
 Result<PodNetwork> Network::Look() const {
   if (dan_) return *dan_;
-  return Scan(socket_.get());
+  PodNetwork now = TRY(Scan(socket_.get()));
+  TRY(pod_->Do([&]() -> Result<> {
+    for (PodInterface& interface : now.interfaces) {
+      interface.config.set_ipv6_disabled(Ipv6Disabled(interface.config.name()));
+    }
+    return {};
+  }));
+  return now;
+}
+
+std::vector<std::string> Network::KernelParameters() const {
+  std::vector<std::string> words;
+  if (!pod_ || dan_) return words;
+  bool any = false;
+  const auto read = pod_->Do([&]() -> Result<> {
+    // In this order: "all" changes the other two.
+    for (const char* name : {"all", "default", "lo"}) {
+      const bool disabled = Ipv6Disabled(name);
+      any |= disabled;
+      words.push_back(fmt::format("sysctl.net.ipv6.conf.{}.disable_ipv6={}", name, disabled ? 1 : 0));
+    }
+    return {};
+  });
+  if (!read || !any) words.clear();
+  return words;
 }
 
 Result<UniqueFd> Network::VmmNamespace() const {

@@ -59,6 +59,8 @@ class Network : public std::enable_shared_from_this<Network> {
   // stays in this process's).
   std::vector<hypervisor::NetworkDevice> TakeDevices() { return std::move(devices_); }
   Result<UniqueFd> VmmNamespace() const;
+  // For VmSpec: what of the pod's IPv6 the guest's kernel has to know at its boot. Interfaces are told later.
+  std::vector<std::string> KernelParameters() const;
 
   // Called once, when the VM runs and the agent answers: from then on the guest's network follows the pod's.
   void Follow(std::weak_ptr<hypervisor::Hypervisor> vm, std::shared_ptr<AgentClient> agent);

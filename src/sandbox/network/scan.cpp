@@ -18,6 +18,8 @@
 #include <charconv>
 #include <cstring>
 
+#include "base/files.h"
+
 namespace kata::sandbox::network {
 namespace {
 
@@ -238,6 +240,11 @@ const PodInterface* PodNetwork::Find(int index) const {
   const auto found = std::find_if(interfaces.begin(), interfaces.end(),
                                   [index](const PodInterface& interface) { return interface.index == index; });
   return found == interfaces.end() ? nullptr : &*found;
+}
+
+bool Ipv6Disabled(const std::string& name) {
+  const auto text = ReadFile(fmt::format("/proc/sys/net/ipv6/conf/{}/disable_ipv6", name), 64);
+  return text ? !text->starts_with('0') : text.error().sys() == ENOENT;
 }
 
 Result<PodNetwork> Scan(nl_sock* socket) {

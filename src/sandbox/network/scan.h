@@ -42,6 +42,10 @@ struct PodNetwork {
   const PodInterface* Find(int index) const;
 };
 
+// Whether disable_ipv6 is set in the current network namespace for an interface, or for "all" or "default". True also
+// where the kernel has no IPv6, or has none for this interface.
+bool Ipv6Disabled(const std::string& name);
+
 // Reads the network of the namespace to which the rtnetlink socket belongs. Left out are loopback, this runtime's taps,
 // links without an address (other than the automatic fe80::), and routes that the guest's kernel makes or learns by
 // itself.
