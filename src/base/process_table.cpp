@@ -34,6 +34,25 @@ struct Seen {
   bool held = false;   // stopped by a signal or a debugger
 };
 
+// The clock ticks that the time namespace of this process adds to what it sees of the time since boot
+// (time_namespaces(7)): a record is also read by processes of other ones.
+int64_t BootOffset() {
+  static const int64_t offset = [] {
+    constexpr int64_t kNanoseconds = 1000000000;
+    const int64_t ticks = sysconf(_SC_CLK_TCK);
+    // Lines such as "boottime 86400 0". Kernels without such namespaces do not have the file.
+    std::istringstream lines(ReadFile("/proc/self/timens_offsets").value_or(""));
+    std::string clock;
+    int64_t seconds = 0;
+    int64_t rest = 0;
+    while (lines >> clock >> seconds >> rest) {
+      if (clock == "boottime") return seconds * ticks + rest / (kNanoseconds / ticks);
+    }
+    return int64_t{0};
+  }();
+  return offset;
+}
+
 Result<Seen> See(pid_t pid) {
   std::string path = fmt::format("/proc/{}/stat", pid);
   auto read = ReadFile(path);
@@ -57,7 +76,7 @@ Result<Seen> See(pid_t pid) {
   uint64_t start_time = 0;
   const auto parsed = std::from_chars(number.data(), number.data() + number.size(), start_time);
   if (parsed.ec != std::errc()) return Fail(Code::kInternal, "{} has no start time", path);
-  return Seen{.process = {.pid = pid, .start_time = start_time},
+  return Seen{.process = {.pid = pid, .start_time = start_time - static_cast<uint64_t>(BootOffset())},
               .ended = fields[0] == "Z" || fields[0] == "X",
               .held = fields[0] == "T" || fields[0] == "t"};
 }

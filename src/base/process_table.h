@@ -16,7 +16,7 @@ namespace kata {
 // Identifies a process by pid and start time, so that a later process with the same pid is not mistaken for it.
 struct ProcessRef {
   pid_t pid = 0;
-  uint64_t start_time = 0;  // field 22 of /proc/PID/stat: clock ticks since boot
+  uint64_t start_time = 0;  // field 22 of /proc/PID/stat, as outside of time namespaces: clock ticks since boot
 
   bool operator==(const ProcessRef&) const = default;
 };

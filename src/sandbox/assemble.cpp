@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -132,6 +133,17 @@ Result<std::shared_ptr<Vm>> MakeVm(const asio::any_io_executor& executor, Sandbo
   return std::make_shared<Vm>(executor, std::move(parts));
 }
 
+// The limits of who calls are meant for that one's own programs. A VMM needs more memory, threads and time than they
+// may allow, and the guest's processes have limits of their own.
+void LiftLimits() {
+  for (const auto resource : {RLIMIT_AS, RLIMIT_CPU, RLIMIT_DATA, RLIMIT_FSIZE, RLIMIT_NPROC}) {
+    rlimit limit{RLIM_INFINITY, RLIM_INFINITY};
+    if (setrlimit(resource, &limit) == 0 || getrlimit(resource, &limit) != 0) continue;
+    limit.rlim_cur = limit.rlim_max;  // without CAP_SYS_RESOURCE that is as far as it goes
+    (void)setrlimit(resource, &limit);
+  }
+}
+
 }  // namespace
 
 Result<config::Config> LoadConfig(const std::string& path, const oci::Bundle& bundle, bool warn) {
@@ -165,6 +177,7 @@ log::Level LogLevelOf(const config::RuntimeConfig& config) {
 
 Result<std::shared_ptr<Sandbox>> StartSandbox(const asio::any_io_executor& executor, SandboxPlan& plan) {
   LeaveGuestMemoryOutOfCoreDumps();
+  LiftLimits();
   auto hypervisor = TRY(hypervisor::CreateHypervisor(executor, plan.config));
   PlannedSize size = TRY(PlanSize(plan, hypervisor->Can()));
   SandboxParts parts;

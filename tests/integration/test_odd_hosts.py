@@ -54,6 +54,32 @@ class OddHostTest(Case):
         self.assert_run(c.run(), 1, err="[Nn]o space left on device")
         self.assert_nothing_left()
 
+    @harness.kata_only
+    def test_a_caller_with_low_limits(self):
+        """They are not the VM's, nor those of the processes in it."""
+        # Hard ones cannot be lifted without CAP_SYS_RESOURCE, which the machine of the tests may lack.
+        low = ("--as=500000000:", "--data=100000000:", "--fsize=1000000:", "--nproc=5:", "--cpu=1:")
+        low += ("--nofile=64", "--stack=65536", "--memlock=0")
+        self.world.prefix = ["prlimit", *low]
+        c = self.started()
+        self.assert_run(c.exec_sh("ulimit -f; head -c 3000000 /dev/zero >/large; wc -c </large"), 0, "unlimited\n3000000\n")
+        self.assert_run(c.delete("--force"))
+        self.world.prefix = ["prlimit", "--nofile=24"]
+        self.assert_run(self.sh("true").run(), 1, err="level=error .*Too many open files")
+        self.assert_nothing_left()
+
+    @harness.kata_only
+    def test_a_time_namespace(self):
+        """Who created the container has been up for years longer than who deletes it."""
+        self.world.prefix = ["unshare", "--time", "--fork", "--monotonic", "100000000", "--boottime", "100000000"]
+        c = self.started()
+        self.assert_run(c.exec("/bin/echo", "hello"), 0, "hello\n")
+        self.world.prefix = []
+        self.assertEqual(c.state()["status"], "running")
+        self.assert_run(c.exec("/bin/echo", "hello"), 0, "hello\n")
+        self.assert_run(c.delete("--force"))
+        self.assert_nothing_left()
+
     def test_no_ipv6(self):
         """In the network namespace from which the runtime is called."""
         self.world.prefix = ["unshare", "--net", "sh", "-c", 'echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6; exec "$@"', "sh"]
