@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sandbox/vm.h"
 
+#include <sys/timerfd.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
+#include <limits>
 #include <optional>
 
 #include "base/child.h"
@@ -34,9 +37,15 @@ constexpr milliseconds kLongKillTime{15000};
 // The file server and its children exit by themselves when the VMM has gone; time allowed for that.
 constexpr milliseconds kFileServerExitDelay{500};
 
-asio::awaitable<void> SetTime(std::shared_ptr<AgentClient> agent) {
-  auto set = co_await agent->SetGuestDateTime();
-  if (!set) log::Warn("the guest's clock is not set: {}", set.error().message());
+// A descriptor that becomes readable when somebody sets the host's clock, or when the host wakes from a suspend
+// (timerfd_create(2), TFD_TIMER_CANCEL_ON_SET). It tells once for each read.
+Result<UniqueFd> WatchClock() {
+  UniqueFd timer(timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK));
+  itimerspec never{};
+  never.it_value.tv_sec = std::numeric_limits<time_t>::max();
+  constexpr int kFlags = TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET;
+  if (!timer || timerfd_settime(timer.get(), kFlags, &never, nullptr) != 0) return FailErrno("the host's clock");
+  return timer;
 }
 
 // Names those of the processes and of their children (the file server serves in a child) that SIGSTOP or a debugger
@@ -68,7 +77,8 @@ Vm::Vm(const asio::any_io_executor& executor, VmParts parts)
       cause_known_(executor),
       vm_exited_(executor),
       file_server_exited_(executor),
-      stopped_(executor) {}
+      stopped_(executor),
+      clock_(executor) {}
 
 Effort Vm::Look() const {
   Effort effort = EffortOf(Pids());
@@ -139,6 +149,7 @@ asio::awaitable<Result<>> Vm::BootSteps(VmSize size, grpc::CreateSandboxRequest 
   }
   if (parts_.network) {
     spec.network = parts_.network->TakeDevices();
+    spec.kernel_parameters = parts_.network->KernelParameters();
     CO_TRY_ASSIGN(spec.network_namespace, parts_.network->VmmNamespace());
   }
   CO_TRY(co_await parts_.hypervisor->Start(std::move(spec)));
@@ -149,7 +160,6 @@ asio::awaitable<Result<>> Vm::BootSteps(VmSize size, grpc::CreateSandboxRequest 
   CO_TRY(co_await GreetAgent(std::move(request)));
   CO_TRY(co_await BeginNetwork());
   co_return Result<>();
-    spec.kernel_parameters = parts_.network->KernelParameters();
 }
 
 asio::awaitable<Result<>> Vm::BeginNetwork() {
@@ -204,8 +214,25 @@ asio::awaitable<Result<>> Vm::GreetAgent(grpc::CreateSandboxRequest request) {
 
   // Sent after the reply: a time that was sent earlier would be late by the length of the boot. Nothing waits for this
   // call, since the agent answers later requests after it.
-  asio::co_spawn(executor_, SetTime(agent_), asio::detached);
+  asio::co_spawn(executor_, KeepTime(shared_from_this()), asio::detached);
   co_return Result<>();
+}
+
+asio::awaitable<void> Vm::KeepTime(std::shared_ptr<Vm> self) {
+  // Watched before the time is read: what is set in between is told again.
+  auto watch = WatchClock();
+  if (watch && !self->stopped_.happened() && !self->faulted_) self->clock_.assign(watch->Release());
+  if (!watch) log::Warn("the guest's clock will not follow the host's: {}", watch.error().message());
+  while (true) {
+    auto set = co_await self->agent_->SetGuestDateTime();
+    if (!set) log::Warn("the guest's clock is not set: {}", set.error().message());
+    if (!self->clock_.is_open()) co_return;
+    const auto [error] = co_await self->clock_.async_wait(asio::posix::descriptor_base::wait_read, kAwait);
+    if (error || !self->clock_.is_open()) co_return;
+    uint64_t expirations = 0;
+    (void)!read(self->clock_.native_handle(), &expirations, sizeof expirations);  // fails with ECANCELED
+    log::Info("the host's clock was set, and the guest's follows");
+  }
 }
 
 asio::awaitable<Result<>> Vm::Ready() {
@@ -250,6 +277,11 @@ asio::awaitable<void> Vm::Conclude(std::shared_ptr<Vm> self, std::string why) {
   self->vm_settled_.Happen();
   self->settled_.Happen();
   if (self->agent_) self->agent_->connection().Close();
+  self->IgnoreClock();
+}
+
+void Vm::IgnoreClock() {
+  if (clock_.is_open()) clock_.close();
 }
 
 asio::awaitable<void> Vm::WatchVm(std::shared_ptr<Vm> self) {
@@ -304,6 +336,7 @@ asio::awaitable<void> Vm::CheckHealth(std::shared_ptr<Vm> self) {
 
 asio::awaitable<void> Vm::Stop(bool graceful, bool has_disks) {
   auto self = shared_from_this();
+  IgnoreClock();
   bool ask = graceful && agent_ && settled_.happened() && !faulted_;
   stopped_.Happen();
   if (ask) {

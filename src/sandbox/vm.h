@@ -4,6 +4,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -98,6 +99,9 @@ class Vm : public std::enable_shared_from_this<Vm> {
   static asio::awaitable<void> WatchFileServer(std::shared_ptr<Vm> self);
   static asio::awaitable<void> WatchConnection(std::shared_ptr<Vm> self);
   static asio::awaitable<void> CheckHealth(std::shared_ptr<Vm> self);
+  // Sets the guest's clock now, and whenever the host's is set.
+  static asio::awaitable<void> KeepTime(std::shared_ptr<Vm> self);
+  void IgnoreClock();
   void Cause(std::string what);
   Effort Look() const;
   Patience Unscaled(std::chrono::milliseconds time, std::string key) const;
@@ -115,7 +119,8 @@ class Vm : public std::enable_shared_from_this<Vm> {
   Event vm_exited_;
   Event file_server_exited_;
   Event stopped_;
-  std::string cause_;  // of the first part that was seen to die
+  asio::posix::stream_descriptor clock_;  // of WatchClock; not open before the agent answers, and at the end
+  std::string cause_;                     // of the first part that was seen to die
   std::string failure_;
   bool vm_started_ = false;
   bool booted_ = false;
