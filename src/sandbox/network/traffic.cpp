@@ -69,6 +69,8 @@ Result<Message> NewMessage(const Header& header, const Fill& fill) {
   return message;
 }
 
+constexpr char kOtherModel[] = "set internetworking_model = \"macvtap\" in [runtime]";
+
 // Sends a request and waits for the reply.
 Result<> Change(nl_sock* socket, const Header& header, const Fill& fill, const char* what) {
   for (int attempt = 1;; ++attempt) {
@@ -77,6 +79,13 @@ Result<> Change(nl_sock* socket, const Header& header, const Fill& fill, const c
     if (error != -NLE_BUSY || attempt == kBusyTries) return Check(error, "cannot {}", what);
     poll(nullptr, 0, kBusyPause * attempt);
   }
+}
+
+// Of a request to make something: says what to do if the kernel lacks it, which it answers with ENOENT.
+Result<> Explain(Result<> made, const char* modules, const char* otherwise) {
+  if (made || made.error().code() != Code::kNotFound) return made;
+  return Fail(Code::kUnimplemented, "{}: this host's kernel lacks it; load {}, or {}", made.error().message(), modules,
+              otherwise);
 }
 
 // Calls visit for each object of a list.
@@ -226,17 +235,17 @@ Result<> Redirect(nl_sock* socket, int from, int to) {
                        .handle = kIngressHandle};
   const Fill kind = [](nl_msg* message) { return nla_put_string(message, TCA_KIND, "ingress"); };
   // An existing discipline of somebody else serves as well.
-  if (auto made = Change(socket, ingress, kind, "add an ingress queueing discipline");
-      !made && made.error().code() != Code::kAlreadyExists) {
-    return made;
-  }
+  auto made = Explain(Change(socket, ingress, kind, "add an ingress queueing discipline"), "the module sch_ingress",
+                      kOtherModel);
+  if (!made && made.error().code() != Code::kAlreadyExists) return made;
   const Header filter{.type = RTM_NEWTFILTER,
                       .flags = NLM_F_CREATE | NLM_F_EXCL,
                       .link = from,
                       .parent = kIngressHandle,
                       .info = kPriority << 16U | htons(ETH_P_ALL)};
-  return Change(
-      socket, filter, [to](nl_msg* message) { return FillRedirect(message, to); }, "add a filter that redirects");
+  const Fill fill = [to](nl_msg* message) { return FillRedirect(message, to); };
+  return Explain(Change(socket, filter, fill, "add a filter that redirects"), "the modules cls_u32 and act_mirred",
+                 kOtherModel);
 }
 
 Result<int> RedirectTarget(nl_sock* socket, int from) { return TRY(FiltersOf(socket, from)).ours; }
@@ -260,8 +269,8 @@ Result<> LimitRate(nl_sock* socket, int link, uint64_t bits_per_second) {
                     .link = link,
                     .parent = TC_H_ROOT,
                     .handle = kLimitHandle};
-  return Change(
-      socket, root, [=](nl_msg* message) { return FillLimit(message, bits_per_second); }, "limit its rate");
+  const Fill fill = [=](nl_msg* message) { return FillLimit(message, bits_per_second); };
+  return Explain(Change(socket, root, fill, "limit its rate"), "the module sch_tbf", "set no limits of the rate");
 }
 
 Result<> RemoveLimit(nl_sock* socket, int link) {
