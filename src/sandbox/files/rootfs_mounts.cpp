@@ -199,6 +199,10 @@ Result<> MountOne(const containerd::types::Mount& mount, const std::string& root
   }
   const std::string path = FdPath(place.get());
   if (::mount(source.c_str(), path.c_str(), mount.type().c_str(), options.flags, data.c_str()) != 0) {
+    if (errno == ENODEV) {
+      return Fail(Code::kUnimplemented, "cannot mount {}: this host's kernel has no file system {}; load its module",
+                  mount.source(), mount.type());
+    }
     return FailErrno("cannot mount {} (type {}, {})", mount.source(), mount.type(), data);
   }
   // A bind ignores other flags until it is remounted. `place` refers to the directory beneath the new mount, so the

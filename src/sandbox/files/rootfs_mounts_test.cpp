@@ -90,6 +90,13 @@ TEST_F(RootfsMountsTest, WhatCannotBeMountedNamesItself) {
   EXPECT_NE(Look(mounts, "file").find("the kernel takes 4095"), std::string::npos);
 }
 
+TEST_F(RootfsMountsTest, AKernelThatLacksTheFileSystem) {
+  RootfsMounts mounts;
+  Add(mounts, "nosuchfs", "overlay", {"lowerdir=" + dir_.path()});
+  EXPECT_EQ(Look(mounts, "file"),
+            "rootfs[0]: cannot mount overlay: this host's kernel has no file system nosuchfs; load its module");
+}
+
 TEST_F(RootfsMountsTest, WrongMappings) {
   for (const char* map : {"uidmap=", "uidmap=0:1", "uidmap=0:1:2:3", "uidmap=a:1:2", "uidmap=-1:1:1",
                           "uidmap=0:1:4294967296", "uidmap=0:1:2 ", "gidmap=0::1"}) {
