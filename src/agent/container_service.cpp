@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The ttRPC methods for one container: from CreateContainer to RemoveContainer.
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -10,6 +11,7 @@
 
 #include "agent/devices.h"
 #include "agent/forward.h"
+#include "agent/forward_names.h"
 #include "agent/method.h"
 #include "agent/network/interfaces.h"
 #include "agent/reaper.h"
@@ -216,6 +218,28 @@ asio::awaitable<Result<Empty>> ForwardPort(Pod& pod, grpc::ForwardPortRequest re
   co_return Empty();
 }
 
+// Registered as an exec of the container, as a forwarding process is.
+asio::awaitable<Result<Empty>> ForwardNames(Pod& pod, grpc::ForwardNamesRequest request) {
+  CO_TRY(CheckId("exec id", request.exec_id()));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(request.port()));
+  if (request.port() == 0 || request.port() > UINT16_MAX ||
+      inet_pton(AF_INET, request.address().c_str(), &address.sin_addr) != 1 ||
+      ntohl(address.sin_addr.s_addr) >> 24U != IN_LOOPBACKNET) {
+    co_return Fail(Code::kInvalidArgument, "{} port {} is no place on the loopback", request.address(), request.port());
+  }
+  CO_TRY_ASSIGN(auto locked, co_await FindLocked(pod, request.container_id()));
+  CO_TRY(CheckFreeExecId(*locked.entry, request.exec_id()));
+  auto forward = [&]() -> Result<std::shared_ptr<Process>> {
+    Pipes pipes = TRY(MakePipes(/*terminal=*/false, 0, 0, 0));
+    StartedProcess started = TRY(StartForwardNames(address, std::move(pipes.child)));
+    return Process::Adopt(pod.executor(), std::move(started), std::move(pipes));
+  };
+  CO_TRY_ASSIGN(locked.entry->execs[request.exec_id()], forward());
+  co_return Empty();
+}
+
 asio::awaitable<Result<Empty>> UpdateContainer(Pod& pod, grpc::UpdateContainerRequest request) {
   CO_TRY_ASSIGN(auto locked, co_await FindLocked(pod, request.container_id()));
   co_return Done(locked.entry->container->Update(request.resources()));
@@ -247,6 +271,7 @@ void AddContainerMethods(rpc::MethodTable& table, Pod& pod) {
   Add(table, pod, "RemoveContainer", RemoveContainer);
   Add(table, pod, "ExecProcess", ExecProcess);
   Add(table, pod, "ForwardPort", ForwardPort);
+  Add(table, pod, "ForwardNames", ForwardNames);
   Add(table, pod, "UpdateContainer", UpdateContainer);
   Add(table, pod, "PauseContainer", PauseContainer);
   Add(table, pod, "ResumeContainer", ResumeContainer);

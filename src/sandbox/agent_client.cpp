@@ -174,6 +174,13 @@ asio::awaitable<Result<>> AgentClient::ForwardPort(AgentProcess process, uint16_
   return Do("ForwardPort", std::move(request), patience_());
 }
 
+asio::awaitable<Result<>> AgentClient::ForwardNames(AgentProcess process, std::string address, uint16_t port) {
+  auto request = For<grpc::ForwardNamesRequest>(std::move(process));
+  request.set_address(std::move(address));
+  request.set_port(port);
+  return Do("ForwardNames", std::move(request), patience_());
+}
+
 asio::awaitable<Result<>> AgentClient::UpdateInterface(types::Interface interface) {
   auto self = shared_from_this();
   grpc::UpdateInterfaceRequest request;

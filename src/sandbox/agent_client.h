@@ -81,6 +81,11 @@ class AgentClient : public std::enable_shared_from_this<AgentClient> {
   // guest's loopback. It exits with 1 when nobody listens on the port.
   asio::awaitable<Result<>> ForwardPort(AgentProcess process, uint16_t port);
 
+  // Starts a process in the guest, known as `process`, that listens at an IPv4 address of the guest's loopback for
+  // queries of the domain name system, and carries them over its stdio (protocol/name_frames.h). kAlreadyExists:
+  // somebody listens there.
+  asio::awaitable<Result<>> ForwardNames(AgentProcess process, std::string address, uint16_t port);
+
   // The guest's network. In UpdateInterface the agent waits for a network card that is being plugged in.
   asio::awaitable<Result<>> UpdateInterface(types::Interface interface);
   asio::awaitable<Result<>> UpdateRoutes(grpc::Routes routes);

@@ -50,7 +50,7 @@ Result<grpc::CreateSandboxRequest> SandboxRequest(const SandboxPlan& plan) {
   grpc::CreateSandboxRequest request;
   request.set_sandbox_id(plan.id);
   request.set_hostname(plan.bundle.spec.hostname());
-  const auto dns = TRY(plan.mounts.OnHost([&] { return DnsOf(plan.bundle.spec, plan.bundle.path); }));
+  const auto dns = TRY(plan.mounts.OnHost([&] { return DnsOf(ResolvConfOf(plan.bundle.spec, plan.bundle.path)); }));
   for (const std::string& line : dns) request.add_dns(line);
   if (plan.pod) {
     *request.add_storages() =

@@ -31,6 +31,7 @@ struct Container {
 
   std::string id;
   std::string bundle;
+  std::string resolv_conf;                 // the host's file that it has as /etc/resolv.conf; empty: none
   std::shared_ptr<ContainerProcess> init;  // null while the container is being created
   std::map<std::string, std::shared_ptr<ContainerProcess>> execs;
   bool starting = false;

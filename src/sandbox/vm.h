@@ -66,6 +66,8 @@ class Vm : public std::enable_shared_from_this<Vm> {
 
   // Null until the agent's channel is connected. For use once Ready has succeeded.
   const std::shared_ptr<AgentClient>& agent() const { return agent_; }
+  // Null: the guest has no network.
+  const std::shared_ptr<network::Network>& network() const { return parts_.network; }
   hypervisor::Hypervisor& hypervisor() { return *parts_.hypervisor; }
   // The process ids of the VMM and of the file server.
   std::vector<pid_t> Pids() const;

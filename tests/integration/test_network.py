@@ -17,6 +17,32 @@ from harness import kata_only
 from netns import HOST4, HOST6, NET4, NET6, NetworkCase, ip, qdiscs
 
 
+# Answers queries for addresses of IPv4 with 10.1.2.3, by UDP and TCP, at an address of the loopback.
+NAME_SERVER = """
+import socket, threading
+def answer(query):
+    question = query[12:]
+    is_a = question.split(b"\\0", 1)[1][:2] == b"\\0\\1"
+    found = b"\\xc0\\x0c\\0\\1\\0\\1\\0\\0\\0\\x3c\\0\\4" + bytes((10, 1, 2, 3)) if is_a else b""
+    return query[:2] + b"\\x81\\x80\\0\\1\\0" + bytes([is_a]) + b"\\0" * 4 + question + found
+def tcp(listener):
+    while True:
+        connection, _ = listener.accept()
+        with connection:
+            size = int.from_bytes(connection.recv(2, socket.MSG_WAITALL), "big")
+            reply = answer(connection.recv(size, socket.MSG_WAITALL))
+            connection.sendall(len(reply).to_bytes(2, "big") + reply)
+listener = socket.create_server(("127.0.0.11", 53))
+threading.Thread(target=tcp, args=(listener,), daemon=True).start()
+udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+udp.bind(("127.0.0.11", 53))
+print("ready", flush=True)
+while True:
+    query, client = udp.recvfrom(65535)
+    udp.sendto(answer(query), client)
+"""
+
+
 class StartTest(NetworkCase):
     def test_addresses_and_routes(self):
         ns = self.net.namespace()
@@ -38,6 +64,30 @@ class StartTest(NetworkCase):
         self.assertIn("02:00:00:00:00:77", self.sh_out(c, f"grep {NET4}.77 /proc/net/arp"))
         # What only connects the VM is no interface of the pod.
         self.assertEqual(self.sh_out(c, "ls /sys/class/net").split(), ["eth0", "lo"])
+
+    def test_an_engines_name_server(self):
+        """As Docker's, which is in the pod's namespace at 127.0.0.11: the guest has a loopback of its own."""
+        ns = self.net.namespace()
+        self.net.veth(ns)
+        server = subprocess.Popen(["ip", "netns", "exec", ns, "python3", "-c", NAME_SERVER], stdout=subprocess.PIPE)
+        self.addCleanup(lambda: (server.kill(), server.wait(), server.stdout.close()))
+        self.assertEqual(server.stdout.readline(), b"ready\n")
+        resolv_conf = self.world.tmp / "resolv.conf"
+        resolv_conf.write_text("# nameserver 127.0.0.11\nnameserver 192.0.2.1\n")
+        c = self.pod(ns)
+        c.mount(resolv_conf, "/etc/resolv.conf", "bind", "ro")
+        self.assert_run(c.create())
+        # Docker writes it when it has connected the container to its networks, after it has been created.
+        resolv_conf.write_text("nameserver 127.0.0.11\noptions ndots:0\n")
+        self.assert_run(c.start())
+        self.assertIn("Address: 10.1.2.3", self.sh_out(c, "nslookup other"))
+        self.assertIn("PING other (10.1.2.3)", c.exec_sh("ping -c 1 -W 1 other").out)
+        self.assertIn("Address: 10.1.2.3", self.assert_run(c.exec_sh("nslookup other", flags=("--user", "1000:1000"))).out)
+        query = r"\0\037\1\2\1\0\0\1\0\0\0\0\0\0\5other\7example\0\0\1\0\1"
+        by_tcp = f"printf '{query}' | nc 127.0.0.11 53 | tail -c 4 | od -A n -t u1"
+        self.assertEqual(self.sh_out(c, by_tcp).split(), ["10", "1", "2", "3"])
+        many = "for i in $(seq 20); do nslookup name$i >/tmp/$i & done; wait; grep -l 10.1.2.3 /tmp/* | wc -l"
+        self.assertEqual(self.sh_out(c, many), "20\n")
 
     @kata_only
     def test_peers_and_routes_that_lead_nowhere(self):

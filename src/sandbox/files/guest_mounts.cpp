@@ -300,18 +300,22 @@ void JoinPodShm(grpc::Spec& spec) {
   }
 }
 
-Result<std::vector<std::string>> DnsOf(const grpc::Spec& spec, const std::string& bundle) {
-  std::vector<std::string> lines;
+std::string ResolvConfOf(const grpc::Spec& spec, const std::string& bundle) {
+  std::string path;
   for (const grpc::Mount& mount : spec.mounts()) {
-    if (mount.destination() != "/etc/resolv.conf" || !IsBind(mount)) continue;
-    std::string path = SourcePath(mount, bundle);
-    std::string text = TRY(ReadRegularFile(path, kMaxResolvConf));
-    lines.clear();
-    for (size_t at = 0; at < text.size();) {
-      size_t end = std::min(text.find('\n', at), text.size());
-      if (end > at) lines.push_back(text.substr(at, end - at));
-      at = end + 1;
-    }
+    if (mount.destination() == "/etc/resolv.conf" && IsBind(mount)) path = SourcePath(mount, bundle);
+  }
+  return path;
+}
+
+Result<std::vector<std::string>> DnsOf(const std::string& resolv_conf) {
+  std::vector<std::string> lines;
+  if (resolv_conf.empty()) return lines;
+  const std::string text = TRY(ReadRegularFile(resolv_conf, kMaxResolvConf));
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find('\n', at), text.size());
+    if (end > at) lines.push_back(text.substr(at, end - at));
+    at = end + 1;
   }
   return lines;
 }

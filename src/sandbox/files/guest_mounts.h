@@ -48,8 +48,9 @@ grpc::Storage PodShm(const grpc::Spec& spec, const std::string& bundle);
 // their own: their containers' specs bind no directory of the host there.
 void JoinPodShm(grpc::Spec& spec);
 
-// The non-empty lines of the file that the spec binds to /etc/resolv.conf; none when it binds nothing there. To be
-// called in the mount namespace of the bundle.
-Result<std::vector<std::string>> DnsOf(const grpc::Spec& spec, const std::string& bundle);
+// The path of the file that the spec binds to /etc/resolv.conf; empty when it binds nothing there.
+std::string ResolvConfOf(const grpc::Spec& spec, const std::string& bundle);
+// The non-empty lines of that file; none when the path is empty. To be called in the mount namespace of the bundle.
+Result<std::vector<std::string>> DnsOf(const std::string& resolv_conf);
 
 }  // namespace kata::sandbox

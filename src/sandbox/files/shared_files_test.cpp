@@ -237,10 +237,10 @@ TEST_F(SharedFilesTest, AMissingSourceNamesItsPlace) {
 
 TEST_F(SharedFilesTest, ResolvConfIsRead) {
   grpc::Spec spec;
-  EXPECT_TRUE(DnsOf(spec, source_.path())->empty());
+  EXPECT_TRUE(DnsOf(ResolvConfOf(spec, source_.path()))->empty());
   source_.Write("resolv", "nameserver 1.2.3.4\n\nsearch x");
   AddMount(spec, "/etc/resolv.conf", "bind", "resolv", {"rbind"});
-  auto dns = DnsOf(spec, source_.path());
+  auto dns = DnsOf(ResolvConfOf(spec, source_.path()));
   ASSERT_TRUE(dns);
   EXPECT_EQ(*dns, (std::vector<std::string>{"nameserver 1.2.3.4", "search x"}));
 }

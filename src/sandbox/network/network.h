@@ -61,6 +61,8 @@ class Network : public std::enable_shared_from_this<Network> {
   Result<UniqueFd> VmmNamespace() const;
   // For VmSpec: what of the pod's IPv6 the guest's kernel has to know at its boot. Interfaces are told later.
   std::vector<std::string> KernelParameters() const;
+  // The pod's namespace; none: it has the host's network.
+  const std::optional<Namespace>& pod() const { return pod_; }
 
   // Called once, when the VM runs and the agent answers: from then on the guest's network follows the pod's.
   void Follow(std::weak_ptr<hypervisor::Hypervisor> vm, std::shared_ptr<AgentClient> agent);

@@ -5,6 +5,8 @@
 #include "base/log.h"
 #include "oci/parse.h"
 #include "oci/validate.h"
+#include "sandbox/files/guest_mounts.h"
+#include "sandbox/task/forward_names.h"
 #include "sandbox/task/process_reply.h"
 #include "sandbox/task/runtime_error.h"
 #include "sandbox/task/task_client.h"
@@ -59,6 +61,7 @@ asio::awaitable<Result<task::CreateTaskResponse>> TaskService::CreateNamed(std::
   CO_TRY_ASSIGN(auto bundle, sandbox_->TakeBundle(request.bundle()));
   for (const std::string& warning : bundle.warnings) log::Warn("{}", warning);
   container->bundle = bundle.path;
+  container->resolv_conf = ResolvConfOf(bundle.spec, bundle.path);
   if (request.terminal()) bundle.spec.mutable_process()->set_terminal(true);
   ContainerProcess::Setup setup;
   setup.container = container->id;
@@ -103,6 +106,9 @@ asio::awaitable<Result<>> TaskService::StartInit(std::shared_ptr<Container> cont
   container->starting = true;
   auto began = Timing::Clock::now();
   Vm& vm = sandbox_->vm();
+  if (auto names = co_await ForwardNames(sandbox_, container); !names) {
+    log::Warn("{} cannot ask its engine for names: {}", container->id, names.error().message());
+  }
   auto started = AsRuntimeError(co_await vm.agent()->StartContainer(container->id, vm.CreatePatience()));
   container->starting = false;
   CO_TRY(started);
