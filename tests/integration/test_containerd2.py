@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pods of containerd 2.1, with and without a container that stands for the pod."""
+import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 
@@ -9,8 +11,11 @@ import grpc
 
 import harness
 import leaks
+import nri
 import rootfs
-from containerd2 import Containerd2
+import ttrpc
+from containerd import ContainerdCase
+from containerd2 import Containerd2, Containerd2WithSnapshotters
 from cri import CriCase
 from test_cri_files import CLIENT, SERVER
 
@@ -238,6 +243,100 @@ class UserNamespaceTest(Containerd2Case):
 
     def test_with_a_pause_container(self):
         self.assert_pod_works("kata-pause", self.api.CONTAINER)
+
+
+class InjectedTest(Containerd2Case):
+    """What others than the kubelet put into a container: CDI, and plugins of NRI."""
+
+    def write_cdi(self):
+        """A device of CDI: variables, a mount, a node like a device of every host, a disk, and a hook."""
+        raw = self.world.tmp / "raw.img"
+        raw.write_bytes(b"of a disk".ljust(1 << 20, b"\0"))
+        loop = subprocess.run(["losetup", "--find", "--show", raw], capture_output=True, text=True, check=True).stdout.strip()
+        self.addCleanup(subprocess.run, ["losetup", "--detach", loop], check=True)
+        (self.world.tmp / "thing").write_text("a thing\n")
+        edits = {
+            "env": ["CDI=one"],
+            "mounts": [{"hostPath": str(self.world.tmp / "thing"), "containerPath": "/thing", "options": ["ro", "bind"]}],
+            "deviceNodes": [{"path": "/dev/like-null", "hostPath": "/dev/null"},
+                            {"path": "/dev/disk", "hostPath": loop, "permissions": "r"}],
+            "hooks": [{"hookName": "createRuntime", "path": "/bin/sh", "args": ["sh", "-c", f"cat >{self.world.tmp}/hooked"]}],
+        }  # fmt: skip
+        spec = {"cdiVersion": "0.6.0", "kind": "tests.example/thing", "containerEdits": {"env": ["ALL=yes"]},
+                "devices": [{"name": "one", "containerEdits": edits}]}  # fmt: skip
+        directory = self.containerd.tmp / "cdi"
+        directory.mkdir()
+        self.addCleanup(shutil.rmtree, directory)
+        (directory / "thing.json").write_text(json.dumps(spec))
+
+    def plugin(self, adjust):
+        directory = self.world.tmp / "messages"
+        directory.mkdir()
+        (envelopes,) = ttrpc.load_messages(directory, "ttrpc")
+        plugin = nri.Plugin(self.containerd.tmp / "nri.sock", nri.load_messages(directory), envelopes, adjust)
+        self.addCleanup(plugin.close)
+        return plugin
+
+    def test_cdi_and_nri(self):
+        self.write_cdi()
+        (self.world.tmp / "of-nri").write_text("of nri\n")
+        seen = []
+
+        def adjust(request, adjustment):
+            seen.append(request.container.name)
+            adjustment.annotations["tests.example/a"] = "b"
+            adjustment.env.add(key="NRI", value="adjusted")
+            adjustment.mounts.add(destination="/nri", type="bind", source=str(self.world.tmp / "of-nri"), options=["bind", "ro"])
+            adjustment.rlimits.add(type="RLIMIT_NOFILE", hard=222, soft=111)
+            linux = adjustment.linux
+            linux.devices.add(path="/dev/of-nri", type="c", major=1, minor=5)
+            linux.resources.memory.limit.value = 96 << 20
+            linux.resources.cpu.quota.value, linux.resources.cpu.period.value = 50000, 100000
+
+        plugin = self.plugin(adjust)
+        pod = self.run_pod()
+        container = self.start_container(pod, change=lambda config: config.CDI_devices.add(name="tests.example/thing=one"))
+        self.assertEqual(seen, ["main"])
+        self.assert_run(self.exec_sync(container, "echo $ALL $CDI; cat /thing; head -c 9 /dev/disk; echo x >/dev/like-null"), 0,
+                        "yes one\na thing\nof a disk")  # fmt: skip
+        self.assertNotEqual(self.exec_sync(container, "echo x >/dev/disk").status, 0)
+        self.assertEqual(json.loads((self.world.tmp / "hooked").read_text())["annotations"]["tests.example/a"], "b")
+        self.assert_run(self.exec_sync(container, "echo $NRI; cat /nri; head -c 3 /dev/of-nri | od -A n -t x1; ulimit -n; ulimit -Hn"),
+                        0, "adjusted\nof nri\n 00 00 00\n111\n222\n")  # fmt: skip
+        limits = "cd /sys/fs/cgroup; cat memory.max cpu.max"
+        self.assert_run(self.exec_sync(container, limits), 0, f"{96 << 20}\n50000 100000\n")
+
+        def more(resources):
+            resources.memory.limit.value = 128 << 20
+            resources.cpu.quota.value, resources.cpu.period.value = 70000, 100000
+
+        self.assertEqual(len(plugin.update(container, more).failed), 0)
+        self.assert_run(self.exec_sync(container, limits), 0, f"{128 << 20}\n70000 100000\n")
+        self.end_pod(pod[0])
+        self.assert_nothing_left()
+
+
+class SnapshottersTest(ContainerdCase):
+    """Root file systems that come as mounts of other types than overlay alone."""
+
+    daemon = Containerd2WithSnapshotters
+    SCRIPT = "echo new >/new; echo x >>/etc/passwd; tail -n 1 /etc/passwd; rm /bin/vi; test -e /bin/vi || cat /new; grep ' / ' /proc/mounts"
+
+    def run_with(self, snapshotter):
+        return self.assert_run(self.run_sh(self.SCRIPT, flags=("--snapshotter", snapshotter))).out
+
+    def test_blockfile(self):
+        """An image of a disk for each snapshot, which becomes the guest's."""
+        self.assertRegex(self.run_with("blockfile"), r"^x\nnew\n/dev/vda / ext4 rw")
+
+    def test_erofs(self):
+        """An overlay of layers that are files of erofs, mounted on the host."""
+        self.assertRegex(self.run_with("erofs"), r"^x\nnew\n\w+ / virtiofs rw")
+        # containerd keeps layers mounted as long as they are there.
+        layers = self.ctr("snapshots", "--snapshotter", "erofs", "ls").out.splitlines()[1:]
+        mounts = pathlib.Path("/proc/self/mountinfo").read_text()
+        self.assertIn(f"- erofs {self.containerd.tmp}/", mounts)
+        self.assert_run(self.ctr("snapshots", "--snapshotter", "erofs", "rm", *(line.split()[0] for line in layers)))
 
 
 class PauseContainerTest(Containerd2Case):

@@ -61,7 +61,9 @@ cp -a build/tests/files-* "$tree/kata/build/tests/"
 # What the tests make once and keep is made here, where there is an archive and a faster machine.
 (cd tests/integration && python=/usr/bin/python3 && PYTHONDONTWRITEBYTECODE=1 $python -c '
 import containerd2, debian, rootfs
-debian.package(containerd2.SUITE, "containerd")
+for name in ("containerd", "docker.io", "docker-cli"):
+    debian.package(containerd2.SUITE, name)
+debian.tree(containerd2.SUITE, "erofs-utils")
 print(*(rootfs.template(name) for name in ("busybox", "debootstrap", "programs")))') >"$tree/templates"
 read -ra templates <"$tree/templates"
 rm "$tree/templates"
