@@ -5,6 +5,7 @@
 # make bench  the figures of docs/SPECIFICATION.md
 # make lab-smoke, lab-check   a few tests, or all of them, in a Debian host in QEMU, with systemd and kvm: tests/lab
 # make install [DESTDIR=] [PREFIX=/usr]
+# make kernel-full   the guest's kernel of the other flavour, build/guest/vmlinux-full; `make install` takes it along
 #
 # Parts: make build (the executables and the tests), unit (unit tests), sanitized (unit tests with sanitizers), vm-tests
 # (tests that boot virtual machines), format (what reads the sources alone: clang-format, the layers, the names in the
@@ -19,13 +20,17 @@ NINJA_FLAGS ?=
 KERNEL_FLAGS ?=
 
 .NOTPARALLEL:
-.PHONY: all deps build run demo-needs check unit build-sanitized sanitized vm-tests format tidy bench lab-smoke lab-check install clean
+.PHONY: all kernel-full deps build run demo-needs check unit build-sanitized sanitized vm-tests format tidy bench lab-smoke
+.PHONY: lab-check install clean
 
 BUILD := cmake/build.py --ninja-flags="$(NINJA_FLAGS)"
 
 all: deps build/build.ninja
 	@$(BUILD) release --target executables --kernel build/guest --kernel-flags="$(KERNEL_FLAGS)"
 	@guest/initrd/build.sh --agent build/bin/kata-agent --output build/guest/kata-containers-initrd.img
+
+kernel-full: deps
+	@guest/kernel/build.sh --flavour full --output build/guest $(KERNEL_FLAGS)
 
 deps:
 	@packaging/install-packages.sh packaging/debian-packages.txt

@@ -12,6 +12,7 @@ source "$here/../../packaging/steps.sh"
 source_tarball=/usr/src/linux-source-6.1.tar.xz
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/kata-containers/kernel
 output=
+flavour=minimal
 jobs=$(nproc)
 extra_fragments=()
 config_only=false
@@ -21,6 +22,7 @@ usage() {
 usage: build.sh --output DIR [option...]
 
   --output DIR      where vmlinux, bzImage and kernel-config go
+  --flavour NAME    minimal (default), or full: with fragments/full.conf, and -full after the names of the files
   --fragment FILE   one more configuration fragment, after ours; may be repeated
   --cache DIR       where builds are kept (default $cache)
   --source FILE     the kernel source, a .tar.xz (default $source_tarball)
@@ -35,11 +37,12 @@ while (($#)); do
     case $1 in
     --config-only) config_only=true && shift && continue ;;
     --help | -h) usage && exit 0 ;;
-    --output | --fragment | --cache | --source | --jobs) (($# >= 2)) || fail "$1 needs a value" ;;
+    --output | --flavour | --fragment | --cache | --source | --jobs) (($# >= 2)) || fail "$1 needs a value" ;;
     *) usage >&2 && fail "unknown option: $1" ;;
     esac
     case $1 in
     --output) output=$2 ;;
+    --flavour) flavour=$2 ;;
     --fragment) extra_fragments+=("$2") ;;
     --cache) cache=$2 ;;
     --source) source_tarball=$2 ;;
@@ -48,6 +51,7 @@ while (($#)); do
     shift 2
 done
 [[ -n $output ]] || fail "--output is missing"
+[[ $flavour == minimal || $flavour == full ]] || fail "--flavour: not minimal or full: $flavour"
 [[ $jobs =~ ^[1-9][0-9]*$ ]] || fail "--jobs: not a number of jobs: $jobs"
 
 for program in make flex bison bc patch zstd; do
@@ -63,6 +67,11 @@ fragments=()
 for theme in base "$machine" virtio filesystems network netfilter containers; do
     fragments+=("$here/fragments/$theme.conf")
 done
+suffix=
+if [[ $flavour == full ]]; then
+    suffix=-full
+    fragments+=("$here/fragments/full.conf")
+fi
 for fragment in ${extra_fragments[@]+"${extra_fragments[@]}"}; do
     [[ -r $fragment ]] || fail "fragment cannot be read: $fragment"
     fragments+=("$fragment")
@@ -82,8 +91,8 @@ publish() {
     local file
     for file in vmlinux bzImage kernel-config; do
         # Not rewritten when it is the same, so that what depends on it is not rebuilt.
-        cmp -s "$cache/$key/$file" "$output/$file" && continue
-        cp "$cache/$key/$file" "$output/.$file.new" && mv "$output/.$file.new" "$output/$file"
+        cmp -s "$cache/$key/$file" "$output/$file$suffix" && continue
+        cp "$cache/$key/$file" "$output/.$file.new" && mv "$output/.$file.new" "$output/$file$suffix"
     done
 }
 
@@ -133,7 +142,7 @@ step "making the configuration" "the lines above name each symbol; guest/kernel/
 "$here/merge-config.sh" "$work" "${fragments[@]}"
 if $config_only; then
     mkdir -p "$output"
-    cp "$work/.config" "$output/kernel-config"
+    cp "$work/.config" "$output/kernel-config$suffix"
     exit 0
 fi
 
@@ -150,6 +159,7 @@ trap 'kill "$compile" 2>/dev/null || true; wait "$compile" 2>/dev/null || true; 
 
 # How many files there are is known from earlier builds; a user's fragment may add some.
 expected=2138
+[[ $flavour == minimal ]] || expected=2771
 compiled() { grep -cE '^  (CC|AS) ' "$log" || true; }
 progress() {
     local files percent left=

@@ -51,6 +51,27 @@ expect_failure() {
     failures=$((failures + 1))
 }
 
+# Both flavours: every request is met, each by a kernel that says so in its name.
+fragment
+if configure && cp "$work/tree/.config" "$work/minimal"; then
+    echo 'ok: the flavour minimal'
+else
+    echo 'FAIL: the flavour minimal' && sed 's/^/    /' "$work/said"
+    failures=$((failures + 1))
+fi
+cp "$guest/kernel/fragments/full.conf" "$work/user.conf"
+if configure && grep -qx 'CONFIG_LOCALVERSION="-kata-full"' "$work/tree/.config"; then
+    echo 'ok: the flavour full'
+else
+    echo 'FAIL: the flavour full' && sed 's/^/    /' "$work/said"
+    failures=$((failures + 1))
+fi
+# What stands in both would be taken from minimal unnoticed.
+if twice=$(grep -Fxf <(grep '=y$' "$work/minimal") "$guest/kernel/fragments/full.conf"); then
+    printf 'FAIL: full.conf asks for what minimal has:\n%s\n' "$twice"
+    failures=$((failures + 1))
+fi
+
 # One run shows every kind of loss.
 fragment 'CONFIG_NO_SUCH_THING=y' 'CONFIG_NFSD_V4=y' '# CONFIG_CRYPTO is not set'
 expect_failure
@@ -78,6 +99,11 @@ if "$build" --output "$work/out" --fragment "$work/none" >"$work/said" 2>&1; the
     failures=$((failures + 1))
 fi
 says "a fragment that does not exist" "fragment cannot be read: $work/none"
+
+if "$build" --output "$work/out" --flavour large >"$work/said" 2>&1; then
+    failures=$((failures + 1))
+fi
+says "a flavour that does not exist" 'not minimal or full: large'
 
 if "$build" --output "$work/out" --source "$work/none" >"$work/said" 2>&1; then
     failures=$((failures + 1))

@@ -27,6 +27,9 @@ struct HypervisorConfig {
 #endif
   std::vector<std::string> valid_hypervisor_paths;  // globs for a pod's annotation; empty: only path itself
   std::string kernel = "/usr/share/kata-containers/vmlinux.container";
+  std::string kernel_flavour = "minimal";  // or full: a kernel with more built in; an extension of ours
+  // The kernel file of that flavour: kernel itself, or with "-full" before its suffix, as vmlinux-full.container.
+  std::string KernelFile() const;
   std::string initrd = "/usr/share/kata-containers/kata-containers-initrd.img";
   std::string image;                            // not supported yet; ignored if initrd is set as well
   std::string machine_accelerators;             // appended to -machine after a comma

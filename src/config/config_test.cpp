@@ -240,6 +240,20 @@ TEST(ApplyText, NetworkKeys) {
   }
 }
 
+TEST(KernelFlavourTest, IsPartOfTheFilesName) {
+  HypervisorConfig config;
+  EXPECT_EQ(config.KernelFile(), "/usr/share/kata-containers/vmlinux.container");
+  config.kernel_flavour = "full";
+  EXPECT_EQ(config.KernelFile(), "/usr/share/kata-containers/vmlinux-full.container");
+  config.kernel = "/src/v1.2/build/guest/vmlinux";
+  EXPECT_EQ(config.KernelFile(), "/src/v1.2/build/guest/vmlinux-full");
+  config.kernel = "/opt/vmlinux-6.1.container";
+  EXPECT_EQ(config.KernelFile(), "/opt/vmlinux-6.1-full.container");
+  EXPECT_EQ(Hypervisor("kernel_flavour = \"full\""), "");
+  EXPECT_EQ(Hypervisor("kernel_flavour = \"../etc\""),
+            "c.toml:2: hypervisor.qemu.kernel_flavour: expected one of minimal, full, found \"../etc\"");
+}
+
 // No input crashes the parser: every truncation of the shipped file, and many mutations of it.
 TEST(ApplyText, SurvivesDamagedInput) {
   const std::string good = ShippedText();

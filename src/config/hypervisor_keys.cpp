@@ -2,6 +2,7 @@
 // The keys that every hypervisor's table has, used and not used yet. Keys of a single hypervisor have their own file.
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <regex>
 
 #include "config/file_server_arguments.h"
@@ -117,6 +118,7 @@ std::vector<Key> UsedKeys() {
                    }),
       List("valid_hypervisor_paths", &H::valid_hypervisor_paths, AbsolutePath),
       GuestFile("kernel", &H::kernel, AbsolutePath),
+      Text("kernel_flavour", &H::kernel_flavour, OneOf({"minimal", "full"})),
       GuestFile("initrd", &H::initrd, AbsolutePath),
       GuestFile("image", &H::image, AbsolutePathOrEmpty),
       GuestFile("firmware", &H::firmware, AbsolutePathOrEmpty),
@@ -236,6 +238,12 @@ constexpr const char* kUnused[] = {
 };
 
 }  // namespace
+
+std::string HypervisorConfig::KernelFile() const {
+  if (kernel_flavour == "minimal") return kernel;
+  std::filesystem::path file(kernel);
+  return file.replace_filename(file.stem().string() + "-" + kernel_flavour + file.extension().string()).string();
+}
 
 std::vector<Key> HypervisorKeys() {
   std::vector<Key> keys = UsedKeys();

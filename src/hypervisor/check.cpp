@@ -63,10 +63,9 @@ CheckItem Program(const std::string& name, const std::string& path, const std::s
   return Fact(name, line.has_value(), line ? fmt::format("{} ({})", path, *line) : line.error().message(), advice);
 }
 
-CheckItem GuestFile(const std::string& key, const std::string& path, const std::string& table) {
-  const auto fd = qemu::OpenGuestFile(key, path);
-  return Fact("guest " + key, fd.has_value(), fd ? path : fd.error().message(),
-              fmt::format("build it with guest/{}/build.sh, or set {} in [{}]", key, key, table));
+CheckItem OfGuest(const qemu::GuestFile& file) {
+  const auto fd = qemu::TryGuestFile(file);
+  return Fact("guest " + file.what, fd.has_value(), fd ? file.path : fd.error().message(), file.advice);
 }
 
 CheckItem Device(const std::string& path, const std::string& meaning, const std::string& otherwise) {
@@ -169,8 +168,8 @@ std::vector<CheckItem> CheckHost(const config::Config& config) {
                           timeout_factor));
   items.push_back(
       Program("file server", settings.virtio_fs_daemon, "--version", FileServerAdvice(settings), timeout_factor));
-  items.push_back(GuestFile("kernel", settings.kernel, table));
-  items.push_back(GuestFile("initrd", settings.initrd, table));
+  items.push_back(OfGuest(qemu::KernelOf(settings)));
+  items.push_back(OfGuest(qemu::InitrdOf(settings)));
   items.push_back(Device("/dev/vhost-vsock", "the agent is reached by vsock",
                          "the agent is reached by a virtio-serial port; modprobe vhost_vsock for vsock"));
   items.push_back(Namespaces());

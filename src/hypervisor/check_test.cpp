@@ -49,6 +49,8 @@ TEST(CheckTest, SaysWhatIsMissingAndWhatToDo) {
   EXPECT_FALSE(Find(items, "file server").ok);
   EXPECT_THAT(Find(items, "file server").detail, HasSubstr("exited with status 1"));
   EXPECT_FALSE(Find(items, "guest kernel").ok);
+  EXPECT_THAT(Find(items, "guest kernel").detail, HasSubstr("/nonexistent/vmlinux"));
+  EXPECT_THAT(Find(items, "guest kernel").detail, Not(HasSubstr("build it")));
   EXPECT_FALSE(CanRunGuests(items));
   for (const CheckItem& item : items) {
     EXPECT_TRUE(item.ok || !item.advice.empty()) << item.name;

@@ -94,6 +94,9 @@ class TextTest(Case):
         result = self.world.runtime("check")
         self.assertNotEqual(result.status, 0, result)
         self.assertRegex(result.out + result.err, "/no/such/kernel")
+        self.world.configure('[hypervisor.qemu]\nkernel = "/no/such/kernel"\nkernel_flavour = "full"\n')
+        result = self.world.runtime("check")
+        self.assertRegex(result.out, "(?m)^FAIL  guest kernel: .* /no/such/kernel-full: .*\n.*`make kernel-full install`")
 
     def test_an_empty_list(self):
         self.assert_run(self.world.runtime("list", "--quiet"), 0, "")

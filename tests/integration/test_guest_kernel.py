@@ -1,7 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the guest's kernel offers to a privileged container, by the programs that people use for it: those of the host."""
+import os
+
+import debian
 import harness
 from harness import SharedCase
+
+# "full": that flavour of the kernel, for which there are more tests; `make kernel-full` builds it.
+FLAVOUR = os.environ.get("KATA_TEST_KERNEL_FLAVOUR", "minimal")
 
 # What "all" of an engine's --cap-add or --privileged is good for here.
 CAPABILITIES = """CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER KILL MKNOD NET_ADMIN NET_BIND_SERVICE NET_RAW SETGID SETUID
@@ -152,6 +158,9 @@ link other type vlan id 5
 # Runs lines of a shell one by one, and says which fail.
 EACH = 'while read -r line; do sh -c "$line" </dev/null >/tmp/said 2>&1 || { echo "$line:"; cat /tmp/said; }; done'
 
+# Nodes of disks are made as udev would, of which a container has none.
+LOOP = "for number in 0 1; do test -e /dev/loop$number || mknod /dev/loop$number b 7 $number; done"
+
 # How many of three datagrams arrive at port 7. One to port 8 goes last, and so tells that all have had their chance.
 COUNT = """
 import socket
@@ -176,6 +185,7 @@ class GuestKernelTest(SharedCase):
 
     @classmethod
     def prepare(cls, container):
+        container.world.configure(f'[hypervisor.qemu]\nkernel_flavour = "{FLAVOUR}"\n')
         for name in ("dev", "etc", "mnt", "proc", "run", "sys", "tmp", "usr"):
             (container.rootfs / name).mkdir()
         for name in ("bin", "lib", "lib64", "sbin"):
@@ -275,6 +285,7 @@ class GuestKernelTest(SharedCase):
         self.assert_run(self.shared.exec_sh(f"{links}; unshare --net sh -c '{links}'"), 0, " lo\n lo\n")
 
     def test_tun(self):
+        self.assert_each("ip tuntap add some0 mode tun && ip tuntap add some1 mode tap && ip link set some1 up")
         self.assert_python("""
 import fcntl, socket, struct, subprocess
 tun = open("/dev/net/tun", "r+b", buffering=0)
@@ -333,10 +344,10 @@ operation("aead", "rfc7539(chacha20,poly1305)", bytes(range(32)))
             stat -f -c %T /mnt && umount /mnt""", "below\nabove\nbelow\nabove\nfuseblk\n")  # fmt: skip
 
     def test_loop_and_device_mapper(self):
-        """Nodes of disks are made as udev would, of which a container has none."""
         key = "0123456789abcdef" * 8
         self.assert_script(f"""
-            truncate -s 16M /tmp/image && mkfs.ext4 -q /tmp/image && mknod /dev/loop0 b 7 0
+            truncate -s 16M /tmp/image && mkfs.ext4 -q /tmp/image
+            {LOOP}
             mount -o loop /tmp/image /mnt && echo words >/mnt/file && umount /mnt
             losetup /dev/loop0 /tmp/image
             dmsetup create --noudevsync plain --table '0 32768 linear 7:0 0'
@@ -353,6 +364,125 @@ operation("aead", "rfc7539(chacha20,poly1305)", bytes(range(32)))
             printf 'SOME words' >/tmp/program && chmod +x /tmp/program && /tmp/program
             echo -1 >/mnt/some && umount /mnt""", "SOME words")  # fmt: skip
 
+
+# Servers of files and their clients, of this suite of Debian, each with all that it needs.
+SUITE = "bookworm"
+REMOTE = ("samba", "cifs-utils", "nfs-ganesha-mem", "nfs-common")
+# One root directory with all of them, in a tmpfs.
+REMOTE_ROOT = f"""
+mkdir -p /tmp/remote && mount -t tmpfs tmpfs /tmp/remote && cd /tmp/remote && mkdir upper work
+mount -t overlay overlay -o lowerdir={":".join(f"/srv/{package}" for package in REMOTE)},upperdir=upper,workdir=work /mnt
+cd /mnt && mkdir -p dev etc media proc run srv/share tmp
+mount --rbind /dev dev && mount -t proc proc proc && chmod 1777 tmp && cp /etc/passwd etc && echo root:x:0: >etc/group
+serving() {{ until ss -ltn | grep -q ":$1 "; do kill -0 $! || exit 1; sleep 0.1; done; }}
+"""
+# The files of this server are in its memory.
+NFS_SERVER = """
+mkdir -p var/run/ganesha var/lib/nfs/ganesha
+cat >etc/ganesha/ganesha.conf <<END
+NFS_CORE_PARAM { Protocols = 4; Enable_NLM = false; Enable_RQUOTA = false; }
+NFSv4 { Graceless = true; RecoveryRoot = /var/lib/nfs; }
+EXPORT { Export_Id = 1; Path = /some; Pseudo = /some; Access_Type = RW; Squash = None; SecType = sys; FSAL { Name = MEM; } }
+MEM { Inode_Size = 4096; }
+END
+chroot . /usr/bin/ganesha.nfsd -F -L /tmp/said -p /tmp/pid &
+serving 2049
+"""
+SMB_SERVER = """
+echo nobody:x:65534:0::/:/bin/sh >>etc/passwd
+mkdir -p run/samba var/lib/samba/private var/cache/samba var/log/samba
+cat >etc/samba/smb.conf <<END
+[global]
+server role = standalone server
+disable netbios = yes
+smb ports = 445
+[some]
+path = /srv/share
+read only = no
+END
+printf 'secret\nsecret\n' | chroot . /usr/bin/smbpasswd -s -a root >/dev/null
+chroot . /usr/sbin/smbd --foreground --no-process-group &
+serving 445
+"""
+
+
+class FullKernelTest(GuestKernelTest):
+    """What only the other flavour has, beside all that both have."""
+
+    def test_its_name(self):
+        self.assertRegex(self.assert_run(self.shared.exec("/usr/bin/uname", "-r")).out, r"-kata-full\n$")
+
+    @classmethod
+    def prepare(cls, container):
+        super().prepare(container)
+        for package in REMOTE:
+            (container.rootfs / "srv" / package).mkdir(parents=True)
+            container.mount(debian.tree(SUITE, package), f"/srv/{package}", "rbind", "ro")
+
+    def with_server(self, server, script, out):
+        """The servers and all mounts end with the script."""
+        self.assert_run(self.shared.exec("/usr/bin/unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "/bin/sh", "-ec",
+                                         f"ip link set lo up{REMOTE_ROOT}{server}{script}"), 0, out)  # fmt: skip
+
+    def test_nfs(self):
+        for version in ("4.0", "4.2"):
+            with self.subTest(version):
+                self.with_server(NFS_SERVER, f"""
+                    mount() {{ chroot . mount.nfs4 127.0.0.1:/some /media -o vers={version}; }}
+                    mount && stat -f -c %T media && echo words >media/file && flock media/file chmod 640 media/file && umount media
+                    mount && cat media/file && stat -c %a media/file && umount media""", "nfs\nwords\n640\n")  # fmt: skip
+
+    def test_smb(self):
+        for version in ("2.1", "3.1.1"):
+            with self.subTest(version):
+                self.with_server(SMB_SERVER, f"""
+                    chroot . mount.cifs //127.0.0.1/some /media -o user=root,password=secret,vers={version}
+                    stat -f -c %T media && echo words >media/file && cat srv/share/file
+                    echo others >srv/share/other && cat media/other && umount media""", "smb2\nwords\nothers\n")  # fmt: skip
+
+    def test_bond(self):
+        self.assert_script("""
+            ip link add bond5 type bond mode active-backup
+            for name in one two; do ip link add $name type dummy && ip link set $name master bond5; done
+            ip link set bond5 up && ip link set bond5 type bond active_slave two && grep -E '^(Currently|Slave Int)' /proc/net/bonding/bond5""",
+            "Currently Active Slave: two\nSlave Interface: one\nSlave Interface: two\n")  # fmt: skip
+
+    def test_file_systems(self):
+        self.assert_script(f"""
+            for name in btrfs exfat f2fs iso9660 msdos ntfs3 udf vfat; do grep -qw $name /proc/filesystems || echo $name; done
+            truncate -s 128M /tmp/image && mkfs.btrfs -q /tmp/image >/dev/null
+            {LOOP}
+            mount -o loop /tmp/image /mnt && btrfs subvolume create /mnt/sub >/dev/null && ls /mnt && umount /mnt""", "sub\n")  # fmt: skip
+
+    def test_disks(self):
+        self.assert_script(f"""
+            rm -f /tmp/image && truncate -s 16M /tmp/image /tmp/cow
+            {LOOP}
+            losetup /dev/loop0 /tmp/image && losetup /dev/loop1 /tmp/cow
+            dmsetup create --noudevsync some --table '0 32768 snapshot 7:0 7:1 P 8'
+            dmsetup mknodes && mkfs.ext4 -q /dev/mapper/some && mount /dev/mapper/some /mnt && umount /mnt
+            dmsetup remove some && losetup -d /dev/loop0 && losetup -d /dev/loop1 && tr -d '\\0' </tmp/image | wc -c
+            ls /sys/block | grep -E 'nbd|zram' || cat /sys/class/zram-control/hot_add""", "0\n0\n")  # fmt: skip
+
+    def test_ipsec(self):
+        self.assert_each(
+            "ip xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 5 mode tunnel aead 'rfc4106(gcm(aes))' 0x0102030405060708090a0b0c0d0e0f1011121314 128",
+            "ip link add some type xfrm dev lo if_id 5",
+            "iptables-legacy -A INPUT -m policy --dir in --pol ipsec -j ACCEPT",
+        )
+
+    def test_rarer_networks(self):
+        self.assert_python("import socket; socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP).listen()")
+        self.assert_each("ip link add base type dummy && ip link add link base some1 type macsec",
+                         "ip l2tp add tunnel tunnel_id 1 peer_tunnel_id 1 encap ip local 127.0.0.1 remote 127.0.0.2",
+                         "ebtables-nft -A FORWARD -p 0x0800 --ip-source 192.0.2.1 -j DROP",
+                         "ebtables-nft -t nat -A PREROUTING -d 02:00:00:00:00:01 -j redirect",
+                         *[f"tc qdisc replace dev lo root {queue}" for queue in ("drr", "fq_pie", "hhf", "pie", "qfq", "sfb")])  # fmt: skip
+
+
+def load_tests(loader, _, __):
+    """The flavour that is there, and no more: it is built by itself."""
+    return loader.loadTestsFromTestCase(FullKernelTest if FLAVOUR == "full" else GuestKernelTest)
 
 if __name__ == "__main__":
     harness.main()

@@ -140,8 +140,8 @@ Result<> Driver::State::Spawn(VmSpec spec) {
   FdList fds;
   Inputs inputs;
   inputs.accel = accel;
-  inputs.kernel_fd = fds.Add(TRY(OpenGuestFile("kernel", settings.kernel)));
-  inputs.initrd_fd = fds.Add(TRY(OpenGuestFile("initrd", settings.initrd)));
+  inputs.kernel_fd = fds.Add(TRY(OpenGuestFile(KernelOf(settings))));
+  inputs.initrd_fd = fds.Add(TRY(OpenGuestFile(InitrdOf(settings))));
   SocketPair qmp_pair = TRY(MakePair());
   inputs.qmp_fd = fds.Add(std::move(qmp_pair.theirs));
   SocketPair console_pair = TRY(MakePair());

@@ -14,10 +14,21 @@
 
 namespace kata::hypervisor::qemu {
 
-// Opens the guest's kernel or initrd. what: the configuration key, for messages. kFailedPrecondition: not a regular
-// file, or empty; kPermissionDenied: not readable for everyone, which is required because QEMU opens the file again
-// through /proc/self/fd as its own user.
-Result<UniqueFd> OpenGuestFile(const std::string& what, const std::string& path);
+// A file that the guest boots from, as the configuration names it.
+struct GuestFile {
+  std::string what;  // "kernel" or "initrd", for messages
+  std::string path;
+  std::string advice;  // what to do when it is missing
+};
+GuestFile KernelOf(const config::HypervisorConfig& config);
+GuestFile InitrdOf(const config::HypervisorConfig& config);
+
+// kFailedPrecondition: not a regular file, or empty; kPermissionDenied: not readable for everyone, which is required
+// because QEMU opens the file again through /proc/self/fd as its own user.
+Result<UniqueFd> TryGuestFile(const GuestFile& file);
+
+// The same; the error that it is missing ends with the advice.
+Result<UniqueFd> OpenGuestFile(const GuestFile& file);
 
 // The groups that QEMU's user needs to open the kvm device: none if everyone may open it, else the device's group.
 // kPermissionDenied: neither everyone nor a group other than root's may open it.

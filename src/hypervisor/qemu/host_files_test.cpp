@@ -33,9 +33,9 @@ class HostFilesTest : public ::testing::Test {
 TEST_F(HostFilesTest, AGuestFileMustBeReadableForEveryone) {
   std::ofstream(path_) << "x";
   Mode(0644);
-  EXPECT_TRUE(OpenGuestFile("kernel", path_));
+  EXPECT_TRUE(OpenGuestFile({"kernel", path_, ""}));
   Mode(0600);
-  const auto fd = OpenGuestFile("kernel", path_);
+  const auto fd = OpenGuestFile({"kernel", path_, ""});
   ASSERT_FALSE(fd);
   EXPECT_EQ(fd.error().code(), Code::kPermissionDenied);
   EXPECT_THAT(fd.error().message(), HasSubstr("chmod a+r"));
@@ -43,11 +43,23 @@ TEST_F(HostFilesTest, AGuestFileMustBeReadableForEveryone) {
 
 TEST_F(HostFilesTest, AGuestFileMustBeAFileWithContents) {
   Mode(0644);
-  EXPECT_THAT(OpenGuestFile("initrd", path_).error().message(), HasSubstr("is empty"));
-  EXPECT_THAT(OpenGuestFile("initrd", "/tmp").error().message(), HasSubstr("not a regular file"));
-  const auto missing = OpenGuestFile("initrd", "/nonexistent/initrd");
-  EXPECT_EQ(missing.error().code(), Code::kNotFound);
-  EXPECT_THAT(missing.error().message(), HasSubstr("/nonexistent/initrd"));
+  EXPECT_THAT(OpenGuestFile({"initrd", path_, ""}).error().message(), HasSubstr("is empty"));
+  EXPECT_THAT(OpenGuestFile({"initrd", "/tmp", ""}).error().message(), HasSubstr("not a regular file"));
+}
+
+TEST(GuestFileTest, AMissingOneIsNamedWithWhatBringsIt) {
+  config::HypervisorConfig config;
+  config.kernel = "/nonexistent/vmlinux";
+  config.initrd = "/nonexistent/initrd";
+  const auto initrd = OpenGuestFile(InitrdOf(config));
+  EXPECT_EQ(initrd.error().code(), Code::kNotFound);
+  EXPECT_THAT(initrd.error().message(), HasSubstr("/nonexistent/initrd"));
+  EXPECT_THAT(initrd.error().message(), HasSubstr("set initrd in [hypervisor.qemu]"));
+  EXPECT_THAT(OpenGuestFile(KernelOf(config)).error().message(), HasSubstr("/nonexistent/vmlinux:"));
+  config.kernel_flavour = "full";
+  const auto full = OpenGuestFile(KernelOf(config)).error().message();
+  EXPECT_THAT(full, HasSubstr("/nonexistent/vmlinux-full:"));
+  EXPECT_THAT(full, HasSubstr("kernel_flavour = \"full\" needs it, and `make kernel-full install` brings it"));
 }
 
 TEST_F(HostFilesTest, TheKvmGroupIsGivenOnlyWhenItHelps) {
