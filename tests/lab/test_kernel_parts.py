@@ -15,6 +15,7 @@ BLOCKED = pathlib.Path("/run/modprobe.d/kata-tests.conf")
 def without(*modules):
     """These modules are not loaded, and cannot be."""
     loaded = [line.split()[0] for line in pathlib.Path("/proc/modules").read_text().splitlines()]
+    made = not BLOCKED.parent.exists()
     BLOCKED.parent.mkdir(exist_ok=True)
     BLOCKED.write_text("".join(f"install {module} /bin/false\n" for module in modules))
     unloaded = [module for module in modules if module in loaded]
@@ -24,6 +25,8 @@ def without(*modules):
         yield
     finally:
         BLOCKED.unlink()
+        if made:
+            BLOCKED.parent.rmdir()
         for module in unloaded:
             subprocess.run(["modprobe", module], check=True)
 
