@@ -31,7 +31,7 @@ struct Prepared {
   pid_t parent = 0;
 };
 
-enum Step : int { kDescriptors, kNamespace, kDirectory, kCredentials, kBeforeExec, kExec };
+enum Step : int { kDescriptors, kNamespace, kDirectory, kCredentials, kBeforeExec, kLabels, kExec };
 
 struct Failure {
   Step step;
@@ -50,6 +50,8 @@ const char* NameOf(Step step) {
       return "cannot change the user";
     case kBeforeExec:
       return "cannot prepare it";
+    case kLabels:
+      return "cannot give it its AppArmor profile or SELinux label";
     case kExec:
       break;
   }
@@ -108,6 +110,22 @@ void ResetSignals() {
   sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
+// What the kernel does not take must not be run without it.
+bool SetLabels(const std::vector<ExecLabel>& labels) {
+  for (const ExecLabel& label : labels) {
+    const int fd = open(label.file.c_str(), O_WRONLY | O_CLOEXEC);
+    if (fd < 0) return false;
+    const ssize_t written = write(fd, label.line.data(), label.line.size());
+    if (written < 0) return false;
+    if (static_cast<size_t>(written) != label.line.size()) {
+      errno = EIO;
+      return false;
+    }
+    close(fd);
+  }
+  return true;
+}
+
 // clone3 instead of fork, because it returns a pidfd atomically: the pid cannot be reused before the pidfd is opened.
 pid_t CloneWithPidfd(int* pidfd, uint64_t flags = 0, int cgroup = -1) {
   clone_args args{};
@@ -148,6 +166,8 @@ pid_t CloneWithPidfd(int* pidfd, uint64_t flags = 0, int cgroup = -1) {
     if (getppid() != prepared.parent) _exit(127);
   }
   if (command.before_exec && !command.before_exec()) GiveUp(error_fd, kBeforeExec);
+  // The last, since it holds for the next exec, whatever is executed.
+  if (!SetLabels(command.labels)) GiveUp(error_fd, kLabels);
   execve(prepared.path.c_str(), prepared.argv.data(), prepared.env.empty() ? environ : prepared.env.data());
   GiveUp(error_fd, kExec);
 }

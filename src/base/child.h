@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/security_module.h"
 #include "base/unique_fd.h"
 
 namespace kata {
@@ -48,6 +49,7 @@ struct Command {
   std::vector<int> join_namespaces;        // setns(2) into each, in order, before the credentials are set
   bool new_mount_namespace = false;        // unshare(2) CLONE_NEWNS, with mounts as slaves of the parent's
   int working_directory = -1;              // fchdir(2) to this directory; -1: the parent's
+  std::vector<ExecLabel> labels;           // for the kernel's security modules; one that is refused makes Spawn fail
   // Runs in the child right before exec. It may only make system calls (no allocation). It returns false and sets errno
   // to make Spawn fail.
   std::function<bool()> before_exec;
