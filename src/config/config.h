@@ -69,6 +69,9 @@ struct HypervisorConfig {
   bool enable_debug = false;
   bool reclaim_guest_freed_memory = false;
   std::string accel = "auto";             // auto, kvm or tcg; an extension of ours
+  std::string apparmor = "auto";          // auto, on or off: whether profiles are entered; an extension of ours
+  bool disable_selinux = false;           // true: the VMM and the file server get no label
+  std::string selinux_label;              // theirs, if the container has none
   bool disable_vhost_net = false;         // true: QEMU moves the packets, also where the host has vhost-net
   uint32_t network_queues = 0;            // pairs of queues of each network card; 0: as many as vCPUs, at most 64
   uint64_t rx_rate_limiter_max_rate = 0;  // what the guest may receive, bits per second; 0: no limit

@@ -49,10 +49,15 @@ std::string PartOf(const std::string& text, const std::string& section) {
 
 TEST(ShippedConfiguration, HasEveryUsedKey) {
   // Alternative names, and keys for which only one value is accepted.
-  const std::set<std::string> left_out = {"hypervisor.qemu.seccompsandbox",   "hypervisor.qemu.confidential_guest",
-                                          "hypervisor.qemu.shared_fs",        "agent.kata.dial_timeout",
-                                          "agent.kata.debug_console_enabled", "runtime.create_container_timeout",
-                                          "runtime.sandbox_bind_mounts",      "runtime.emptydir_mode"};
+  const std::set<std::string> left_out = {"hypervisor.qemu.seccompsandbox",
+                                          "hypervisor.qemu.confidential_guest",
+                                          "hypervisor.qemu.shared_fs",
+                                          "hypervisor.qemu.disable_guest_selinux",
+                                          "agent.kata.dial_timeout",
+                                          "agent.kata.debug_console_enabled",
+                                          "runtime.create_container_timeout",
+                                          "runtime.sandbox_bind_mounts",
+                                          "runtime.emptydir_mode"};
   const std::string text = ShippedText();
   for (const Section& section : Sections()) {
     const std::string part = PartOf(text, section.name);

@@ -83,6 +83,15 @@ Key MustBeFalse(std::string name, std::string why) {
              }};
 }
 
+Key MustBeTrue(std::string name, std::string why) {
+  return Key{.name = std::move(name),
+             .type = Type::kBool,
+             .set = [why = std::move(why)](Config&, const Value& value) -> Result<> {
+               if (std::get<bool>(value)) return {};
+               return Fail(Code::kUnimplemented, "cannot be false: {}", why);
+             }};
+}
+
 Key MustBe(std::string name, std::string only, std::string why) {
   return Key{.name = std::move(name),
              .type = Type::kString,

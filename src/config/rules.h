@@ -101,6 +101,7 @@ Key List(std::string name, std::vector<std::string> Part::*member, TextRule rule
 // A known key for which only one value is supported. Other values are refused with kUnimplemented, since ignoring them
 // would give a VM that differs from what was asked for. why is the end of the message.
 Key MustBeFalse(std::string name, std::string why);
+Key MustBeTrue(std::string name, std::string why);
 Key MustBe(std::string name, std::string only, std::string why);
 
 // A key that is known but not used yet; a warning names it.

@@ -18,6 +18,7 @@
 #include "base/process_table.h"
 #include "config/file_server_arguments.h"
 #include "hypervisor/capped_log.h"
+#include "hypervisor/confinement.h"
 #include "hypervisor/stopping_signals.h"
 
 namespace kata::hypervisor {
@@ -72,6 +73,11 @@ Result<Listener> Listen(int directory) {
     return FailErrno("cannot listen on {}", kSocketName);
   }
   return listener;
+}
+
+// The program's profile of AppArmor: a virtiofsd mounts more.
+std::string ProfileOf(const std::string& program) {
+  return program.ends_with("/kata-fsd") ? "kata-fsd" : "kata-virtiofsd";
 }
 
 // The daemon's child, which runs in a pid namespace of its own; -1: none.
@@ -130,6 +136,7 @@ Result<FileServer> StartFileServer(const config::HypervisorConfig& config, const
   const UniqueFd root = TRY(Open("/", O_PATH | O_DIRECTORY));
   command.working_directory = root.get();
   command.before_exec = BlockStoppingSignals();
+  command.labels = TRY(Context(LabelsAtExec(config, ProfileOf(config.virtio_fs_daemon)), "the file server"));
   auto child = Spawn(command);
   if (!child) {
     unlinkat(runtime_dir, kSocketName, 0);

@@ -92,8 +92,10 @@ OrderedJson Linux() {
   // The guest enforces limits through cgroup v2; the host may have either version.
   json["cgroup"] = {{"v1", true}, {"v2", true}, {"systemd", true}, {"systemdUser", false}};
   json["seccomp"] = Seccomp();
+  // process.apparmorProfile is not used: the VMM has a profile of its own. process.selinuxLabel becomes the VMM's
+  // label.
   json["apparmor"] = {{"enabled", false}};
-  json["selinux"] = {{"enabled", false}};
+  json["selinux"] = {{"enabled", true}};
   json["intelRdt"] = {{"enabled", false}};
   json["mountExtensions"] = {{"idmap", {{"enabled", true}}}};
   return json;

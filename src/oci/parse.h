@@ -21,7 +21,7 @@ inline constexpr size_t kMaxSpecBytes = 4U << 20U;
 //   config.json:3:14: ...                                                           a JSON syntax error: line and
 //   column config.json: process.rlimits[0].hard: expected an unsigned number, found "abc"
 // kInvalidArgument: a wrong or missing field; kUnimplemented: a field that this runtime cannot honour; kOutOfRange:
-// more than kMaxSpecBytes. Fields that have no effect in a guest (AppArmor, SELinux and others) add a warning to
+// more than kMaxSpecBytes. Fields that have no effect in a guest (apparmorProfile and others) add a warning to
 // warnings, if it is not null.
 Result<grpc::Spec> ParseSpec(std::string_view json, std::vector<std::string>* warnings = nullptr,
                              std::string_view name = "config.json");

@@ -46,7 +46,6 @@ void ReadLinux(const JsonObject& json, grpc::Linux& section) {
   json.EachString("maskedPaths", [&](std::string path) { section.add_maskedpaths(std::move(path)); });
   json.EachString("readonlyPaths", [&](std::string path) { section.add_readonlypaths(std::move(path)); });
   section.set_mountlabel(json.String("mountLabel"));
-  json.WarnIf("mountLabel", "ignored: a label of the host means nothing in the guest");
   json.Child("personality", [&](const JsonObject& personality) {
     section.mutable_personality()->set_domain(personality.String("domain", Need::kRequired));
     personality.EachString("flags",

@@ -64,7 +64,6 @@ void ReadProcess(const JsonObject& json, grpc::Process& process) {
   process.set_apparmorprofile(json.String("apparmorProfile"));
   json.WarnIf("apparmorProfile", "ignored: a profile of the host means nothing in the guest");
   process.set_selinuxlabel(json.String("selinuxLabel"));
-  json.WarnIf("selinuxLabel", "ignored: a label of the host means nothing in the guest");
   json.Child("ioPriority", [&](const JsonObject& priority) {
     process.mutable_iopriority()->set_class_(priority.String("class", Need::kRequired));
     process.mutable_iopriority()->set_priority(

@@ -15,6 +15,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/process_table.h"
+#include "base/security_module.h"
 #include "oci/pod.h"
 #include "protocol/guest_contract.h"
 #include "rpc/unix_socket.h"
@@ -144,6 +145,23 @@ void LiftLimits() {
   }
 }
 
+// The label of the first container is that of its VM, since the host runs no other process of it. Returns the label for
+// mounts of the sandbox; empty: none.
+std::string ChooseSelinuxLabels(SandboxPlan& plan) {
+  config::HypervisorConfig& settings = plan.config.hypervisor;
+  const std::string& label = plan.bundle.spec.process().selinuxlabel();
+  const std::string& mount_label = plan.bundle.spec.linux().mountlabel();
+  if (settings.disable_selinux || !HasSelinux()) {
+    if (!label.empty() || !mount_label.empty()) {
+      log::Warn("the labels of the container are ignored: {}",
+                settings.disable_selinux ? "disable_selinux = true" : "this host has no SELinux");
+    }
+    return {};
+  }
+  if (!label.empty()) settings.selinux_label = label;
+  return mount_label;
+}
+
 }  // namespace
 
 Result<config::Config> LoadConfig(const std::string& path, const oci::Bundle& bundle, bool warn) {
@@ -178,10 +196,12 @@ log::Level LogLevelOf(const config::RuntimeConfig& config) {
 Result<std::shared_ptr<Sandbox>> StartSandbox(const asio::any_io_executor& executor, SandboxPlan& plan) {
   LeaveGuestMemoryOutOfCoreDumps();
   LiftLimits();
+  const std::string mount_label = ChooseSelinuxLabels(plan);
+  TRY(EnterProfile(plan.config.hypervisor.apparmor, plan.apparmor_profile));
   auto hypervisor = TRY(hypervisor::CreateHypervisor(executor, plan.config));
   PlannedSize size = TRY(PlanSize(plan, hypervisor->Can()));
   SandboxParts parts;
-  parts.shared_files = TRY(SharedFiles::Create(plan.directory.get()));
+  parts.shared_files = TRY(SharedFiles::Create(plan.directory.get(), mount_label));
   std::string shared_dir = parts.shared_files->path();
   auto vm = parts.vm = TRY(MakeVm(executor, plan, size, std::move(hypervisor), shared_dir));
   parts.growth = std::move(size.rules);

@@ -30,6 +30,7 @@ struct SandboxPlan {
   State state;                              // the record so far
   std::function<Result<>()> enter_cgroups;  // called after the record is stored; may be empty
   std::vector<std::string> vcpu_cgroups;    // for the vCPUs alone; empty: they stay in this process's cgroups
+  std::string apparmor_profile;             // of this process, where AppArmor has it
   bool pod = false;                         // more containers may be added
   std::optional<grpc::Spec> pod_spec;       // for a pod without a container of its own: see SandboxParts
   bool standing = false;                    // the sandbox stays without containers, until RequestEnd

@@ -68,6 +68,7 @@ Result<> Prepare(const std::vector<std::string>& arguments, Plan& plan) {
   // This process must not keep the caller's working directory busy.
   if (chdir("/") != 0) return FailErrno("cannot change to /");
   SandboxPlan& sandbox = plan.sandbox;
+  sandbox.apparmor_profile = "kata-sandbox";
   sandbox.id = plan.options.id;
   sandbox.bundle = TRY(oci::LoadBundle(plan.options.bundle));
   // kata-runtime, which started this process, has shown the file's own warnings.

@@ -90,6 +90,7 @@ Result<std::string> ShimService::AnswerWithoutSandbox(const std::string& method,
 Result<> ShimService::Begin(Beginning beginning) {
   sandbox::SandboxPlan plan;
   plan.id = parts_.id;
+  plan.apparmor_profile = "kata-shim";
   plan.mounts = parts_.mounts;
   plan.state.socket = parts_.socket;
   if (beginning.made) {

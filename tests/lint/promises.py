@@ -24,6 +24,8 @@ def file_of(name):
         path = TOP / name
     elif name.endswith(".py"):
         path = TOP / "tests/integration" / name
+        if not path.is_file():
+            path = TOP / "tests/lab" / name
     else:
         path = SOURCE / name
     return path if path.is_file() else None

@@ -44,6 +44,14 @@ Error Explained(const Error& error, bool scsi) {
   if (error.message().find(" lock") != std::string::npos) {
     return {Code::kFailedPrecondition, error.message(), error.sys()};
   }
+  // The kernel hands over no descriptor of a file that a security module does not allow.
+  if (error.message().find("No file descriptor supplied") != std::string::npos) {
+    return {Code::kPermissionDenied,
+            error.message() +
+                " (refused by AppArmor or SELinux? its name may need a rule in "
+                "/etc/apparmor.d/local/kata-qemu)",
+            error.sys()};
+  }
   if (error.code() == Code::kResourceExhausted && !scsi) {
     return {error.code(), error.message() + " (block_device_driver = \"virtio-scsi\" needs one place for all disks)"};
   }

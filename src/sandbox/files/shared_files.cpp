@@ -71,12 +71,20 @@ Result<> MakePrivate(int tree) {
   return {};
 }
 
-Result<SharedFiles> SharedFiles::Create(int directory) {
+Result<SharedFiles> SharedFiles::Create(int directory, const std::string& selinux_context) {
   if (mkdirat(directory, kSharedName, 0700) != 0 && errno != EEXIST) return FailErrno("cannot make {}/", kSharedName);
   UniqueFd below = TRY(OpenBeneath(directory, kSharedName, O_PATH | O_DIRECTORY | O_CLOEXEC));
   std::string path = TRY(PathOfFd(below.get()));
   // The tmpfs has nothing but mount points.
-  if (mount("kata-shared", FdPath(below.get()).c_str(), "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=16m") != 0) {
+  std::string options = "mode=0755,size=16m";
+  if (!selinux_context.empty()) {
+    // What ends the quotes would be another option.
+    if (selinux_context.find('"') != std::string::npos) {
+      return Fail(Code::kInvalidArgument, "linux.mountLabel is no label of SELinux");
+    }
+    options += fmt::format(",context=\"{}\"", selinux_context);
+  }
+  if (mount("kata-shared", FdPath(below.get()).c_str(), "tmpfs", MS_NOSUID | MS_NODEV, options.c_str()) != 0) {
     return FailErrno("cannot mount a tmpfs at {}", path);
   }
   UniqueFd exported = TRY(OpenBeneath(directory, kSharedName, O_PATH | O_DIRECTORY | O_CLOEXEC));

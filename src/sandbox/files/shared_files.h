@@ -38,8 +38,9 @@ Result<> MakePrivate(int tree);
 // writable and detached.
 class SharedFiles {
  public:
-  // Mounts the tmpfs at directory/shared, and makes that directory when it is missing.
-  static Result<SharedFiles> Create(int directory);
+  // Mounts the tmpfs at directory/shared, and makes that directory when it is missing. selinux_context: the label of
+  // all of its files (linux.mountLabel); empty: the host's policy chooses.
+  static Result<SharedFiles> Create(int directory, const std::string& selinux_context = {});
 
   // The absolute path of the directory that the file server exports.
   const std::string& path() const { return path_; }
