@@ -74,7 +74,8 @@ class Everyday(DockerCase):
         harness.wait_for(lambda: "eth1" not in self.docker("exec", "vm", "ip", "addr").out, "it has left that")
         # Processes, files, limits.
         self.assert_run(self.docker("exec", "--user", "1000", "--env", "X=y", "vm", "sh", "-c", "id -u; echo $X; exit 4"), 4, "1000\ny\n")
-        self.assert_run(self.docker("exec", "vm", "no-such-program"), 127)
+        # Docker before 28 may say 126.
+        self.assertIn(self.docker("exec", "vm", "no-such-program").status, (126, 127))
         self.assert_run(self.docker("exec", "--interactive", "vm", "wc", "-c", input=bytes(1000000)), 0, "1000000\n")
         self.assert_run(self.docker("cp", volume / "given", "vm:/data/copy"))
         self.assert_run(self.docker("cp", "vm:/bin/busybox", "-"))
