@@ -99,9 +99,8 @@ struct Way {
 
 }  // namespace
 
-Result<StartedProcess> StartForward(uint16_t port, ProcessIo io) {
-  ForkOptions options{.fds = {io.stdin_read.get(), io.stdout_write.get(), -1}};
-  Child child = TRY(Fork(std::move(options), [port] { Relay(port); }));
+Result<StartedProcess> StartRelay(ForkOptions options, const std::function<void()>& work) {
+  Child child = TRY(Fork(std::move(options), work));
   StartedProcess started;
   started.pid = child.pid();
   started.pidfd.Reset(fcntl(child.pidfd(), F_DUPFD_CLOEXEC, 0));
@@ -109,6 +108,10 @@ Result<StartedProcess> StartForward(uint16_t port, ProcessIo io) {
   // The Reaper reaps it, as it does every child.
   child.Disown();
   return started;
+}
+
+Result<StartedProcess> StartForward(uint16_t port, ProcessIo io) {
+  return StartRelay({.fds = {io.stdin_read.get(), io.stdout_write.get(), -1}}, [port] { Relay(port); });
 }
 
 }  // namespace kata::agent

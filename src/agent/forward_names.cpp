@@ -11,6 +11,7 @@
 #include <array>
 #include <string>
 
+#include "agent/forward.h"
 #include "base/child.h"
 #include "base/files.h"
 #include "protocol/name_frames.h"
@@ -199,15 +200,8 @@ class NameServer {
 Result<StartedProcess> StartForwardNames(const sockaddr_in& address, ProcessIo io) {
   const UniqueFd udp = TRY(Bind(address, SOCK_DGRAM));
   const UniqueFd tcp = TRY(Bind(address, SOCK_STREAM));
-  ForkOptions options{.fds = {io.stdin_read.get(), io.stdout_write.get(), -1, udp.get(), tcp.get()}};
-  Child child = TRY(Fork(std::move(options), [] { std::make_unique<NameServer>()->Run(); }));
-  StartedProcess started;
-  started.pid = child.pid();
-  started.pidfd.Reset(fcntl(child.pidfd(), F_DUPFD_CLOEXEC, 0));
-  if (!started.pidfd) return FailErrno("cannot duplicate a descriptor");
-  // The Reaper reaps it, as it does every child.
-  child.Disown();
-  return started;
+  return StartRelay({.fds = {io.stdin_read.get(), io.stdout_write.get(), -1, udp.get(), tcp.get()}},
+                    [] { std::make_unique<NameServer>()->Run(); });
 }
 
 }  // namespace kata::agent

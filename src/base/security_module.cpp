@@ -15,14 +15,10 @@ constexpr size_t kMostProfiles = 4U << 20U;  // bytes of the list
 
 // Whether the kernel has the profile. The list, and not a try to enter it: the kernel logs each try that fails.
 Result<bool> IsLoaded(const std::string& profile, const SecurityFiles& files) {
-  const auto list = ReadFile(files.apparmor_profiles, kMostProfiles);
-  if (!list && list.error().code() == Code::kNotFound) {
-    log::Warn("AppArmor's profiles cannot be listed (is securityfs mounted?): {} is not used", profile);
-    return false;
-  }
-  if (!list) return Fail(list.error().code(), "cannot list AppArmor's profiles: {}", list.error().message());
+  const std::string list =
+      TRY(Context(ReadFile(files.apparmor_profiles, kMostProfiles), "cannot list AppArmor's profiles"));
   const std::string entry = profile + " (";
-  for (std::string_view rest = *list; !rest.empty();) {
+  for (std::string_view rest = list; !rest.empty();) {
     if (rest.starts_with(entry)) return true;
     rest.remove_prefix(std::min(rest.find('\n'), rest.size() - 1) + 1);
   }
@@ -34,7 +30,14 @@ Result<bool> IsWanted(std::string_view use, const std::string& profile, const Se
   if (use == "off") return false;
   const auto enabled = ReadFile(files.apparmor_enabled, 16);
   const bool on = enabled && enabled->starts_with('Y');
-  if (on && TRY(IsLoaded(profile, files))) return true;
+  if (on) {
+    auto loaded = IsLoaded(profile, files);
+    if (!loaded && loaded.error().code() == Code::kNotFound && use != "on") {
+      log::Warn("{} (is securityfs mounted?): {} is not entered", loaded.error().message(), profile);
+      return false;
+    }
+    if (TRY(std::move(loaded))) return true;
+  }
   if (use != "on") return false;
   return Fail(Code::kFailedPrecondition, "apparmor = \"on\", but {}",
               on ? fmt::format("the profile {} is not loaded: apparmor_parser -r /etc/apparmor.d/kata-*", profile)

@@ -11,6 +11,13 @@
 
 namespace kata {
 
+// The profiles of packaging/apparmor.
+inline constexpr char kQemuProfile[] = "kata-qemu";
+inline constexpr char kFsdProfile[] = "kata-fsd";
+inline constexpr char kVirtiofsdProfile[] = "kata-virtiofsd";
+inline constexpr char kSandboxProfile[] = "kata-sandbox";
+inline constexpr char kShimProfile[] = "kata-shim";
+
 // What a program is given right before its exec (Command::labels).
 struct ExecLabel {
   std::string file;  // below /proc/thread-self/attr (proc_pid_attr(5))
@@ -28,7 +35,8 @@ struct SecurityFiles {
 };
 
 // The profile of AppArmor that a program gets at its exec. use: "auto" gives none where AppArmor is off or has no such
-// profile; "on" fails there with kFailedPrecondition; "off" never gives one.
+// profile, and none with a warning where the profiles cannot be listed; "on" fails there with kFailedPrecondition or
+// kNotFound; "off" never gives one.
 Result<std::optional<ExecLabel>> ProfileAtExec(std::string_view use, const std::string& profile,
                                                const SecurityFiles& files = {});
 

@@ -75,7 +75,8 @@ Result<UniqueFd> MakeUserNamespace(std::string_view where, const IdMap& uids, co
 bool IsHostsRoot() {
   constexpr std::string_view kEverybody = "4294967295";  // user_namespaces(7)
   const auto map = ReadFile("/proc/self/uid_map");
-  return geteuid() == 0 && map && map->find(kEverybody) != std::string::npos;
+  // Without an answer (no descriptor is left) it is root of whatever it seems: what fails later says why.
+  return geteuid() == 0 && (!map || map->find(kEverybody) != std::string::npos);
 }
 
 Result<> RequireHostsRoot() {

@@ -16,6 +16,7 @@
 #include "base/child.h"
 #include "base/files.h"
 #include "base/patience.h"
+#include "base/security_module.h"
 #include "base/user_namespace.h"
 #include "hypervisor/accel.h"
 #include "hypervisor/capped_log.h"
@@ -53,9 +54,14 @@ Result<std::string> FirstLine(const std::string& program, const std::string& arg
   return text.substr(0, text.find('\n'));
 }
 
-CheckItem Program(const std::string& name, const std::string& path, const std::string& argument,
+// names: what a program of this kind calls itself when it is asked for its version.
+CheckItem Program(const std::string& name, const std::string& path, const std::vector<std::string>& names,
                   const std::string& advice, double timeout_factor) {
-  const auto line = FirstLine(path, argument, timeout_factor);
+  auto line = FirstLine(path, "--version", timeout_factor);
+  const auto is_called = [&](const std::string& own) { return line->find(own) != std::string::npos; };
+  if (line && std::none_of(names.begin(), names.end(), is_called)) {
+    line = Fail(Code::kInvalidArgument, "{} is another program: {}", path, *line);
+  }
   // A program that hangs or is slow is not missing, so it needs other advice.
   const bool late = !line && line.error().code() == Code::kDeadlineExceeded;
   const std::string cure = "look at what keeps it, or raise timeout_factor in [runtime] on a host that is slow";
@@ -86,8 +92,9 @@ CheckItem TriedKvm(const AccelFacts& facts) {
       !probe   ? probe.error().message()
       : !works ? "opens, but " + probe->why
                : fmt::format("runs a VM, {:.3g} us for an exit", 1e-3 * static_cast<double>(probe->exit_time.count()));
-  return Fact(facts.kvm, works, detail,
-              "guests are emulated; for speed use a host whose KVM has hardware virtualization", kOptional);
+  const char* const advice = probe ? "guests are emulated; for speed use a host whose KVM has hardware virtualization"
+                                   : "guests are emulated as long as no VM can be made to try it";
+  return Fact(facts.kvm, works, detail, advice, kOptional);
 }
 
 // Calls unshare(2) in a child, so that this process stays in its namespaces.
@@ -146,6 +153,16 @@ CheckItem Cgroups() {
               "sandboxes run, but the host does not limit or count them; mount cgroup2 on /sys/fs/cgroup", kOptional);
 }
 
+CheckItem AppArmor(const config::HypervisorConfig& settings) {
+  const auto label = ProfileAtExec(settings.apparmor, kQemuProfile);
+  if (!label) return Fact("AppArmor", /*ok=*/false, label.error().message(), "or set apparmor = \"auto\"");
+  if (settings.apparmor == "off") return Fact("AppArmor", /*ok=*/true, "apparmor = \"off\"", "", kOptional);
+  return Fact("AppArmor", label->has_value(),
+              *label ? fmt::format("QEMU runs in the profile {}", kQemuProfile) : "is off, or has no profiles of ours",
+              "sandboxes run without profiles; apparmor_parser -r /etc/apparmor.d/kata-* where the host has AppArmor",
+              kOptional);
+}
+
 }  // namespace
 
 std::vector<CheckItem> CheckHost(const config::Config& config) {
@@ -163,11 +180,11 @@ std::vector<CheckItem> CheckHost(const config::Config& config) {
       Fact("hypervisor", known, settings.name,
            fmt::format("it is not built in: set hypervisor_name in [runtime] to one of {}", fmt::join(built, ", "))));
   AddAcceleration(config, items);
-  items.push_back(Program("QEMU", settings.path, "--version",
+  items.push_back(Program("QEMU", settings.path, {"QEMU emulator"},
                           fmt::format("install Debian's package qemu-system-x86, or set path in [{}]", table),
                           timeout_factor));
-  items.push_back(
-      Program("file server", settings.virtio_fs_daemon, "--version", FileServerAdvice(settings), timeout_factor));
+  items.push_back(Program("file server", settings.virtio_fs_daemon, {"kata-fsd", "virtiofsd"},
+                          FileServerAdvice(settings), timeout_factor));
   items.push_back(OfGuest(qemu::KernelOf(settings)));
   items.push_back(OfGuest(qemu::InitrdOf(settings)));
   items.push_back(Device("/dev/vhost-vsock", "the agent is reached by vsock",
@@ -175,6 +192,7 @@ std::vector<CheckItem> CheckHost(const config::Config& config) {
   items.push_back(Namespaces());
   AddKernelFeatures(items);
   items.push_back(Cgroups());
+  items.push_back(AppArmor(settings));
   return items;
 }
 

@@ -57,6 +57,24 @@ TEST(CheckTest, SaysWhatIsMissingAndWhatToDo) {
   }
 }
 
+TEST(CheckTest, AnotherProgramIsNeitherQemuNorAFileServer) {
+  config::Config config;
+  config.hypervisor.path = config.hypervisor.virtio_fs_daemon = "/bin/true";
+  config.hypervisor.apparmor = "on";
+  const auto items = CheckHost(config);
+  EXPECT_FALSE(Find(items, "QEMU").ok);
+  EXPECT_THAT(Find(items, "QEMU").detail, HasSubstr("/bin/true is another program: true (GNU coreutils)"));
+  EXPECT_FALSE(Find(items, "file server").ok);
+}
+
+TEST(CheckTest, ProfilesAreRequiredOnlyWhereTheyAreAskedFor) {
+  config::Config config;
+  EXPECT_FALSE(Find(CheckHost(config), "AppArmor").required);
+  config.hypervisor.apparmor = "on";
+  const auto items = CheckHost(config);
+  EXPECT_EQ(Find(items, "AppArmor").required, !Find(items, "AppArmor").ok) << Find(items, "AppArmor").detail;
+}
+
 TEST(CheckTest, AProgramThatHangsIsNotMissing) {
   const std::string program = ::testing::TempDir() + "stands-still";
   std::ofstream(program) << "#!/bin/sh\nkill -STOP $$\n";

@@ -16,6 +16,7 @@
 
 #include "base/files.h"
 #include "base/process_table.h"
+#include "base/security_module.h"
 #include "config/file_server_arguments.h"
 #include "hypervisor/capped_log.h"
 #include "hypervisor/confinement.h"
@@ -77,7 +78,7 @@ Result<Listener> Listen(int directory) {
 
 // The program's profile of AppArmor: a virtiofsd mounts more.
 std::string ProfileOf(const std::string& program) {
-  return program.ends_with("/kata-fsd") ? "kata-fsd" : "kata-virtiofsd";
+  return program.ends_with("/kata-fsd") ? kFsdProfile : kVirtiofsdProfile;
 }
 
 // The daemon's child, which runs in a pid namespace of its own; -1: none.
@@ -105,9 +106,11 @@ Result<std::vector<std::string>> FileServerArgv(const config::HypervisorConfig& 
 }
 
 std::string FileServerAdvice(const config::HypervisorConfig& config) {
-  const bool of_qemu = config.virtio_fs_daemon.starts_with("/usr/lib/qemu/");
-  return fmt::format("{}, or set virtio_fs_daemon in [{}]",
-                     of_qemu ? "install Debian's package qemu-system-common" : "install kata-fsd", config.Table());
+  const std::string& path = config.virtio_fs_daemon;
+  const char* const cure = path.starts_with("/usr/lib/qemu/") ? "install Debian 12's package qemu-system-common"
+                           : path.ends_with("/virtiofsd")     ? "install Debian's package virtiofsd"
+                                                              : "install kata-fsd";
+  return fmt::format("{}, or set virtio_fs_daemon in [{}]", cure, config.Table());
 }
 
 uint64_t MaxFiles() {

@@ -112,6 +112,7 @@ class Hypervisor {
   // Plugs a disk with the options of the configuration's block_device_* keys. Allowed before the guest has booted. The
   // guest sees the disk some time after this returns. kAlreadyExists; kInvalidArgument: file is neither a regular file
   // nor a block device, or has the wrong access mode; kFailedPrecondition: another VM or process has locked the file;
+  // kPermissionDenied: a security module of the host does not allow the hypervisor this file;
   // kResourceExhausted: no slot is free, and the message says what makes room; kUnimplemented: the VM has no slots for
   // hot-plugged devices.
   virtual asio::awaitable<Result<GuestAddress>> AddBlockDevice(BlockDevice device) = 0;

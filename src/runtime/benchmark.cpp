@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // `benchmark`: measures the life of containers on this host, beside other runtimes, as docs/SPECIFICATION.md does.
+#include <fcntl.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <optional>
 
+#include "base/child.h"
 #include "base/files.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -69,6 +71,18 @@ Result<std::string> DescribeHost(const config::Config& config) {
   uname(&names);
   return fmt::format("{} processors ({}), Linux {}, guests with {}", sysconf(_SC_NPROCESSORS_ONLN), ProcessorName(),
                      names.release, choice.accel == hypervisor::Accel::kKvm ? "kvm" : "tcg");
+}
+
+// A mistyped name must not be told after minutes.
+Result<> RequireRuntime(const std::string& name) {
+  const UniqueFd nothing = TRY(Open("/dev/null", O_WRONLY));
+  Command command;
+  command.argv = {name, "--version"};
+  command.stdout_fd = command.stderr_fd = nothing.get();
+  Child child = TRY(Context(Spawn(command), "--beside {}", name));
+  const ExitStatus status = TRY(child.Wait());
+  if (status.Shell() == 0) return {};
+  return Fail(Code::kInvalidArgument, "--beside {}: its --version {}", name, status.Describe());
 }
 
 // The runtimes to measure: this program, and those of the others that are in PATH.
@@ -151,9 +165,11 @@ std::string AsJson(const Report& report, int rounds) {
 
 Result<int> Benchmark(const Globals& globals, const BenchmarkOptions& options) {
   TRY(Context(RequireHostsRoot(), "kata-runtime benchmark"));
+  for (const std::string& name : options.beside) TRY(RequireRuntime(name));
   const config::Loaded loaded = TRY(config::Load(config::OptionsOfProcess(globals.config_path)));
   const Report report = TRY(Context(Measure(globals, options, loaded.config), "kata-runtime benchmark"));
-  return Print(options.json ? AsJson(report, options.rounds) : AsText(report, options.rounds));
+  const int printed = TRY(Print(options.json ? AsJson(report, options.rounds) : AsText(report, options.rounds)));
+  return report.failed.empty() ? printed : 1;
 }
 
 }  // namespace kata::runtime

@@ -88,8 +88,10 @@ int Main(const std::vector<std::string>& arguments) {
 
 int main(int argc, char** argv) {
   kata::runtime::OpenStandardDescriptors();
-  // A write to a closed pipe must fail with EPIPE instead of killing this process.
+  // A write to a closed pipe must fail with EPIPE instead of killing this process, and one beyond the caller's limit of
+  // a file's size with EFBIG.
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   if (!arguments.empty() && arguments[0] == kata::sandbox::kSandboxVerb) {
     return kata::sandbox::SandboxProcessMain({arguments.begin() + 1, arguments.end()});

@@ -15,6 +15,7 @@
 #include "base/files.h"
 #include "base/interrupts.h"
 #include "base/log.h"
+#include "base/security_module.h"
 #include "rpc/server.h"
 #include "rpc/unix_socket.h"
 #include "sandbox/assemble.h"
@@ -68,7 +69,7 @@ Result<> Prepare(const std::vector<std::string>& arguments, Plan& plan) {
   // This process must not keep the caller's working directory busy.
   if (chdir("/") != 0) return FailErrno("cannot change to /");
   SandboxPlan& sandbox = plan.sandbox;
-  sandbox.apparmor_profile = "kata-sandbox";
+  sandbox.apparmor_profile = kSandboxProfile;
   sandbox.id = plan.options.id;
   sandbox.bundle = TRY(oci::LoadBundle(plan.options.bundle));
   // kata-runtime, which started this process, has shown the file's own warnings.

@@ -147,6 +147,7 @@ Result<> ClaimAndRun(const Arguments& arguments, UniqueFd listener, UniqueFd& re
 
 int Serve(const Arguments& arguments) {
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);
   signal(SIGHUP, SIG_IGN);
   umask(0077);
   prctl(PR_SET_CHILD_SUBREAPER, 1);

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/security_module.h"
 #include "oci/pod.h"
 #include "sandbox/assemble.h"
 #include "sandbox/task/runtime_error.h"
@@ -90,7 +91,7 @@ Result<std::string> ShimService::AnswerWithoutSandbox(const std::string& method,
 Result<> ShimService::Begin(Beginning beginning) {
   sandbox::SandboxPlan plan;
   plan.id = parts_.id;
-  plan.apparmor_profile = "kata-shim";
+  plan.apparmor_profile = kShimProfile;
   plan.mounts = parts_.mounts;
   plan.state.socket = parts_.socket;
   if (beginning.made) {

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# lab: none: it wants cmake and what has been configured
 """The profiles of AppArmor as the parsers of Debian 12 and 13 read them. That they are enforced is shown by
 tests/lab/test_apparmor.py, on a host that has AppArmor."""
 import os

@@ -139,6 +139,12 @@ class BenchmarkTest(Case):
         self.assertTrue(any("qemu" in row["process"] and row["pss"] > 10000 for row in figures["memory_kib"]), figures)
         self.assertEqual([path.name for path in self.world.tmp.glob("kata-benchmark-*")], [])
 
+    def test_a_runtime_that_is_not_there(self):
+        for name, words in (("runcc", "not found in PATH"), ("/bin/false", "exited with status 1")):
+            result = self.world.runtime("benchmark", "--beside", name)
+            self.assertEqual((result.status, result.out), (1, ""), result)
+            self.assertRegex(result.err, f"--beside {name}: .*{words}")
+
     def test_a_full_disk(self):
         """The error names the file, and is not a line of a log in a line of a log."""
         full = self.world.tmp / "full"

@@ -67,4 +67,5 @@ class BundleTest(Case):
             self.assertEqual(int(pathlib.Path(f"/proc/{pid}/coredump_filter").read_text(), 16) & 0b1010, 0, pid)
 
 
-harness.main()
+if __name__ == "__main__":
+    harness.main()

@@ -67,6 +67,9 @@ class OddHostTest(Case):
         self.world.prefix = ["prlimit", "--nofile=24"]
         self.assert_run(self.sh("true").run(), 1, err="level=error .*Too many open files")
         self.assert_nothing_left()
+        self.world.prefix = ["prlimit", "--fsize=1000"]
+        self.assert_run(self.sh("true").run(), 1, err="level=error .*File too large")
+        self.assert_nothing_left()
 
     @harness.kata_only
     def test_a_time_namespace(self):
@@ -119,4 +122,5 @@ class OddImageTest(Case):
             self.assert_nothing_left(c)
 
 
-harness.main()
+if __name__ == "__main__":
+    harness.main()

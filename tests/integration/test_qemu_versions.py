@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# lab: none: it wants packages of two other suites
 """Newer QEMUs and the newer virtiofsd, those of other suites of Debian, beside the host's own."""
 import os
 import re
@@ -96,4 +97,5 @@ class QemuVersionsTest(Case):
         self.assertIn(str(root), self.whole_life(f'[hypervisor.qemu]\nvirtio_fs_daemon = "{daemon}"\n'))
 
 
-harness.main()
+if __name__ == "__main__":
+    harness.main()

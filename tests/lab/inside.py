@@ -164,6 +164,13 @@ def record(results, entry):
         file.write(json.dumps(entry) + "\n")
 
 
+def told_of_a_failure(results, since):
+    """Whether a file of tests has written a line that says FAILED, behind so many bytes."""
+    with open(results / "results.jsonl", encoding="utf-8") as file:
+        file.seek(since)
+        return any(json.loads(line).get("result") == "FAILED" for line in file)
+
+
 def main(results, tests):
     tests = [name_of(test) for test in tests]
     results.mkdir(parents=True, exist_ok=True)
@@ -172,14 +179,17 @@ def main(results, tests):
     record(results, {"machine": machine()})
     before, good = state(), True
     for test in tests:
-        began = time.monotonic()
+        began, told = time.monotonic(), (results / "results.jsonl").stat().st_size
         with open(results / f"{test}.log", "w", encoding="utf-8") as log:
             child = subprocess.Popen(
                 [sys.executable, "-u", __file__, "--file", str(results), test], stdout=log, stderr=log, pass_fds=[3]
             )
             why = ""
             try:
-                good = child.wait(FILE_SECONDS) == 0 and good
+                if status := child.wait(FILE_SECONDS):
+                    good = False
+                    if not told_of_a_failure(results, told):
+                        why = f"ended with {status} before a test could say why: see {test}.log"
             except subprocess.TimeoutExpired:
                 why = f"did not end in {FILE_SECONDS} s"
             end_all()

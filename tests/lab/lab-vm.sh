@@ -13,13 +13,13 @@ lab-vm.sh [OPTION...] VERB
   start          makes it run, and returns when ssh answers. The first time it boots and is saved; later the saved
                  machine is restored, in which nothing is left of what was done in it since
   ssh [CMD...]   runs a command in it as root, or a shell
-  copy SRC... DST  copies files and folders into it
+  copy SRC... DST  copies files and directories into it
   stop           ends it at once, as a power cut does
   status         says whether it runs, and where its files are
 
   --suite NAME   Debian's suite: bookworm, trixie (trixie)
   --dir DIR      where image, key and logs are ($XDG_CACHE_HOME/kata-containers/lab/SUITE)
-  --files DIR    a folder of this machine, of which it gets a copy, read-only, as /mnt/files (start)
+  --files DIR    a directory of this machine, of which it gets a copy, read-only, as /mnt/files (start)
   --memory MIB   (6144), --cpus N (2), --port N for ssh at 127.0.0.1 (2222, trixie 2223), --disk SIZE (12G) (build)
   --cpu MODEL    of an emulated machine (EPYC,+svm,+npt); where kvm works it is the host's
   --packages "A B"  more packages (build)

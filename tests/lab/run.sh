@@ -7,10 +7,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 usage() {
   cat <<'END'
-run.sh [--suite NAME] [--results DIR] [--keep] TEST...
+run.sh [--suite NAME] [--results DIR] [--keep] [--minutes N] [--all | --smoke | TEST...]
 
   TEST           a file of tests/integration or tests/lab, or a part of one: exec, test_exec.py, exec.FlagsTest.test_user
-  --all          every file of both
+  --all          every file of both, but those whose line `# lab:` names other suites, or none
   --smoke        tests/lab/test_smoke.py alone
   --suite NAME   bookworm or trixie (trixie)
   --results DIR  gets results.jsonl and the output of each file (build/lab/SUITE/DATE-TIME)
@@ -19,7 +19,7 @@ run.sh [--suite NAME] [--results DIR] [--keep] TEST...
 END
 }
 
-suite=trixie results='' keep='' minutes=60 tests=()
+suite=trixie results='' keep='' all='' minutes=60 tests=()
 while [ $# -gt 0 ]; do
   case $1 in
     --suite) suite=$2 && shift ;;
@@ -27,13 +27,19 @@ while [ $# -gt 0 ]; do
     --minutes) minutes=$2 && shift ;;
     --keep) keep=yes ;;
     --smoke) tests+=(smoke) ;;
-    --all) mapfile -t -O "${#tests[@]}" tests < <(ls tests/lab/test_*.py tests/integration/test_*.py | xargs -n 1 basename) ;;
+    --all) all=yes ;;
     -h | --help) usage && exit ;;
     -*) usage >&2 && exit 2 ;;
     *) tests+=("$1") ;;
   esac
   shift
 done
+if [ -n "$all" ]; then
+  for file in tests/lab/test_*.py tests/integration/test_*.py; do
+    wanted=$(sed -n 's/^# lab: //p' "$file")
+    [[ " ${wanted:-$suite} " != *" $suite "* ]] || tests+=("$(basename "$file")")
+  done
+fi
 [ ${#tests[@]} -gt 0 ] || { usage >&2 && exit 2; }
 results=${results:-build/lab/$suite/$(date +%Y%m%d-%H%M%S)}
 lab() { tests/lab/lab-vm.sh --suite "$suite" "$@"; }
@@ -85,7 +91,11 @@ status=0
 lab ssh "cd /root && PYTHONDONTWRITEBYTECODE=1 KATA_TEST_TIMEOUT=900 LAB_FILE_TIMEOUT=$((minutes * 60)) \
   python3 kata/tests/lab/inside.py /var/lab/results ${tests[*]@Q}" || status=$?
 # 255 is ssh's own: the machine is gone, or has rebooted, which the tests do not survive.
-[ "$status" -ne 255 ] || echo "FAILED   the machine was lost: the end of $results/console.log may say why"
+if [ "$status" -eq 255 ]; then
+  trap - ERR
+  echo "FAILED   the machine was lost: the end of $results/console.log may say why"
+  lab ssh true 2>/dev/null || exit 1
+fi
 lab ssh "tar -C /var/lab/results -c ." | tar -x -C "$results"
 passed=$(grep -c '"result": "passed"' "$results/results.jsonl" || true)
 failed=$(grep -cE '"(result|whole)": "FAILED"' "$results/results.jsonl" || true)

@@ -87,6 +87,7 @@ class Denials:
 
     @staticmethod
     def _lines():
+        run("journalctl", "--sync")
         lines = run("journalctl", "--dmesg", "--output=cat", "--no-pager").stdout.splitlines()
         return [line for line in lines if 'apparmor="DENIED"' in line and re.search('(profile|label|peer)="kata-', line)]
 
@@ -102,7 +103,7 @@ class Confined:
     def setUp(self):
         self.denials = Denials()
         super().setUp()
-        # Before the clean-ups of the others: the end of a sandbox counts as well, and so they come first.
+        # The end of a sandbox counts as well. Clean-ups run from the last to the first, so this is the last that runs.
         self._cleanups.insert(0, (self._nothing_denied, (), {}))
 
     def _nothing_denied(self):
@@ -217,10 +218,12 @@ class DeniedTest(Confined, harness.Case):
     def under(self, profile, script):
         """Python, which enters the profile when it has all that it needs."""
         enter = "open('/proc/thread-self/attr/apparmor/current', 'w').write('changeprofile ' + sys.argv[1])"
-        return run("python3", "-c", f"import os, sys, socket\n{enter}\n{script}", profile, check=False)
+        entered = "print('entered', flush=True)"
+        return run("python3", "-c", f"import os, sys, socket\n{enter}\n{entered}\n{script}", profile, check=False)
 
     def assert_denied(self, profile, script):
         done = self.under(profile, script)
+        self.assertEqual(done.stdout, "entered\n", f"{profile}: {script}: {done}")
         self.assertIn("PermissionError", done.stderr, f"{profile}: {script}: {done}")
 
     def test_qemu(self):
@@ -231,6 +234,7 @@ class DeniedTest(Confined, harness.Case):
         self.assert_denied("kata-qemu", "socket.socket()")
         self.assert_denied("kata-qemu", "os.kill(1, 10)")
         self.assert_denied("kata-qemu", "os.setuid(5)")
+        self.assertTrue(self.denials.since(), "what is denied is found, or the other tests would show nothing")
         # What it does need.
         self.assertEqual(self.under("kata-qemu", "open('/dev/kvm', 'r+b', buffering=0)").returncode, 0)
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# lab: trixie
 """The engines of the host's own Debian, with systemd and cgroup version 2: Docker by both ways, Podman, quadlets."""
 import os
 import pathlib

@@ -20,6 +20,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/patience.h"
+#include "base/security_module.h"
 #include "hypervisor/capped_log.h"
 #include "hypervisor/confinement.h"
 #include "hypervisor/console.h"
@@ -54,7 +55,6 @@ constexpr uint32_t kUsualEmulatedVcpus = 16;
 // The names of vCPU threads with debug-threads=on begin with this: "CPU 0/KVM", "CPU 1/TCG".
 constexpr std::string_view kVcpuThread = "CPU ";
 // Its profile of AppArmor.
-constexpr char kProfile[] = "kata-qemu";
 
 struct SocketPair {
   UniqueFd ours;
@@ -175,7 +175,7 @@ Result<> Driver::State::Spawn(VmSpec spec) {
   command.working_directory = root.get();
   if (spec.network_namespace) command.join_namespaces = {spec.network_namespace.get()};
   command.before_exec = BlockStoppingSignals();
-  command.labels = TRY(LabelsAtExec(settings, kProfile));
+  command.labels = TRY(LabelsAtExec(settings, kQemuProfile));
   log::Debug("starting {}", fmt::join(command.argv, " "));
   auto child = kata::Spawn(command);
   if (!child) {
