@@ -83,8 +83,10 @@ CheckItem Device(const std::string& path, const std::string& meaning, const std:
 CheckItem TriedKvm(const AccelFacts& facts) {
   const auto fd = Open(facts.kvm, O_RDWR);
   if (!fd) {
-    return Fact(facts.kvm, /*ok=*/false, fd.error().message(),
-                "guests are emulated; for speed load kvm_intel or kvm_amd", kOptional);
+    const bool denied = fd.error().sys() == EACCES || fd.error().sys() == EPERM;
+    const char* const cure = denied ? "guests are emulated; for speed run as root"
+                                    : "guests are emulated; for speed load kvm_intel or kvm_amd";
+    return Fact(facts.kvm, /*ok=*/false, fd.error().message(), cure, kOptional);
   }
   const auto probe = facts.probe(fd->get());
   const bool works = probe && probe->works;

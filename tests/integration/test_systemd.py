@@ -108,7 +108,7 @@ class ScopeTest(SystemdCase):
         c = self.in_a_scope(self.container("/bin/true"))
         self.stranger(c.unit)
         if harness.IS_KATA:
-            self.assert_run(c.create(), 1, err=f"unable to start unit .*{c.unit}.* already")
+            self.assert_run(c.create(), 1, err=f"unable to start unit .*{c.unit} was already loaded")
             self.assert_run(c.delete("--force"))
             self.assertFalse((self.world.root / c.id).exists())
         self.assertEqual(self.systemd.show(c.unit, "ActiveState")["ActiveState"], "active")

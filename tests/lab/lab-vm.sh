@@ -31,6 +31,7 @@ EOF
 
 suite=trixie dir='' files='' memory=6144 cpus=2 port='' disk=12G cpu_model=EPYC,+svm,+npt more_packages='' append=''
 while [ $# -gt 0 ]; do
+  case $1 in -h | --help) ;; -*) [ $# -gt 1 ] || { usage >&2; exit 2; } ;; esac
   case $1 in
     --suite) suite=$2 ;;
     --dir) dir=$2 ;;
@@ -228,12 +229,15 @@ boot_and_save() {  # WORDS...
   qemu-img create -q -f qcow2 -b "$dir/disk.img" -F raw "$dir/machine.qcow2"
   "$qemu" "$@" 2>"$dir/qemu.log" || die "QEMU: $(tail -3 "$dir/qemu.log")"
   await_ssh
-  # The first VM turns a hook of the scheduler on, and the last one turns it off, by patching the kernel's code. An
-  # emulated processor may run the breakpoint of the patch when it is gone already: the kernel panics. So one VM stays.
+  # The first VM turns a hook of the scheduler on, and the last one turns it off, by patching the kernel's code; so does
+  # in KVM's own code a vCPU without an interrupt controller, and one whose controller is off. An emulated processor may
+  # run the breakpoint of the patch when it is gone already: the kernel panics. So two such VMs stay.
   in_machine "systemd-run --quiet --unit lab-kvm python3 -c '
 import fcntl, signal
 kvm = open(\"/dev/kvm\", \"rb+\", buffering=0)
-vm = fcntl.ioctl(kvm, 0xAE01, 0)  # KVM_CREATE_VM
+vms = [fcntl.ioctl(kvm, 0xAE01, 0) for _ in range(2)]  # KVM_CREATE_VM
+fcntl.ioctl(vms[1], 0xAE60, 0)  # KVM_CREATE_IRQCHIP
+vcpus = [fcntl.ioctl(vm, 0xAE41, 0) for vm in vms]  # KVM_CREATE_VCPU
 signal.pause()'"
   # What the page cache holds would be saved, too.
   in_machine "systemctl is-system-running --wait; sync; echo 3 >/proc/sys/vm/drop_caches" >/dev/null

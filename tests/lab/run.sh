@@ -21,6 +21,7 @@ END
 
 suite=trixie results='' keep='' all='' minutes=60 tests=()
 while [ $# -gt 0 ]; do
+  case $1 in --suite | --results | --minutes) [ $# -gt 1 ] || { usage >&2 && exit 2; } ;; esac
   case $1 in
     --suite) suite=$2 && shift ;;
     --results) results=$2 && shift ;;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is chosen by itself on a host with kvm and vhost."""
 import pathlib
+import subprocess
 
 import harness
 import netns
@@ -40,6 +41,18 @@ class ChosenTest(Case):
     def test_two_vcpus(self):
         self.world.configure("[hypervisor.qemu]\ndefault_vcpus = 2\n")
         self.looks(self.started(), 2)
+
+
+    def test_one_try_until_the_next_boot(self):
+        """udev touches the device whenever a VM begins or ends."""
+        kept = pathlib.Path("/run/kata-containers/kvm.json")
+        self.assert_run(self.world.runtime("check"))
+        first = (kept.stat().st_ino, kept.read_text())
+        self.assert_run(self.started().delete("--force"))
+        for _ in range(2):
+            subprocess.run(["udevadm", "settle"], check=True)
+            self.assert_run(self.world.runtime("check"))
+        self.assertEqual((kept.stat().st_ino, kept.read_text()), first)
 
 
 class NetworkTest(netns.NetworkCase):

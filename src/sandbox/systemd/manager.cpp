@@ -75,6 +75,7 @@ Manager::Manager(Manager&& other) noexcept
     : library_(other.library_),
       bus_(std::exchange(other.bus_, nullptr)),
       by_bus_(other.by_bus_),
+      watching_(other.watching_),
       deadline_(other.deadline_),
       done_(std::move(other.done_)) {}
 
@@ -103,6 +104,7 @@ Result<uint64_t> Manager::Left() const {
 }
 
 Result<> Manager::Watch() {
+  if (watching_) return {};
   // Messages of its own socket have no sender.
   const char* sender = by_bus_ ? kService : nullptr;
   const int result = library_->match_signal(bus_, nullptr, sender, kPath, kInterface, "JobRemoved", OnJobRemoved, this);
@@ -110,6 +112,7 @@ Result<> Manager::Watch() {
   // systemd tells a bus of the ends of jobs only while somebody wants to know.
   Message call = TRY(NewCall({kPath, kInterface, "Subscribe"}));
   TRY(Call(call));
+  watching_ = true;
   return {};
 }
 

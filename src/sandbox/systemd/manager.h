@@ -51,7 +51,8 @@ class Manager {
 
   const SdBus* library_;
   sd_bus* bus_;
-  bool by_bus_;  // false: by systemd's own socket
+  bool by_bus_;            // false: by systemd's own socket
+  bool watching_ = false;  // whether systemd has been told to tell of jobs: a second time is an error
   std::chrono::steady_clock::time_point deadline_;
   std::map<std::string, std::string> done_;  // from the path of a job that is done to its result
 };
