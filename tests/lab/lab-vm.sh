@@ -185,9 +185,9 @@ machine_words() {  # QEMU's, one a line
     -daemonize -pidfile "$dir/pid" -no-reboot
 }
 
-# The saved machine is one of these words, of this image and this QEMU.
+# The saved machine is one of these words, of this image and this QEMU, and was prepared in this way.
 identity() {  # WORDS...
-  { printf '%s\n' "$@" && "$qemu" --version && stat -c '%Y %s' "$dir/disk.img"; } | sha256sum
+  { printf '%s\n' "$@" && declare -f boot_and_save && "$qemu" --version && stat -c '%Y %s' "$dir/disk.img"; } | sha256sum
 }
 
 monitor() {  # COMMAND of QEMU's monitor: returns when it has been done
