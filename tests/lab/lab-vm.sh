@@ -175,9 +175,10 @@ machine_words() {  # QEMU's, one a line
   if (kvm_works) >/dev/null 2>&1; then accel=(-accel kvm -cpu host); fi
   # Of mitigations this machine needs none, and each makes an emulated processor slower. Without tsc=reliable the kernel
   # takes the HPET for its clock, and each look at it is an exit to QEMU: a container takes several times as long.
+  # With nested page tables tcg corrupts the memory of the host above it, sooner or later; shadow ones are as fast here.
   printf '%s\n' -name "lab-$suite" -machine q35 "${accel[@]}" -smp "$cpus" -m "$memory" -nodefaults -display none \
     -kernel "$dir/vmlinuz" -initrd "$dir/initrd" \
-    -append "root=/dev/vda rw console=ttyS0 mitigations=off nowatchdog tsc=reliable panic=10 $append" \
+    -append "root=/dev/vda rw console=ttyS0 mitigations=off nowatchdog tsc=reliable kvm_amd.npt=0 panic=10 $append" \
     -drive "if=none,id=disk,file=$dir/machine.qcow2,cache=unsafe,discard=unmap" -device virtio-blk-pci,drive=disk \
     -drive "if=none,id=files,file=$dir/files.img,format=raw,readonly=on" -device virtio-blk-pci,drive=files \
     -netdev "user,id=net,hostfwd=tcp:127.0.0.1:$(ssh_port)-:22" -device virtio-net-pci,netdev=net \
