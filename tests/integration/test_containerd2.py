@@ -17,6 +17,7 @@ import ttrpc
 from containerd import ContainerdCase
 from containerd2 import Containerd2, Containerd2WithSnapshotters
 from cri import CriCase
+from disks import Disks
 from test_cri_files import CLIENT, SERVER
 
 
@@ -245,15 +246,12 @@ class UserNamespaceTest(Containerd2Case):
         self.assert_pod_works("kata-pause", self.api.CONTAINER)
 
 
-class InjectedTest(Containerd2Case):
+class InjectedTest(Disks, Containerd2Case):
     """What others than the kubelet put into a container: CDI, and plugins of NRI."""
 
     def write_cdi(self):
         """A device of CDI: variables, a mount, a node like a device of every host, a disk, and a hook."""
-        raw = self.world.tmp / "raw.img"
-        raw.write_bytes(b"of a disk".ljust(1 << 20, b"\0"))
-        loop = subprocess.run(["losetup", "--find", "--show", raw], capture_output=True, text=True, check=True).stdout.strip()
-        self.addCleanup(subprocess.run, ["losetup", "--detach", loop], check=True)
+        loop = str(self.loop(self.raw_image("of a disk")))
         (self.world.tmp / "thing").write_text("a thing\n")
         edits = {
             "env": ["CDI=one"],

@@ -2,9 +2,9 @@
 # lab: none: it wants packages of another suite; test_engines.py has the same for the suite's own
 """What people do with Docker every day, with the runtime by its path and as containerd's type, beside runc's containers."""
 import json
-import subprocess
 
 import harness
+from disks import Disks
 from docker import BY_PATH, BY_TYPE, IMAGE, DockerCase
 
 PAGE = "mkdir -p /www; echo page of $NAME >/www/index.html; httpd -f -p 8080 -h /www & while :; do wait; done"
@@ -16,17 +16,14 @@ trap 'echo ending; exit 9' TERM
 SUBNETS = ["--ipv6", "--subnet", "10.177.88.0/24", "--subnet", "fd17:88::/64"]
 
 
-class Everyday(DockerCase):
+class Everyday(Disks, DockerCase):
     """runtime: by which way. beside: the runtime of the other container."""
 
     beside = "runc"
 
     def thing(self):
         """A device of CDI: a variable, a mount, and a disk of the host's."""
-        raw = self.world.tmp / "raw.img"
-        raw.write_bytes(b"of a disk".ljust(1 << 20, b"\0"))
-        loop = subprocess.run(["losetup", "--find", "--show", raw], capture_output=True, text=True, check=True).stdout.strip()
-        self.addCleanup(subprocess.run, ["losetup", "--detach", loop], check=True)
+        loop = str(self.loop(self.raw_image("of a disk")))
         (self.world.tmp / "thing").write_text("a thing\n")
         edits = {
             "env": ["A=cdi"],

@@ -9,13 +9,14 @@ import subprocess
 
 import harness
 import leaks
+from disks import Disks
 from podman import IMAGE, LIMITS, PodmanCase
 from terminal import Terminal
 
 leaks.counts_podmans = True
 
 
-class PodmanTest(PodmanCase):
+class PodmanTest(Disks, PodmanCase):
     def test_run(self):
         result = self.podman(*self.run_flags("--rm", "--env", "A=b"), IMAGE, "sh", "-c", "echo $WHO $A; echo err >&2; exit 6")
         self.assert_run(result, 6, "image b\n", "^err$")
@@ -38,10 +39,7 @@ class PodmanTest(PodmanCase):
 
     def test_devices(self):
         """A block device that is asked for, and all devices of the host, of which no disk may be a guest's."""
-        raw = self.world.tmp / "raw.img"
-        raw.write_bytes(b"of the host".ljust(1 << 20, b"\0"))
-        loop = subprocess.run(["losetup", "--find", "--show", raw], capture_output=True, text=True, check=True).stdout.strip()
-        self.addCleanup(subprocess.run, ["losetup", "--detach", loop], check=True)
+        loop = str(self.loop(self.raw_image("of the host")))
         flags = self.run_flags("--rm", "--device", f"{loop}:/dev/mine:r")
         self.assert_run(self.podman(*flags, IMAGE, "head", "-c", "11", "/dev/mine"), 0, "of the host")
         script = "test -c /dev/fuse && echo fuse; test -b /dev/mine && echo mine; ls /sys/block"
