@@ -27,7 +27,7 @@ PACKAGES = """systemd qemu-system-x86 virtiofsd containerd docker.io podman neta
 # What comes and goes in any such machine, whoever uses it.
 RESTLESS = re.compile(r"systemd|\(sd-|sshd|udev|agetty|dbus|^\(|session-\d+\.scope|user@0\.service|user-runtime-dir@0|run-netns.mount|/run/netns |netavark-dhcp-proxy")
 # Directories that the first sandbox or container of an engine makes, and that stay.
-LASTING = {f"/run/{name}" for name in "kata kata-containers runc crun containerd containers libpod netns netavark cni".split()}
+LASTING = {f"/run/{name}" for name in "kata kata-containers runc crun containerd containers libpod netns netavark cni".split()} | {"/dev/shm/libpod_lock"}
 
 
 def run(*command):
