@@ -57,13 +57,24 @@ def wait_for(condition, what, timeout=TIMEOUT):
     return value
 
 
+def _cgroup2_mount():
+    """Where this host has version 2 of the cgroups mounted, and the options of its file system."""
+    for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines():
+        mount, _, file_system = line.partition(" - ")
+        kind, _, options = file_system.split()
+        if kind == "cgroup2":
+            return pathlib.Path(mount.split()[4]), options
+    raise AssertionError("this host has no cgroup2 mounted")
+
+
 def cgroup2():
     """Where this host has version 2 of the cgroups mounted."""
-    for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines():
-        fields = line.split()
-        if fields[fields.index("-") + 1] == "cgroup2":
-            return pathlib.Path(fields[4])
-    raise AssertionError("this host has no cgroup2 mounted")
+    return _cgroup2_mount()[0]
+
+
+def mount_cgroup2():
+    """A shell command that mounts it at /sys/fs/cgroup once more. All mounts of it share their options, so they are kept."""
+    return f"mount -t cgroup2 -o {_cgroup2_mount()[1]} cgroup2 /sys/fs/cgroup"
 
 
 def alive(pid):

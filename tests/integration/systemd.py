@@ -12,14 +12,14 @@ import leaks
 _numbers = itertools.count(1)
 
 # Enters the cgroup $1 and makes it the root of all; the rest is the command.
-IN_A_CGROUP = """
-umount -R -l /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup && echo 0 >"/sys/fs/cgroup/$1/cgroup.procs" || exit 99
+IN_A_CGROUP = f"""
+umount -R -l /sys/fs/cgroup && {harness.mount_cgroup2()} && echo 0 >"/sys/fs/cgroup/$1/cgroup.procs" || exit 99
 shift
 exec unshare --cgroup --pid --fork --kill-child --mount-proc --net --uts --ipc "$@"
 """
 # Its target needs no other unit. Nothing that it writes is outside /run.
-INIT = """
-umount -l /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup && mount -t tmpfs tmpfs /run || exit 99
+INIT = f"""
+umount -l /sys/fs/cgroup && {harness.mount_cgroup2()} && mount -t tmpfs tmpfs /run || exit 99
 mkdir -p /run/systemd/system
 printf '[Unit]\\nDescription=Nothing more\\n' >/run/systemd/system/tests.target
 exec env -i PATH="$PATH" container=kata-tests /lib/systemd/systemd --system --unit=tests.target --show-status=no \

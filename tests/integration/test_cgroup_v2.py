@@ -10,8 +10,8 @@ import leaks
 from containerd import Containerd, ContainerdCase
 
 # Runs a command on a host that has version 2 alone, as far as it can see; the first argument is a cgroup for it.
-ON_VERSION_2 = """
-umount -R -l /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup && echo 0 >"/sys/fs/cgroup$1/cgroup.procs" || exit 99
+ON_VERSION_2 = f"""
+umount -R -l /sys/fs/cgroup && {harness.mount_cgroup2()} && echo 0 >"/sys/fs/cgroup$1/cgroup.procs" || exit 99
 shift
 exec "$@"
 """
