@@ -17,10 +17,7 @@ constexpr char kPrivateSocket[] = "unix:path=/run/systemd/private";
 // A job ends without others that contradict it; what systemctl uses by default.
 constexpr char kMode[] = "replace";
 
-Error Late(std::string_view what) {
-  return {Code::kDeadlineExceeded,
-          fmt::format("{}: no answer in time ({} makes that longer)", what, kTimeoutFactorKey)};
-}
+Error Late(std::string_view what) { return {Code::kDeadlineExceeded, fmt::format("{}: no answer in time", what)}; }
 
 Error BusError(int result, const sd_bus_error& error, std::string_view what) {
   const std::string_view name = error.name == nullptr ? "" : error.name;

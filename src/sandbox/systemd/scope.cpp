@@ -100,8 +100,7 @@ Result<ScopeHolder> InChild(double timeout_factor, const std::function<Result<>(
   // The child has the same time-out; this one is for a library that does not come back.
   Patience patience(time + time / 2);
   if (!AwaitReadable(holder.connection.get(), patience)) {
-    return Fail(Code::kDeadlineExceeded, "systemd did not answer {} ({} makes that longer)", patience.Text(),
-                kTimeoutFactorKey);
+    return Fail(Code::kDeadlineExceeded, "systemd did not answer {}", patience.Text());
   }
   std::array<char, kMaxAnswer> packet{};
   const ssize_t length = recv(holder.connection.get(), packet.data(), packet.size(), 0);
@@ -120,12 +119,18 @@ bool SystemdRuns() {
 }
 
 Result<ScopeHolder> StartScope(const Scope& scope) {
-  return Context(InChild(scope.timeout_factor, [&](std::chrono::milliseconds time) { return Start(scope, time); }),
-                 "unable to start unit \"{}\"", scope.unit.name);
+  auto holder = InChild(scope.timeout_factor, [&](std::chrono::milliseconds time) { return Start(scope, time); });
+  if (holder) return holder;
+  Error error = std::move(holder).error();
+  if (error.code() == Code::kDeadlineExceeded) {
+    error = Error(error.code(), fmt::format("{} ({} makes that longer)", error.message(), kTimeoutFactorKey));
+  }
+  error.AddContext(fmt::format("unable to start unit \"{}\"", scope.unit.name));
+  return tl::unexpected<Error>(std::move(error));
 }
 
-Result<> StopScope(const std::string& unit, const std::string& id, double timeout_factor) {
-  auto done = InChild(timeout_factor, [&](std::chrono::milliseconds time) { return Stop(unit, id, time); });
+Result<> StopScope(const std::string& unit, const std::string& id) {
+  auto done = InChild(/*timeout_factor=*/1, [&](std::chrono::milliseconds time) { return Stop(unit, id, time); });
   if (done) return {};
   done.error().AddContext(fmt::format("unable to stop unit \"{}\"", unit));
   return tl::unexpected<Error>(std::move(done).error());

@@ -38,7 +38,7 @@ struct ScopeHolder {
 Result<ScopeHolder> StartScope(const Scope& scope);
 
 // Stops the scope of this container, and makes systemd forget it if it had failed. Another's unit of the same name
-// stays. It is no error if systemd does not know it. Errors as for StartScope.
-Result<> StopScope(const std::string& unit, const std::string& id, double timeout_factor = 1);
+// stays. It is no error if systemd does not know it. Errors as for StartScope; systemd has 30 seconds to answer.
+Result<> StopScope(const std::string& unit, const std::string& id);
 
 }  // namespace kata::sandbox
