@@ -37,6 +37,7 @@ class Event {
     state_->executor = executor;
   }
 
+  const asio::any_io_executor& executor() const { return state_->executor; }
   bool happened() const { return state_->happened; }
   void Happen() {
     state_->happened = true;

@@ -72,6 +72,12 @@ struct ExecOptions {
   std::string console_socket;
 };
 
+struct EventsOptions {
+  std::string id;
+  std::string interval = "5s";
+  bool stats = false;
+};
+
 struct ListOptions {
   bool json = false;
   bool quiet = false;
@@ -134,8 +140,8 @@ struct HelpOptions {
 
 using VerbOptions =
     std::variant<CreateOptions, RunOptions, StartOptions, StateOptions, KillOptions, DeleteOptions, ExecOptions,
-                 ListOptions, PsOptions, PauseOptions, ResumeOptions, UpdateOptions, SpecOptions, FeaturesOptions,
-                 CheckOptions, BenchmarkOptions, VersionOptions, ConfigPathsOptions, HelpOptions>;
+                 EventsOptions, ListOptions, PsOptions, PauseOptions, ResumeOptions, UpdateOptions, SpecOptions,
+                 FeaturesOptions, CheckOptions, BenchmarkOptions, VersionOptions, ConfigPathsOptions, HelpOptions>;
 
 // One parsed command line.
 struct Invocation {

@@ -46,6 +46,7 @@ struct Dispatch {
   Result<int> operator()(const KillOptions& options) const { return Kill(globals, options); }
   Result<int> operator()(const DeleteOptions& options) const { return Delete(globals, options); }
   Result<int> operator()(const ExecOptions& options) const { return Exec(globals, options); }
+  Result<int> operator()(const EventsOptions& options) const { return Events(globals, options); }
   Result<int> operator()(const ListOptions& options) const { return List(globals, options); }
   Result<int> operator()(const PsOptions& options) const { return Ps(globals, options); }
   Result<int> operator()(const PauseOptions& options) const { return Pause(globals, options); }

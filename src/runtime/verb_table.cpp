@@ -132,6 +132,11 @@ Finished FinishBenchmark(Parsed& parsed, const Arguments&) {
   return parsed.benchmark;
 }
 
+Finished FinishEvents(Parsed& parsed, const Arguments& arguments) {
+  parsed.events.id = arguments[0];
+  return parsed.events;
+}
+
 Finished FinishUpdate(Parsed& parsed, const Arguments& arguments) {
   parsed.update.id = arguments[0];
   return parsed.update;
@@ -164,6 +169,13 @@ const std::vector<Verb>& Verbs() {
        FinishDelete},
       {"exec", "run another command in a container", "CONTAINER COMMAND [ARGUMENT...]", 1, SIZE_MAX,
        /*command_follows=*/true, DeclareExec, FinishExec},
+      {"events", "print a container's statistics and OOM kills until it ends", kContainer, 1, 1,
+       /*command_follows=*/false,
+       [](CLI::App& verb, Parsed& parsed) {
+         verb.add_option("--interval", parsed.events.interval, "time between two statistics (5s)");
+         verb.add_flag("--stats", parsed.events.stats, "print the statistics once, and end");
+       },
+       FinishEvents},
       {"list", "list the containers", "", 0, 0, /*command_follows=*/false,
        [](CLI::App& verb, Parsed& parsed) {
          verb.add_option("-f,--format", parsed.format, "table or json");

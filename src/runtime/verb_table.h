@@ -24,6 +24,7 @@ struct Parsed {
   KillOptions kill;
   DeleteOptions remove;
   ExecOptions exec;
+  EventsOptions events;
   ListOptions list;
   UpdateOptions update;
   SpecOptions spec;

@@ -14,6 +14,7 @@ Result<int> State(const Globals& globals, const StateOptions& options);
 Result<int> Kill(const Globals& globals, const KillOptions& options);
 Result<int> Delete(const Globals& globals, const DeleteOptions& options);
 Result<int> Exec(const Globals& globals, const ExecOptions& options);
+Result<int> Events(const Globals& globals, const EventsOptions& options);
 Result<int> List(const Globals& globals, const ListOptions& options);
 Result<int> Ps(const Globals& globals, const PsOptions& options);
 Result<int> Pause(const Globals& globals, const PauseOptions& options);

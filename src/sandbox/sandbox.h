@@ -27,7 +27,7 @@ namespace kata::sandbox {
 
 // One container and its execs.
 struct Container {
-  explicit Container(const asio::any_io_executor& executor) : settled(executor) {}
+  explicit Container(const asio::any_io_executor& executor) : news(executor), settled(executor) {}
 
   std::string id;
   std::string bundle;
@@ -39,6 +39,8 @@ struct Container {
   bool own_pid_namespace = false;
   SharedNames shared;
   std::shared_ptr<ContainerDisks> disks;  // null while the container is being created
+  uint64_t oom_kills = 0;                 // how often the OOM killer has killed one of its processes
+  Event news;     // oom_kills has grown, or the container's process has ended; replaced each time
   Event settled;  // the container's process has ended; with the sandbox's last container also the VM
   LateOutputs late_outputs;
 

@@ -117,8 +117,8 @@ Result<bool> RunSandbox(Plan& plan) {
   UniqueFd task_listener = TRY(rpc::ListenUnix(plan.sandbox.directory.get(), kTaskSocket));
   UniqueFd standin_listener = TRY(ListenSeqpacket(plan.sandbox.directory.get(), kStandinSocket));
   auto sandbox = TRY(StartSandbox(executor, plan.sandbox));
-  TaskService service(
-      sandbox, TaskInterface{.stdio = std::make_unique<StandinStdioSource>(executor, standins), .lists_guest = true});
+  TaskService service(sandbox, TaskInterface{.stdio = std::make_unique<StandinStdioSource>(executor, standins),
+                                             .serves_command_line = true});
 
   asio::signal_set signals(io);
   for (const int signal : StoppingSignals()) signals.add(signal);

@@ -43,7 +43,7 @@ class LyingAgentTest : public testing::SandboxTest {
     parts.health_interval = std::chrono::milliseconds(20);
     parts.kill_timeout = std::chrono::milliseconds(1000);
   }
-  void ChangeInterface(TaskInterface& interface) override { interface.lists_guest = lists_guest_; }
+  void ChangeInterface(TaskInterface& interface) override { interface.serves_command_line = serves_command_line_; }
 
   template <typename Reply, typename Request>
   Outcome Ask(const std::string& method, const Request& request) {
@@ -108,14 +108,14 @@ class LyingAgentTest : public testing::SandboxTest {
   }
 
   std::shared_ptr<testing::HostileLink> link_;
-  bool lists_guest_ = true;
+  bool serves_command_line_ = true;
   size_t before_ = 0;
 };
 
 class EveryLieTest : public LyingAgentTest, public ::testing::WithParamInterface<Lie> {
  protected:
-  void LieToARunningSandbox(bool lists_guest) {
-    lists_guest_ = lists_guest;
+  void LieToARunningSandbox(bool serves_command_line) {
+    serves_command_line_ = serves_command_line;
     Begin();
     const auto standin = NewStandin();
     ASSERT_TRUE(Create(&standin));

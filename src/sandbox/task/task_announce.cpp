@@ -22,10 +22,10 @@ constexpr std::chrono::milliseconds kOomPoll{10};
 }  // namespace
 
 void TaskService::AnnounceCreate(const task::CreateTaskRequest& request, const ContainerProcess& process) {
-  if (!interface_.events) return;
   // One watch is enough: the agent reports for all containers of the guest.
   if (!watches_oom_) asio::co_spawn(sandbox_->executor(), WatchOom(sandbox_, interface_.events), asio::detached);
   watches_oom_ = true;
+  if (!interface_.events) return;
   events::TaskCreate event;
   event.set_container_id(request.id());
   event.set_bundle(request.bundle());
@@ -87,6 +87,10 @@ void TaskService::AnnounceStart(const ContainerProcess& process, bool started) {
     interface_.events(*std::move(held.mapped()));
 }
 
+void TaskService::TellNews(Container& container) {
+  std::exchange(container.news, Event(container.news.executor())).Happen();
+}
+
 asio::awaitable<void> TaskService::WatchOom(std::shared_ptr<Sandbox> sandbox, TaskEventSink events) {
   using Clock = std::chrono::steady_clock;
   auto agent = sandbox->vm().agent();
@@ -97,7 +101,8 @@ asio::awaitable<void> TaskService::WatchOom(std::shared_ptr<Sandbox> sandbox, Ta
     if (!container) co_return;
     const auto now = Clock::now();
     std::erase_if(told, [&](const auto& each) { return now - each.second >= kOomPause; });
-    if (!sandbox->containers().contains(*container) || told.contains(*container)) {
+    const auto found = sandbox->containers().find(*container);
+    if (found == sandbox->containers().end() || told.contains(*container)) {
       // Paces a guest that only repeats itself. News of other containers wait behind it no longer than this.
       pause.expires_after(kOomPoll);
       co_await pause.async_wait(kAwait);
@@ -105,6 +110,9 @@ asio::awaitable<void> TaskService::WatchOom(std::shared_ptr<Sandbox> sandbox, Ta
     }
     told[*container] = now;
     log::Warn("container {}: a process was killed for want of memory", *container);
+    ++found->second->oom_kills;
+    TellNews(*found->second);
+    if (!events) continue;
     events::TaskOOM event;
     event.set_container_id(*container);
     events(MakeEvent(event));

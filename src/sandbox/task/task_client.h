@@ -24,6 +24,9 @@ inline constexpr char kTaskServiceV3[] = "containerd.task.v3.Task";
 // LinuxResources).
 inline constexpr char kProcessType[] = "types.containerd.io/opencontainers/runtime-spec/1/Process";
 inline constexpr char kResourcesType[] = "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources";
+// Any.type_url of StatsResponse.stats where TaskInterface::serves_command_line is set; the value is a
+// kata.task.Figures.
+inline constexpr char kFiguresType[] = "kata.task.Figures";
 // Any.type_url of ProcessInfo.info for a process in the guest; the value is one JSON object of the agent's list.
 inline constexpr char kGuestProcessType[] = "kata.process";
 

@@ -25,6 +25,9 @@ constexpr uint32_t kLastSignal = 64;  // the kernel's SIGRTMAX; C libraries numb
 // kernel's limit is 4194304), so that nobody finds or kills a stranger by it.
 constexpr uint32_t kFirstGuestPid = 10000000;
 
+// In milliseconds: a caller that has gone is not waited for longer.
+constexpr uint64_t kLongestWait = 60000;
+
 struct ProcessRow {
   uint32_t pid = 0;  // in the guest
   std::string json;
@@ -96,7 +99,10 @@ TaskService::TaskService(std::shared_ptr<Sandbox> sandbox, TaskInterface interfa
       shutdown_(sandbox_->executor()),
       idle_(sandbox_->executor()) {
   if (interface_.runs_hooks) hooks_.emplace(sandbox_);
-  sandbox_->OnInitEnd([this](ContainerProcess& process) { AnnounceExit(process); });
+  sandbox_->OnInitEnd([this](ContainerProcess& process) {
+    AnnounceExit(process);
+    if (auto container = Find(process.container())) TellNews(**container);
+  });
   Add("State", &TaskService::State);
   Add("Create", &TaskService::Create);
   Add("Start", &TaskService::Start);
@@ -112,6 +118,7 @@ TaskService::TaskService(std::shared_ptr<Sandbox> sandbox, TaskInterface interfa
   Add("Update", &TaskService::Update);
   Add("Wait", &TaskService::Wait);
   Add("Stats", &TaskService::Stats);
+  if (interface_.serves_command_line) Add("AwaitOom", &TaskService::AwaitOom);
   Add("Connect", &TaskService::Connect);
   Add("Shutdown", &TaskService::Shutdown);
 }
@@ -195,7 +202,7 @@ asio::awaitable<Result<task::PidsResponse>> TaskService::Pids(task::PidsRequest 
   }
   auto listed = co_await sandbox_->vm().agent()->ListProcesses(container->id);
   const auto rows = listed ? ProcessRows(*listed) : tl::unexpected<Error>(listed.error());
-  if (interface_.lists_guest) {
+  if (interface_.serves_command_line) {
     CO_TRY(rows);
     for (const ProcessRow& row : *rows) {
       containerd::v1::types::ProcessInfo& process = *reply.add_processes();
@@ -311,8 +318,29 @@ asio::awaitable<Result<task::StatsResponse>> TaskService::Stats(task::StatsReque
   if (container->status() == Status::kStopped) co_return Fail(Code::kFailedPrecondition, "container not running");
   CO_TRY_ASSIGN(auto stats, AsRuntimeError(co_await sandbox_->vm().agent()->StatsContainer(container->id)));
   task::StatsResponse reply;
+  if (interface_.serves_command_line) {
+    kata::task::Figures figures;
+    *figures.mutable_stats() = std::move(stats);
+    figures.set_oom_kills(container->oom_kills);
+    reply.mutable_stats()->set_type_url(kFiguresType);
+    reply.mutable_stats()->set_value(figures.SerializeAsString());
+    co_return reply;
+  }
   CO_TRY_ASSIGN(const bool unified, sandbox_->mounts().OnHost([]() -> Result<bool> { return HostIsUnified(); }));
   *reply.mutable_stats() = PackMetrics(stats, unified);
+  co_return reply;
+}
+
+asio::awaitable<Result<kata::task::AwaitOomResponse>> TaskService::AwaitOom(kata::task::AwaitOomRequest request) {
+  CO_TRY_ASSIGN(auto container, FindMade(request.id()));
+  const Event news = container->news;
+  const auto ended = [&] { return container->status() == Status::kStopped; };
+  if (!ended() && container->oom_kills == request.seen()) {
+    co_await news.WaitFor(std::chrono::milliseconds(std::min(kLongestWait, request.timeout_ms())));
+  }
+  kata::task::AwaitOomResponse reply;
+  reply.set_oom_kills(container->oom_kills);
+  reply.set_ended(ended());
   co_return reply;
 }
 

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "protocol/events_of_task.pb.h"
 #include "protocol/shim.pb.h"
 #include "rpc/server.h"
 #include "sandbox/sandbox.h"
@@ -25,9 +26,10 @@ namespace task = containerd::task::v2;
 struct TaskInterface {
   std::unique_ptr<StdioSource> stdio;
   TaskEventSink events;  // empty: no events
-  // true: Pids lists the guest's own pids, each with a row of kGuestProcessType, which containerd's clients cannot
-  // read. false: Pids adds a number to the guest's pids so that none is the pid of a process on the host.
-  bool lists_guest = false;
+  // true: Pids lists the guest's own pids, each with a row of kGuestProcessType, and Stats answers kFiguresType, which
+  // containerd's clients cannot read; AwaitOom is served. false: Pids adds a number to the guest's pids so that none is
+  // the pid of a process on the host.
+  bool serves_command_line = false;
   // Whether this service runs the bundles' hooks of the host. kata-runtime runs them itself.
   bool runs_hooks = false;
 };
@@ -69,6 +71,7 @@ class TaskService {
   asio::awaitable<Result<wkt::Empty>> Update(task::UpdateTaskRequest request);
   asio::awaitable<Result<task::WaitResponse>> Wait(task::WaitRequest request);
   asio::awaitable<Result<task::StatsResponse>> Stats(task::StatsRequest request);
+  asio::awaitable<Result<kata::task::AwaitOomResponse>> AwaitOom(kata::task::AwaitOomRequest request);
   asio::awaitable<Result<task::ConnectResponse>> Connect(task::ConnectRequest request);
   asio::awaitable<Result<wkt::Empty>> Shutdown(task::ShutdownRequest request);
 
@@ -101,6 +104,8 @@ class TaskService {
   // answered.
   void HoldExit(const ContainerProcess& process);
   void AnnounceStart(const ContainerProcess& process, bool started);
+  // Wakes those who wait for news of the container.
+  static void TellNews(Container& container);
   static asio::awaitable<void> WatchOom(std::shared_ptr<Sandbox> sandbox, TaskEventSink events);
 
   std::shared_ptr<Sandbox> sandbox_;

@@ -386,7 +386,7 @@ TEST_F(TaskServiceTest, TheVmHasGoneWhenTheEndIsTold) {
 }
 
 TEST_F(TaskServiceTest, PidsOfTheGuestCannotBeTakenForTheHosts) {
-  lists_guest_ = false;
+  serves_command_line_ = false;
   std::string list = R"([{"pid":140},{"pid":131},{"pid":"x"},7,{"pid":150}])";
   agent_.Replace<grpc::GetDiagnosticDataRequest, grpc::GetDiagnosticDataResponse>(
       "GetDiagnosticData",

@@ -91,7 +91,8 @@ class SandboxTest : public LoopTest {
                    [](std::exception_ptr) {});
     sandbox_ = std::make_shared<Sandbox>(io_.get_executor(), std::move(parts));
     TaskInterface interface {
-      .stdio = std::make_unique<StandinStdioSource>(io_.get_executor(), standins), .lists_guest = lists_guest_
+      .stdio = std::make_unique<StandinStdioSource>(io_.get_executor(), standins),
+      .serves_command_line = serves_command_line_
     };
     interface.events = [this](TaskEvent event) {
       if (on_event_) on_event_(event);
@@ -216,7 +217,7 @@ class SandboxTest : public LoopTest {
   FakeAgent agent_;
   std::vector<TaskEvent> events_;
   std::function<void(const TaskEvent&)> on_event_;  // called before the event is kept
-  bool lists_guest_ = true;
+  bool serves_command_line_ = true;
   GrowthRules growth_;  // by default the VM keeps its size
   std::shared_ptr<FakeVm> fake_vm_;
   std::shared_ptr<Vm> vm_;
