@@ -9,6 +9,7 @@ import grpc
 
 import harness
 import leaks
+import ttrpc
 from containerd import BUSYBOX, ContainerdCase, busybox_archive, pause_archive
 
 NAMESPACE = "k8s.io"
@@ -155,6 +156,15 @@ class CriCase(ContainerdCase):
             lambda: self.container_status(container).state == self.api.CONTAINER_EXITED, f"{container} has exited"
         )
         return self.container_status(container)
+
+    def wait_at_shim(self, pod, container):
+        """The exit status as the shim has it, with no containerd in between."""
+        messages, api = ttrpc.load_messages(self.world.tmp, "ttrpc", "shim")
+        (address,) = self.containerd.tmp.glob(f"state/*/k8s.io/{pod}/address")
+        client = ttrpc.Client(address.read_text().removeprefix("unix://"), messages)
+        self.addCleanup(client.close)
+        request = api.WaitRequest(id=container)
+        return client.call("containerd.task.v2.Task", "Wait", request, api.WaitResponse).exit_status
 
     def pod_addresses(self, pod):
         network = self.call("PodSandboxStatus", pod_sandbox_id=pod[0]).status.network

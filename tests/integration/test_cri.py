@@ -10,7 +10,6 @@ import grpc
 
 import harness
 import leaks
-import ttrpc
 from cri import CriCase
 
 
@@ -197,15 +196,6 @@ class PodTest(CriCase):
         self.assertEqual(self.container_status(container).state, self.api.CONTAINER_RUNNING)
         again = self.start_container(pod, "again")
         self.assert_run(self.exec_sync(again, "echo again"), 0, "again\n")
-
-    def wait_at_shim(self, pod, container):
-        """The exit status as the shim has it, with no containerd in between."""
-        messages, api = ttrpc.load_messages(self.world.tmp, "ttrpc", "shim")
-        bundle = self.containerd.tmp / f"state/io.containerd.runtime.v2.task/k8s.io/{pod}"
-        client = ttrpc.Client((bundle / "address").read_text().removeprefix("unix://"), messages)
-        self.addCleanup(client.close)
-        request = api.WaitRequest(id=container)
-        return client.call("containerd.task.v2.Task", "Wait", request, api.WaitResponse).exit_status
 
     def test_a_vm_that_is_killed(self):
         pod = self.run_pod()

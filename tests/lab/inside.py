@@ -28,6 +28,8 @@ PACKAGES = """systemd qemu-system-x86 virtiofsd containerd docker.io podman neta
 RESTLESS = re.compile(r"systemd|\(sd-|sshd|udev|agetty|dbus|^\(|session-\d+\.scope|user@0\.service|user-runtime-dir@0|run-netns.mount|/run/netns |netavark-dhcp-proxy")
 # Directories that the first sandbox or container of an engine makes, and that stay.
 LASTING = {f"/run/{name}" for name in "kata kata-containers runc crun containerd containers libpod netns netavark cni".split()} | {"/dev/shm/libpod_lock"}
+# Those in which containerd has the containers of its namespaces; runc leaves them, too.
+NAMESPACES = {f"/sys/fs/cgroup/{name}" for name in ("default", "k8s.io")}
 
 
 def run(*command):
@@ -61,7 +63,7 @@ def state():
     found = {
         "processes": {f"{pid} {entry[2]}" for pid, entry in everyone.items() if entry and pid not in own and entry[0] != 2},
         "mounts": {" ".join(line.split()[3:]) for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines()},
-        "cgroups": {directory for directory in directories if not directory.endswith(".service")},
+        "cgroups": {directory for directory in directories - NAMESPACES if not directory.endswith(".service")},
         "units of systemd": {" ".join(line.split()[:3]) for line in units.splitlines()},
         "interfaces": set(os.listdir("/sys/class/net")),
         "rules of nftables": set(run("nft", "list", "tables").splitlines()),

@@ -195,8 +195,11 @@ asio::awaitable<Result<task::StateResponse>> TaskService::State(task::StateReque
 asio::awaitable<Result<task::PidsResponse>> TaskService::Pids(task::PidsRequest request) {
   CO_TRY_ASSIGN(auto container, FindMade(request.id()));
   task::PidsResponse reply;
-  if (container->status() == Status::kStopped) co_return reply;
-  reply.add_processes()->set_pid(PidOf(*container->init));
+  const bool stopped = container->status() == Status::kStopped;
+  // A containerd 1.7 or 2 that is started again makes this call for each task. It takes one without processes for left
+  // over, deletes it, and never learns how it has ended.
+  if (!stopped || !interface_.serves_command_line) reply.add_processes()->set_pid(PidOf(*container->init));
+  if (stopped) co_return reply;
   for (const auto& [id, exec] : container->execs) {
     if (exec->has_standin()) reply.add_processes()->set_pid(PidOf(*exec));
   }
