@@ -3,10 +3,7 @@
 
 #include <algorithm>
 
-#define TOML_EXCEPTIONS 0
-// toml++'s assertions abort on some damaged files; without assertions it reports these files as errors.
-#define TOML_ASSERT(condition) static_cast<void>(0)
-#include <toml++/toml.h>
+#include "config/toml.h"
 
 namespace kata::config {
 namespace {
