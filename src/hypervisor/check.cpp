@@ -8,19 +8,18 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 
 #include <algorithm>
-#include <chrono>
 
-#include "base/child.h"
 #include "base/files.h"
-#include "base/patience.h"
 #include "base/security_module.h"
 #include "base/user_namespace.h"
 #include "hypervisor/accel.h"
-#include "hypervisor/capped_log.h"
+#include "hypervisor/check_traps.h"
 #include "hypervisor/file_server.h"
+#include "hypervisor/program_version.h"
 #include "hypervisor/qemu/host_files.h"
 
 namespace kata::hypervisor {
@@ -32,32 +31,10 @@ CheckItem Fact(std::string name, bool ok, std::string detail, std::string advice
   return {std::move(name), ok, required, std::move(detail), std::move(advice)};
 }
 
-// Time allowed for a program to print its version.
-constexpr std::chrono::milliseconds kVersionTime{10000};
-
-// Runs the program with one argument, and returns the first line of its output.
-Result<std::string> FirstLine(const std::string& program, const std::string& argument, double timeout_factor) {
-  const CappedLog output = TRY(CappedLog::Create());
-  Command command;
-  command.argv = {program, argument};
-  command.stdout_fd = output.fd();
-  command.stderr_fd = output.fd();
-  Child child = TRY(Spawn(command));
-  const auto time = std::chrono::duration_cast<std::chrono::milliseconds>(kVersionTime * timeout_factor);
-  Patience patience = PatienceWith({child.pid()}, time, Patience::Kind::kWork, kTimeoutFactorKey);
-  if (!AwaitReadable(child.pidfd(), patience)) {
-    return Fail(Code::kDeadlineExceeded, "{} {} has not ended {}", program, argument, patience.Text());
-  }
-  const ExitStatus status = TRY(child.Wait());
-  const std::string text = output.Tail();
-  if (status.Shell() != 0) return Fail(Code::kInternal, "{} {} {}", program, status.Describe(), text);
-  return text.substr(0, text.find('\n'));
-}
-
 // names: what a program of this kind calls itself when it is asked for its version.
 CheckItem Program(const std::string& name, const std::string& path, const std::vector<std::string>& names,
                   const std::string& advice, double timeout_factor) {
-  auto line = FirstLine(path, "--version", timeout_factor);
+  auto line = VersionLine(path, timeout_factor);
   const auto is_called = [&](const std::string& own) { return line->find(own) != std::string::npos; };
   if (line && std::none_of(names.begin(), names.end(), is_called)) {
     line = Fail(Code::kInvalidArgument, "{} is another program: {}", path, *line);
@@ -130,6 +107,12 @@ void AddAcceleration(const config::Config& config, std::vector<CheckItem>& items
                        "chgrp kvm /dev/kvm && chmod 0660 /dev/kvm, or set accel = \"tcg\""));
 }
 
+std::string ModulesOfKernel() {
+  utsname name = {};
+  (void)uname(&name);  // it only fails for a bad pointer
+  return fmt::format("/lib/modules/{}", name.release);
+}
+
 void AddKernelFeatures(std::vector<CheckItem>& items) {
   const UniqueFd memory(memfd_create("check", MFD_CLOEXEC));
   items.push_back(
@@ -191,6 +174,12 @@ std::vector<CheckItem> CheckHost(const config::Config& config) {
   items.push_back(OfGuest(qemu::InitrdOf(settings)));
   items.push_back(Device("/dev/vhost-vsock", "the agent is reached by vsock",
                          "the agent is reached by a virtio-serial port; modprobe vhost_vsock for vsock"));
+  items.push_back(Device("/dev/vhost-net", "the host's kernel moves the packets of networks",
+                         "QEMU moves the packets, which is slower; modprobe vhost_net"));
+  items.push_back(
+      Device("/dev/net/tun", "networks are connected by taps", "containers with a network cannot start; modprobe tun"));
+  items.push_back(NetworkModules("/sys/module", ModulesOfKernel()));
+  items.push_back(RootPropagation(ReadFile("/proc/self/mountinfo").value_or("")));
   items.push_back(Namespaces());
   AddKernelFeatures(items);
   items.push_back(Cgroups());

@@ -17,8 +17,8 @@ struct CheckItem {
   std::string detail;    // what was found
   std::string advice;    // what the user can do if ok is false
 };
-// Runs all checks; starts QEMU and the file server with --version, and blocks until they end.
 
+// Runs all checks; starts QEMU and the file server with --version, and blocks until they end.
 std::vector<CheckItem> CheckHost(const config::Config& config);
 
 // Whether all required checks are ok.
