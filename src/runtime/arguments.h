@@ -130,6 +130,14 @@ struct BenchmarkOptions {
   bool json = false;
 };
 
+struct SetupOptions {
+  std::string engine;
+  bool apply = false;
+  bool undo = false;
+  bool make_default = false;
+  std::string file;  // empty: the engine's own
+};
+
 struct VersionOptions {};
 struct ConfigPathsOptions {};
 
@@ -138,10 +146,10 @@ struct HelpOptions {
   std::string text;
 };
 
-using VerbOptions =
-    std::variant<CreateOptions, RunOptions, StartOptions, StateOptions, KillOptions, DeleteOptions, ExecOptions,
-                 EventsOptions, ListOptions, PsOptions, PauseOptions, ResumeOptions, UpdateOptions, SpecOptions,
-                 FeaturesOptions, CheckOptions, BenchmarkOptions, VersionOptions, ConfigPathsOptions, HelpOptions>;
+using VerbOptions = std::variant<CreateOptions, RunOptions, StartOptions, StateOptions, KillOptions, DeleteOptions,
+                                 ExecOptions, EventsOptions, ListOptions, PsOptions, PauseOptions, ResumeOptions,
+                                 UpdateOptions, SpecOptions, FeaturesOptions, CheckOptions, SetupOptions,
+                                 BenchmarkOptions, VersionOptions, ConfigPathsOptions, HelpOptions>;
 
 // One parsed command line.
 struct Invocation {

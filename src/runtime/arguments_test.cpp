@@ -221,5 +221,14 @@ TEST(Arguments, Version) {
   EXPECT_EQ(Fails({"state", "--version", "c1"}).message, "flag provided but not defined: --version");
 }
 
+TEST(Arguments, Setup) {
+  const auto setup = Parse<SetupOptions>({"setup", "docker", "--apply", "--default", "--file", "/d.json"});
+  EXPECT_EQ(setup.engine, "docker");
+  EXPECT_TRUE(setup.apply && setup.make_default && !setup.undo);
+  EXPECT_EQ(setup.file, "/d.json");
+  EXPECT_THAT(Fails({"setup", "docker", "--apply", "--undo"}).message, HasSubstr("exclude each other"));
+  EXPECT_THAT(Fails({"setup"}).message, HasSubstr("exactly 1 argument"));
+}
+
 }  // namespace
 }  // namespace kata::runtime

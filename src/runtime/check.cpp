@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// `check`: prints the results of hypervisor/check.h for users.
+// `check`: prints the results of hypervisor/check.h and setup/engine_check.h for users.
 #include "hypervisor/check.h"
 
 #include "base/log.h"
 #include "config/config.h"
 #include "runtime/output.h"
 #include "runtime/verbs.h"
+#include "setup/engine_check.h"
 
 namespace kata::runtime {
 
@@ -15,7 +16,10 @@ Result<int> Check(const Globals& globals, const CheckOptions&) {
   std::string text;
   for (const std::string& file : loaded.files) text += fmt::format("ok    configuration: {}\n", file);
   if (loaded.files.empty()) text += "ok    configuration: none found, the defaults count\n";
-  const std::vector<hypervisor::CheckItem> items = hypervisor::CheckHost(loaded.config);
+  std::vector<hypervisor::CheckItem> items = hypervisor::CheckHost(loaded.config);
+  for (hypervisor::CheckItem& item : setup::CheckEngines(loaded.config.runtime.timeout_factor)) {
+    items.push_back(std::move(item));
+  }
   for (const hypervisor::CheckItem& item : items) {
     const char* mark = item.ok ? "ok  " : item.required ? "FAIL" : "note";
     text += fmt::format("{}  {}: {}\n", mark, item.name, item.detail);

@@ -55,6 +55,7 @@ struct Dispatch {
   Result<int> operator()(const SpecOptions& options) const { return Spec(globals, options); }
   Result<int> operator()(const FeaturesOptions& options) const { return Features(globals, options); }
   Result<int> operator()(const CheckOptions& options) const { return Check(globals, options); }
+  Result<int> operator()(const SetupOptions& options) const { return Setup(globals, options); }
   Result<int> operator()(const BenchmarkOptions& options) const { return Benchmark(globals, options); }
   Result<int> operator()(const VersionOptions& options) const { return Version(globals, options); }
   Result<int> operator()(const ConfigPathsOptions& options) const { return ConfigPaths(globals, options); }

@@ -132,6 +132,13 @@ Finished FinishBenchmark(Parsed& parsed, const Arguments&) {
   return parsed.benchmark;
 }
 
+Finished FinishSetup(Parsed& parsed, const Arguments& arguments) {
+  parsed.setup.engine = arguments[0];
+  if (parsed.setup.apply && parsed.setup.undo)
+    return tl::unexpected(std::string("--apply and --undo exclude each other"));
+  return parsed.setup;
+}
+
 Finished FinishEvents(Parsed& parsed, const Arguments& arguments) {
   parsed.events.id = arguments[0];
   return parsed.events;
@@ -202,6 +209,15 @@ const std::vector<Verb>& Verbs() {
        FinishNothing<FeaturesOptions>},
       {"check", "say whether and how this machine can run guests", "", 0, 0, /*command_follows=*/false, DeclareNothing,
        FinishNothing<CheckOptions>},
+      {"setup", "show what an engine's configuration needs for this runtime, or put it in",
+       "docker|podman|containerd|crio", 1, 1, /*command_follows=*/false,
+       [](CLI::App& verb, Parsed& parsed) {
+         verb.add_flag("--apply", parsed.setup.apply, "change the file; the former text is kept beside it");
+         verb.add_flag("--undo", parsed.setup.undo, "take out what --apply has put in");
+         verb.add_flag("--default", parsed.setup.make_default, "also make this the engine's default runtime");
+         verb.add_option("--file", parsed.setup.file, "the file, if it is not the engine's usual one");
+       },
+       FinishSetup},
       {"benchmark", "measure the life of containers on this machine", "", 0, 0, /*command_follows=*/false,
        [](CLI::App& verb, Parsed& parsed) {
          verb.add_option("--rounds", parsed.benchmark.rounds, "how often each is measured (5)");

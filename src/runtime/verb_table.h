@@ -28,6 +28,7 @@ struct Parsed {
   ListOptions list;
   UpdateOptions update;
   SpecOptions spec;
+  SetupOptions setup;
   BenchmarkOptions benchmark;
 };
 

@@ -23,6 +23,7 @@ Result<int> Update(const Globals& globals, const UpdateOptions& options);
 Result<int> Spec(const Globals& globals, const SpecOptions& options);
 Result<int> Features(const Globals& globals, const FeaturesOptions& options);
 Result<int> Check(const Globals& globals, const CheckOptions& options);
+Result<int> Setup(const Globals& globals, const SetupOptions& options);
 Result<int> Benchmark(const Globals& globals, const BenchmarkOptions& options);
 Result<int> Version(const Globals& globals, const VersionOptions& options);
 Result<int> ConfigPaths(const Globals& globals, const ConfigPathsOptions& options);

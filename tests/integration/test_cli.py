@@ -88,8 +88,12 @@ class TextTest(Case):
     @harness.kata_only
     def test_check(self):
         result = self.assert_run(self.world.runtime("check"))
-        for word in ("tcg|kvm", "vsock|virtio-serial", "file server", "kernel", "initrd"):
+        for word in ("tcg|kvm", "vsock|virtio-serial", "file server", "kernel", "initrd", "(?m)^ok +podman: podman version"):
             self.assertRegex(result.out, word)
+        for propagation, mark in (("private", "note  mounts below /: are not shared"), ("shared", "ok    mounts below /: are shared")):
+            self.world.prefix = ["unshare", "--mount", "--propagation", propagation]
+            self.assertRegex(self.world.runtime("check").out, f"(?m)^{mark}")
+        self.world.prefix = []
         self.world.configure('[hypervisor.qemu]\nkernel = "/no/such/kernel"\n')
         result = self.world.runtime("check")
         self.assertNotEqual(result.status, 0, result)
