@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
@@ -23,7 +24,8 @@ TEST(CheckTrapsTest, TheLastMountOnTheRootCounts) {
 }
 
 TEST(CheckTrapsTest, ModulesAreLoadedOrBuiltInOrCanBeLoaded) {
-  const std::string directory = ::testing::TempDir() + "modules";
+  std::string directory = ::testing::TempDir() + "modules-XXXXXX";
+  ASSERT_NE(mkdtemp(directory.data()), nullptr);
   std::filesystem::create_directories(directory + "/sys/tun");
   EXPECT_TRUE(NetworkModules(directory + "/sys", directory + "/none").ok);  // nobody can tell
   std::ofstream(directory + "/modules.builtin") << "kernel/net/sched/cls_u32.ko\n";

@@ -3,8 +3,8 @@
 
 #include <gtest/gtest.h>
 
-#include <array>
-#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <random>
 
@@ -13,13 +13,16 @@ namespace {
 
 // What patch(1) makes of the old text and the diff.
 std::string Patched(const std::string& text, const std::string& diff) {
-  const std::string directory = ::testing::TempDir();
+  std::string directory = ::testing::TempDir() + "diff-XXXXXX";
+  if (mkdtemp(directory.data()) == nullptr) return "no directory";
   std::ofstream(directory + "/old") << text;
   std::ofstream(directory + "/diff") << diff;
   const std::string command = "patch -s -o " + directory + "/new " + directory + "/old " + directory + "/diff";
   EXPECT_EQ(system(command.c_str()), 0) << diff;
   std::ifstream patched(directory + "/new");
-  return {std::istreambuf_iterator<char>(patched), {}};
+  std::string result(std::istreambuf_iterator<char>(patched), {});
+  std::filesystem::remove_all(directory);
+  return result;
 }
 
 TEST(Diff, IsThatOfDiffU) {
