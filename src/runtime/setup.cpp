@@ -3,11 +3,11 @@
 #include <filesystem>
 
 #include "config/config.h"
-#include "hypervisor/program_version.h"
 #include "runtime/output.h"
 #include "runtime/verbs.h"
 #include "setup/change.h"
 #include "setup/diff.h"
+#include "setup/engine_check.h"
 
 namespace kata::runtime {
 namespace {
@@ -39,7 +39,7 @@ Result<setup::Wishes> WishesOf(const Globals& globals, setup::Engine engine, boo
     wishes.config = TRY(AbsolutePath(globals.config_path));
     if (access(wishes.config.c_str(), R_OK) != 0) return FailErrno("--config {}", wishes.config);
   }
-  const auto line = hypervisor::VersionLine(std::string(setup::ProgramOf(engine)), /*timeout_factor=*/1);
+  const auto line = setup::AskEngine(engine, /*timeout_factor=*/1);
   if (line) wishes.version = setup::VersionIn(*line);
   return wishes;
 }

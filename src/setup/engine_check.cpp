@@ -39,15 +39,24 @@ hypervisor::CheckItem CheckEngine(Engine engine, const std::string& line) {
   return item;
 }
 
+Result<std::string> AskEngine(Engine engine, double timeout_factor) {
+  const std::string program(ProgramOf(engine));
+  auto line = hypervisor::VersionLine(program, timeout_factor);
+  for (const char* const directory : {"/usr/local/sbin/", "/usr/local/bin/", "/usr/sbin/", "/usr/bin/"}) {
+    if (line || line.error().code() != Code::kNotFound) break;
+    line = hypervisor::VersionLine(directory + program, timeout_factor);
+  }
+  return line;
+}
+
 std::vector<hypervisor::CheckItem> CheckEngines(double timeout_factor) {
   std::vector<hypervisor::CheckItem> items;
   for (const Engine engine : kEngines) {
-    const std::string program(ProgramOf(engine));
-    const auto line = hypervisor::VersionLine(program, timeout_factor);
+    const auto line = AskEngine(engine, timeout_factor);
     if (line) {
       items.push_back(CheckEngine(engine, *line));
     } else if (line.error().code() != Code::kNotFound) {
-      items.push_back({.name = program,
+      items.push_back({.name = std::string(ProgramOf(engine)),
                        .ok = false,
                        .required = false,
                        .detail = line.error().message(),

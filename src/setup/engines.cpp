@@ -179,7 +179,7 @@ std::vector<std::string> NotesOn(Engine engine, const Wishes& wishes, const nloh
   std::vector<std::string> notes;
   if (engine == Engine::kDocker && !HasTypes(wishes)) {
     notes.push_back(wishes.version ? "kata-v2, the runtime by containerd's shim, is left out: it needs Docker 23"
-                                   : "kata-v2, the runtime by containerd's shim, is left out: dockerd is not in PATH, "
+                                   : "kata-v2, the runtime by containerd's shim, is left out: dockerd is not found, "
                                      "and whether it is 23 or newer is not known");
   }
   if (engine == Engine::kCrio && !wishes.config.empty()) {

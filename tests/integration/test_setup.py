@@ -53,6 +53,10 @@ class FileTest(harness.Case):
         run("--undo")
         self.assertEqual(list(home.iterdir()), [])
 
+    def test_engines_are_found_where_path_lacks_them(self):
+        self.world.environment = {**os.environ, "PATH": "/nonexistent"}
+        self.assertRegex(self.world.runtime("check").out, r"(?m)^ok +podman: podman version")
+
     def test_errors_are_one_line(self):
         file = self.world.tmp / "config.toml"
         file.write_text("version = 2\n[plugins\n")
