@@ -43,6 +43,13 @@ void ReadScheduler(const JsonObject& json, grpc::LinuxScheduler& scheduler) {
   scheduler.set_period(json.Unsigned("period"));
 }
 
+// The profiles that engines name where nobody has asked for one: of Docker, Podman, containerd and CRI-O. Who has not
+// named a profile does not miss it.
+bool IsProfileOfAnEngine(const std::string& profile) {
+  return profile == "unconfined" || profile == "docker-default" || profile == "cri-containerd.apparmor.d" ||
+         profile.starts_with("containers-default-") || profile.starts_with("crio-default");
+}
+
 }  // namespace
 
 void ReadProcess(const JsonObject& json, grpc::Process& process) {
@@ -62,7 +69,9 @@ void ReadProcess(const JsonObject& json, grpc::Process& process) {
   process.set_nonewprivileges(json.Bool("noNewPrivileges"));
   process.set_oomscoreadj(json.Signed("oomScoreAdj"));
   process.set_apparmorprofile(json.String("apparmorProfile"));
-  json.WarnIf("apparmorProfile", "ignored: a profile of the host means nothing in the guest");
+  if (!IsProfileOfAnEngine(process.apparmorprofile())) {
+    json.WarnIf("apparmorProfile", "ignored: a profile of the host means nothing in the guest");
+  }
   process.set_selinuxlabel(json.String("selinuxLabel"));
   json.Child("ioPriority", [&](const JsonObject& priority) {
     process.mutable_iopriority()->set_class_(priority.String("class", Need::kRequired));

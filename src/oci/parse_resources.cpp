@@ -41,9 +41,6 @@ void ReadCpu(const JsonObject& json, grpc::LinuxCPU& cpu) {
   if (json.Has("idle")) cpu.set_idle(json.Signed("idle"));
   cpu.set_cpus(json.String("cpus"));
   cpu.set_mems(json.String("mems"));
-  for (const char* key : {"cpus", "mems"}) {
-    json.WarnIf(key, "ignored: it names processors or memory of the host, and the virtual machine has its own");
-  }
   constexpr char kNoRealtime[] = "not supported: the guest's cgroups (version 2) have no real-time budget";
   json.Refuse("realtimeRuntime", kNoRealtime);
   json.Refuse("realtimePeriod", kNoRealtime);

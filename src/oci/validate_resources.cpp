@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Checks "linux.resources" of a spec.
-#include <charconv>
-
+#include "base/cpu_list.h"
 #include "oci/validate.h"
 
 namespace kata::oci {
@@ -42,30 +41,6 @@ Result<> ValidateMemory(const grpc::LinuxMemory& memory, std::string_view prefix
   return limited ? CheckLeastMemory(memory.limit(), prefix, "memory.limit") : Result<>();
 }
 
-// "0-3,7": the list format of cpuset(7).
-bool IsCpuList(std::string_view text) {
-  while (!text.empty()) {
-    const size_t comma = text.find(',');
-    const std::string_view part = text.substr(0, comma);
-    uint32_t first = 0;
-    auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), first);
-    if (error != std::errc()) return false;
-    if (end != part.data() + part.size()) {
-      uint32_t last = 0;
-      if (*end != '-') return false;
-      std::tie(end, error) = [&] {
-        const auto result = std::from_chars(end + 1, part.data() + part.size(), last);
-        return std::pair(result.ptr, result.ec);
-      }();
-      if (error != std::errc() || end != part.data() + part.size() || last < first) return false;
-    }
-    if (comma == std::string_view::npos) return true;
-    text.remove_prefix(comma + 1);
-    if (text.empty()) return false;
-  }
-  return true;
-}
-
 Result<> ValidateCpu(const grpc::LinuxCPU& cpu, std::string_view prefix) {
   // The kernel's limits for period and quota, in microseconds (Documentation/scheduler/sched-bwc.rst).
   if (cpu.period() != 0 && (cpu.period() < 1000 || cpu.period() > 1000000)) {
@@ -78,10 +53,10 @@ Result<> ValidateCpu(const grpc::LinuxCPU& cpu, std::string_view prefix) {
   if (cpu.has_idle() && cpu.idle() != 0 && cpu.idle() != 1) {
     return Fail(Code::kInvalidArgument, "{}cpu.idle: {} is neither 0 nor 1", prefix, cpu.idle());
   }
-  if (!IsCpuList(cpu.cpus())) {
+  if (!ParseCpuList(cpu.cpus())) {
     return Fail(Code::kInvalidArgument, "{}cpu.cpus: \"{}\" is no list such as 0-3,7", prefix, cpu.cpus());
   }
-  if (!IsCpuList(cpu.mems())) {
+  if (!ParseCpuList(cpu.mems())) {
     return Fail(Code::kInvalidArgument, "{}cpu.mems: \"{}\" is no list such as 0-3,7", prefix, cpu.mems());
   }
   return {};

@@ -205,6 +205,7 @@ Result<std::shared_ptr<Sandbox>> StartSandbox(const asio::any_io_executor& execu
   std::string shared_dir = parts.shared_files->path();
   auto vm = parts.vm = TRY(MakeVm(executor, plan, size, std::move(hypervisor), shared_dir));
   parts.growth = std::move(size.rules);
+  parts.host_limits = HostLimiter(plan.mounts, std::move(plan.limited_cgroups), plan.state.systemd_unit, plan.id);
   parts.pod = plan.pod;
   parts.standing = plan.standing;
   parts.pod_spec = std::move(plan.pod_spec);

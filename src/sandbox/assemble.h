@@ -27,13 +27,14 @@ struct SandboxPlan {
   oci::Bundle bundle;                                   // the first container's
   std::optional<network::Namespace> network_namespace;  // the pod's (NamespaceOf); none: the pod has the host's network
   network::HostNetwork host_network = network::HostNetwork::kRefused;
-  State state;                              // the record so far
-  std::function<Result<>()> enter_cgroups;  // called after the record is stored; may be empty
-  std::vector<std::string> vcpu_cgroups;    // for the vCPUs alone; empty: they stay in this process's cgroups
-  std::string apparmor_profile;             // of this process, where AppArmor has it
-  bool pod = false;                         // more containers may be added
-  std::optional<grpc::Spec> pod_spec;       // for a pod without a container of its own: see SandboxParts
-  bool standing = false;                    // the sandbox stays without containers, until RequestEnd
+  State state;                               // the record so far
+  std::function<Result<>()> enter_cgroups;   // called after the record is stored; may be empty
+  std::vector<std::string> limited_cgroups;  // directories of the sandbox's own cgroup that were made for it
+  std::vector<std::string> vcpu_cgroups;     // for the vCPUs alone; empty: they stay in this process's cgroups
+  std::string apparmor_profile;              // of this process, where AppArmor has it
+  bool pod = false;                          // more containers may be added
+  std::optional<grpc::Spec> pod_spec;        // for a pod without a container of its own: see SandboxParts
+  bool standing = false;                     // the sandbox stays without containers, until RequestEnd
   std::chrono::steady_clock::time_point began = std::chrono::steady_clock::now();
 };
 

@@ -79,6 +79,7 @@ asio::awaitable<Result<>> Sandbox::CreateContainer(std::shared_ptr<Container> co
   }
   if (const auto vmm = vm().hypervisor().Pids(); !vmm.empty()) process->RunsIn(vmm.front());
   container->init = process;
+  parts_.host_limits.Set(container->id, files.bundle.spec.linux().resources());
   process->Follow(vm().agent());
   if (container->id == parts_.state.id) {
     if (auto identified = IdentifyProcess(standin)) parts_.state.standin = *identified;
@@ -87,6 +88,7 @@ asio::awaitable<Result<>> Sandbox::CreateContainer(std::shared_ptr<Container> co
   if (auto stored = Store(); !stored) {
     // A container without a record could not be found again, so it must not stay in the guest.
     container->init.reset();
+    parts_.host_limits.Forget(container->id);
     process->End(kKilledStatus);
     auto removed = co_await vm().agent()->RemoveContainer(container->id, vm().PatienceFor(kRemoveTime));
     if (!removed) log::Warn("the agent cannot remove {}: {}", container->id, removed.error().message());
@@ -181,6 +183,13 @@ Result<> Sandbox::PrepareFiles(Container& container, ContainerFiles& files, grpc
 asio::awaitable<Result<>> Sandbox::UpdateContainer(std::string id, grpc::LinuxResources resources) {
   auto self = shared_from_this();
   CO_TRY(co_await growth_->Admit(id, resources));
+  const grpc::LinuxResources before = parts_.host_limits.Of(id);
+  parts_.host_limits.Update(id, resources);
+  if (auto limited = LimitHost(); !limited) {
+    parts_.host_limits.Set(id, before);
+    growth_->Refused(id);
+    co_return limited;
+  }
   grpc::Spec spec;
   // Device rules stay as they were at creation. Limits that name devices of the host by number have no meaning in the
   // guest.
@@ -190,6 +199,10 @@ asio::awaitable<Result<>> Sandbox::UpdateContainer(std::string id, grpc::LinuxRe
   grpc::Spec guest = oci::GuestSpec(spec);
   auto updated = co_await vm().agent()->UpdateContainer(id, std::move(*guest.mutable_linux()->mutable_resources()));
   updated ? growth_->Taken(id) : growth_->Refused(id);
+  if (!updated) {
+    parts_.host_limits.Set(id, before);
+    if (auto limited = LimitHost(); !limited) log::Warn("{}", limited.error().message());
+  }
   co_return updated;
 }
 
@@ -206,6 +219,10 @@ asio::awaitable<void> Sandbox::Unshare(std::shared_ptr<Container> container) {
 asio::awaitable<void> Sandbox::RemoveContainer(std::shared_ptr<Container> container) {
   auto self = shared_from_this();
   containers_.erase(container->id);
+  parts_.host_limits.Forget(container->id);
+  if (!ending()) {
+    if (auto limited = LimitHost(); !limited) log::Warn("{}", limited.error().message());
+  }
   // Nobody reads what a process that outlives the container's own still writes.
   container->late_outputs.Stop();
   if (container->init) container->init->stdio().Stop();

@@ -17,6 +17,7 @@
 #include "sandbox/files/guest_mounts.h"
 #include "sandbox/files/rootfs_mounts.h"
 #include "sandbox/files/shared_files.h"
+#include "sandbox/host/host_limits.h"
 #include "sandbox/host/mount_namespace.h"
 #include "sandbox/record/state.h"
 #include "sandbox/size/growth.h"
@@ -59,6 +60,7 @@ struct SandboxParts {
   bool guest_seccomp = true;           // false: the containers' seccomp filters are removed
   bool block_devices = true;           // false: file systems on the host's disks are mounted there and shared
   GrowthRules growth;
+  HostLimiter host_limits;
   State state;
   int directory = -1;                // the sandbox's; the caller keeps ownership
   std::function<void()> on_created;  // called once, when the first container has been created
@@ -95,7 +97,11 @@ class Sandbox : public std::enable_shared_from_this<Sandbox> {
   // Returns the bundle at this path. The first container's may have been read already; it is handed out once. Errors:
   // oci::LoadBundle's.
   Result<oci::Bundle> TakeBundle(const std::string& path);
-  // Sets new limits for a container. The VM grows first if they need it. Errors: Growth::Admit's and the agent's.
+  // Sets the limits of the sandbox's cgroup on the host to those of its containers. When a container starts, and not
+  // earlier: the boot of the VM and the creation are not to be slowed down. Errors: HostLimiter::Apply's.
+  Result<> LimitHost() { return parts_.host_limits.Apply(growth_->memory_mib()); }
+  // Sets new limits for a container, in the guest and on the host. The VM grows first if they need it. Errors:
+  // Growth::Admit's, the agent's and HostLimiter::Apply's.
   asio::awaitable<Result<>> UpdateContainer(std::string id, grpc::LinuxResources resources);
   // Removes a container that has ended from this sandbox and from the guest, with what was shared for it. Failures are
   // logged. While the sandbox ends, the call returns for a container with disks only after the VM has ended.

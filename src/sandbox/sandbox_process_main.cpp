@@ -20,6 +20,7 @@
 #include "rpc/unix_socket.h"
 #include "sandbox/assemble.h"
 #include "sandbox/host/cgroup.h"
+#include "sandbox/host/host_cgroups.h"
 #include "sandbox/ready.h"
 #include "sandbox/record/directory.h"
 #include "sandbox/sandbox_process.h"
@@ -78,6 +79,8 @@ Result<> Prepare(const std::vector<std::string>& arguments, Plan& plan) {
   // `create` has written a record already, with what it has made.
   if (auto state = LoadState(sandbox.directory.get())) sandbox.state = *std::move(state);
   sandbox.vcpu_cgroups = plan.options.vcpu_cgroups;
+  sandbox.limited_cgroups = LimitedCgroups(sandbox.vcpu_cgroups.empty() ? plan.options.cgroups : sandbox.vcpu_cgroups,
+                                           plan.options.cgroup_paths);
   sandbox.state.cgroup_paths = plan.options.cgroup_paths;
   sandbox.state.systemd_unit = plan.options.systemd_unit;
   sandbox.mounts = TRY(MountNamespaces::EnterPrivate());

@@ -6,6 +6,7 @@
 #include <ctime>
 
 #include "base/files.h"
+#include "sandbox/host/cgroup.h"
 #include "sandbox/task/metrics.h"
 #include "sandbox/task/runtime_error.h"
 #include "shim/pod_bundle.h"

@@ -130,6 +130,7 @@ Result<> ShimService::Begin(Beginning beginning) {
   // Recorded before they are created, so that the action `delete` can remove them.
   plan.state.cgroup_paths = stay.made;
   if (stay.scope) plan.state.systemd_unit = stay.scope->unit.name;
+  plan.limited_cgroups = sandbox::LimitedCgroups(stay.own, stay.made);
   plan.vcpu_cgroups = stay.vcpu_directories;
   plan.enter_cgroups = [this, &plan, &stay] {
     return plan.mounts.OnHost([&] { return parts_.cgroups->Enter(std::move(stay), parts_.id); });

@@ -51,4 +51,5 @@ class PodmanCase(harness.Case):
         self.addCleanup(self.podman, "rm", "--all", "--force", "--time", "0")
 
     def run_flags(self, *more):
-        return ["run", "--network", "none", *LIMITS, *more]
+        # Podman 5's own choice is journald, which cannot be followed with events in a file.
+        return ["run", "--network", "none", "--log-driver", "k8s-file", *LIMITS, *more]

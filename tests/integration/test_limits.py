@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Limits, sysctls and host name of a container, and the size of the machine around it."""
+import json
 import os
+import pathlib
 import re
 import subprocess
 
@@ -8,6 +10,7 @@ import harness
 from harness import Case, SharedCase
 
 MIB = 1 << 20
+CPUS = f"0-{os.cpu_count() - 1}" if os.cpu_count() > 1 else "0"
 
 
 class LimitsTest(Case):
@@ -118,7 +121,7 @@ class GuestTest(SharedCase):
     def prepare(cls, c):
         c.linux["resources"].update(
             memory={"limit": 256 * MIB, "reservation": 128 * MIB},
-            cpu={"quota": 50000, "period": 100000, "shares": 512},
+            cpu={"quota": 50000, "period": 100000, "shares": 512, "cpus": CPUS},
             pids={"limit": 77},
             hugepageLimits=[{"pageSize": "2MB", "limit": 4 * MIB}],
             unified={"memory.high": str(200 * MIB)},
@@ -170,6 +173,33 @@ class GuestTest(SharedCase):
         self.assert_run(self.shared_world.runtime("update", "--pids-limit", "77", "--memory", "256M", self.shared.id))
         more = self.shared_world.runtime("update", "--memory", "100G", self.shared.id)
         self.assert_run(more, 1, err="memory.limit: .* more than this host has")
+
+    def host_limit(self, *names):
+        """What a file of the container's cgroup on this host says: its name with version 2, that with version 1."""
+        directories = [path for path in self.shared.record()["cgroupPaths"] if path.endswith(self.shared.id)]
+        paths = [pathlib.Path(directory) / name for directory in directories for name in names]
+        return next(path for path in paths if path.exists()).read_text().strip()
+
+    def test_the_cgroup_on_the_host(self):
+        """A hostile guest does not enforce its limits. There is room for what a VM needs beside its containers."""
+        self.assertIn(self.host_limit("cpu.max", "cpu.cfs_quota_us"), ("50000 100000", "50000"))
+        self.assertIn(self.host_limit("cpu.weight", "cpu.shares"), ("20", "512"))
+        self.assertEqual(self.host_limit("cpuset.cpus"), CPUS)
+        self.assertEqual(self.host_limit("pids.max"), str(77 + 256))
+        memory = int(self.host_limit("memory.max", "memory.limit_in_bytes"))
+        self.assertIn(memory // MIB, range(2048 + 256 + 512, 4096))
+        update = {"pids": {"limit": 33}, "cpu": {"quota": 150000}, "memory": {"limit": 512 * MIB}}
+        self.assert_run(self.shared_world.runtime("update", "-r", "-", self.shared.id, input=json.dumps(update).encode()))
+        self.assertIn(self.host_limit("cpu.max", "cpu.cfs_quota_us"), ("150000 100000", "150000"))
+        self.assertEqual(self.host_limit("pids.max"), str(33 + 256))
+        more = int(self.host_limit("memory.max", "memory.limit_in_bytes"))
+        self.assertGreaterEqual(more, (2048 + 512 + 512) * MIB)
+        update = {"pids": {"limit": 77}, "cpu": {"quota": 50000}, "memory": {"limit": 256 * MIB}}
+        self.assert_run(self.shared_world.runtime("update", "-r", "-", self.shared.id, input=json.dumps(update).encode()))
+        self.assertEqual(int(self.host_limit("memory.max", "memory.limit_in_bytes")), more, "it may still have the memory")
+        refused = self.shared_world.runtime("update", "--cpuset-cpus", "8191", self.shared.id)
+        self.assert_run(refused, 1, err="limits of the container's cgroup on the host: .*cpuset.cpus")
+        self.assertEqual(self.host_limit("cpuset.cpus"), CPUS)
 
     def test_only_the_networks_own_interfaces(self):
         self.assert_run(self.shared.exec("/bin/ls", "/sys/class/net"), 0, "lo\n")

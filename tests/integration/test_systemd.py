@@ -71,6 +71,26 @@ class ScopeTest(SystemdCase):
         self.assert_run(c.delete("--force"))
         self.assert_no_unit(c)
 
+    @harness.kata_only
+    def test_limits(self):
+        c = self.in_a_scope(self.container("/bin/sleep", "1000"))
+        c.linux["resources"].update(
+            memory={"limit": 256 << 20}, cpu={"quota": 150000, "period": 100000, "shares": 512, "cpus": "0"}, pids={"limit": 77}
+        )
+        self.start(c)
+        limits = self.systemd.show(c.unit, "TasksMax", "CPUWeight", "CPUQuotaPerSecUSec", "AllowedCPUs", "MemoryMax")
+        memory = int(limits.pop("MemoryMax"))
+        self.assertIn(memory >> 20, range(2048 + 256 + 512, 4096), "the VM's, too")
+        self.assertEqual(
+            limits, {"TasksMax": str(77 + 256), "CPUWeight": "20", "CPUQuotaPerSecUSec": "1.500000s", "AllowedCPUs": "0"}
+        )
+        update = self.world.runtime("--systemd-cgroup", "update", "--pids-limit", "33", "--cpu-quota", "50000", c.id)
+        self.assert_run(update)
+        self.assertEqual(
+            self.systemd.show(c.unit, "TasksMax", "CPUQuotaPerSecUSec"),
+            {"TasksMax": str(33 + 256), "CPUQuotaPerSecUSec": "500ms"},
+        )
+
     def test_without_a_path(self):
         c = self.sh("exit 3")
         del c.linux["cgroupsPath"]

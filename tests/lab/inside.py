@@ -25,7 +25,9 @@ import leaks  # noqa: E402
 FILE_SECONDS = int(os.environ.get("LAB_FILE_TIMEOUT", 3600))
 PACKAGES = """systemd qemu-system-x86 virtiofsd containerd docker.io podman netavark conmon runc crun nftables""".split()
 # What comes and goes in any such machine, whoever uses it.
-RESTLESS = re.compile(r"systemd|\(sd-|sshd|udev|agetty|dbus|^\(|session-\d+\.scope|user@0\.service|user-runtime-dir@0|run-netns.mount|/run/netns |netavark-dhcp-proxy")
+RESTLESS = re.compile(r"systemd|\(sd-|sshd|udev|agetty|dbus|^\(|session-\d+\.scope|user@0\.service|user-runtime-dir@0|run-netns.mount|/run/netns |netavark-dhcp-proxy"
+                      # Podman's and Docker's own.
+                      r"|^machine\.slice |/(machine\.slice|libpod_parent|libpod_parent/conmon|docker)$|table inet netavark|/intermediate-mountpoint-[\d.]+$")
 # Directories that the first sandbox or container of an engine makes, and that stay.
 LASTING = {f"/run/{name}" for name in "kata kata-containers runc crun containerd containers libpod netns netavark cni".split()} | {"/dev/shm/libpod_lock"}
 # Those in which containerd has the containers of its namespaces; runc leaves them, too.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/cpu_weight.h"
 #include "base/log.h"
 
 namespace kata::agent {
@@ -59,7 +60,7 @@ Result<> AddCpu(const grpc::LinuxCPU& cpu, Limits* limits) {
   if (cpu.has_idle()) limits->push_back({"cpu.idle", fmt::format("{}", cpu.idle()), "cpu.idle"});
   // The kernel refuses a weight for an idle cgroup.
   if (cpu.shares() != 0 && cpu.idle() != 1) {
-    limits->push_back({"cpu.weight", fmt::format("{}", WeightFromShares(cpu.shares())), "cpu.shares"});
+    limits->push_back({"cpu.weight", fmt::format("{}", CpuWeightOf(cpu.shares())), "cpu.shares"});
   }
   if (cpu.quota() != 0 || cpu.period() != 0) {
     constexpr uint64_t kDefaultPeriod = 100000;
@@ -147,11 +148,6 @@ Result<> AddUnified(const grpc::LinuxResources& resources, Limits* limits) {
 }
 
 }  // namespace
-
-uint64_t WeightFromShares(uint64_t shares) {
-  const uint64_t bounded = std::clamp<uint64_t>(shares, 2, 262144);
-  return 1 + (bounded - 2) * 9999 / 262142;
-}
 
 uint64_t IoWeight(uint64_t weight) {
   const uint64_t bounded = std::clamp<uint64_t>(weight, 10, 1000);

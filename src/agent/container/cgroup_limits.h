@@ -24,8 +24,6 @@ struct Limit {
   bool optional = false;
 };
 
-// Converts cpu.shares (2..262144) to cpu.weight (1..10000), as runc and crun do.
-uint64_t WeightFromShares(uint64_t shares);
 // Converts blockIO.weight (10..1000) to io.weight (1..10000).
 uint64_t IoWeight(uint64_t weight);
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sandbox/host/cgroup.h"
 
+#include <linux/magic.h>
 #include <poll.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -91,6 +93,11 @@ bool HasChildren(const std::string& directory) {
 }
 
 }  // namespace
+
+bool HostIsUnified() {
+  struct statfs filesystem {};
+  return statfs("/sys/fs/cgroup", &filesystem) == 0 && filesystem.f_type == CGROUP2_SUPER_MAGIC;
+}
 
 const Hierarchy* HierarchyOf(const std::string& directory, const std::vector<Hierarchy>& hierarchies) {
   const Hierarchy* found = nullptr;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The container's cgroups on the host. The sandbox and its stand-ins are in them, so that engines see what the
-// container uses. No limit is set there, since the guest enforces the limits and the VM is sized by them. A cgroup that
+// container uses. What limits they get is host_limits.h's. A cgroup that
 // exists already belongs to somebody else: it is entered, but never changed. The exception is a cpuset of cgroup v1
 // without processors, which no process can enter.
 #pragma once
@@ -28,6 +28,10 @@ struct Hierarchy {
 
 // Parses the text of /proc/PID/mountinfo (proc(5)). A hierarchy that is mounted twice counts once.
 std::vector<Hierarchy> ParseHierarchies(std::string_view mountinfo);
+
+// Whether the host has cgroup version 2 alone: /sys/fs/cgroup is a cgroup2 file system. To be called in the host's
+// mount namespace: the sandbox's has no such directory.
+bool HostIsUnified();
 
 // The hierarchy that a directory is in, as a pointer into `hierarchies`; nullptr: none.
 const Hierarchy* HierarchyOf(const std::string& directory, const std::vector<Hierarchy>& hierarchies);

@@ -82,6 +82,13 @@ Result<CgroupStay> PlanCgroupStay(const CgroupPlace& place, const std::string& i
   return stay;
 }
 
+std::vector<std::string> LimitedCgroups(const std::vector<std::string>& own, const std::vector<std::string>& made) {
+  std::vector<std::string> limited;
+  std::copy_if(own.begin(), own.end(), std::back_inserter(limited),
+               [&](const std::string& each) { return std::find(made.begin(), made.end(), each) != made.end(); });
+  return limited;
+}
+
 Result<> CheckCgroupStay(const CgroupStay& stay) {
   for (const std::string& leaf : stay.leaves) {
     const std::string frozen = FrozenAt(leaf);

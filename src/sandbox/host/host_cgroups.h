@@ -44,6 +44,9 @@ Result<CgroupStay> PlanCgroupStay(const CgroupPlace& place, const std::string& i
 Result<std::optional<Scope>> PlanScope(const CgroupPlace& place, const std::string& id,
                                        const std::map<std::string, std::string>& annotations, double timeout_factor);
 
+// Those of the sandbox's own cgroups that were made for it, so that they may get limits. own, made: CgroupStay's.
+std::vector<std::string> LimitedCgroups(const std::vector<std::string>& own, const std::vector<std::string>& made);
+
 // Checks that processes can run in these cgroups. kFailedPrecondition: one is frozen, and a process that enters it
 // would not run. Logs a warning if `own` has processes already. Both messages are runc's.
 Result<> CheckCgroupStay(const CgroupStay& stay);

@@ -43,6 +43,8 @@ class Growth : public std::enable_shared_from_this<Growth> {
   void Taken(const std::string& container);
   void Refused(const std::string& container);
   void Forget(const std::string& container);
+  // The VM's present memory.
+  uint64_t memory_mib() const { return now_ ? now_->memory_mib : vm_->size().memory_mib; }
 
  private:
   struct Limits {

@@ -165,6 +165,10 @@ Result<> Manager::Append(Message& message, const Property& property) {
             message.result =
                 library_->message_append_array(message.message, 'u', value.data(), value.size() * sizeof(uint32_t));
           }
+        } else if constexpr (std::is_same_v<Value, std::vector<uint8_t>>) {
+          if (message.result >= 0) {
+            message.result = library_->message_append_array(message.message, 'y', value.data(), value.size());
+          }
         } else if constexpr (std::is_same_v<Value, bool>) {
           const int truth = value ? 1 : 0;
           message.Basic('b', &truth);
@@ -208,6 +212,18 @@ Result<> Manager::StartTransientUnit(const std::string& unit, const std::vector<
   auto done = AwaitJob(reply, unit, "start");
   if (!done) std::ignore = ResetFailedUnit(unit);
   return done;
+}
+
+Result<> Manager::SetUnitProperties(const std::string& unit, const std::vector<Property>& properties) {
+  Message call = TRY(NewCall({kPath, kInterface, "SetUnitProperties"}));
+  call.Text(unit);
+  const int until_it_ends = 1;
+  call.Basic('b', &until_it_ends);
+  call.Open('a', "(sv)");
+  for (const Property& property : properties) TRY(Append(call, property));
+  call.Close();
+  TRY(Call(call));
+  return {};
 }
 
 Result<> Manager::StopUnit(const std::string& unit) {

@@ -25,6 +25,8 @@ class Manager {
   // Starts a transient unit and waits until systemd says that it runs. kAlreadyExists: there is one with this name.
   // kAborted: systemd could not start it; nothing of it is left.
   Result<> StartTransientUnit(const std::string& unit, const std::vector<Property>& properties);
+  // Changes properties of a unit until it ends.
+  Result<> SetUnitProperties(const std::string& unit, const std::vector<Property>& properties);
   // Stops a unit and waits for its end. kNotFound: systemd does not know it.
   Result<> StopUnit(const std::string& unit);
   // Forgets that a unit has failed. kNotFound: systemd does not know it.

@@ -14,10 +14,10 @@
 namespace kata::sandbox {
 
 struct Property {
-  using Value =
-      std::variant<bool, int64_t, uint64_t, double, std::string, std::vector<std::string>, std::vector<uint32_t>>;
+  using Value = std::variant<bool, int64_t, uint64_t, double, std::string, std::vector<std::string>,
+                             std::vector<uint32_t>, std::vector<uint8_t>>;
   std::string name;
-  std::string type;  // D-Bus: one of "b", "y", "n", "q", "i", "u", "x", "t", "d", "s", "as", "au"
+  std::string type;  // D-Bus: one of "b", "y", "n", "q", "i", "u", "x", "t", "d", "s", "as", "au", "ay"
   Value value;
 };
 

@@ -77,6 +77,15 @@ Result<> Stop(const std::string& unit, const std::string& id, std::chrono::milli
   return tolerate(manager.ResetFailedUnit(unit));
 }
 
+Result<> Set(const std::string& unit, const std::string& id, const std::vector<Property>& properties,
+             std::chrono::milliseconds time) {
+  Manager manager = TRY(Manager::Connect(time));
+  if (TRY(manager.TextOf(unit, kUnitInterface, "Description")) != DescriptionOf(id)) {
+    return Fail(Code::kNotFound, "systemd has no such unit for the container {}", id);
+  }
+  return manager.SetUnitProperties(unit, properties);
+}
+
 // The child's answer is one packet: the number of the error's Code, or 0, and the message. Then it stays until the
 // other end is closed.
 void Answer(const Result<>& result) {
@@ -127,6 +136,14 @@ Result<ScopeHolder> StartScope(const Scope& scope) {
   }
   error.AddContext(fmt::format("unable to start unit \"{}\"", scope.unit.name));
   return tl::unexpected<Error>(std::move(error));
+}
+
+Result<> SetScopeProperties(const std::string& unit, const std::string& id, const std::vector<Property>& properties) {
+  auto done =
+      InChild(/*timeout_factor=*/1, [&](std::chrono::milliseconds time) { return Set(unit, id, properties, time); });
+  if (done) return {};
+  done.error().AddContext(fmt::format("unable to set unit properties of \"{}\"", unit));
+  return tl::unexpected<Error>(std::move(done).error());
 }
 
 Result<> StopScope(const std::string& unit, const std::string& id) {

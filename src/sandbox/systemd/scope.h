@@ -37,6 +37,10 @@ struct ScopeHolder {
 // cannot be reached. kAborted: it refused. After an error there is no scope, or an empty one that systemd removes.
 Result<ScopeHolder> StartScope(const Scope& scope);
 
+// Changes properties of the scope of this container until it ends. kNotFound: there is none. Other errors as for
+// StartScope; systemd has 30 seconds to answer.
+Result<> SetScopeProperties(const std::string& unit, const std::string& id, const std::vector<Property>& properties);
+
 // Stops the scope of this container, and makes systemd forget it if it had failed. Another's unit of the same name
 // stays. It is no error if systemd does not know it. Errors as for StartScope; systemd has 30 seconds to answer.
 Result<> StopScope(const std::string& unit, const std::string& id);

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sandbox/task/metrics.h"
 
-#include <linux/magic.h>
-#include <sys/vfs.h>
-
 #include <algorithm>
 #include <map>
 #include <string>
@@ -238,11 +235,6 @@ wkt::Any Pack(const Message& message) {
 }
 
 }  // namespace
-
-bool HostIsUnified() {
-  struct statfs filesystem {};
-  return statfs("/sys/fs/cgroup", &filesystem) == 0 && filesystem.f_type == CGROUP2_SUPER_MAGIC;
-}
 
 wkt::Any PackMetrics(const grpc::StatsContainerResponse& stats, bool unified) {
   return unified ? Pack(MetricsV2(stats)) : Pack(MetricsV1(stats));

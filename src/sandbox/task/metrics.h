@@ -7,10 +7,6 @@
 
 namespace kata::sandbox {
 
-// Whether this host's clients expect cgroup v2: /sys/fs/cgroup is a cgroup2 file system. To be called in the host's
-// mount namespace: the sandbox's has no such directory.
-bool HostIsUnified();
-
 // io.containerd.cgroups.v2.Metrics when unified, else io.containerd.cgroups.v1.Metrics.
 wkt::Any PackMetrics(const grpc::StatsContainerResponse& stats, bool unified);
 

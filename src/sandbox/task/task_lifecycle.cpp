@@ -103,6 +103,7 @@ asio::awaitable<Result<>> TaskService::StartInit(std::shared_ptr<Container> cont
   if (status != Status::kCreated || container->starting) {
     co_return Fail(Code::kFailedPrecondition, "cannot start an already running container");
   }
+  CO_TRY(sandbox_->LimitHost());
   container->starting = true;
   auto began = Timing::Clock::now();
   Vm& vm = sandbox_->vm();

@@ -11,6 +11,7 @@
 #include "oci/parse.h"
 #include "oci/validate.h"
 #include "protocol/guest_contract.h"
+#include "sandbox/host/cgroup.h"
 #include "sandbox/task/metrics.h"
 #include "sandbox/task/process_reply.h"
 #include "sandbox/task/runtime_error.h"
