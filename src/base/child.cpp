@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <linux/close_range.h>
 #include <linux/sched.h>
 #include <poll.h>
@@ -110,6 +111,16 @@ void ResetSignals() {
   sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
+// For root of a user namespace, to whom the exec would give all capabilities of the bounding set.
+bool GiveUpCapabilities() {
+  for (unsigned capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; ++capability) {
+    if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0) return false;
+  }
+  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct none[2] = {};
+  return syscall(SYS_capset, &header, none) == 0;
+}
+
 // What the kernel does not take must not be run without it.
 bool SetLabels(const std::vector<ExecLabel>& labels) {
   for (const ExecLabel& label : labels) {
@@ -154,8 +165,9 @@ pid_t CloneWithPidfd(int* pidfd, uint64_t flags = 0, int cgroup = -1) {
   if (command.new_session) setsid();
   if (command.credentials) {
     const Command::Credentials& user = *command.credentials;
-    if (setgroups(user.groups.size(), user.groups.data()) != 0 || setresgid(user.gid, user.gid, user.gid) != 0 ||
-        setresuid(user.uid, user.uid, user.uid) != 0) {
+    if ((user.groups && setgroups(user.groups->size(), user.groups->data()) != 0) ||
+        setresgid(user.gid, user.gid, user.gid) != 0 || setresuid(user.uid, user.uid, user.uid) != 0 ||
+        (user.uid == 0 && !GiveUpCapabilities())) {
       GiveUp(error_fd, kCredentials);
     }
   }
@@ -270,7 +282,7 @@ Result<Child> Spawn(const Command& command) {
   prepared.fds.push_back(error_write.get());
 
   int pidfd = -1;
-  const pid_t pid = CloneWithPidfd(&pidfd);
+  const pid_t pid = CloneWithPidfd(&pidfd, command.new_pid_namespace ? CLONE_NEWPID : 0);
   if (pid < 0) return FailErrno("cannot start {}: clone3", name);
   if (pid == 0) RunChild(prepared);
 

@@ -31,7 +31,7 @@ struct Command {
   struct Credentials {
     uid_t uid = 0;
     gid_t gid = 0;
-    std::vector<gid_t> groups;
+    std::optional<std::vector<gid_t>> groups;  // unset: the parent's
   };
 
   std::vector<std::string> argv;                // argv[0] is a path, or a name looked up in PATH
@@ -43,11 +43,12 @@ struct Command {
   int stderr_fd = -1;
   // Descriptors of the parent that become the child's 3, 4, 5 and so on. The child inherits no others.
   std::vector<int> extra_fds;
-  std::optional<Credentials> credentials;  // set before exec; a uid other than 0 loses all capabilities
+  std::optional<Credentials> credentials;  // set before exec; whoever that is, it has no capabilities
   bool die_with_parent = true;             // PR_SET_PDEATHSIG SIGKILL; set after the credentials, which clear it
   bool new_session = false;                // setsid(2)
   std::vector<int> join_namespaces;        // setns(2) into each, in order, before the credentials are set
   bool new_mount_namespace = false;        // unshare(2) CLONE_NEWNS, with mounts as slaves of the parent's
+  bool new_pid_namespace = false;          // it is process 1 of one; not with die_with_parent
   int working_directory = -1;              // fchdir(2) to this directory; -1: the parent's
   std::vector<ExecLabel> labels;           // for the kernel's security modules; one that is refused makes Spawn fail
   // Runs in the child right before exec. It may only make system calls (no allocation). It returns false and sets errno

@@ -2,6 +2,7 @@
 #include "base/child.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
@@ -64,6 +65,31 @@ TEST(Spawn, CredentialsLeaveNoCapability) {
   const std::string text = OutputOf(std::move(command));
   EXPECT_NE(text.find("Uid:\t4242\t4242\t4242\t4242"), std::string::npos) << text;
   EXPECT_NE(text.find("CapEff:\t0000000000000000"), std::string::npos) << text;
+}
+
+TEST(Spawn, RootWithCredentialsHasNoCapabilityEither) {
+  // As root of a user namespace is, for whom there may be no other id.
+  Command command{.argv = {"grep", "-E", "^(Uid|CapEff|CapBnd)", "/proc/self/status"}};
+  command.credentials = Command::Credentials{0, 0, std::nullopt};
+  EXPECT_EQ(OutputOf(std::move(command)), "Uid:\t0\t0\t0\t0\nCapEff:\t0000000000000000\nCapBnd:\t0000000000000000\n");
+}
+
+TEST(Spawn, GroupsThatAreNotNamedStay) {
+  Command command{.argv = {"id", "-G"}};
+  command.credentials = Command::Credentials{4242, 4243, std::nullopt};
+  auto child = Fork({.fds = {-1, STDOUT_FILENO, STDERR_FILENO}}, [&command] {
+    const gid_t groups[] = {4711};
+    _exit(setgroups(1, groups) == 0 && OutputOf(std::move(command)) == "4243 4711\n" ? 0 : 1);
+  });
+  ASSERT_TRUE(child);
+  EXPECT_EQ(child->Wait()->Shell(), 0);
+}
+
+TEST(Spawn, ChildMayBeTheFirstProcessOfAPidNamespace) {
+  Command command{.argv = {"sh", "-c", "echo $$"}};
+  command.new_pid_namespace = true;
+  command.die_with_parent = false;
+  EXPECT_EQ(OutputOf(std::move(command)), "1\n");
 }
 
 TEST(Spawn, ChildDiesWithItsParentAlsoAsAnotherUser) {

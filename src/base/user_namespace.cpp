@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <charconv>
+#include <sstream>
 #include <string>
 
 #include "base/child.h"
@@ -48,6 +49,13 @@ Result<Child> StartHolder() {
   return Child(pid, UniqueFd(pidfd));
 }
 
+Result<IdMap> ReadMap(const char* file) {
+  std::istringstream lines(TRY(ReadFile(file)));
+  IdMap map;
+  for (IdMapping one; lines >> one.inside >> one.outside >> one.size;) map.push_back(one);
+  return map;
+}
+
 }  // namespace
 
 Result<pid_t> PidInProc(int pidfd) {
@@ -79,11 +87,22 @@ bool IsHostsRoot() {
   return geteuid() == 0 && (!map || map->find(kEverybody) != std::string::npos);
 }
 
-Result<> RequireHostsRoot() {
-  if (IsHostsRoot()) return {};
+Result<> RequireRoot() {
   const uid_t uid = geteuid();
-  return Fail(Code::kPermissionDenied, "virtual machines need the host's root, and cannot be started as {} yet",
-              uid == 0 ? "root of a user namespace" : fmt::format("uid {}", uid));
+  if (uid == 0) return {};
+  return Fail(
+      Code::kPermissionDenied,
+      "uid {} cannot start a virtual machine, which needs root, if only that of a user namespace: use Podman, or "
+      "call this by `podman unshare` or `unshare --user --map-root-user`",
+      uid);
+}
+
+Result<IdMap> OwnUids() { return ReadMap("/proc/self/uid_map"); }
+Result<IdMap> OwnGids() { return ReadMap("/proc/self/gid_map"); }
+
+bool AllowsSetgroups() {
+  const auto allows = ReadFile("/proc/self/setgroups");
+  return !allows || !allows->starts_with("deny");
 }
 
 }  // namespace kata

@@ -38,8 +38,16 @@ Result<UniqueFd> MakeUserNamespace(std::string_view where, const IdMap& uids, co
 // Whether this process is root, and not only in a user namespace that lacks some of the host's users. Needs /proc.
 bool IsHostsRoot();
 
-// kPermissionDenied, with a message for a person: this process is not the host's root, as one that starts a VM has to
-// be. It gives each VM a user of its own, and the file server makes files of every owner.
-Result<> RequireHostsRoot();
+// kPermissionDenied, with a message for a person: this process is root neither of the host nor of a user namespace, as
+// one that starts a VM has to be. It makes namespaces, mounts and taps.
+Result<> RequireRoot();
+
+// The mappings of this process's user namespace (user_namespaces(7)), as /proc/self/uid_map and gid_map have them.
+Result<IdMap> OwnUids();
+Result<IdMap> OwnGids();
+
+// Whether this process's user namespace allows setgroups(2), which one does not that a user without privileges has made
+// alone.
+bool AllowsSetgroups();
 
 }  // namespace kata

@@ -46,22 +46,30 @@ TEST(UserNamespace, ErrorsNameTheField) {
   EXPECT_THAT(error({{0, 1, 1}}, IdMap(341, {0, 1, 1})), StartsWith("linux.gidMappings: "));
 }
 
-TEST(UserNamespace, OnlyTheHostsRootIsTakenForIt) {
+TEST(UserNamespace, WhoIsRoot) {
   ASSERT_EQ(geteuid(), 0U);
   EXPECT_TRUE(IsHostsRoot());
-  EXPECT_TRUE(RequireHostsRoot());
-  const auto made = MakeUserNamespace("", {{0, 0, 65536}}, {{0, 0, 65536}});
+  EXPECT_TRUE(RequireRoot());
+  EXPECT_TRUE(AllowsSetgroups());
+  const auto made = MakeUserNamespace("", {{0, 0, 65536}, {70000, 70000, 2}}, {{0, 0, 10}});
   ASSERT_TRUE(made);
-  const auto says = [&](const auto& become, const char* words) {
-    auto child = Fork({.fds = {-1, -1, -1, made->get()}}, [&] {
-      become();
-      const auto required = RequireHostsRoot();
-      _exit(!IsHostsRoot() && !required && required.error().message().find(words) != std::string::npos ? 0 : 1);
-    });
+  const auto holds = [&](const auto& check) {
+    auto child = Fork({.fds = {-1, -1, -1, made->get()}}, [&] { _exit(check() ? 0 : 1); });
     return child && child->Wait()->Shell() == 0;
   };
-  EXPECT_TRUE(says([] { (void)!setuid(65534); }, "as uid 65534"));
-  EXPECT_TRUE(says([] { (void)!setns(3, CLONE_NEWUSER); }, "as root of a user namespace"));
+  EXPECT_TRUE(holds([] {
+    const bool is_user = setuid(65534) == 0;
+    const auto required = RequireRoot();
+    return is_user && !IsHostsRoot() && !required &&
+           required.error().message().find("uid 65534 cannot start") != std::string::npos;
+  }));
+  EXPECT_TRUE(holds([] {
+    const bool entered = setns(3, CLONE_NEWUSER) == 0;
+    const auto uids = OwnUids();
+    const auto gids = OwnGids();
+    return entered && !IsHostsRoot() && RequireRoot() && uids && uids->size() == 2 && uids->back().inside == 70000 &&
+           uids->back().size == 2 && gids && gids->size() == 1 && gids->front().size == 10;
+  }));
 }
 
 TEST(UserNamespace, AProcessThatHasEndedHasNoPid) {

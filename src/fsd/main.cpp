@@ -29,7 +29,7 @@ namespace {
 constexpr int kUsageError = 2;
 
 // Added to this process's pid it is a user that no other process has: the host limits fanotify groups for each user
-// (HostChanges). QEMU's users are from the same range (sandbox/assemble.cpp).
+// (HostChanges). QEMU's users are from the same range (hypervisor/vmm_user.cpp).
 constexpr uint32_t kFirstUser = 1880000000;
 
 // A thread's stack. Below the size of a huge page, of which the kernel would make one at the first touch.

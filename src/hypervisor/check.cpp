@@ -21,6 +21,7 @@
 #include "hypervisor/file_server.h"
 #include "hypervisor/program_version.h"
 #include "hypervisor/qemu/host_files.h"
+#include "hypervisor/vmm_user.h"
 
 namespace kata::hypervisor {
 namespace {
@@ -61,7 +62,7 @@ CheckItem TriedKvm(const AccelFacts& facts) {
   const auto fd = Open(facts.kvm, O_RDWR);
   if (!fd) {
     const bool denied = fd.error().sys() == EACCES || fd.error().sys() == EPERM;
-    const char* const cure = denied ? "guests are emulated; for speed run as root"
+    const char* const cure = denied ? "guests are emulated; for speed join the group of the device"
                                     : "guests are emulated; for speed load kvm_intel or kvm_amd";
     return Fact(facts.kvm, /*ok=*/false, fd.error().message(), cure, kOptional);
   }
@@ -85,7 +86,7 @@ CheckItem Namespaces() {
   }
   const int sys = pid < 0 ? errno : WIFEXITED(status) ? WEXITSTATUS(status) : EIO;
   return Fact("namespaces", sys == 0, sys == 0 ? "mount, pid and network namespaces can be made" : ErrnoText(sys),
-              "run as root with CAP_SYS_ADMIN; inside a container, run it privileged");
+              "run as root, or as root of a user namespace; inside a container, run it privileged");
 }
 
 void AddAcceleration(const config::Config& config, std::vector<CheckItem>& items) {
@@ -101,9 +102,12 @@ void AddAcceleration(const config::Config& config, std::vector<CheckItem>& items
                               : choice.error().message(),
                        fmt::format("set accel = \"auto\" in [{}]", config.hypervisor.Table())));
   if (!choice || choice->accel != Accel::kKvm) return;
-  const auto groups = qemu::KvmGroups(facts.kvm);
-  items.push_back(Fact("kvm for QEMU's user", groups.has_value(),
-                       groups ? "QEMU's user may open it" : groups.error().message(),
+  const auto user = VmmUserOf(getpid());
+  const auto credentials = user ? VmmCredentials(*user, facts.kvm) : tl::unexpected(user.error());
+  items.push_back(Fact("kvm for QEMU's user", credentials.has_value(),
+                       !credentials            ? credentials.error().message()
+                       : credentials->uid == 0 ? "QEMU runs as the user itself, since no other may open it"
+                                               : "QEMU's user may open it",
                        "chgrp kvm /dev/kvm && chmod 0660 /dev/kvm, or set accel = \"tcg\""));
 }
 
@@ -155,10 +159,11 @@ std::vector<CheckItem> CheckHost(const config::Config& config) {
   const std::string table = settings.Table();
   const double timeout_factor = config.runtime.timeout_factor;
   std::vector<CheckItem> items;
-  const bool root = IsHostsRoot();
-  const char* const kind = root ? "root" : "root of a user namespace";
+  const char* const kind = IsHostsRoot() ? "root" : "root of a user namespace";
   items.push_back(
-      Fact("user", root, geteuid() == 0 ? kind : fmt::format("uid {}", geteuid()), "run as the host's root"));
+      Fact("user", geteuid() == 0, geteuid() == 0 ? kind : fmt::format("uid {}", geteuid()),
+           "run as root, or as a user through Podman; `podman unshare kata-runtime check` says what Podman's "
+           "containers would find"));
   const std::vector<std::string> built = BuiltHypervisors();
   const bool known = std::find(built.begin(), built.end(), settings.name) != built.end();
   items.push_back(

@@ -17,6 +17,7 @@
 #include "base/files.h"
 #include "base/process_table.h"
 #include "base/security_module.h"
+#include "base/user_namespace.h"
 #include "config/file_server_arguments.h"
 #include "hypervisor/capped_log.h"
 #include "hypervisor/confinement.h"
@@ -119,8 +120,10 @@ uint64_t MaxFiles() {
   constexpr uint64_t kMany = 1000000;
   __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct data[2] = {};
-  const bool may_raise = syscall(SYS_capget, &header, data) == 0 && (data[0].effective & (1U << CAP_SYS_RESOURCE)) != 0;
-  // Without CAP_SYS_RESOURCE the daemon cannot raise the hard limit, and would not start.
+  // The host's CAP_SYS_RESOURCE: that of a user namespace raises no hard limit.
+  const bool may_raise =
+      IsHostsRoot() && syscall(SYS_capget, &header, data) == 0 && (data[0].effective & (1U << CAP_SYS_RESOURCE)) != 0;
+  // Without it the daemon cannot raise the hard limit, and would not start.
   return may_raise ? std::max<uint64_t>(limit.rlim_max, kMany) : std::min<uint64_t>(limit.rlim_max, kMany);
 }
 

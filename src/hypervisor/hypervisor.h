@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "config/config.h"
+#include "hypervisor/vmm_user.h"
 
 namespace kata::hypervisor {
 
@@ -41,8 +42,7 @@ struct VmSpec {
   std::string id;  // the sandbox's id, for the VM's name and for messages
   uint32_t vcpus = 1;
   uint64_t memory_mib = 0;
-  uid_t uid = 0;  // the VMM's user and group, which no other sandbox has; not 0
-  gid_t gid = 0;
+  VmmUser user;
   UniqueFd shared_fs_socket;           // connected vhost-user socket of the file server; invalid: no shared file system
   pid_t shared_fs_pid = 0;             // the file server, for which the VMM waits when it starts
   std::vector<NetworkDevice> network;  // the network cards that are present at boot

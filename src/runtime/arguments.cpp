@@ -88,6 +88,7 @@ tl::expected<VerbOptions, Failure> ParseVerb(const Verb& verb, const std::vector
 tl::expected<VerbOptions, Failure> ParseAll(const std::vector<std::string>& arguments, Invocation& invocation) {
   Globals& globals = invocation.globals;
   std::string log_format = "text";
+  std::string rootless = "auto";
   std::string ignored;
   bool help = false;
   bool version = false;
@@ -95,12 +96,12 @@ tl::expected<VerbOptions, Failure> ParseAll(const std::vector<std::string>& argu
   CLI::App app{"Runs OCI containers, each in a virtual machine of its own."};
   SetUp(app, "[GLOBAL OPTION...] COMMAND [OPTION...] [ARGUMENT...]", help);
   app.footer(CommandList());
-  app.add_option("--root", globals.root, "directory of the containers' state (/run/kata)");
+  app.add_option("--root", globals.root, fmt::format("directory of the containers' state ({})", globals.root));
   app.add_option("--log", globals.log_path, "file to write the log to (standard error)");
   app.add_option("--log-format", log_format, "text or json");
   app.add_flag("--debug", globals.debug, "log more");
   app.add_flag("--systemd-cgroup", globals.systemd_cgroup, "cgroupsPath has the form slice:prefix:name");
-  app.add_option("--rootless", ignored, "accepted; true, false or auto");
+  app.add_option("--rootless", rootless, "true, false or auto: whether the host may refuse cgroups (auto)");
   app.add_option("--criu", ignored, "accepted; there are no checkpoints");
   app.add_option("--config", globals.config_path, "configuration file");
   app.add_flag("--show-default-config-paths", show_config_paths, "print where the configuration is looked for");
@@ -114,6 +115,12 @@ tl::expected<VerbOptions, Failure> ParseAll(const std::vector<std::string>& argu
   if (help) return HelpOptions{app.help()};
   if (log_format != "text" && log_format != "json") return fail(fmt::format("invalid log-format: {}", log_format), 1);
   globals.log_format = log_format == "json" ? log::Format::kJson : log::Format::kText;
+  if (rootless != "auto") {
+    if (rootless != "true" && rootless != "false") {
+      return fail(fmt::format("invalid value \"{}\" for --rootless", rootless), 1);
+    }
+    globals.rootless = rootless == "true";
+  }
   if (version) return VersionOptions{};
   if (show_config_paths) return ConfigPathsOptions{};
   std::vector<std::string> rest = *std::move(read);

@@ -9,17 +9,18 @@
 
 #include "base/log.h"
 #include "base/result.h"
-#include "sandbox/record/directory.h"
+#include "runtime/rootless.h"
 
 namespace kata::runtime {
 
 // The global options, which are runc's.
 struct Globals {
-  std::string root = sandbox::kDefaultRoot;
+  std::string root = DefaultRoot();
   std::string log_path;  // empty: standard error
   log::Format log_format = log::Format::kText;
   bool debug = false;
   bool systemd_cgroup = false;
+  std::optional<bool> rootless;  // whether the host may refuse cgroups; unset: it may if this is not the host's root
   std::string config_path;
 };
 

@@ -42,6 +42,7 @@ TEST(Arguments, GlobalsAsConmonAndContainerdWriteThem) {
   EXPECT_EQ(globals.log_format, log::Format::kJson);
   EXPECT_TRUE(globals.debug);
   EXPECT_TRUE(globals.systemd_cgroup);
+  EXPECT_EQ(globals.rootless, false);
   EXPECT_EQ(globals.config_path, "/k.toml");
   EXPECT_EQ(std::get<StateOptions>(invocation->options).id, "c1");
 }
@@ -51,6 +52,8 @@ TEST(Arguments, Defaults) {
   ASSERT_TRUE(invocation);
   EXPECT_EQ(invocation->globals.root, "/run/kata");
   EXPECT_EQ(invocation->globals.log_path, "");
+  EXPECT_EQ(invocation->globals.rootless, std::nullopt);
+  EXPECT_EQ(Fails({"--rootless", "maybe", "list"}).message, "invalid value \"maybe\" for --rootless");
   EXPECT_EQ(std::get<CreateOptions>(invocation->options).bundle, ".");
   EXPECT_EQ(Parse<KillOptions>({"kill", "c1"}).signal, "SIGTERM");
 }

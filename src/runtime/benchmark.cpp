@@ -164,7 +164,7 @@ std::string AsJson(const Report& report, int rounds) {
 }  // namespace
 
 Result<int> Benchmark(const Globals& globals, const BenchmarkOptions& options) {
-  TRY(Context(RequireHostsRoot(), "kata-runtime benchmark"));
+  TRY(Context(RequireRoot(), "kata-runtime benchmark"));
   for (const std::string& name : options.beside) TRY(RequireRuntime(name));
   const config::Loaded loaded = TRY(config::Load(config::OptionsOfProcess(globals.config_path)));
   const Report report = TRY(Context(Measure(globals, options, loaded.config), "kata-runtime benchmark"));

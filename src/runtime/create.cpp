@@ -61,10 +61,11 @@ class Creation {
       : globals_(globals), options_(options), detached_(detached), interrupts_(interrupts) {}
 
   Result<Created> Run() {
-    TRY(RequireHostsRoot());
+    TRY(RequireRoot());
     bundle_ = TRY(oci::LoadBundle(options_.bundle));
     for (const std::string& warning : bundle_.warnings) log::Warn("{}", warning);
     log::Debug("the bundle is {}, the root file system {}", bundle_.path, bundle_.rootfs);
+    TRY(CheckMappings(bundle_.spec.linux()));
     TRY(CheckTerminal(bundle_.spec, options_, detached_));
     TRY(CheckPidFile(options_.pid_file));
     const config::LoadOptions load = config::OptionsOfProcess(globals_.config_path);
@@ -75,6 +76,7 @@ class Creation {
     timeout_factor_ = loaded.config.runtime.timeout_factor;
     TRY(PlanCgroups(loaded.config.runtime.sandbox_cgroup_only));
     directory_ = TRY(ClaimDirectory(globals_.root, options_.id));
+    KeepDefaultRoot(globals_.root);
     log::Debug("the container's directory is {}/{}", globals_.root, options_.id);
 
     auto made = Make();
@@ -161,8 +163,8 @@ class Creation {
   Result<> MakeCgroups() {
     if (stay_.process.empty()) return {};
     if (stay_.scope) TRY(StartScope());
-    sandbox_cgroups_ = TRY(sandbox::MakeCgroupsOf(stay_.process));
-    if (!stay_.vcpus.empty()) vcpu_cgroups_ = TRY(sandbox::MakeCgroupsOf(stay_.vcpus));
+    sandbox_cgroups_ = TRY(sandbox::MakeCgroupsOf(stay_.process, cgroup_use_));
+    if (!stay_.vcpus.empty()) vcpu_cgroups_ = TRY(sandbox::MakeCgroupsOf(stay_.vcpus, cgroup_use_));
     cgroups_ = stay_.vcpus.empty() ? sandbox_cgroups_ : vcpu_cgroups_;
     return {};
   }
@@ -177,6 +179,7 @@ class Creation {
     options.cgroup_paths = stay_.made;
     options.systemd_unit = state_.systemd_unit;
     options.network_namespace = network_.has_value();
+    options.rootless = cgroup_use_ == sandbox::CgroupUse::kIfAllowed;
     options.debug = globals_.debug;
     return sandbox::LaunchSandbox(options, directory_.get(), NetworkFd());
   }
@@ -193,6 +196,7 @@ class Creation {
                                  .container = options_.id,
                                  .exec_id = "",
                                  .cgroups = cgroups_,
+                                 .cgroup_use = cgroup_use_,
                                  .network_namespace = NetworkFd(),
                                  .pty = pty_ ? &*pty_ : nullptr,
                                  .own_mounts = true,
@@ -273,6 +277,7 @@ class Creation {
   std::string config_path_;  // the configuration file that the user named; empty: the default places
   std::string standin_program_;
   double timeout_factor_ = 1;
+  const sandbox::CgroupUse cgroup_use_ = CgroupUseOf(globals_.rootless);
   sandbox::CgroupStay stay_;
   std::optional<sandbox::ScopeHolder> scope_holder_;
   std::vector<std::string> cgroups_;          // of the stand-in

@@ -22,7 +22,7 @@ struct Created {
 
 // Creates a container. detached: no caller waits in the foreground, so a terminal goes to the console socket. After an
 // error, or when a signal of interrupts arrives (kCancelled), nothing of the container is left.
-// kPermissionDenied: the caller is not the host's root.
+// kPermissionDenied: the caller is not root.
 Result<Created> CreateContainer(const Globals& globals, const CreateOptions& options, bool detached,
                                 const Interrupts& interrupts);
 

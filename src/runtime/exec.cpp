@@ -73,7 +73,7 @@ class Execution {
     if (!launched) return tl::unexpected(ExplainStartFailure(std::move(launched).error(), record_.directory.get()));
     Child standin = *std::move(launched);
     log::Debug("process {} stands for {}", standin.pid(), id_);
-    Child mover = TRY(MoveToCgroups(standin.pid()));
+    Child mover = TRY(MoveToCgroups(standin.pid(), CgroupUseOf(globals.rootless)));
     Task task = TRY(Task::Connect(record_.directory.get()));
     TRY(CallExec(task, standin.pid()));
     Foreground foreground{.container = record_.id, .exec_id = id_, .terminal = -1, .outputs = outputs_.here.get()};
@@ -119,12 +119,12 @@ class Execution {
   }
 
   // In a child, since with cgroup v1 a move may wait for all CPUs of the host; meanwhile the guest makes the process.
-  Result<Child> MoveToCgroups(pid_t standin) {
+  Result<Child> MoveToCgroups(pid_t standin, sandbox::CgroupUse use) {
     auto cgroups = sandbox::CgroupsOf(record_.state.standin.pid);
     if (!cgroups) log::Warn("the process stays in the caller's cgroups: {}", cgroups.error().message());
     if (!cgroups) return Child();
-    return Fork({.fds = {-1, -1, STDERR_FILENO}}, [&cgroups, standin] {
-      const auto entered = sandbox::EnterCgroups(*cgroups, standin);
+    return Fork({.fds = {-1, -1, STDERR_FILENO}}, [&cgroups, standin, use] {
+      const auto entered = sandbox::EnterCgroups(*cgroups, standin, use);
       if (!entered) log::Warn("the process stays in the caller's cgroups: {}", entered.error().message());
       _exit(0);
     });

@@ -3,12 +3,23 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/files.h"
+#include "base/user_namespace.h"
 #include "sandbox/host/cgroup.h"
 #include "sandbox/task/task_client.h"
 
 namespace kata::runtime {
+namespace {
+
+// Whether /proc has the pids of this process's pid namespace.
+bool ProcHasOurPids() {
+  char link[16] = {};
+  return readlink("/proc/self", link, sizeof link - 1) > 0 && link == std::to_string(getpid());
+}
+
+}  // namespace
 
 Result<Child> StartStandin(const StandinOptions& options, int directory) {
   const UniqueFd connection = TRY(sandbox::ConnectStandin(directory));
@@ -29,12 +40,15 @@ Result<Child> StartStandin(const StandinOptions& options, int directory) {
   command.die_with_parent = false;  // it lives as long as the process in the guest
   command.new_session = true;       // otherwise Ctrl-C would reach the process twice: directly and through the caller
   command.new_mount_namespace = options.own_mounts;
+  // For engines that enter the container's pid namespace before its mounts (`podman cp`), which root of a user
+  // namespace may not do with the host's. The stand-in finds its pid in /proc.
+  command.new_pid_namespace = options.own_mounts && !IsHostsRoot() && ProcHasOurPids();
   // The caller's working directory would keep a file system busy as long as the container lives.
   const UniqueFd root = TRY(Open("/", O_PATH | O_DIRECTORY));
   command.working_directory = root.get();
   if (options.network_namespace >= 0) command.join_namespaces = {options.network_namespace};
   Child standin = TRY(Spawn(command));
-  TRY(sandbox::EnterCgroups(options.cgroups, standin.pid()));
+  TRY(sandbox::EnterCgroups(options.cgroups, standin.pid(), options.cgroup_use));
   return standin;
 }
 

@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "runtime/terminal.h"
+#include "sandbox/host/cgroup.h"
 
 namespace kata::runtime {
 
@@ -18,10 +19,11 @@ struct StandinOptions {
   std::string container;
   std::string exec_id;               // empty: the container's first process
   std::vector<std::string> cgroups;  // cgroup directories that the stand-in enters
-  int network_namespace = -1;        // -1: the caller's
-  const Pty* pty = nullptr;          // its terminal; null: it gets the caller's stdio
-  bool own_mounts = false;           // a mount namespace of its own, for ShowContainer
-  int until_end = -1;                // OutputsEnd::there, passed to the sandbox process; -1: none
+  sandbox::CgroupUse cgroup_use = sandbox::CgroupUse::kRequired;
+  int network_namespace = -1;  // -1: the caller's
+  const Pty* pty = nullptr;    // its terminal; null: it gets the caller's stdio
+  bool own_mounts = false;     // a mount namespace of its own, for ShowContainer
+  int until_end = -1;          // OutputsEnd::there, passed to the sandbox process; -1: none
 };
 
 // Starts a stand-in with a connection to the sandbox process of this directory, over which it passes its stdio.

@@ -26,10 +26,6 @@
 namespace kata::sandbox {
 namespace {
 
-// The VMM's uid and gid are this number plus the pid of the sandbox process: no user of the host has it, and no other
-// sandbox.
-constexpr uid_t kFirstVmmUser = 1880000000;
-
 Result<> CompleteState(SandboxPlan& plan) {
   State& state = plan.state;
   state.id = plan.id;
@@ -126,7 +122,7 @@ Result<std::shared_ptr<Vm>> MakeVm(const asio::any_io_executor& executor, Sandbo
   parts.max_size = size.max;
   parts.timeout_factor = plan.config.runtime.timeout_factor;
   parts.pod = plan.pod;
-  parts.vmm_user = kFirstVmmUser + static_cast<uid_t>(getpid());
+  parts.vmm_user = TRY(hypervisor::VmmUserOf(getpid()));
   parts.hypervisor = std::move(hypervisor);
   parts.start_file_server = [settings = plan.config.hypervisor, shared_dir, directory = plan.directory.get()] {
     return hypervisor::StartFileServer(settings, shared_dir, directory);

@@ -29,6 +29,7 @@ struct SandboxOptions {
   std::vector<std::string> cgroup_paths;  // recorded in the state, for delete
   std::string systemd_unit;               // likewise; empty: none
   bool network_namespace = false;         // descriptor 5 is the pod's; false: the pod has the host's network
+  bool rootless = false;                  // a cgroup that cannot be entered is no error
   bool debug = false;                     // log level of sandbox.log
 };
 

@@ -63,10 +63,12 @@ Result<> Prepare(const std::vector<std::string>& arguments, Plan& plan) {
   TRY(OpenLog(plan.sandbox.directory.get(), plan.options.debug));
   if (plan.options.network_namespace) {
     plan.sandbox.network_namespace = TRY(network::Namespace::Of(TRY(TakeInherited(kNetworkNamespaceFd))));
+    if (!network::CanReturn()) TRY(plan.sandbox.network_namespace->Enter());
   }
   // A container of the command line with the host's network gets loopback only.
   plan.sandbox.host_network = network::HostNetwork::kLoopbackOnly;
-  TRY(EnterCgroups(plan.options.cgroups, getpid()));
+  const CgroupUse use = plan.options.rootless ? CgroupUse::kIfAllowed : CgroupUse::kRequired;
+  TRY(EnterCgroups(plan.options.cgroups, getpid(), use));
   // This process must not keep the caller's working directory busy.
   if (chdir("/") != 0) return FailErrno("cannot change to /");
   SandboxPlan& sandbox = plan.sandbox;

@@ -27,6 +27,7 @@ std::vector<std::string> SandboxArguments(const SandboxOptions& options) {
   for (const auto& path : options.cgroup_paths) arguments.insert(arguments.end(), {"--cgroup", path});
   if (!options.systemd_unit.empty()) arguments.insert(arguments.end(), {"--systemd-unit", options.systemd_unit});
   if (options.network_namespace) arguments.emplace_back("--network-namespace");
+  if (options.rootless) arguments.emplace_back("--rootless");
   if (options.debug) arguments.emplace_back("--debug");
   return arguments;
 }
@@ -37,6 +38,10 @@ Result<SandboxOptions> ParseSandboxArguments(const std::vector<std::string>& arg
     const std::string& name = arguments[i];
     if (name == "--network-namespace") {
       options.network_namespace = true;
+      continue;
+    }
+    if (name == "--rootless") {
+      options.rootless = true;
       continue;
     }
     if (name == "--debug") {

@@ -138,7 +138,7 @@ asio::awaitable<Result<>> Vm::BootSteps(VmSize size, grpc::CreateSandboxRequest 
   spec.memory_mib = size.memory_mib;
   spec.max_vcpus = parts_.max_size.vcpus;
   spec.max_memory_mib = parts_.max_size.memory_mib;
-  spec.uid = spec.gid = parts_.vmm_user;
+  spec.user = parts_.vmm_user;
   if (parts_.start_file_server) {
     CO_TRY_ASSIGN(file_server_, parts_.start_file_server());
     spec.shared_fs_socket = std::move(file_server_.vmm_socket);

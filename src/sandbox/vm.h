@@ -31,8 +31,8 @@ struct VmParts {
   std::string id;
   config::AgentConfig agent;
   double timeout_factor = 1;  // timeout_factor in [runtime]
-  uid_t vmm_user = 0;         // the VMM's uid and gid
-  VmSize max_size;            // hot-plug ceiling; off unless it exceeds the initial size
+  hypervisor::VmmUser vmm_user;
+  VmSize max_size;  // hot-plug ceiling; off unless it exceeds the initial size
   std::chrono::milliseconds health_interval{10000};
   bool pod = false;                           // the sandbox may hold several containers
   std::chrono::milliseconds kill_timeout{0};  // overrides KillPatience's time; 0: no override

@@ -32,12 +32,19 @@ void Send(const char* packet, int length) {
   }
 }
 
+// The pid by which the others know this process, which may be in a pid namespace of its own: /proc is theirs.
+int OwnPid() {
+  char link[16] = {};
+  if (getpid() != 1 || readlink("/proc/self", link, sizeof link - 1) <= 0) return getpid();
+  return atoi(link);
+}
+
 // Sends "H <pid> <container id> [<exec id>]" with this process's stdio and kUntilEnd. The stand-in sends it instead of
 // kata-runtime, so that it is the first packet even if a signal arrives early.
 bool SendHello(const char* container, const char* exec_id) {
   char packet[1024];
   const int length =
-      snprintf(packet, sizeof packet, exec_id != nullptr ? "H %d %s %s" : "H %d %s", getpid(), container, exec_id);
+      snprintf(packet, sizeof packet, exec_id != nullptr ? "H %d %s %s" : "H %d %s", OwnPid(), container, exec_id);
   if (length < 0 || length >= static_cast<int>(sizeof packet)) return false;
   constexpr int kHandedOver[] = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO, kUntilEnd};
   const size_t size = (fcntl(kUntilEnd, F_GETFD) < 0 ? 3 : 4) * sizeof(int);

@@ -81,7 +81,8 @@ Result<AgentLink> PrepareAgentLink(const std::string& vhost_vsock) {
     link.cid = TRY(TakeCid(link.vmm_end.get()));
     return link;
   }
-  if (!link.vmm_end && errno != ENOENT && errno != ENODEV && errno != ENXIO)
+  // A user may lack the right to it.
+  if (!link.vmm_end && errno != ENOENT && errno != ENODEV && errno != ENXIO && errno != EACCES && errno != EPERM)
     return FailErrno("cannot open {}", vhost_vsock);
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) return FailErrno("cannot make a socket pair");

@@ -18,7 +18,7 @@ class ArgvTest : public ::testing::Test {
     spec_.id = "pod1";
     spec_.vcpus = 2;
     spec_.memory_mib = 320;
-    spec_.uid = spec_.gid = 1880000001;
+    spec_.user = {1880000001, 1880000001};
     inputs_.kernel_fd = 3;
     inputs_.initrd_fd = 4;
     inputs_.qmp_fd = 5;

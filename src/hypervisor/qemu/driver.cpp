@@ -36,6 +36,7 @@
 #include "hypervisor/qemu/qmp.h"
 #include "hypervisor/qemu/resize.h"
 #include "hypervisor/stopping_signals.h"
+#include "hypervisor/vmm_user.h"
 #include "protocol/guest_contract.h"
 
 namespace kata::hypervisor::qemu {
@@ -131,14 +132,16 @@ struct Driver::State : std::enable_shared_from_this<State> {
 };
 
 Result<> Driver::State::Spawn(VmSpec spec) {
-  if (spec.uid == 0)
-    return Fail(Code::kInvalidArgument, "QEMU must not run as root: the sandbox needs a user of its own");
   const auto& settings = config.hypervisor;
   log::Info("guests run with {}: {}", accel == Accel::kKvm ? "kvm" : "tcg", choice.why);
 
   Command command;
-  command.credentials = Command::Credentials{spec.uid, spec.gid, {}};
-  if (accel == Accel::kKvm) command.credentials->groups = TRY(KvmGroups("/dev/kvm"));
+  const std::string device = accel == Accel::kKvm ? "/dev/kvm" : "";
+  command.credentials = TRY(VmmCredentials(spec.user, device));
+  if (command.credentials->uid == 0) {
+    log::Info("QEMU runs as the user itself, without capabilities: {}",
+              spec.user.uid == 0 ? "the user namespace maps no other id" : "no other id may open " + device);
+  }
 
   FdList fds;
   Inputs inputs;

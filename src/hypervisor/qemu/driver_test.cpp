@@ -79,7 +79,7 @@ class DriverTest : public ::testing::TestWithParam<std::string> {
     VmSpec spec;
     spec.id = "driver-test";
     spec.memory_mib = 128;
-    spec.uid = spec.gid = kUser;
+    spec.user = {kUser, kUser};
     spec.kernel_parameters = {"test=" + test};
     return spec;
   }
@@ -357,7 +357,7 @@ TEST_F(Vm, AMachineThatQemuDoesNotKnow) {
 
 TEST_F(Vm, RootIsRefused) {
   VmSpec spec = Spec("hang");
-  spec.uid = 0;
+  spec.user = {};
   EXPECT_EQ(Start(std::move(spec)).error().code(), Code::kInvalidArgument);
 }
 

@@ -51,7 +51,7 @@ class GuestVm : public ::testing::Test {
     config_.hypervisor.initrd = GuestDir() + "/kata-containers-initrd.img";
     spec_.id = "guest-test";
     spec_.memory_mib = 256;
-    spec_.uid = spec_.gid = kUser;
+    spec_.user = {kUser, kUser};
   }
   ~GuestVm() override {
     if (client_) client_->Close();

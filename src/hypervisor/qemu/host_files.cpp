@@ -49,20 +49,6 @@ Result<UniqueFd> OpenGuestFile(const GuestFile& file) {
   return fd;
 }
 
-Result<std::vector<gid_t>> KvmGroups(const std::string& device) {
-  struct stat info;
-  if (stat(device.c_str(), &info) != 0) return FailErrno("cannot look at {}", device);
-  constexpr mode_t kAll = S_IROTH | S_IWOTH;
-  constexpr mode_t kGroup = S_IRGRP | S_IWGRP;
-  if ((info.st_mode & kAll) == kAll) return std::vector<gid_t>{};
-  // QEMU never gets root's group, which gives access to far more than this device.
-  if ((info.st_mode & kGroup) == kGroup && info.st_gid != 0) return std::vector<gid_t>{info.st_gid};
-  return Fail(
-      Code::kPermissionDenied,
-      "QEMU runs as an unprivileged user, which cannot open {}; chgrp kvm {} && chmod 0660 {}, or set accel = \"tcg\"",
-      device, device, device);
-}
-
 std::string Firmware(const config::HypervisorConfig& config) {
   if (!config.firmware.empty()) return config.firmware;
   // 50 ms faster than SeaBIOS, which looks for disks to boot from.

@@ -30,10 +30,6 @@ Result<UniqueFd> TryGuestFile(const GuestFile& file);
 // The same; the error that it is missing ends with the advice.
 Result<UniqueFd> OpenGuestFile(const GuestFile& file);
 
-// The groups that QEMU's user needs to open the kvm device: none if everyone may open it, else the device's group.
-// kPermissionDenied: neither everyone nor a group other than root's may open it.
-Result<std::vector<gid_t>> KvmGroups(const std::string& device);
-
 // The value of -bios: the configured firmware; else, for q35, qboot if it is installed; else "".
 std::string Firmware(const config::HypervisorConfig& config);
 

@@ -11,9 +11,7 @@
 namespace kata::hypervisor::qemu {
 namespace {
 
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 
 class HostFilesTest : public ::testing::Test {
  protected:
@@ -60,17 +58,6 @@ TEST(GuestFileTest, AMissingOneIsNamedWithWhatBringsIt) {
   const auto full = OpenGuestFile(KernelOf(config)).error().message();
   EXPECT_THAT(full, HasSubstr("/nonexistent/vmlinux-full:"));
   EXPECT_THAT(full, HasSubstr("kernel_flavour = \"full\" needs it, and `make kernel-full install` brings it"));
-}
-
-TEST_F(HostFilesTest, TheKvmGroupIsGivenOnlyWhenItHelps) {
-  Mode(0666);
-  EXPECT_THAT(KvmGroups(path_).value(), IsEmpty());
-  Mode(0660, 4711);
-  EXPECT_THAT(KvmGroups(path_).value(), ElementsAre(4711U));
-  Mode(0600, 4711);
-  EXPECT_EQ(KvmGroups(path_).error().code(), Code::kPermissionDenied);
-  Mode(0660, 0);  // QEMU never gets root's group
-  EXPECT_EQ(KvmGroups(path_).error().code(), Code::kPermissionDenied);
 }
 
 TEST(FirmwareTest, TheConfiguredOneGoesFirst) {

@@ -115,7 +115,8 @@ Result<CgroupPlan> PlanHostCgroups(const std::string& path) {
   return PlanCgroups(ParseHierarchies(mountinfo), ParseOwnCgroups(own), path);
 }
 
-Result<std::vector<std::string>> MakeCgroups(const CgroupPlan& plan, const std::vector<Hierarchy>& hierarchies) {
+Result<std::vector<std::string>> MakeCgroups(const CgroupPlan& plan, const std::vector<Hierarchy>& hierarchies,
+                                             CgroupUse use) {
   std::string complaint;
   std::vector<const Hierarchy*> without;  // hierarchies in which none can be made
   for (const std::string& directory : plan.missing) {
@@ -134,27 +135,32 @@ Result<std::vector<std::string>> MakeCgroups(const CgroupPlan& plan, const std::
     if (complaint.empty()) complaint = fmt::format("{}: {}", directory, ErrnoText(errno));
     without.push_back(hierarchy);
   }
-  if (!complaint.empty()) log::Warn("the container has no cgroup of its own on the host: cannot make {}", complaint);
+  const log::Level level = use == CgroupUse::kRequired ? log::Level::kWarning : log::Level::kDebug;
+  if (!complaint.empty() && log::Enabled(level)) {
+    log::Write(level, fmt::format("the container has no cgroup of its own on the host: cannot make {}", complaint));
+  }
   std::vector<std::string> leaves;
   for (const std::string& leaf : plan.leaves) {
     if (access(leaf.c_str(), F_OK) != 0) continue;
     const Hierarchy* hierarchy = HierarchyOf(leaf, hierarchies);
     if (hierarchy != nullptr && Has(hierarchy->controllers, "cpuset")) {
-      TRY(FillCpusets(leaf, hierarchy->mount_point));
+      auto filled = FillCpusets(leaf, hierarchy->mount_point);
+      if (!filled && use == CgroupUse::kIfAllowed) continue;
+      TRY(std::move(filled));
     }
     leaves.push_back(leaf);
   }
   return leaves;
 }
 
-Result<> EnterCgroups(const std::vector<std::string>& leaves, pid_t pid) {
+Result<> EnterCgroups(const std::vector<std::string>& leaves, pid_t pid, CgroupUse use) {
   const auto hierarchies = ParseHierarchies(TRY(ReadFile("/proc/self/mountinfo")));
   for (const std::string& leaf : leaves) {
     auto moved = WriteFile(leaf + "/cgroup.procs", fmt::format("{}", pid));
     if (moved) continue;
     const Hierarchy* hierarchy = HierarchyOf(leaf, hierarchies);
     const bool optional = hierarchy != nullptr && IsOptional(*hierarchy, hierarchies);
-    if (!optional) return Context(std::move(moved), "{}", kCannotApply);
+    if (!optional && use == CgroupUse::kRequired) return Context(std::move(moved), "{}", kCannotApply);
     log::Debug("process {} stays in its cgroup: {}", pid, moved.error().message());
   }
   return {};

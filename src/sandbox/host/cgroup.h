@@ -65,17 +65,24 @@ CgroupPlan PlanCgroups(const std::vector<Hierarchy>& hierarchies, const std::map
 // PlanCgroups for this host and this process. Errors: those of reading /proc.
 Result<CgroupPlan> PlanHostCgroups(const std::string& path);
 
+// What follows when the host refuses a cgroup.
+enum class CgroupUse {
+  kRequired,   // an error, or a warning where none can be made at all
+  kIfAllowed,  // the processes stay where they are: a user without privileges has mostly no cgroups
+};
+
 // Makes the missing directories and returns the leaves that exist afterwards. Where cgroups may not be made (read-only,
-// or no permission), the result is one warning and no error. Any other failure is an error.
-Result<std::vector<std::string>> MakeCgroups(const CgroupPlan& plan, const std::vector<Hierarchy>& hierarchies);
+// or no permission), there is no error, and with kRequired one warning. Any other failure is an error.
+Result<std::vector<std::string>> MakeCgroups(const CgroupPlan& plan, const std::vector<Hierarchy>& hierarchies,
+                                             CgroupUse use = CgroupUse::kRequired);
 
 // The cgroup directories that a process is in, one for each hierarchy.
 Result<std::vector<std::string>> CgroupsOf(pid_t pid);
 Result<std::vector<std::string>> CgroupsOf(pid_t pid, const std::vector<Hierarchy>& hierarchies);
 
-// Moves a process into cgroups. A refusal is ignored in a hierarchy that only tracks processes: a named one, or v2
-// beside v1.
-Result<> EnterCgroups(const std::vector<std::string>& leaves, pid_t pid);
+// Moves a process into cgroups. A refusal is ignored with kIfAllowed, and in a hierarchy that only tracks processes: a
+// named one, or v2 beside v1.
+Result<> EnterCgroups(const std::vector<std::string>& leaves, pid_t pid, CgroupUse use = CgroupUse::kRequired);
 
 // The number of processes in these cgroups and below them.
 size_t CountProcesses(const std::vector<std::string>& directories);

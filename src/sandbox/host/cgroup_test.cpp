@@ -198,6 +198,7 @@ TEST_F(Cgroups, WhatElseFailsIsAnError) {
   const auto entered = EnterCgroups({"/proc/self/no"}, getpid());
   ASSERT_FALSE(entered);
   EXPECT_THAT(entered.error().message(), HasSubstr("unable to apply cgroup configuration"));
+  EXPECT_TRUE(EnterCgroups({"/proc/self/no"}, getpid(), CgroupUse::kIfAllowed));
 }
 
 }  // namespace

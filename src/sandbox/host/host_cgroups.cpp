@@ -101,12 +101,12 @@ Result<> CheckCgroupStay(const CgroupStay& stay) {
   return {};
 }
 
-Result<std::vector<std::string>> MakeCgroupsOf(const std::string& path) {
+Result<std::vector<std::string>> MakeCgroupsOf(const std::string& path, CgroupUse use) {
   // Tried again if another sandbox has removed a parent in the meantime.
   constexpr int kTries = 3;
   for (int tries = kTries;; --tries) {
     const CgroupPlan plan = TRY(PlanHostCgroups(path));
-    auto leaves = MakeCgroups(plan, ParseHierarchies(TRY(ReadFile("/proc/self/mountinfo"))));
+    auto leaves = MakeCgroups(plan, ParseHierarchies(TRY(ReadFile("/proc/self/mountinfo"))), use);
     if (leaves || leaves.error().sys() != ENOENT || tries == 1) return leaves;
   }
 }

@@ -51,9 +51,9 @@ std::vector<std::string> LimitedCgroups(const std::vector<std::string>& own, con
 // would not run. Logs a warning if `own` has processes already. Both messages are runc's.
 Result<> CheckCgroupStay(const CgroupStay& stay);
 
-// Makes the cgroups of a path and returns their leaf directories. Where cgroups may not be made, there is only a
-// warning.
-Result<std::vector<std::string>> MakeCgroupsOf(const std::string& path);
+// Makes the cgroups of a path and returns their leaf directories. Where cgroups may not be made, there is at most a
+// warning (MakeCgroups).
+Result<std::vector<std::string>> MakeCgroupsOf(const std::string& path, CgroupUse use = CgroupUse::kRequired);
 
 // Takes back what a stay has made: stops its scope, if it has one, and removes the directories. All processes must have
 // left. Errors are logged.

@@ -27,6 +27,7 @@ bool IsSameOrBelow(std::string_view path, std::string_view above) {
 Result<MountNamespaces> MountNamespaces::EnterPrivate() {
   Spaces spaces;
   spaces.host = TRY(Open(kOwnNamespace, O_RDONLY));
+  const bool may_return = setns(spaces.host.get(), CLONE_NEWNS) == 0;
   if (unshare(CLONE_NEWNS) != 0) return FailErrno("cannot make a mount namespace for the sandbox (unshare)");
   // No effect on a private "/": its mounts then propagate in neither direction.
   if (mount("none", "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) {
@@ -34,6 +35,7 @@ Result<MountNamespaces> MountNamespaces::EnterPrivate() {
   }
   spaces.own = TRY(Open(kOwnNamespace, O_RDONLY));
   MountNamespaces both;
+  if (!may_return) return both;
   both.spaces_ = std::make_shared<const Spaces>(std::move(spaces));
   return both;
 }

@@ -15,7 +15,8 @@ namespace kata::sandbox {
 class MountNamespaces {
  public:
   // Moves this process into a new mount namespace. Later mounts of the host propagate into it, and none propagates out.
-  // Where the host's "/" is private, none propagates in either.
+  // Where the host's "/" is private, none propagates in either. Where this process could not go back, as root of a user
+  // namespace that has no mount namespace of its own, OnHost stays in the new one, which has the mounts of now.
   static Result<MountNamespaces> EnterPrivate();
 
   // Runs a function, which returns a Result, in the host's namespace. The function sees the host's present mounts, also

@@ -6,11 +6,14 @@
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstdlib>
 
+#include "base/child.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "base/user_namespace.h"
 
 namespace kata::sandbox::network {
 namespace {
@@ -19,12 +22,26 @@ constexpr char kOwn[] = "/proc/self/ns/net";
 
 }  // namespace
 
-Namespace::Visit::Visit(int there) : home(open(kOwn, O_RDONLY | O_CLOEXEC)) {
-  if (!home || setns(there, CLONE_NEWNET) != 0) error = errno;
+bool CanReturn() {
+  const UniqueFd home(open(kOwn, O_RDONLY | O_CLOEXEC));
+  return home && setns(home.get(), CLONE_NEWNET) == 0;
+}
+
+Namespace::Visit::Visit(int there) {
+  struct stat here {
+  }, target{};
+  if (stat(kOwn, &here) != 0 || fstat(there, &target) != 0) {
+    error = errno;
+    return;
+  }
+  if (here.st_ino == target.st_ino && here.st_dev == target.st_dev) return;
+  home.Reset(open(kOwn, O_RDONLY | O_CLOEXEC));
+  // The first call changes nothing: it shows that this process may come back.
+  if (!home || setns(home.get(), CLONE_NEWNET) != 0 || setns(there, CLONE_NEWNET) != 0) error = errno;
 }
 
 Namespace::Visit::~Visit() {
-  if (error != 0 || setns(home.get(), CLONE_NEWNET) == 0) return;
+  if (error != 0 || !home || setns(home.get(), CLONE_NEWNET) == 0) return;
   // Continuing in a pod's network would be worse than aborting.
   log::Error("cannot return to the own network namespace: {}", ErrnoText(errno));
   std::abort();
@@ -43,14 +60,18 @@ Result<Namespace> Namespace::Open(const std::string& path) {
 }
 
 Result<Namespace> Namespace::New() {
-  const UniqueFd home = TRY(kata::Open(kOwn, O_RDONLY));
-  if (unshare(CLONE_NEWNET) != 0) return FailErrno("cannot make a network namespace");
-  auto fresh = kata::Open(kOwn, O_RDONLY);
-  if (setns(home.get(), CLONE_NEWNET) != 0) {
-    log::Error("cannot return to the own network namespace: {}", ErrnoText(errno));
-    std::abort();
-  }
-  return Namespace(TRY(std::move(fresh)));
+  // In a child: this process might not be able to come back.
+  const Child holder = TRY(Context(Fork({.fds = {-1, -1, -1}, .flags = CLONE_NEWNET},
+                                        [] {
+                                          for (;;) pause();
+                                        }),
+                                   "cannot make a network namespace"));
+  return Namespace(TRY(kata::Open(fmt::format("/proc/{}/ns/net", TRY(PidInProc(holder.pidfd()))), O_RDONLY)));
+}
+
+Result<> Namespace::Enter() const {
+  if (setns(fd_.get(), CLONE_NEWNET) != 0) return FailErrno("cannot enter the network namespace");
+  return {};
 }
 
 Result<UniqueFd> Namespace::Duplicate() const {
@@ -63,6 +84,10 @@ Result<bool> Namespace::IsHosts() const {
   struct stat mine {
   }, hosts{};
   if (fstat(fd_.get(), &mine) != 0) return FailErrno("cannot look at the network namespace");
+  if (!IsHostsRoot()) {
+    const UniqueFd owner(ioctl(fd_.get(), NS_GET_USERNS));
+    return !owner && errno == EPERM;
+  }
   if (stat("/proc/1/ns/net", &hosts) != 0 && stat(kOwn, &hosts) != 0) {
     return FailErrno("cannot look at the host's network namespace");
   }

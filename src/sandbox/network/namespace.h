@@ -10,6 +10,10 @@
 
 namespace kata::sandbox::network {
 
+// Whether this process could leave its network namespace and come back. As root of a user namespace it cannot as long
+// as it is in the host's.
+bool CanReturn();
+
 class Namespace {
  public:
   // From a descriptor, or the path, of a network namespace. kInvalidArgument: it is something else.
@@ -20,11 +24,15 @@ class Namespace {
 
   int fd() const { return fd_.get(); }
   Result<UniqueFd> Duplicate() const;
-  // Whether it is the host's own: that of process 1, or, where that may not be seen, this process's.
+  // Whether it is the host's own: that of process 1, or, where that may not be seen, this process's. In a user
+  // namespace one that belongs to another, from above.
   Result<bool> IsHosts() const;
 
-  // Calls `work`, which returns a Result, in this namespace, and comes back; aborts the process if it cannot come back.
-  // Sockets and taps that `work` opens stay in this namespace.
+  // Makes it this process's for good: where CanReturn is false, Do works only in the namespace in which the process is.
+  Result<> Enter() const;
+
+  // Calls `work`, which returns a Result, in this namespace, and comes back; aborts the process if it cannot come back,
+  // and fails with EPERM if that is known before. Sockets and taps that `work` opens stay in this namespace.
   template <typename Work>
   auto Do(Work work) const -> decltype(work()) {
     const Visit visit(fd_.get());

@@ -110,7 +110,9 @@ asio::awaitable<Result<>> TaskService::StartInit(std::shared_ptr<Container> cont
   if (auto names = co_await ForwardNames(sandbox_, container); !names) {
     log::Warn("{} cannot ask its engine for names: {}", container->id, names.error().message());
   }
-  auto started = AsRuntimeError(co_await vm.agent()->StartContainer(container->id, vm.CreatePatience()));
+  // An engine may have configured the network after the creation, as Podman does with a user namespace of its own.
+  auto started = co_await vm.Ready();
+  if (started) started = AsRuntimeError(co_await vm.agent()->StartContainer(container->id, vm.CreatePatience()));
   container->starting = false;
   CO_TRY(started);
   vm.timing().Record(Phase::kStart, began);
