@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "sandbox/network/tap.h"
 #include "sandbox/network/traffic.h"
+#include "sandbox/network/way_in.h"
 
 namespace kata::sandbox::network {
 namespace {
@@ -64,6 +65,13 @@ Result<> SetUpTap(nl_sock* socket, rtnl_link* tap, unsigned mtu) {
   return Check(rtnl_link_change(socket, tap, change.get(), 0), "cannot set {} up", rtnl_link_get_name(tap));
 }
 
+void LeadIn(nl_sock* socket, const PodInterface& interface, rtnl_link* tap, const AttachOptions& options,
+            Attachment& attachment) {
+  if (!options.way_in || interface.config.type() != "tap") return;
+  auto opened = OpenWayIn(socket, interface, tap, attachment.led);
+  if (!opened) log::Warn("published ports may not reach the guest: {}", opened.error().message());
+}
+
 Result<std::vector<UniqueFd>> AttachByFilter(const Namespace& pod, nl_sock* socket, const PodInterface& interface,
                                              const AttachOptions& options, Attachment& attachment) {
   if (const int target = TRY(RedirectTarget(socket, interface.index)); target > 0 && LinkByIndex(socket, target)) {
@@ -82,6 +90,7 @@ Result<std::vector<UniqueFd>> AttachByFilter(const Namespace& pod, nl_sock* sock
   TRY(Context(Redirect(socket, index, interface.index), "{}", name));
   attachment.redirected = true;
   TRY(Redirect(socket, interface.index, index));
+  LeadIn(socket, interface, tap.get(), options, attachment);
   return queues;
 }
 
@@ -165,13 +174,13 @@ Result<Attached> Attach(const Namespace& pod, nl_sock* socket, const PodInterfac
   return attached;
 }
 
-Result<> Renew(nl_sock* socket, const Attachment& attachment, const PodInterface& interface,
-               const AttachOptions& options) {
+Result<> Renew(nl_sock* socket, Attachment& attachment, const PodInterface& interface, const AttachOptions& options) {
   const auto tap = netlink::LinkByName(socket, TapName(attachment.index));
   if (!tap) return {};  // the tap has gone with the VM
   const auto mtu = static_cast<unsigned>(interface.config.mtu());
   if (rtnl_link_get_mtu(tap->get()) != mtu) TRY(SetUpTap(socket, tap->get(), mtu));
   if (attachment.model == Model::kMacvtap) return {};
+  LeadIn(socket, interface, tap->get(), options, attachment);
   const int index = rtnl_link_get_ifindex(tap->get());
   if (TRY(RedirectTarget(socket, index)) != interface.index) TRY(Redirect(socket, index, interface.index));
   if (TRY(RedirectTarget(socket, interface.index)) == index) return {};
@@ -190,6 +199,7 @@ Result<> Detach(nl_sock* socket, const Attachment& attachment) {
     }
   } else if (LinkByIndex(socket, attachment.index)) {
     if (attachment.redirected) result = RemoveRedirect(socket, attachment.index);
+    if (auto closed = CloseWayIn(socket, attachment.index, attachment.led); result) result = closed;
     if (attachment.limited) {
       auto unlimited = RemoveLimit(socket, attachment.index);
       if (result) result = unlimited;
@@ -226,7 +236,8 @@ Result<> RemoveLeftovers(const Namespace& pod, const std::string& sandbox) {
 void RemoveLeftoversAt(const std::string& path, const std::string& sandbox) {
   if (path.empty()) return;
   const auto pod = Namespace::Open(path);
-  if (!pod) return;  // what was in the namespace has gone with it
+  if (!pod) return;          // what was in the namespace has gone with it
+  if (!CanReturn()) return;  // a user namespace has made it, and it goes with that
   if (auto removed = RemoveLeftovers(*pod, sandbox); !removed) {
     log::Warn("cannot clean up in {}: {}", path, removed.error().message());
   }

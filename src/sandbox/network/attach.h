@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 
 #include "base/result.h"
@@ -23,6 +24,7 @@ struct AttachOptions {
   bool vhost = true;     // use vhost-net if the host has it
   uint64_t rx_rate = 0;  // bits per second that the guest may receive; 0: no limit
   uint64_t tx_rate = 0;  // bits per second that the guest may send; 0: no limit
+  bool way_in = false;   // OpenWayIn for taps
 };
 
 // One attached interface, for Renew and Detach.
@@ -33,6 +35,7 @@ struct Attachment {
   Model model = Model::kTcFilter;
   bool redirected = false;
   bool limited = false;
+  std::set<std::string> led;  // OpenWayIn
 };
 
 struct Attached {
@@ -47,8 +50,7 @@ Result<Attached> Attach(const Namespace& pod, nl_sock* socket, const PodInterfac
                         const AttachOptions& options);
 // Restores what changes of the pod have undone: the tap's MTU, and the filters, which a link loses when it leaves its
 // namespace, even if it comes back. Success when the tap has gone.
-Result<> Renew(nl_sock* socket, const Attachment& attachment, const PodInterface& interface,
-               const AttachOptions& options);
+Result<> Renew(nl_sock* socket, Attachment& attachment, const PodInterface& interface, const AttachOptions& options);
 // Removes what Attach made, and restores the link's hardware address. What has gone already is no error.
 Result<> Detach(nl_sock* socket, const Attachment& attachment);
 

@@ -105,7 +105,7 @@ asio::awaitable<void> Network::RemoveGone(PodNetwork now) {
 asio::awaitable<Result<>> Network::PlugNew(PodNetwork now) {
   for (const PodInterface& interface : now.interfaces) {
     if (cards_.contains(interface.index)) {
-      const auto& attachment = cards_[interface.index].attachment;
+      auto& attachment = cards_[interface.index].attachment;
       if (!attachment) continue;
       auto renewed = Renew(socket_.get(), *attachment, interface, options_.attach);
       if (!renewed) log::Warn("network interface {}: {}", interface.config.name(), renewed.error().message());

@@ -6,7 +6,9 @@
 #include <sys/socket.h>
 
 #include "base/log.h"
+#include "base/user_namespace.h"
 #include "sandbox/network/tap.h"
+#include "sandbox/network/way_in.h"
 
 namespace kata::sandbox::network {
 namespace {
@@ -35,6 +37,7 @@ NetworkOptions OptionsOf(const config::Config& config, std::string sandbox, uint
   options.attach.vhost = !hypervisor.disable_vhost_net;
   options.attach.rx_rate = hypervisor.rx_rate_limiter_max_rate;
   options.attach.tx_rate = hypervisor.tx_rate_limiter_max_rate;
+  options.attach.way_in = !IsHostsRoot();
   options.host_network = host_network;
   options.dan_conf = config.runtime.dan_conf;
   options.vmm_stays_out = config.runtime.disable_new_netns;
@@ -124,6 +127,13 @@ Result<hypervisor::NetworkDevice> Network::AddCard(const PodInterface& interface
 Result<PodNetwork> Network::Look() const {
   if (dan_) return *dan_;
   PodNetwork now = TRY(Scan(socket_.get()));
+  for (const auto& [index, card] : cards_) {
+    const PodInterface* interface = now.Find(index);
+    if (interface == nullptr || !card.attachment || card.attachment->led.empty()) continue;
+    const auto tap = netlink::LinkByName(socket_.get(), TapName(index));
+    if (tap) AddWayBack(*interface, tap->get(), now);
+    break;  // there is one address for all, and a pod has one such tap
+  }
   TRY(pod_->Do([&]() -> Result<> {
     for (PodInterface& interface : now.interfaces) {
       interface.config.set_ipv6_disabled(Ipv6Disabled(interface.config.name()));

@@ -7,15 +7,20 @@
 #include <gtest/gtest.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
+#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <cstdio>
 
+#include "base/child.h"
 #include "base/files.h"
+#include "base/user_namespace.h"
 #include "sandbox/network/tap.h"
 #include "sandbox/network/traffic.h"
+#include "sandbox/network/way_in.h"
 
 namespace kata::sandbox::network {
 namespace {
@@ -87,6 +92,26 @@ class NetworkTest : public ::testing::Test {
   netlink::Owned<nl_sock> socket_;
   AttachOptions options_{.sandbox = "s1"};
 };
+
+// It could not come back into the host's network, so it does not leave: it stays where it goes.
+TEST(NamespaceTest, RootOfAUserNamespaceEntersForGood) {
+  const auto user_namespace = MakeUserNamespace("", {{0, 0, 65536}}, {{0, 0, 65536}});
+  ASSERT_TRUE(user_namespace);
+  auto child = Fork({.fds = {-1, -1, STDERR_FILENO, user_namespace->get()}}, [] {
+    const auto hosts = Namespace::Open("/proc/self/ns/net");
+    if (!CanReturn() || setns(3, CLONE_NEWUSER) != 0 || CanReturn()) _exit(2);
+    const auto made = Namespace::New();
+    const ino_t before = OwnNamespace();
+    if (!made || *made->IsHosts() || !*hosts->IsHosts()) _exit(3);
+    const auto work = []() -> Result<ino_t> { return OwnNamespace(); };
+    const auto denied = made->Do(work);
+    if (denied || denied.error().sys() != EPERM || OwnNamespace() != before) _exit(4);
+    if (!made->Enter() || OwnNamespace() == before || *made->Do(work) != OwnNamespace()) _exit(5);
+    _exit(0);
+  });
+  ASSERT_TRUE(child);
+  EXPECT_EQ(child->Wait()->Shell(), 0);
+}
 
 TEST_F(NetworkTest, WorkIsDoneThereAndOnlyThere) {
   const ino_t own = OwnNamespace();
@@ -287,8 +312,43 @@ TEST_F(NetworkTest, LeftoversGo) {
   EXPECT_THAT(Filters("eth0"), HasSubstr(TapName(next.attachment.index)));
 }
 
+TEST_F(NetworkTest, ConnectionsOfThePodReachTheGuestByItsTap) {
+  Ip("tuntap add tap0 mode tap");
+  Ip("address add 10.0.2.100/24 dev tap0");
+  Ip("link set tap0 up");
+  const auto tap0 = [](const PodNetwork& network) {
+    return *std::find_if(network.interfaces.begin(), network.interfaces.end(),
+                         [](const auto& interface) { return interface.config.name() == "tap0"; });
+  };
+  PodNetwork now = Look();
+  options_.way_in = true;
+  auto attached = Attach(*pod_, socket_.get(), tap0(now), options_);
+  ASSERT_TRUE(attached) << attached.error().message();
+  const std::string tap = TapName(attached->attachment.index);
+  const std::string led = "10.0.2.100 dev " + tap + " src 169.254.107.97";
+  EXPECT_THAT(Run("ip route get 10.0.2.100"), HasSubstr(led));
+  EXPECT_THAT(Run("ip neigh show dev " + tap), HasSubstr("10.0.2.100 lladdr " + tap0(now).config.hwaddr()));
+  EXPECT_THAT(Run("tc filter show dev " + tap + " ingress"), HasSubstr("match a9fe6b61/ffffffff at 16"));
+  // A second time changes nothing, and an address that has come since is led there, too.
+  ASSERT_TRUE(Renew(socket_.get(), attached->attachment, tap0(now), options_));
+  Ip("address add 10.0.3.1/24 dev tap0");
+  now = Look();
+  ASSERT_TRUE(Renew(socket_.get(), attached->attachment, tap0(now), options_));
+  EXPECT_THAT(Run("ip route get 10.0.3.1"), HasSubstr("10.0.3.1 dev " + tap + " src 169.254.107.97"));
+  EXPECT_THAT(attached->attachment.led, ElementsAre("10.0.2.100", "10.0.3.1"));
+  // The guest answers to an address that is no other's.
+  const auto link = netlink::LinkByName(socket_.get(), tap);
+  AddWayBack(tap0(now), link->get(), now);
+  EXPECT_EQ(now.routes.back().dest(), "169.254.107.97/32");
+  EXPECT_EQ(now.routes.back().device(), "tap0");
+  EXPECT_THAT(Run("ip link show " + tap), HasSubstr(now.neighbors.back().lladdr()));
+  ASSERT_TRUE(Detach(socket_.get(), attached->attachment));
+  EXPECT_THAT(Run("ip route get 10.0.2.100"), HasSubstr("local 10.0.2.100"));
+  EXPECT_THAT(Run("ip route get 10.0.3.1"), HasSubstr("local 10.0.3.1"));
+}
+
 TEST_F(NetworkTest, ALinkThatCameBackIsRenewed) {
-  const Attached attached = AttachEth0(options_);
+  Attached attached = AttachEth0(options_);
   Run("tc qdisc del dev eth0 ingress");
   Ip("link set eth0 mtu 1300");
   const PodNetwork now = Look();

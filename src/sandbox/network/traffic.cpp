@@ -113,14 +113,35 @@ int Put(nl_msg* message, int type, std::string_view text) {
   return nla_put(message, type, static_cast<int>(text.size()), text.data());
 }
 
-// Fills in a u32 classifier with one key that everything matches, and mirred as its action (tc-u32(8), tc-mirred(8)).
-int FillRedirect(nl_msg* message, int to) {
+// A u32 selector with one key. One that is all zero matches everything.
+std::array<char, sizeof(tc_u32_sel) + sizeof(tc_u32_key)> SelectorOf(const tc_u32_key& key) {
   tc_u32_sel selector{};
   selector.flags = TC_U32_TERMINAL;
   selector.nkeys = 1;
-  // The selector with its key, which is all zero and so matches everything.
   std::array<char, sizeof(tc_u32_sel) + sizeof(tc_u32_key)> match{};
   std::memcpy(match.data(), &selector, sizeof selector);
+  std::memcpy(match.data() + sizeof selector, &key, sizeof key);
+  return match;
+}
+
+// Fills in a u32 classifier for packets to an IPv4 address, without an action: they go on to the kernel.
+int FillPass(nl_msg* message, uint32_t address) {
+  tc_u32_key key{};
+  key.mask = ~0U;
+  key.val = address;
+  key.off = 16;  // of the destination in an IPv4 header
+  const auto match = SelectorOf(key);
+  nla_put_string(message, TCA_KIND, "u32");
+  nlattr* options = nla_nest_start(message, TCA_OPTIONS);
+  const int error = nla_put(message, TCA_U32_SEL, match.size(), match.data());
+  if (options == nullptr) return -NLE_NOMEM;
+  nla_nest_end(message, options);
+  return error;
+}
+
+// Fills in a u32 classifier that everything matches, and mirred as its action (tc-u32(8), tc-mirred(8)).
+int FillRedirect(nl_msg* message, int to) {
+  const auto match = SelectorOf({});
   tc_mirred mirred{};
   mirred.action = TC_ACT_STOLEN;
   mirred.eaction = TCA_EGRESS_REDIR;
@@ -246,6 +267,16 @@ Result<> Redirect(nl_sock* socket, int from, int to) {
   const Fill fill = [to](nl_msg* message) { return FillRedirect(message, to); };
   return Explain(Change(socket, filter, fill, "add a filter that redirects"), "the modules cls_u32 and act_mirred",
                  kOtherModel);
+}
+
+Result<> LetPass(nl_sock* socket, int from, uint32_t address) {
+  const Header filter{.type = RTM_NEWTFILTER,
+                      .flags = NLM_F_CREATE | NLM_F_EXCL,
+                      .link = from,
+                      .parent = kIngressHandle,
+                      .info = (kPriority - 1) << 16U | htons(ETH_P_IP)};
+  const Fill fill = [address](nl_msg* message) { return FillPass(message, address); };
+  return Change(socket, filter, fill, "add a filter that lets pass");
 }
 
 Result<int> RedirectTarget(nl_sock* socket, int from) { return TRY(FiltersOf(socket, from)).ours; }

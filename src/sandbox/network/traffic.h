@@ -14,6 +14,9 @@ namespace kata::sandbox::network {
 // Sends everything that link `from` receives out of link `to`. Adds an ingress queueing discipline if `from` has none,
 // and a filter that is marked as this runtime's; it replaces an older one.
 Result<> Redirect(nl_sock* socket, int from, int to);
+// Lets the pod's kernel have what link `from` receives for this IPv4 address (in network byte order), before Redirect's
+// filter. It goes with the link.
+Result<> LetPass(nl_sock* socket, int from, uint32_t address);
 // Removes the filter, and the ingress discipline unless it has filters of others. Success if there is no filter of this
 // runtime, or no such link.
 Result<> RemoveRedirect(nl_sock* socket, int from);
