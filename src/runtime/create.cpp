@@ -88,6 +88,11 @@ class Creation {
 
  private:
   Result<> PlanCgroups(bool sandbox_cgroup_only) {
+    // Podman's default on a host with systemd, which is a user's own there.
+    if (globals_.systemd_cgroup && cgroup_use_ == sandbox::CgroupUse::kIfAllowed && !IsHostsRoot()) {
+      log::Debug("the container has no cgroup of its own: a user's systemd is not asked for scopes");
+      return {};
+    }
     const std::string& path = bundle_.spec.linux().cgroupspath();
     const sandbox::CgroupPlace place = TRY(sandbox::PlaceOf(path, options_.id, globals_.systemd_cgroup));
     auto scope = TRY(sandbox::PlanScope(place, options_.id, bundle_.annotations, timeout_factor_));
