@@ -24,7 +24,7 @@ namespace kata::agent {
 
 namespace {
 
-// Prefix of the path of a pid namespace that belongs to another container; that container's id follows.
+// Prefix of the path of a namespace that belongs to another container; that container's id follows.
 constexpr std::string_view kOfContainer = contract::kNamespaceOfContainer;
 
 // Refuses what the agent cannot do before anything is made.
@@ -83,7 +83,7 @@ Result<ContainerOptions> Prepare(Pod& pod, ContainerEntry& entry, grpc::CreateCo
     TRY(SetUser(pod, entry.id, request.string_user(), *options.spec.mutable_process()));
   }
   for (const auto& wanted : options.spec.linux().namespaces()) {
-    if (wanted.type() != "user" || wanted.path().empty()) continue;
+    if (wanted.type() != "user" || wanted.path().empty() || wanted.path().starts_with(kOfContainer)) continue;
     TRY(NeedUserNamespace(pod.namespaces(), options.spec.linux()));
     options.user_namespace = TRY(Duplicate(pod.namespaces().user));
   }
@@ -99,10 +99,13 @@ Result<ContainerOptions> Prepare(Pod& pod, ContainerEntry& entry, grpc::CreateCo
     }
   }
   for (const auto& wanted : options.spec.linux().namespaces()) {
-    if (wanted.type() == "pid" && wanted.path().starts_with(kOfContainer)) {
-      const auto other = TRY(Context(pod.Find(wanted.path().substr(kOfContainer.size())), "linux.namespaces"));
-      options.pid_namespace = TRY(Open(fmt::format("/proc/{}/ns/pid", other->init->pid()), O_RDONLY));
-    }
+    if (!wanted.path().starts_with(kOfContainer)) continue;
+    const auto other = TRY(Context(pod.Find(wanted.path().substr(kOfContainer.size())), "linux.namespaces"));
+    UniqueFd joined = TRY(Context(other->container->Namespace(wanted.type()), "linux.namespaces"));
+    if (wanted.type() == "pid") options.pid_namespace = std::move(joined);
+    if (wanted.type() == "ipc") options.ipc_namespace = std::move(joined);
+    if (wanted.type() == "uts") options.uts_namespace = std::move(joined);
+    if (wanted.type() == "user") options.user_namespace = std::move(joined);
   }
   options.cgroup_mount = pod.options().cgroup_mount;
   options.protected_devices = pod.protected_devices;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <string_view>
 #include <utility>
 
 #include "oci/validate.h"
@@ -56,6 +57,31 @@ Result<PodRole> PodRoleOf(const std::map<std::string, std::string>& annotations)
     return PodRole{.type = ContainerType::kContainer, .sandbox = id->second};
   }
   return PodRole{};
+}
+
+bool IsOfPod(const grpc::Spec& spec) {
+  return spec.annotations().contains("io.katacontainers.pkg.oci.container_type") ||
+         std::any_of(std::begin(kManagers), std::end(kManagers),
+                     [&](const Manager& manager) { return spec.annotations().contains(manager.type); });
+}
+
+pid_t PidInPath(const grpc::LinuxNamespace& space) {
+  constexpr std::string_view kBefore = "/proc/";
+  const std::string after = "/ns/" + (space.type() == "network" ? "net" : space.type());
+  std::string_view path = space.path();
+  if (!path.starts_with(kBefore) || !path.ends_with(after)) return 0;
+  path.remove_prefix(kBefore.size());
+  path.remove_suffix(std::min(after.size(), path.size()));
+  pid_t pid = 0;
+  const auto parsed = std::from_chars(path.data(), path.data() + path.size(), pid);
+  return parsed.ec == std::errc() && parsed.ptr == path.data() + path.size() && pid > 0 ? pid : 0;
+}
+
+Error CannotJoin(int index, const grpc::LinuxNamespace& space) {
+  return {Code::kUnimplemented,
+          fmt::format("linux.namespaces[{}].path: {} is not the {} namespace of a container that runs in a virtual "
+                      "machine of this runtime's, and no other can be joined; leave the path out",
+                      index, space.path(), space.type())};
 }
 
 Result<grpc::LinuxResources> PodResources(const std::map<std::string, std::string>& annotations) {

@@ -2,6 +2,8 @@
 // The role of a container in a pod, read from the annotations of containerd's CRI plugin, CRI-O and dockershim.
 #pragma once
 
+#include <sys/types.h>
+
 #include <map>
 #include <string>
 
@@ -23,6 +25,16 @@ struct PodRole {
 
 // kInvalidArgument: an unknown type of container, or a container of a pod without a valid id of its sandbox.
 Result<PodRole> PodRoleOf(const std::map<std::string, std::string>& annotations);
+
+// Whether a spec is of a container of a pod, whoever its manager is. Such a spec may name namespaces that the manager
+// keeps on the host for the pod.
+bool IsOfPod(const grpc::Spec& spec);
+
+// The pid in the path of a namespace that is that of a process: /proc/PID/ns/TYPE. 0: it has no path, or another one.
+pid_t PidInPath(const grpc::LinuxNamespace& space);
+
+// What is wrong with linux.namespaces[index]: its path leads to no namespace that a guest has.
+Error CannotJoin(int index, const grpc::LinuxNamespace& space);
 
 // The limits for all containers of a pod together, from the annotations of its sandbox (containerd 1.6 with Kubernetes
 // 1.23, and newer): CPU quota and period in microseconds, memory in bytes. Without these annotations there are no

@@ -32,6 +32,22 @@ TEST(PodRole, EachManagerHasItsOwnWords) {
   }
 }
 
+TEST(Namespaces, APathOfAProcessHasItsPid) {
+  const auto pid = [](const char* type, const char* path) {
+    grpc::LinuxNamespace space;
+    space.set_type(type);
+    space.set_path(path);
+    return PidInPath(space);
+  };
+  EXPECT_EQ(pid("network", "/proc/12/ns/net"), 12);
+  EXPECT_EQ(pid("ipc", "/proc/3456789/ns/ipc"), 3456789);
+  for (const char* path : {"", "/proc/12/ns/ipc", "/proc/self/ns/net", "/proc/ns/net", "/proc//ns/net",
+                           "/proc/0/ns/net", "/proc/-1/ns/net", "/proc/12x/ns/net", "/proc/1/task/2/ns/net",
+                           "/x/proc/12/ns/net", "/proc/99999999999/ns/net", "/run/netns/net"}) {
+    EXPECT_EQ(pid("network", path), 0) << path;
+  }
+}
+
 TEST(PodNamespaces, TheHostsAreRefused) {
   grpc::Spec spec;
   for (const char* type : {"mount", "ipc", "pid"}) spec.mutable_linux()->add_namespaces()->set_type(type);

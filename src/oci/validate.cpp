@@ -6,6 +6,7 @@
 #include <set>
 
 #include "oci/contains.h"
+#include "oci/pod.h"
 #include "oci/validate_mappings.h"
 
 namespace kata::oci {
@@ -40,16 +41,6 @@ Result<> ValidateVersion(const std::string& version) {
   return {};
 }
 
-// Whether the spec is of a container of a pod. Such a spec names namespaces of the host that the pod's containers
-// share; the guest uses namespaces of its own instead. On the command line each such container still gets a VM of its
-// own (docs/kata-runtime.md, "Not yet").
-bool IsOfPod(const grpc::Spec& spec) {
-  constexpr std::array kTypes = {"io.kubernetes.cri.container-type"sv, "io.kubernetes.cri-o.ContainerType"sv,
-                                 "io.kubernetes.docker.type"sv, "io.katacontainers.pkg.oci.container_type"sv};
-  return std::any_of(kTypes.begin(), kTypes.end(),
-                     [&](std::string_view type) { return spec.annotations().contains(std::string(type)); });
-}
-
 Result<> ValidateNamespaces(const grpc::Spec& spec) {
   constexpr std::array kKnown = {"pid"sv, "network"sv, "mount"sv, "ipc"sv, "uts"sv, "user"sv, "cgroup"sv};
   std::set<std::string> seen;
@@ -64,15 +55,8 @@ Result<> ValidateNamespaces(const grpc::Spec& spec) {
     if (!seen.insert(entry.type()).second) {
       return Fail(Code::kInvalidArgument, "linux.namespaces[{}].type: \"{}\" stands twice", i, entry.type());
     }
-    if (entry.path().empty()) continue;
-    if (!entry.path().starts_with('/')) {
+    if (!entry.path().empty() && !entry.path().starts_with('/')) {
       return Fail(Code::kInvalidArgument, "linux.namespaces[{}].path: \"{}\" is not absolute", i, entry.path());
-    }
-    if (entry.type() != "network" && !IsOfPod(spec)) {
-      return Fail(Code::kUnimplemented,
-                  "linux.namespaces[{}].path: a container in its own virtual machine cannot join the {} namespace {}; "
-                  "leave the path out",
-                  i, entry.type(), entry.path());
     }
   }
   for (const auto& [field, name] : {std::pair{"hostname", &spec.hostname()}, {"domainname", &spec.domainname()}}) {

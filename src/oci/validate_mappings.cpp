@@ -45,26 +45,27 @@ Result<> CheckMappings(const Mappings& mappings, const std::string& field) {
   return {};
 }
 
-bool HasUserNamespace(const grpc::Spec& spec) {
+const grpc::LinuxNamespace* UserNamespace(const grpc::Spec& spec) {
   for (const grpc::LinuxNamespace& space : spec.linux().namespaces()) {
-    if (space.type() == "user") return true;
+    if (space.type() == "user") return &space;
   }
-  return false;
+  return nullptr;
 }
 
 }  // namespace
 
 Result<> ValidateMappings(const grpc::Spec& spec, bool of_pod) {
   const grpc::Linux& section = spec.linux();
-  const bool user = HasUserNamespace(spec);
+  const grpc::LinuxNamespace* user = UserNamespace(spec);
   for (const auto& [field, mappings] : {std::pair{"linux.uidMappings", &section.uidmappings()},
                                         std::pair{"linux.gidMappings", &section.gidmappings()}}) {
-    if (!user && !mappings->empty()) {
+    if (user == nullptr && !mappings->empty()) {
       return Fail(Code::kInvalidArgument, "{}: needs a user namespace in linux.namespaces", field);
     }
     TRY(CheckMappings(*mappings, field));
   }
-  if (user && !of_pod && (section.uidmappings().empty() || section.gidmappings().empty())) {
+  const bool makes = user != nullptr && user->path().empty();
+  if (makes && !of_pod && (section.uidmappings().empty() || section.gidmappings().empty())) {
     return Fail(Code::kInvalidArgument, "linux.uidMappings, linux.gidMappings: required by the user namespace");
   }
   return {};

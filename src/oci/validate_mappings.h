@@ -8,7 +8,7 @@
 namespace kata::oci {
 
 // linux.uidMappings and gidMappings: that the kernel takes them, and that there is a user namespace for them. One of a
-// pod may have none. kInvalidArgument.
+// pod, and one that is joined by its path, may have none. kInvalidArgument.
 Result<> ValidateMappings(const grpc::Spec& spec, bool of_pod);
 
 // The mappings and the options idmap and ridmap of mounts[index]: as runc, only of a bind mount, with mappings of its

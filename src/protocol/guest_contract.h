@@ -48,7 +48,7 @@ inline constexpr char kLocalDriver[] = "local";
 inline constexpr char kBlockDriver[] = "blk";  // a disk that is named by its PCI path
 inline constexpr char kScsiDriver[] = "scsi";  // a disk that is named by its SCSI address
 
-// Prefix of the path of a pid namespace that belongs to another container; that container's id follows.
+// Prefix of the path of a namespace that belongs to another container; that container's id follows.
 inline constexpr char kNamespaceOfContainer[] = "container:";
 
 // The most bytes in one reply of ReadStdout and ReadStderr.

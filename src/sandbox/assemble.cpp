@@ -28,7 +28,7 @@ namespace {
 
 Result<> CompleteState(SandboxPlan& plan) {
   State& state = plan.state;
-  state.id = plan.id;
+  state.id = state.sandbox_id = plan.id;
   state.status = Status::kCreating;
   state.oci_version = plan.bundle.oci_version;
   state.bundle = plan.bundle.path;
@@ -209,6 +209,7 @@ Result<std::shared_ptr<Sandbox>> StartSandbox(const asio::any_io_executor& execu
   parts.block_devices = !plan.config.hypervisor.disable_block_device_use;
   TRY(CompleteState(plan));
   parts.directory = plan.directory.get();
+  parts.root = plan.root ? plan.root.get() : -1;
   const auto place_vcpus = [weak = std::weak_ptr<Vm>(vm), mounts = plan.mounts, leaves = plan.vcpu_cgroups] {
     const auto vm = weak.lock();
     if (!vm || leaves.empty()) return;

@@ -27,7 +27,8 @@ struct SandboxPlan {
   oci::Bundle bundle;                                   // the first container's
   std::optional<network::Namespace> network_namespace;  // the pod's (NamespaceOf); none: the pod has the host's network
   network::HostNetwork host_network = network::HostNetwork::kRefused;
-  State state;                               // the record so far
+  UniqueFd root;  // ROOT, where `create` makes directories for more containers; not for a shim
+  State state;    // the record so far
   std::function<Result<>()> enter_cgroups;   // called after the record is stored; may be empty
   std::vector<std::string> limited_cgroups;  // directories of the sandbox's own cgroup that were made for it
   std::vector<std::string> vcpu_cgroups;     // for the vCPUs alone; empty: they stay in this process's cgroups

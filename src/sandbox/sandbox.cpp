@@ -12,6 +12,7 @@
 #include "sandbox/devices/guest_devices.h"
 #include "sandbox/files/disk_mounts.h"
 #include "sandbox/files/huge_pages.h"
+#include "sandbox/host/cgroup.h"
 
 namespace kata::sandbox {
 namespace {
@@ -64,10 +65,19 @@ asio::awaitable<Result<>> Sandbox::CreateContainer(std::shared_ptr<Container> co
   };
   setup.kill_patience = [weak] {
     const auto sandbox = weak.lock();
-    return sandbox ? sandbox->vm().KillPatience(sandbox->HasDisks()) : Patience(std::chrono::milliseconds(1));
+    return sandbox ? sandbox->vm().KillPatience(sandbox->HasDisks() || sandbox->containers_.size() > 1)
+                   : Patience(std::chrono::milliseconds(1));
   };
+  State* record = RecordOf(*container);
+  if (record != nullptr && setup.standin) {
+    if (auto standin = IdentifyProcess(setup.standin->pid())) record->standin = *standin;
+  }
+  if (container->record) {
+    CO_TRY(Store(*container));
+  } else if (parts_.root >= 0) {
+    home_ = container;
+  }
   // Created before the guest knows of the container, so that a stand-in that is killed in the meantime is noticed.
-  pid_t standin = setup.standin ? setup.standin->pid() : 0;
   auto process = ContainerProcess::Create(executor_, std::move(setup));
   process->Begin();
   auto created = co_await CreateInGuest(*container, files, process->terminal());
@@ -81,11 +91,8 @@ asio::awaitable<Result<>> Sandbox::CreateContainer(std::shared_ptr<Container> co
   container->init = process;
   parts_.host_limits.Set(container->id, files.bundle.spec.linux().resources());
   process->Follow(vm().agent());
-  if (container->id == parts_.state.id) {
-    if (auto identified = IdentifyProcess(standin)) parts_.state.standin = *identified;
-    parts_.state.rootfs = files.bundle.rootfs;
-  }
-  if (auto stored = Store(); !stored) {
+  if (record != nullptr) record->rootfs = files.bundle.rootfs;
+  if (auto stored = Store(*container); !stored) {
     // A container without a record could not be found again, so it must not stay in the guest.
     container->init.reset();
     parts_.host_limits.Forget(container->id);
@@ -97,6 +104,7 @@ asio::awaitable<Result<>> Sandbox::CreateContainer(std::shared_ptr<Container> co
     co_return stored;
   }
   if (parts_.on_created) std::exchange(parts_.on_created, nullptr)();
+  FindHome();
   co_return Result<>();
 }
 
@@ -113,10 +121,11 @@ asio::awaitable<Result<>> Sandbox::CreateInGuest(Container& container, Container
     CO_TRY(SetPidNamespace(container, pod.shares_pid, request));
   } else {
     spec = oci::GuestSpec(files.bundle.spec);
+    CO_TRY(JoinNamespaces(files.bundle.spec, spec));
   }
   const grpc::LinuxResources& limits = files.bundle.spec.linux().resources();
   // The size of the VM that boots is planned already (PlanSize).
-  if (container.id != parts_.state.id) CO_TRY(growth_->Check(container.id, limits));
+  if (!IsFirst(container)) CO_TRY(growth_->Check(container.id, limits));
   if (!parts_.guest_seccomp) spec.mutable_linux()->clear_seccomp();
   spec.mutable_process()->set_terminal(terminal);
   // Done while the VM boots.
@@ -132,6 +141,30 @@ asio::awaitable<Result<>> Sandbox::CreateInGuest(Container& container, Container
   growth_->Taken(container.id);
   vm().timing().Record(Phase::kContainer, began);
   co_return Result<>();
+}
+
+Result<> Sandbox::JoinNamespaces(const grpc::Spec& host, grpc::Spec& guest) const {
+  for (int i = 0; i < host.linux().namespaces_size(); ++i) {
+    const grpc::LinuxNamespace& space = host.linux().namespaces(i);
+    if (space.path().empty() || space.type() == "network") continue;
+    const auto other = std::find_if(containers_.begin(), containers_.end(), [&](const auto& entry) {
+      const auto& init = entry.second->init;
+      return init && init->has_standin() && init->pid() == oci::PidInPath(space) &&
+             entry.second->status() != Status::kStopped;
+    });
+    if (other == containers_.end() && !oci::IsOfPod(host)) return tl::unexpected(oci::CannotJoin(i, space));
+    std::string path;
+    if (other != containers_.end()) {
+      path = contract::kNamespaceOfContainer + other->first;
+    } else if (space.type() == "ipc" || space.type() == "uts") {
+      // One that the pod's manager keeps for it. Any path means the one that the guest has for all.
+      path = "/proc/1/ns/" + space.type();
+    }
+    for (grpc::LinuxNamespace& own : *guest.mutable_linux()->mutable_namespaces()) {
+      if (own.type() == space.type()) own.set_path(path);
+    }
+  }
+  return {};
 }
 
 // Decides which pid namespace a container joins. The path of the namespace in the spec does not tell, since the pid of
@@ -239,6 +272,9 @@ asio::awaitable<void> Sandbox::RemoveContainer(std::shared_ptr<Container> contai
     // The caller may remove the container's devices and images next, so the VM must have released them.
     co_await vm_gone_.Wait();
   }
+  FindHome();
+  // Its directory is about to be removed.
+  if (IsFirst(*container) && parts_.root >= 0) parts_.directory = -1;
 }
 
 bool Sandbox::HasDisks() const {
@@ -246,29 +282,97 @@ bool Sandbox::HasDisks() const {
                      [](const auto& entry) { return entry.second->disks && !entry.second->disks->empty(); });
 }
 
-Result<> Sandbox::Store() {
+Result<> Sandbox::OpenRecord(Container& container) const {
+  if (parts_.root < 0 || (container.id == parts_.state.id && parts_.directory >= 0)) return {};
+  container.record = TRY(parts_.mounts.OnHost([&] { return sandbox::OpenRecord(parts_.root, container.id, state()); }));
+  return {};
+}
+
+std::shared_ptr<Container> Sandbox::First() const {
+  const auto found = containers_.find(parts_.state.id);
+  return found != containers_.end() && IsFirst(*found->second) ? found->second : nullptr;
+}
+
+State* Sandbox::RecordOf(Container& container) {
+  if (container.record) return &container.record->state;
+  return IsFirst(container) ? &parts_.state : nullptr;
+}
+
+int Sandbox::DirectoryOf(const Container& container) const {
+  return container.record ? container.record->directory.get() : parts_.directory;
+}
+
+void Sandbox::RefreshState() {
   State& state = parts_.state;
-  auto container = containers_.find(state.id);
-  // A stopped record stays stopped, also when the container has been deleted.
-  if (container != containers_.end() && state.status != Status::kStopped) state.status = container->second->status();
   state.timing = vm().timing().microseconds();
   state.disks |= HasDisks();
   state.helpers.clear();
   for (pid_t pid : vm().Pids()) {
     if (auto helper = IdentifyProcess(pid)) state.helpers.push_back(*helper);
   }
+}
+
+Result<> Sandbox::StoreOwn() {
+  State& state = parts_.state;
+  RefreshState();
+  // A stopped record stays stopped, also when the container has been deleted.
+  if (const auto first = First(); first && state.status != Status::kStopped) state.status = first->status();
+  if (parts_.directory < 0) return {};
   return StoreState(parts_.directory, state);
+}
+
+Result<> Sandbox::Store(Container& container) {
+  if (!container.record) return StoreOwn();
+  RefreshState();
+  State& own = container.record->state;
+  if (own.status != Status::kStopped) own.status = container.status();
+  TakeCommon(state(), own);
+  return StoreState(container.record->directory.get(), own);
+}
+
+Result<> Sandbox::Store() {
+  for (const auto& [id, container] : containers_) {
+    if (!container->record) continue;
+    if (auto stored = Store(*container); !stored) log::Error("the record of {}: {}", id, stored.error().message());
+  }
+  return StoreOwn();
+}
+
+void Sandbox::FindHome() {
+  if (!home_ || ending()) return;
+  const auto found = containers_.find(home_->id);
+  if (found != containers_.end() && found->second == home_ && home_->status() != Status::kStopped) return;
+  std::shared_ptr<Container> heir;
+  for (const auto& [id, container] : containers_) {
+    if (!container->record || container->record->state.standin.pid <= 0) continue;
+    if (container == home_ || container->status() == Status::kStopped) continue;
+    // One that is still being created may fail.
+    if (!heir || (container->init && !heir->init)) heir = container;
+  }
+  if (!heir) return;
+  auto moved = MoveHome(parts_.mounts, DirectoryOf(*home_), DirectoryOf(*heir), heir->record->state.standin.pid);
+  if (!moved) {
+    log::Error("the sandbox cannot leave {}: {}", home_->id, moved.error().message());
+    return;
+  }
+  log::Info("the sandbox has moved from {} to {}", home_->id, heir->id);
+  home_ = heir;
+  const State& state = heir->record->state;
+  parts_.host_limits.Move(LeavesOf(state.cgroup_paths), state.systemd_unit, heir->id);
+  if (auto limited = LimitHost(); !limited) log::Warn("{}", limited.error().message());
 }
 
 void Sandbox::OnEnd(ContainerProcess& process) {
   auto found = containers_.find(process.container());
   if (found == containers_.end()) return;
   found->second->late_outputs.Add(process.stdio().shared_from_this());
-  if (process.container() == parts_.state.id) {
-    parts_.state.status = Status::kStopped;
-    parts_.state.exit_status = process.exit_status();
-    parts_.state.exited_at = FormatTime(process.exited_at_seconds(), process.exited_at_nanoseconds());
-    auto stored = Store();
+  // Before the record says it: who reads that may remove the container's directory and cgroups.
+  FindHome();
+  if (State* record = RecordOf(*found->second)) {
+    record->status = Status::kStopped;
+    record->exit_status = process.exit_status();
+    record->exited_at = FormatTime(process.exited_at_seconds(), process.exited_at_nanoseconds());
+    auto stored = Store(*found->second);
     if (!stored) log::Error("the end of {} is not recorded: {}", process.container(), stored.error().message());
   }
   asio::co_spawn(executor_, EndIfAllEnded(shared_from_this(), found->second), asio::detached);
@@ -313,12 +417,16 @@ void Sandbox::RequestEnd(bool now) {
 
 asio::awaitable<void> Sandbox::Stop(std::shared_ptr<Sandbox> self, int signal) {
   const auto deadline = std::chrono::steady_clock::now() + kStopTime;
-  const auto containers = self->containers_;
+  const auto home = self->home_;
+  std::vector<std::shared_ptr<Container>> containers;
+  for (const auto& [id, container] : self->containers_) {
+    if (container->init && (!home || container == home)) containers.push_back(container);
+  }
   // The pod's first container is told last: for a manager the pod ends with it.
   for (const bool first : {false, true}) {
     std::vector<std::shared_ptr<ContainerProcess>> told;
-    for (const auto& [id, container] : containers) {
-      if (container->init && (id == self->parts_.state.id) == first) told.push_back(container->init);
+    for (const auto& container : containers) {
+      if (self->IsFirst(*container) == first) told.push_back(container->init);
     }
     for (const auto& init : told) {
       if (!init->has_standin()) init->SignalAll(signal);
@@ -329,6 +437,8 @@ asio::awaitable<void> Sandbox::Stop(std::shared_ptr<Sandbox> self, int signal) {
       co_await init->ended().WaitFor(std::max(left, std::chrono::milliseconds(0)));
     }
   }
+  // In another's cgroup by now, which has not been stopped.
+  if (self->home_ != home) co_return;
   // With its last container the sandbox ends by itself, which may still wait for the readers of its output.
   if (containers.empty() || !self->EndsWithContainers()) self->RequestEnd(/*now=*/false);
 }

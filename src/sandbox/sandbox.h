@@ -17,6 +17,7 @@
 #include "sandbox/files/guest_mounts.h"
 #include "sandbox/files/rootfs_mounts.h"
 #include "sandbox/files/shared_files.h"
+#include "sandbox/home.h"
 #include "sandbox/host/host_limits.h"
 #include "sandbox/host/mount_namespace.h"
 #include "sandbox/record/state.h"
@@ -28,7 +29,7 @@ namespace kata::sandbox {
 
 // One container and its execs.
 struct Container {
-  explicit Container(const asio::any_io_executor& executor) : news(executor), settled(executor) {}
+  explicit Container(const asio::any_io_executor& executor) : news(executor), created(executor), settled(executor) {}
 
   std::string id;
   std::string bundle;
@@ -38,10 +39,15 @@ struct Container {
   bool starting = false;
   bool paused = false;
   bool own_pid_namespace = false;
+  bool answers_names = false;  // it has the guest's process that asks the engine for names (task/forward_names.h)
   SharedNames shared;
   std::shared_ptr<ContainerDisks> disks;  // null while the container is being created
   uint64_t oom_kills = 0;                 // how often the OOM killer has killed one of its processes
-  Event news;     // oom_kills has grown, or the container's process has ended; replaced each time
+  Event news;  // oom_kills has grown, or the container's process has ended; replaced each time
+  // Of a container of the command line that has come to another one's sandbox; the first one's is the sandbox's. With
+  // containerd the sandbox's is the only one.
+  std::optional<ContainerRecord> record;
+  Event created;  // its creation has come to an end, good or bad
   Event settled;  // the container's process has ended; with the sandbox's last container also the VM
   LateOutputs late_outputs;
 
@@ -63,6 +69,7 @@ struct SandboxParts {
   HostLimiter host_limits;
   State state;
   int directory = -1;                // the sandbox's; the caller keeps ownership
+  int root = -1;                     // ROOT, with the directories of all containers; the caller's; -1: containerd
   std::function<void()> on_created;  // called once, when the first container has been created
 };
 
@@ -86,7 +93,12 @@ class Sandbox : public std::enable_shared_from_this<Sandbox> {
   bool standing() const { return parts_.standing; }
   const MountNamespaces& mounts() const { return parts_.mounts; }
   const State& state() const { return parts_.state; }
+  // The container in whose directory and cgroups the sandbox is; null with containerd.
+  const std::shared_ptr<Container>& home() const { return home_; }
 
+  // Reads the record that `create` has made for a container of the command line, unless it is the sandbox's own. Errors
+  // of sandbox::OpenRecord.
+  Result<> OpenRecord(Container& container) const;
   // Creates the container in the guest: shares its files, waits for the VM, calls the agent. An error takes back all
   // steps. Errors: those of the steps, or kUnavailable with the VM's failure where that is the cause.
   asio::awaitable<Result<>> CreateContainer(std::shared_ptr<Container> container, ContainerFiles files,
@@ -107,14 +119,24 @@ class Sandbox : public std::enable_shared_from_this<Sandbox> {
   // logged. While the sandbox ends, the call returns for a container with disks only after the VM has ended.
   asio::awaitable<void> RemoveContainer(std::shared_ptr<Container> container);
 
-  // Rewrites state.json: the first container's status, the phases, the pids. Errors: StoreState's.
+  // Rewrites the record of a container, or the sandbox's if it has none of its own: the status, the phases, the pids.
+  // Errors: StoreState's.
+  Result<> Store(Container& container);
+  // Rewrites the sandbox's record and those of all containers; of the latter, failures are only logged.
   Result<> Store();
+  // Moves the sandbox out of the directory and the cgroups of a container that has ended, failed or been removed, to
+  // one that goes on. Does nothing if there is none: then the sandbox ends, too. To be called before anybody else
+  // learns of the end. Failures are logged.
+  void FindHome();
+  // Whether all containers have stopped and the sandbox is not standing.
+  bool EndsWithContainers() const;
 
   // Starts the sandbox's end, which Run carries out. now: without asking the agent to shut down.
   void RequestEnd(bool now);
   // Ends the containers by a signal to all of their processes, and the sandbox with them: when they have ended, in any
-  // case after 80 seconds. A container with a stand-in is not sent the signal: whoever means this process means its
-  // stand-in, too, which passes it on. Without containers the sandbox ends at once.
+  // case after 80 seconds. A container with a stand-in is not sent the signal: whoever means this process means the
+  // stand-in in the same cgroup, too, which passes it on; other containers with stand-ins go on, and the sandbox with
+  // them. Without containers the sandbox ends at once.
   static asio::awaitable<void> Stop(std::shared_ptr<Sandbox> self, int signal);
   // The sandbox's life. Returns when the VM and the containers have ended and state.json says so. False: the sandbox
   // had failed; state().failure says why.
@@ -122,6 +144,8 @@ class Sandbox : public std::enable_shared_from_this<Sandbox> {
 
  private:
   asio::awaitable<Result<>> CreateInGuest(Container& container, ContainerFiles& files, bool terminal);
+  // Makes the namespaces of the guest's spec those of the containers whose stand-ins' namespaces the host's spec names.
+  Result<> JoinNamespaces(const grpc::Spec& host, grpc::Spec& guest) const;
   Result<> SetPidNamespace(Container& container, bool joins, grpc::CreateContainerRequest& request) const;
   Result<> PrepareFiles(Container& container, ContainerFiles& files, grpc::CreateContainerRequest& request);
   // Unshares the container's files and releases its disks. The guest must no longer use them.
@@ -129,8 +153,15 @@ class Sandbox : public std::enable_shared_from_this<Sandbox> {
   bool HasDisks() const;
   void OnEnd(ContainerProcess& process);
   void TellEnd(Container& container);
-  // Whether all containers have stopped and the sandbox is not standing.
-  bool EndsWithContainers() const;
+  // The container whose record is the sandbox's; null: there is none yet, or it has been removed.
+  std::shared_ptr<Container> First() const;
+  bool IsFirst(const Container& container) const { return container.id == parts_.state.id && !container.record; }
+  // Brings the part of the sandbox's record up to date that all records have in common.
+  void RefreshState();
+  Result<> StoreOwn();
+  // The record of a container; null: it has none.
+  State* RecordOf(Container& container);
+  int DirectoryOf(const Container& container) const;
   static asio::awaitable<void> EndIfAllEnded(std::shared_ptr<Sandbox> self, std::shared_ptr<Container> container);
   static asio::awaitable<void> WatchVm(std::shared_ptr<Sandbox> self);
   static asio::awaitable<void> RecordVm(std::shared_ptr<Sandbox> self);
@@ -141,6 +172,7 @@ class Sandbox : public std::enable_shared_from_this<Sandbox> {
   std::shared_ptr<Disks> disks_;
   std::shared_ptr<Growth> growth_;
   std::map<std::string, std::shared_ptr<Container>> containers_;
+  std::shared_ptr<Container> home_;  // in whose directory and cgroups the sandbox is; null with containerd
   std::function<void(ContainerProcess&)> on_init_end_;
   Event end_;
   Event vm_gone_;

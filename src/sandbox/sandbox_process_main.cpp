@@ -87,6 +87,7 @@ Result<> Prepare(const std::vector<std::string>& arguments, Plan& plan) {
   sandbox.state.systemd_unit = plan.options.systemd_unit;
   sandbox.mounts = TRY(MountNamespaces::EnterPrivate());
   sandbox.directory = TRY(ReopenDirectory(sandbox.directory.get()));
+  sandbox.root = TRY(Open(FdPath(sandbox.directory.get()) + "/..", O_PATH | O_DIRECTORY));
   return {};
 }
 
@@ -98,13 +99,21 @@ asio::awaitable<void> Live(asio::io_context& io, std::shared_ptr<Sandbox> sandbo
   asio::post(io, [&io] { asio::post(io, [&io] { io.stop(); }); });
 }
 
-// The first signal lets the containers end, a second one does not wait for that.
+// A signal lets the containers end that are stopped with this process; one that comes meanwhile does not wait for that.
 asio::awaitable<void> AwaitSignals(asio::signal_set& signals, std::shared_ptr<Sandbox> sandbox) {
-  const auto [error, signal] = co_await signals.async_wait(kAwait);
-  if (error) co_return;
-  asio::co_spawn(co_await asio::this_coro::executor, Sandbox::Stop(sandbox, signal), asio::detached);
-  co_await signals.async_wait(kAwait);
-  sandbox->RequestEnd(/*now=*/false);
+  const auto executor = co_await asio::this_coro::executor;
+  const auto stopping = std::make_shared<bool>(false);
+  while (true) {
+    const auto [error, signal] = co_await signals.async_wait(kAwait);
+    if (error) co_return;
+    log::Info("asked to stop by signal {}{}", signal, *stopping ? " once more" : "");
+    if (std::exchange(*stopping, true)) {
+      sandbox->RequestEnd(/*now=*/false);
+      continue;
+    }
+    asio::co_spawn(executor, Sandbox::Stop(sandbox, signal),
+                   [stopping](const std::exception_ptr&) { *stopping = false; });
+  }
 }
 
 // Before the first container is created, only the starter knows of this process, which must then not outlive the

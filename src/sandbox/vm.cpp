@@ -105,9 +105,9 @@ Patience Vm::CreatePatience() const {
   return PatienceFor(seconds(parts_.agent.create_container_timeout), "create_container_timeout");
 }
 
-Patience Vm::KillPatience(bool has_disks) const {
+Patience Vm::KillPatience(bool loses_more) const {
   if (parts_.kill_timeout.count() > 0) return Unscaled(parts_.kill_timeout, "");
-  return Unscaled(parts_.pod || has_disks ? kLongKillTime : kKillTime, "");
+  return Unscaled(parts_.pod || loses_more ? kLongKillTime : kKillTime, "");
 }
 
 std::vector<pid_t> Vm::Pids() const {

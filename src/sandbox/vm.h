@@ -78,9 +78,9 @@ class Vm : public std::enable_shared_from_this<Vm> {
   Patience PatienceFor(std::chrono::milliseconds time, std::string key = "") const;
   // For agent calls that create or start a container or a process (create_container_timeout).
   Patience CreatePatience() const;
-  // How long a container may live after SIGKILL before the VM counts as hung. Longer in a pod, where other containers
-  // would die with the VM, and with disks, where data not yet written back would be lost. Not scaled for emulation.
-  Patience KillPatience(bool has_disks) const;
+  // How long a container may live after SIGKILL before the VM counts as hung. Longer in a pod and where more is lost
+  // with the VM: other containers, or data that has not been written back to disks. Not scaled for emulation.
+  Patience KillPatience(bool loses_more) const;
   Timing& timing() { return timing_; }
   // The initial size; valid once Boot has been called.
   const VmSize& size() const { return size_; }

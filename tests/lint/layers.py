@@ -52,7 +52,7 @@ USES = {
 FILES = {
     "sandbox/agent_client": "agent_client timing",
     "sandbox/vm": "vm",
-    "sandbox/sandbox": "sandbox container_process",
+    "sandbox/sandbox": "sandbox container_process home",
     "agent/reaper": "reaper",
 }
 # Directories that are part of the module above them, and that no other module may include.

@@ -298,6 +298,19 @@ Result<> Container::Update(const grpc::LinuxResources& resources) {
 
 Result<grpc::CgroupStats> Container::Stats() const { return ReadStats(impl_->cgroup); }
 Result<std::vector<pid_t>> Container::Pids() const { return impl_->cgroup.Pids(); }
+Result<UniqueFd> Container::Namespace(const std::string& type) const {
+  constexpr std::pair<std::string_view, Role> kJoined[] = {
+      {"pid", kPidNamespace}, {"ipc", kIpcNamespace}, {"uts", kUtsNamespace}, {"user", kUserNamespace}};
+  const auto* kind = std::find_if(std::begin(kJoined), std::end(kJoined),
+                                  [&type](const auto& joined) { return joined.first == type; });
+  if (kind == std::end(kJoined) || !impl_->pins[kind->second]) {
+    return Fail(Code::kInvalidArgument, "container {} has no {} namespace that can be joined", impl_->id, type);
+  }
+  UniqueFd copy(fcntl(impl_->pins[kind->second].get(), F_DUPFD_CLOEXEC, 0));
+  if (!copy) return FailErrno("cannot copy a namespace's descriptor");
+  return copy;
+}
+
 const std::string& Container::cgroup_path() const { return impl_->cgroup.path(); }
 
 asio::awaitable<Result<>> Container::WaitOom() {

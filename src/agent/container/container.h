@@ -99,6 +99,10 @@ class Container {
   Result<grpc::CgroupStats> Stats() const;
   // The pids of the container's processes in the guest's pid namespace.
   Result<std::vector<pid_t>> Pids() const;
+  // A descriptor of the container's namespace of a type of linux.namespaces ("pid", "ipc", "uts", "user"), as it was
+  // when the container was made. kInvalidArgument: others do not join one of this type, or the container has none of
+  // its own.
+  Result<UniqueFd> Namespace(const std::string& type) const;
   // The path of the container's cgroup below the cgroup2 mount, without a leading slash.
   const std::string& cgroup_path() const;
   // Waits until the OOM killer has killed a process of the container; see OomWatch::Wait. kNotFound: the container was

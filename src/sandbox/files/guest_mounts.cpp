@@ -85,26 +85,12 @@ Result<bool> IsHostShm(const grpc::Mount& mount, int source) {
   return filesystem.f_type == TMPFS_MAGIC;
 }
 
-// Makes shared memory in the guest: in a shared directory it could not be mapped coherently, and would be slow. The
-// size of the host's mount is kept.
-void MakeShm(grpc::Mount& mount, uint64_t size) {
-  mount.set_type("tmpfs");
-  mount.set_source("shm");
-  mount.clear_options();
-  // It is made by root of the container's user namespace, and so belongs to it.
-  mount.clear_uidmappings();
-  mount.clear_gidmappings();
-  for (const char* option : {"nosuid", "noexec", "nodev", "mode=1777"}) mount.add_options(option);
-  mount.add_options(fmt::format("size={}", size));
-}
-
 // How the source of a bind is provided to the guest.
 struct Source {
   UniqueFd tree;                        // the tree to share
   std::string guest;                    // the guest's own file of this name; empty: share the tree
   std::vector<grpc::Storage> storages;  // for `guest`, to be made in the guest
   std::optional<DeviceNumber> disk;     // a block device
-  bool done = false;                    // the mount is complete; nothing is shared
 };
 
 // "ro" applies to the mount itself and not to the mounts below it. In the guest all of them are one file system, for
@@ -129,12 +115,15 @@ Result<Source> LookAtSource(const std::string& path, bool pod, const grpc::Linux
                 path);
   }
   if (TRY(IsHostShm(mount, file.get()))) {
-    if (pod) {
-      source.guest = contract::kShmDir;
-    } else {
-      MakeShm(mount, FilesystemSize(file.get()));
-      source.done = true;
+    source.guest = contract::kShmDir;
+    if (!pod) {
+      MemoryVolume shm = TRY(SharedMemoryAt(file.get()));
+      source.guest = std::move(shm.path);
+      source.storages = std::move(shm.storages);
     }
+    // The owner is that in the guest already.
+    mount.clear_uidmappings();
+    mount.clear_gidmappings();
     return source;
   }
   if (pod) {
@@ -215,7 +204,6 @@ Result<> ShareMount(const Sharing& with, const std::string& name, const std::str
   const grpc::LinuxResources& resources = with.request.oci().linux().resources();
   Source source = TRY(
       Context(with.spaces.OnHost([&] { return LookAtSource(path, with.files.pod, resources, mount); }), "{}", field));
-  if (source.done) return {};
   if (source.disk) return BindDisk(*source.disk, field, with.disks, mount, with.request);
   for (grpc::Storage& storage : source.storages) *with.request.add_storages() = std::move(storage);
   if (!source.guest.empty()) {

@@ -29,7 +29,7 @@ struct HostFiles {
   std::string rootfs;           // absolute
   UniqueFd rootfs_tree;         // a detached tree to use instead of rootfs; not valid: none
   bool rootfs_on_disk = false;  // root.path is a path of the guest already (PutRootfsOnDisk)
-  bool pod = false;             // a pod: its containers share /dev/shm and memory volumes
+  bool pod = false;             // a pod of containerd's: its containers share /dev/shm and memory volumes
 };
 
 // Shares the rootfs and the bind mounts of the request's spec with the guest, and rewrites root.path and the mounts'

@@ -93,6 +93,18 @@ grpc::Storage MemoryStorage(const char* fstype, std::string mount_point, const s
   return storage;
 }
 
+Result<MemoryVolume> SharedMemoryAt(int source) {
+  struct stat status {};
+  if (fstat(source, &status) != 0) return FailErrno("cannot look at the shared memory");
+  std::vector<std::string> options = {"nosuid", "noexec", "nodev"};
+  for (std::string& option : OwnerOptions(status)) options.push_back(std::move(option));
+  options.push_back(fmt::format("size={}", FilesystemSize(source)));
+  MemoryVolume volume{.storages = {},
+                      .path = fmt::format("{}/shm-{}-{}", contract::kEphemeralDir, status.st_dev, status.st_ino)};
+  volume.storages.push_back(MemoryStorage("tmpfs", volume.path, options));
+  return volume;
+}
+
 Result<std::optional<MemoryVolume>> MemoryVolumeAt(int source, const std::string& path) {
   if (const size_t at = path.rfind(kEmptyDir); at != std::string::npos) {
     const std::string name = path.substr(at + kEmptyDir.size());

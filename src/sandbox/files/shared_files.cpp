@@ -10,11 +10,10 @@
 
 #include "base/files.h"
 #include "protocol/guest_contract.h"
+#include "sandbox/record/directory.h"
 
 namespace kata::sandbox {
 namespace {
-
-constexpr char kSharedName[] = "shared";
 
 // System calls without wrappers: Debian 12's C library has wrappers, but older ones on which the program also runs have
 // not.
@@ -72,8 +71,8 @@ Result<> MakePrivate(int tree) {
 }
 
 Result<SharedFiles> SharedFiles::Create(int directory, const std::string& selinux_context) {
-  if (mkdirat(directory, kSharedName, 0700) != 0 && errno != EEXIST) return FailErrno("cannot make {}/", kSharedName);
-  UniqueFd below = TRY(OpenBeneath(directory, kSharedName, O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (mkdirat(directory, kSharedFiles, 0700) != 0 && errno != EEXIST) return FailErrno("cannot make {}/", kSharedFiles);
+  UniqueFd below = TRY(OpenBeneath(directory, kSharedFiles, O_PATH | O_DIRECTORY | O_CLOEXEC));
   std::string path = TRY(PathOfFd(below.get()));
   // The tmpfs has nothing but mount points.
   std::string options = "mode=0755,size=16m";
@@ -87,7 +86,7 @@ Result<SharedFiles> SharedFiles::Create(int directory, const std::string& selinu
   if (mount("kata-shared", FdPath(below.get()).c_str(), "tmpfs", MS_NOSUID | MS_NODEV, options.c_str()) != 0) {
     return FailErrno("cannot mount a tmpfs at {}", path);
   }
-  UniqueFd exported = TRY(OpenBeneath(directory, kSharedName, O_PATH | O_DIRECTORY | O_CLOEXEC));
+  UniqueFd exported = TRY(OpenBeneath(directory, kSharedFiles, O_PATH | O_DIRECTORY | O_CLOEXEC));
   UniqueFd writable = TRY(Clone(exported.get(), /*recursive=*/false));
   // MS_SHARED: later mounts propagate into the file server's own namespace, which is a slave of this one.
   if (mount(nullptr, FdPath(exported.get()).c_str(), nullptr, MS_SHARED, nullptr) != 0) {

@@ -42,7 +42,8 @@ class SharedFiles {
   // all of its files (linux.mountLabel); empty: the host's policy chooses.
   static Result<SharedFiles> Create(int directory, const std::string& selinux_context = {});
 
-  // The absolute path of the directory that the file server exports.
+  // The absolute path of the directory that the file server exports, as it was at first: a sandbox of the command line
+  // may move it (home.h).
   const std::string& path() const { return path_; }
 
   // Mounts a detached tree (CloneTree) at name, which may contain slashes; devices in it cannot be opened (nodev).

@@ -45,6 +45,7 @@ class SharedFilesTest : public ::testing::Test {
     return *std::move(tree);
   }
   Result<> Share(grpc::Spec& spec, SharedNames& names) {
+    storages_.clear();
     HostFiles files{.bundle = source_.path(), .rootfs = source_.path() + "/rootfs"};
     grpc::CreateContainerRequest request;
     *request.mutable_oci() = spec;
@@ -52,6 +53,7 @@ class SharedFilesTest : public ::testing::Test {
     ContainerDisks disks(std::make_shared<Disks>(io.get_executor(), nullptr, MountNamespaces()), "c1", true);
     auto done = ShareWithGuest(*shared_, MountNamespaces(), "c1", std::move(files), request, disks, names);
     spec = request.oci();
+    for (const grpc::Storage& storage : request.storages()) storages_.push_back(storage);
     return done;
   }
   std::string Shared(const std::string& name) const { return shared_->path() + "/" + name; }
@@ -63,6 +65,7 @@ class SharedFilesTest : public ::testing::Test {
   TempDir dir_;
   TempDir source_;
   std::optional<SharedFiles> shared_;
+  std::vector<grpc::Storage> storages_;  // of the last Share
 };
 
 TEST_F(SharedFilesTest, ATreeIsThereAndGoesAgainAndIsNeverEmptied) {
@@ -209,8 +212,7 @@ TEST_F(SharedFilesTest, TheSpecIsRewrittenForTheGuest) {
   EXPECT_EQ(spec.mounts(1).source(), guest + "/c1-1-vol_ume");
   EXPECT_EQ(spec.mounts(1).options_size(), 3);
   EXPECT_EQ(spec.mounts(2).source(), guest + "/c1-2-hosts");
-  EXPECT_EQ(spec.mounts(3).type(), "tmpfs");
-  EXPECT_EQ(spec.mounts(3).source(), "shm");
+  EXPECT_TRUE(spec.mounts(3).source().starts_with(std::string(contract::kEphemeralDir) + "/shm-"));
   EXPECT_EQ(spec.mounts(4).source(), "/dev/zero");
   EXPECT_EQ(spec.mounts(5).source(), "/proc");
   EXPECT_EQ(spec.mounts(6).source(), guest + "/c1-6-vol_ume");
@@ -221,6 +223,33 @@ TEST_F(SharedFilesTest, TheSpecIsRewrittenForTheGuest) {
   ASSERT_EQ(names.size(), 4U);
   for (const auto& name : names) EXPECT_TRUE(shared_->Remove(name)) << name;
   umount2(shm.c_str(), MNT_DETACH);
+}
+
+TEST_F(SharedFilesTest, WhoHasTheSameSharedMemoryOnTheHostHasItInTheGuest) {
+  const std::string one = source_.path() + "/one";
+  const std::string two = source_.path() + "/two";
+  for (const std::string& path : {one, two}) {
+    fs::create_directories(path);
+    ASSERT_EQ(mount("t", path.c_str(), "tmpfs", 0, "size=2m,mode=1777,uid=7"), 0);
+  }
+  std::vector<std::string> places;
+  for (const std::string& path : {one, two, one}) {
+    grpc::Spec spec;
+    AddMount(spec, "/dev/shm", "bind", path, {"bind", "nosuid"});
+    SharedNames names;
+    ASSERT_TRUE(Share(spec, names));
+    ASSERT_EQ(storages_.size(), 1U);
+    EXPECT_EQ(storages_[0].mount_point(), spec.mounts(0).source());
+    const auto& options = storages_[0].options();
+    for (const char* option : {"mode=1777", "uid=7", "size=2097152", "nosuid", "nodev", "noexec"}) {
+      EXPECT_NE(std::find(options.begin(), options.end(), option), options.end()) << option;
+    }
+    places.push_back(spec.mounts(0).source());
+    for (const auto& name : names) EXPECT_TRUE(shared_->Remove(name)) << name;
+  }
+  EXPECT_EQ(places[0], places[2]);
+  EXPECT_NE(places[0], places[1]);
+  for (const std::string& path : {one, two}) umount2(path.c_str(), MNT_DETACH);
 }
 
 TEST_F(SharedFilesTest, AMissingSourceNamesItsPlace) {

@@ -202,8 +202,8 @@ void RemoveCgroups(const std::vector<std::string>& made) {
       if (errno == ENOENT) break;
       if (errno != EBUSY || HasChildren(*directory) || tries == 0) {
         // Parent directories may be in use by other sandboxes by now, which is no problem.
-        log::Write(Has(leaves, *directory) ? log::Level::kWarning : log::Level::kDebug,
-                   fmt::format("cannot remove the cgroup {}: {}", *directory, ErrnoText(errno)));
+        const std::string text = fmt::format("cannot remove the cgroup {}: {}", *directory, ErrnoText(errno));
+        Has(leaves, *directory) ? log::Warn("{}", text) : log::Debug("{}", text);
         break;
       }
       --tries;

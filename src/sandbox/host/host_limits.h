@@ -60,6 +60,13 @@ class HostLimiter {
   HostLimiter(MountNamespaces mounts, std::vector<std::string> cgroups, std::string unit, std::string id)
       : mounts_(std::move(mounts)), cgroups_(std::move(cgroups)), unit_(std::move(unit)), id_(std::move(id)) {}
 
+  // The sandbox is in other cgroups now, which have no limits yet: as for the constructor. Apply sets them there.
+  void Move(std::vector<std::string> cgroups, std::string unit, std::string id) {
+    cgroups_ = std::move(cgroups);
+    unit_ = std::move(unit);
+    id_ = std::move(id);
+    now_ = {};
+  }
   // Notes a container's limits; those that an update does not name stay.
   void Set(const std::string& container, const grpc::LinuxResources& resources) { containers_[container] = resources; }
   grpc::LinuxResources Of(const std::string& container) const;

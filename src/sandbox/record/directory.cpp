@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -47,6 +48,13 @@ Result<UniqueFd> OpenDirectory(const std::string& root, const std::string& id) {
     return Fail(Code::kNotFound, "container does not exist");
   }
   return directory;
+}
+
+Result<> LinkSandbox(int from, int to) {
+  for (const char* name : {kTaskSocket, kStandinSocket, kConsoleSocket, kSandboxLog}) {
+    if (linkat(from, name, to, name, 0) != 0) return FailErrno("cannot link {} of the sandbox", name);
+  }
+  return {};
 }
 
 Result<> RemoveDirectory(const std::string& root, const std::string& id) {

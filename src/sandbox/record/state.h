@@ -33,7 +33,7 @@ std::optional<Status> StatusFromName(std::string_view name);
 // memory only. The agent gets longer where the VM is emulated.
 inline constexpr std::chrono::milliseconds kWriteBackTime{60000};
 
-// One container's record.
+// The record of a container, or of a sandbox of containerd's.
 struct State {
   std::string id;
   std::string oci_version;
@@ -55,6 +55,7 @@ struct State {
   std::string network;                    // path of the pod's network namespace; empty: it ends with the sandbox
   std::string socket;                     // address of the shim's socket; empty: a sandbox of kata-runtime
   bool disks = false;                     // the guest has disks, to be written back at an orderly end
+  std::string sandbox_id;                 // the id of the sandbox: that of its first container
 };
 
 std::string ToJson(const State& state);

@@ -80,6 +80,7 @@ State FromJson(const Json& json) {
   state.network = Text(json, "network");
   state.socket = Text(json, "socket");
   state.disks = Member(json, "disks", Json::value_t::boolean).get<bool>();
+  state.sandbox_id = Text(json, "sandboxId");
   return state;
 }
 
@@ -107,7 +108,8 @@ std::string ToJson(const State& state) {
                {"timing", state.timing},
                {"network", state.network},
                {"socket", state.socket},
-               {"disks", state.disks}};
+               {"disks", state.disks},
+               {"sandboxId", state.sandbox_id}};
   // Text from a bundle may be invalid UTF-8: bad bytes are replaced, since the default is to throw.
   return json.dump(1, '\t', /*ensure_ascii=*/false, Json::error_handler_t::replace) + "\n";
 }

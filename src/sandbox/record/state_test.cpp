@@ -31,6 +31,7 @@ State Example() {
   state.network = "/run/netns/pod";
   state.socket = "/run/containerd/s/abc";
   state.disks = true;
+  state.sandbox_id = "c0";
   return state;
 }
 
@@ -47,6 +48,7 @@ TEST(State, ComesBackAsItWasStored) {
   EXPECT_EQ(loaded->network, state.network);
   EXPECT_EQ(loaded->socket, state.socket);
   EXPECT_TRUE(loaded->disks);
+  EXPECT_EQ(loaded->sandbox_id, state.sandbox_id);
   struct stat status {};
   ASSERT_EQ(fstatat(dir.fd(), kStateFile, &status, 0), 0);
   EXPECT_EQ(status.st_mode & 07777, 0600U);

@@ -165,6 +165,10 @@ asio::awaitable<void> RunRelay(std::shared_ptr<NameRelay> relay, std::shared_ptr
 
 asio::awaitable<Result<>> ForwardNames(std::shared_ptr<Sandbox> sandbox, std::shared_ptr<Container> container) {
   const std::shared_ptr<network::Network>& network = sandbox->vm().network();
+  // The guest has one loopback: the first container that asks has the process that answers all.
+  for (const auto& [id, other] : sandbox->containers()) {
+    if (other->answers_names && other->status() != Status::kStopped) co_return Result<>();
+  }
   if (container->resolv_conf.empty() || !network || !network->pod()) co_return Result<>();
   CO_TRY_ASSIGN(auto lines, sandbox->mounts().OnHost([&] { return DnsOf(container->resolv_conf); }));
   if (!NamesServer(lines)) co_return Result<>();
@@ -182,11 +186,22 @@ asio::awaitable<Result<>> ForwardNames(std::shared_ptr<Sandbox> sandbox, std::sh
   auto agent = sandbox->vm().agent();
   AgentProcess process{.container = container->id, .exec = kProcess};
   CO_TRY(co_await agent->ForwardNames(process, kEngineNameServer, kNamePort));
+  container->answers_names = true;
   stdio->Start(agent, process);
   auto relay = std::make_shared<NameRelay>(sandbox->executor(), std::move(link), *network->pod(), network);
   asio::co_spawn(sandbox->executor(), RunRelay(relay, stdio), asio::detached);
   asio::co_spawn(sandbox->executor(), EndWith(std::move(container), std::move(relay)), asio::detached);
   co_return Result<>();
+}
+
+asio::awaitable<void> HandOverNames(std::shared_ptr<Sandbox> sandbox) {
+  const auto containers = sandbox->containers();
+  for (const auto& [id, container] : containers) {
+    if (container->status() != Status::kRunning && container->status() != Status::kPaused) continue;
+    auto names = co_await ForwardNames(sandbox, container);
+    if (!names) log::Warn("{} cannot ask its engine for names: {}", id, names.error().message());
+    if (container->answers_names) co_return;
+  }
 }
 
 }  // namespace kata::sandbox

@@ -23,9 +23,12 @@ inline constexpr char kEngineNameServer[] = "127.0.0.11";
 inline constexpr uint16_t kNamePort = 53;
 
 // Does nothing for a container whose resolv.conf, as it is now, does not name that server. Otherwise the guest has it
-// from then on, as long as the container lives. For the moment before the container's process starts. Errors: those of
-// reading the file, and the agent's.
+// from then on for all of its containers, as long as this one lives, unless it has it already. For the moment before
+// the container's process starts. Errors: those of reading the file, and the agent's.
 asio::awaitable<Result<>> ForwardNames(std::shared_ptr<Sandbox> sandbox, std::shared_ptr<Container> container);
+
+// ForwardNames for one of the containers that run, after the one that had it has been removed. Errors are logged.
+asio::awaitable<void> HandOverNames(std::shared_ptr<Sandbox> sandbox);
 
 // Carries queries that come from `link`, a stream of protocol/name_frames.h, to a server in a network namespace, and
 // its answers back, until the stream ends. All that comes from the link is the guest's. At most 64 queries at a time,

@@ -2,6 +2,8 @@
 // The calls of the Task service that make, start and remove containers and execs.
 #include <signal.h>
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "oci/parse.h"
 #include "oci/validate.h"
@@ -50,14 +52,17 @@ asio::awaitable<Result<task::CreateTaskResponse>> TaskService::Create(task::Crea
   if (!created) {
     if (hooks_) co_await hooks_->Stopped(container->id);
     containers.erase(container->id);
-    // A sandbox without containers has nothing to run.
-    if (containers.empty() && !sandbox_->standing()) sandbox_->RequestEnd(/*now=*/true);
+    // A sandbox whose containers have all ended has nothing to run.
+    if (sandbox_->EndsWithContainers()) sandbox_->RequestEnd(/*now=*/containers.empty());
+    sandbox_->FindHome();
   }
+  container->created.Happen();
   co_return created;
 }
 
 asio::awaitable<Result<task::CreateTaskResponse>> TaskService::CreateNamed(std::shared_ptr<Container> container,
                                                                            task::CreateTaskRequest request) {
+  CO_TRY(sandbox_->OpenRecord(*container));
   CO_TRY_ASSIGN(auto bundle, sandbox_->TakeBundle(request.bundle()));
   for (const std::string& warning : bundle.warnings) log::Warn("{}", warning);
   container->bundle = bundle.path;
@@ -117,7 +122,7 @@ asio::awaitable<Result<>> TaskService::StartInit(std::shared_ptr<Container> cont
   CO_TRY(started);
   vm.timing().Record(Phase::kStart, began);
   container->init->MarkRunning();
-  CO_TRY(sandbox_->Store());
+  CO_TRY(sandbox_->Store(*container));
   if (!hooks_) co_return Result<>();
   auto hooked = co_await hooks_->Started(container->id);
   if (!hooked) {
@@ -224,6 +229,44 @@ asio::awaitable<Result<task::DeleteResponse>> TaskService::Delete(task::DeleteRe
     process->stdio().Stop();
     container->execs.erase(process->exec());
     exec_specs_.erase(ExecKey(request.id(), request.exec_id()));
+  }
+  co_return reply;
+}
+
+asio::awaitable<Result<LeaveResponse>> TaskService::Leave(LeaveRequest request) {
+  const auto& containers = sandbox_->containers();
+  const auto goes_on = [&](const auto& entry) {
+    return entry.first != request.id() && entry.second->status() != Status::kStopped;
+  };
+  LeaveResponse reply;
+  if (sandbox_->ending() || std::none_of(containers.begin(), containers.end(), goes_on)) {
+    const bool lives = std::any_of(containers.begin(), containers.end(),
+                                   [](const auto& entry) { return entry.second->status() != Status::kStopped; });
+    sandbox_->RequestEnd(/*now=*/lives);
+    reply.set_sandbox_ends(true);
+    reply.set_disks(sandbox_->state().disks);
+    co_return reply;
+  }
+  const auto found = containers.find(request.id());
+  if (found == containers.end()) co_return reply;
+  const std::shared_ptr<Container> container = found->second;
+  co_await container->created.Wait();
+  if (const auto init = container->init) {
+    if (init->status() != ContainerProcess::Status::kStopped) {
+      init->ExpectEnd();
+      (void)co_await sandbox_->vm().agent()->SignalProcess(init->agent_process(), SIGKILL);
+      co_await init->ended().Wait();
+    }
+    // Another call may have been faster.
+    if (const auto still = containers.find(request.id()); still != containers.end() && still->second == container) {
+      co_await sandbox_->RemoveContainer(container);
+    }
+    if (container->answers_names) co_await HandOverNames(sandbox_);
+  }
+  reply.set_sandbox_ends(sandbox_->ending());
+  reply.set_disks(sandbox_->state().disks);
+  if (!sandbox_->ending() && sandbox_->home() == container) {
+    co_return Fail(Code::kInternal, "the sandbox cannot leave the directory of container {}", request.id());
   }
   co_return reply;
 }

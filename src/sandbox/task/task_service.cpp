@@ -122,6 +122,7 @@ TaskService::TaskService(std::shared_ptr<Sandbox> sandbox, TaskInterface interfa
   if (interface_.serves_command_line) Add("AwaitOom", &TaskService::AwaitOom);
   Add("Connect", &TaskService::Connect);
   Add("Shutdown", &TaskService::Shutdown);
+  Add("Leave", &TaskService::Leave);
 }
 
 template <typename Request, typename Reply>
@@ -233,7 +234,7 @@ asio::awaitable<Result<wkt::Empty>> TaskService::Pause(task::PauseRequest reques
   }
   CO_TRY(AsRuntimeError(co_await sandbox_->vm().agent()->PauseContainer(container->id)));
   container->paused = true;
-  CO_TRY(sandbox_->Store());
+  CO_TRY(sandbox_->Store(*container));
   containerd::events::TaskPaused paused;
   paused.set_container_id(container->id);
   Announce(paused);
@@ -245,7 +246,7 @@ asio::awaitable<Result<wkt::Empty>> TaskService::Resume(task::ResumeRequest requ
   if (container->status() != Status::kPaused) co_return Fail(Code::kFailedPrecondition, "container not paused");
   CO_TRY(AsRuntimeError(co_await sandbox_->vm().agent()->ResumeContainer(container->id)));
   container->paused = false;
-  CO_TRY(sandbox_->Store());
+  CO_TRY(sandbox_->Store(*container));
   containerd::events::TaskResumed resumed;
   resumed.set_container_id(container->id);
   Announce(resumed);

@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "protocol/events_of_task.pb.h"
+#include "protocol/leave.pb.h"
 #include "protocol/shim.pb.h"
 #include "rpc/server.h"
 #include "sandbox/sandbox.h"
@@ -74,6 +75,9 @@ class TaskService {
   asio::awaitable<Result<kata::task::AwaitOomResponse>> AwaitOom(kata::task::AwaitOomRequest request);
   asio::awaitable<Result<task::ConnectResponse>> Connect(task::ConnectRequest request);
   asio::awaitable<Result<wkt::Empty>> Shutdown(task::ShutdownRequest request);
+
+  // Ends a container, if it has not ended, and removes it; with the last one that goes on, the sandbox ends.
+  asio::awaitable<Result<LeaveResponse>> Leave(LeaveRequest request);
 
   // Opens the stdio that a request names and stores it in setup.
   asio::awaitable<Result<>> Attach(ContainerProcess::Setup& setup, std::string in, std::string out, std::string err);

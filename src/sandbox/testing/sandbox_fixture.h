@@ -71,6 +71,7 @@ class SandboxTest : public LoopTest {
 
   void WriteSpec(const std::string& json) { bundle_.Write("config.json", json); }
   virtual void ChangeParts(VmParts&) {}
+  virtual void ChangeSandbox(SandboxParts&) {}
   virtual void ChangeInterface(TaskInterface&) {}
 
   // Boots the sandbox and connects to its Task service.
@@ -86,6 +87,7 @@ class SandboxTest : public LoopTest {
     parts.state.sandbox = *IdentifyProcess(getpid());
     parts.directory = dir_.fd();
     parts.growth = growth_;
+    ChangeSandbox(parts);
     vm_ = parts.vm;
     asio::co_spawn(io_, StandinServer::Serve(standins, *ListenSeqpacket(dir_.fd(), kStandinSocket)),
                    [](std::exception_ptr) {});
@@ -124,11 +126,11 @@ class SandboxTest : public LoopTest {
     return outcome;
   }
 
-  FakeStandin NewStandin(const std::string& exec = "") {
+  FakeStandin NewStandin(const std::string& exec = "", const std::string& container = "c1") {
     FakeStandin standin;
     standin.pid = next_pid_++;
     standin.connection = *ConnectStandin(dir_.fd());
-    std::string hello = fmt::format("H {} c1{}{}", standin.pid, exec.empty() ? "" : " ", exec);
+    std::string hello = fmt::format("H {} {}{}{}", standin.pid, container, exec.empty() ? "" : " ", exec);
     SayHello(standin.connection.get(), hello,
              {standin.in.first.get(), standin.out.second.get(), standin.err.second.get()});
     standin.in.first.Reset();
