@@ -18,6 +18,7 @@
 #include "protocol/shim.pb.h"
 #include "runtime/destroy.h"
 #include "runtime/foreground.h"
+#include "runtime/join.h"
 #include "runtime/standin_view.h"
 #include "runtime/start_standin.h"
 #include "runtime/task.h"
@@ -74,7 +75,9 @@ class Creation {
     for (const std::string& warning : loaded.warnings) log::Warn("{}", warning);
     standin_program_ = std::move(loaded.config.runtime.standin_path);
     timeout_factor_ = loaded.config.runtime.timeout_factor;
-    TRY(PlanCgroups(loaded.config.runtime.sandbox_cgroup_only));
+    joined_ = TRY(FindSandbox(globals_.root, bundle_));
+    if (joined_) log::Debug("the container joins the sandbox of {}", joined_->id);
+    TRY(PlanCgroups(joined_ || loaded.config.runtime.sandbox_cgroup_only));
     directory_ = TRY(ClaimDirectory(globals_.root, options_.id));
     KeepDefaultRoot(globals_.root);
     log::Debug("the container's directory is {}/{}", globals_.root, options_.id);
@@ -111,13 +114,7 @@ class Creation {
     TRY(WriteRecord());
     TRY(MakeCgroups());
     network_ = TRY(sandbox::network::NamespaceOf(bundle_.spec));
-    log::Debug("starting the sandbox process, which logs to {}/{}/{}", globals_.root, options_.id,
-               sandbox::kSandboxLog);
-    sandbox::LaunchedSandbox sandbox = TRY(LaunchSandbox());
-    sandbox_ = std::move(sandbox.process);
-    const auto time = std::chrono::duration_cast<std::chrono::milliseconds>(kReadyTime * timeout_factor_);
-    TRY(sandbox.AwaitReady(PatienceWith({sandbox_.pid()}, time, Patience::Kind::kWork, kTimeoutFactorKey)));
-    log::Debug("the sandbox process {} is ready", sandbox_.pid());
+    TRY(joined_ ? JoinSandbox() : StartSandbox());
     TRY(LaunchStandin());
     scope_holder_.reset();
     TRY(RunCreateHooks());
@@ -129,7 +126,7 @@ class Creation {
     if (!options_.pid_file.empty()) log::Debug("the pid is in {}", options_.pid_file);
     Record record{.id = options_.id, .directory = std::move(directory_), .state = {}};
     record.state = TRY(sandbox::LoadState(record.directory.get()));
-    sandbox_.Disown();
+    sandbox_.process.Disown();
     return Created{.record = std::move(record),
                    .standin = std::move(standin_),
                    .outputs = std::move(outputs_.here),
@@ -174,6 +171,24 @@ class Creation {
     return {};
   }
 
+  Result<> JoinSandbox() {
+    auto linked = sandbox::LinkSandbox(joined_->directory.get(), directory_.get());
+    if (linked || linked.error().code() != Code::kNotFound) return linked;
+    return Fail(Code::kUnavailable,
+                "the container {}, in whose virtual machine this one is to be, has just been removed", joined_->id);
+  }
+
+  Result<> StartSandbox() {
+    log::Debug("starting the sandbox process, which logs to {}/{}/{}", globals_.root, options_.id,
+               sandbox::kSandboxLog);
+    sandbox_ = TRY(LaunchSandbox());
+    const pid_t pid = sandbox_.process.pid();
+    const auto time = std::chrono::duration_cast<std::chrono::milliseconds>(kReadyTime * timeout_factor_);
+    TRY(sandbox_.AwaitReady(PatienceWith({pid}, time, Patience::Kind::kWork, kTimeoutFactorKey)));
+    log::Debug("the sandbox process {} is ready", pid);
+    return {};
+  }
+
   Result<sandbox::LaunchedSandbox> LaunchSandbox() {
     sandbox::SandboxOptions options;
     options.id = options_.id;
@@ -208,12 +223,20 @@ class Creation {
                                  .until_end = outputs_.there.get()},
                                 directory_.get());
     // The sandbox process may have failed and ended before the stand-in could connect to it.
-    if (!standin) return tl::unexpected(ExplainStartFailure(std::move(standin).error(), directory_.get()));
+    if (!standin) return tl::unexpected(Explain(std::move(standin).error()));
     standin_ = *std::move(standin);
     outputs_.there.Reset();
     state_.standin.pid = standin_.pid();
+    if (auto standin = IdentifyProcess(standin_.pid())) state_.standin = *standin;
     log::Debug("process {} stands for the container", standin_.pid());
-    return {};
+    // The sandbox process of other containers reads the record when it is asked for this one. The own one's has written
+    // more into it already.
+    return joined_ ? sandbox::StoreState(directory_.get(), state_) : Result<>();
+  }
+
+  // Until the container is created, only the record of the one that it joins says what has become of their sandbox.
+  Error Explain(Error error) const {
+    return ExplainStartFailure(std::move(error), joined_ ? joined_->directory.get() : directory_.get());
   }
 
   Result<> RunCreateHooks() {
@@ -238,7 +261,7 @@ class Creation {
 
   Result<> CallCreate() {
     auto task = Task::Connect(directory_.get());
-    if (!task) return tl::unexpected(ExplainStartFailure(std::move(task).error(), directory_.get()));
+    if (!task) return tl::unexpected(Explain(std::move(task).error()));
     containerd::task::v2::CreateTaskRequest request;
     request.set_id(options_.id);
     request.set_bundle(bundle_.path);
@@ -249,7 +272,7 @@ class Creation {
     request.set_stdout(stdio);
     request.set_stderr(stdio);
     auto created = task->Call<containerd::task::v2::CreateTaskResponse>("Create", request, {}, &interrupts_);
-    if (!created) return tl::unexpected(ExplainStartFailure(std::move(created).error(), directory_.get()));
+    if (!created) return tl::unexpected(Explain(std::move(created).error()));
     return {};
   }
 
@@ -263,7 +286,7 @@ class Creation {
 
   void CleanUp() {
     log::Debug("taking back what was made");
-    sandbox_.End();
+    sandbox_.process.End();
     standin_.End();
     scope_holder_.reset();
     auto record = FindContainer(globals_.root, options_.id);
@@ -283,6 +306,7 @@ class Creation {
   std::string standin_program_;
   double timeout_factor_ = 1;
   const sandbox::CgroupUse cgroup_use_ = CgroupUseOf(globals_.rootless);
+  std::optional<Record> joined_;  // a container in whose sandbox this one is to be; none: it gets a sandbox of its own
   sandbox::CgroupStay stay_;
   std::optional<sandbox::ScopeHolder> scope_holder_;
   std::vector<std::string> cgroups_;          // of the stand-in
@@ -294,7 +318,8 @@ class Creation {
   std::optional<Pty> pty_;
   OutputsEnd outputs_;  // only in the foreground
   Child standin_;
-  Child sandbox_;
+  // Unless it joins another's. Without a container, the sandbox process ends when this is closed.
+  sandbox::LaunchedSandbox sandbox_;
 };
 
 std::string LogTail(int directory) {

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/destroy.h"
 
+#include <fcntl.h>
 #include <fmt/ranges.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "base/child.h"
@@ -13,6 +15,7 @@
 #include "base/patience.h"
 #include "base/process_table.h"
 #include "oci/parse.h"
+#include "protocol/leave.pb.h"
 #include "protocol/shim.pb.h"
 #include "runtime/recover.h"
 #include "runtime/task.h"
@@ -26,9 +29,13 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// Time allowed for the reply to Shutdown, and then for the end of the sandbox process. Both normally take milliseconds.
-constexpr milliseconds kShutdownTime{1000};
+// Time allowed for the end of the sandbox process after it has agreed to that. It normally takes milliseconds.
 constexpr milliseconds kEndTime{1000};
+// Time allowed for a reply that takes milliseconds.
+constexpr milliseconds kAnswerTime{1000};
+// Time allowed for the reply to Leave where others go on: the guest removes the container first, and may write back to
+// its disks. These have limits of their own in the sandbox process.
+constexpr milliseconds kLeaveOthersTime = 2 * sandbox::kWriteBackTime;
 
 // Waits up to time for the end of a process, then kills it. Returns whether it has ended.
 bool EndAfter(const ProcessRef& process, milliseconds time) {
@@ -40,29 +47,70 @@ bool EndAfter(const ProcessRef& process, milliseconds time) {
   return EndProcess(process, milliseconds(0));
 }
 
-// Ends all processes of the sandbox before it returns an error: one that is stuck must not keep the others alive.
-Result<> EndSandbox(const Record& record) {
-  log::Debug("ending the sandbox process {}", record.state.sandbox.pid);
-  milliseconds time{0};
-  if (IsAlive(record.state.sandbox)) {
-    if (auto task = Task::Connect(record.directory.get())) {
-      containerd::task::v2::ShutdownRequest request;
-      request.set_id(record.id);
-      request.set_now(true);
-      // kUnavailable is success too: the sandbox process may exit before it has sent a reply.
-      if (auto done = task->Call<wkt::Empty>("Shutdown", request, task->PatienceFor(kShutdownTime));
-          done || done.error().code() == Code::kUnavailable) {
-        // In an orderly end the guest first writes back data to its disks, which takes longer.
-        time = record.state.disks ? sandbox::kWriteBackTime : kEndTime;
-      }
-    }
+// Whether another container runs in the same sandbox, as far as the records say.
+bool HasOthers(const std::string& root, const Record& record) {
+  const auto parent = Open(root, O_RDONLY | O_DIRECTORY);
+  const auto ids = parent ? ListDir(parent->get()) : tl::unexpected<Error>(parent.error());
+  if (!ids) return false;
+  return std::any_of(ids->begin(), ids->end(), [&](const std::string& id) {
+    const auto directory = id == record.id ? Fail(Code::kNotFound, "") : OpenDirectory(root, id);
+    const auto state = directory ? sandbox::LoadState(directory->get()) : tl::unexpected<Error>(directory.error());
+    return state && state->sandbox == record.state.sandbox && IsAlive(state->standin);
+  });
+}
+
+// What becomes of the sandbox when a container leaves it.
+struct Parting {
+  bool sandbox_ends = true;
+  milliseconds time{0};  // for the end of the sandbox process
+};
+
+bool Answers(Task& task, const std::string& id) {
+  containerd::task::v2::StateRequest request;
+  request.set_id(id);
+  const auto state = task.Call<containerd::task::v2::StateResponse>("State", request, task.PatienceFor(kAnswerTime));
+  return state || (state.error().code() != Code::kDeadlineExceeded && state.error().code() != Code::kUnavailable);
+}
+
+// Asks the sandbox process to end the container, and itself with the last one. If it does not answer, nothing but its
+// end frees the container.
+Parting AskToLeave(const std::string& root, const Record& record) {
+  Parting parting;
+  if (!IsAlive(record.state.sandbox)) return parting;
+  auto task = Task::Connect(record.directory.get());
+  if (!task) return parting;
+  const bool others = HasOthers(root, record);
+  if (others && !Answers(*task, record.id)) return parting;
+  sandbox::LeaveRequest request;
+  request.set_id(record.id);
+  const milliseconds time = others ? kLeaveOthersTime : kAnswerTime;
+  const auto left = task->Call<sandbox::LeaveResponse>("Leave", request, task->PatienceFor(time));
+  // kUnavailable is success too: the sandbox process may exit before it has sent a reply.
+  if (!left && left.error().code() != Code::kUnavailable) {
+    log::Warn("the sandbox of {} is killed: {}", record.id, left.error().message());
+    return parting;
   }
-  bool gone = EndAfter(record.state.sandbox, time);
-  // The helpers got a parent-death signal, but delete must not return before they have ended.
-  for (const ProcessRef& helper : record.state.helpers) gone = EndAfter(helper, time) && gone;
+  parting.sandbox_ends = !left || left->sandbox_ends();
+  // In an orderly end the guest first writes back data to its disks, which takes longer.
+  const bool disks = left ? left->disks() : record.state.disks;
+  parting.time = disks ? sandbox::kWriteBackTime : kEndTime;
+  return parting;
+}
+
+// Ends all processes of the container, and of its sandbox if that has no other, before it returns an error: one that is
+// stuck must not keep the others alive. Returns whether the sandbox has ended.
+Result<bool> EndProcesses(const std::string& root, const Record& record) {
+  const Parting parting = AskToLeave(root, record);
+  bool gone = true;
+  if (parting.sandbox_ends) {
+    log::Debug("ending the sandbox process {}", record.state.sandbox.pid);
+    gone = EndAfter(record.state.sandbox, parting.time);
+    // The helpers got a parent-death signal, but delete must not return before they have ended.
+    for (const ProcessRef& helper : record.state.helpers) gone = EndAfter(helper, parting.time) && gone;
+  }
   // The stand-in notices the end through its connection, and still has to exit with the container's status.
   gone = EndAfter(record.state.standin, kEndTime) && gone;
-  if (gone) return {};
+  if (gone) return parting.sandbox_ends;
   return Fail(Code::kDeadlineExceeded, "container still running: a process of {} does not end; nothing was removed",
               record.id);
 }
@@ -97,10 +145,10 @@ Result<> Destroy(const std::string& root, Record record) {
   }
   // Frozen processes cannot answer calls, and in cgroup v1 not even SIGKILL ends them: thaw first.
   sandbox::Unfreeze(record.state);
-  TRY(EndSandbox(record));
-  log::Debug("all processes of {} have ended", record.id);
+  const bool sandbox_ended = TRY(EndProcesses(root, record));
+  log::Debug("all processes of {} have ended{}", record.id, sandbox_ended ? "" : "; its sandbox goes on with others");
   // The sandbox process removes these itself unless it was killed.
-  sandbox::network::RemoveLeftoversAt(record.state.network, record.id);
+  if (sandbox_ended) sandbox::network::RemoveLeftoversAt(record.state.network, record.state.sandbox_id);
   // Without a copy of config.json the creating process died early, and there is nothing that poststop hooks could clean
   // up.
   const auto text = ReadSpecCopy(record.directory.get());

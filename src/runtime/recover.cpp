@@ -32,12 +32,12 @@ std::optional<pid_t> Listener(int directory) {
   return peer->pid;
 }
 
-// The options on a process's command line; nullopt if it is not the sandbox process of this id.
-std::optional<sandbox::SandboxOptions> OptionsOf(pid_t pid, const std::string& id) {
+// The options on a process's command line; nullopt if it is no sandbox process.
+std::optional<sandbox::SandboxOptions> OptionsOf(pid_t pid) {
   const std::vector<std::string> words = ArgumentsOf(pid);
   if (words.size() < 2 || words[1] != sandbox::kSandboxVerb) return std::nullopt;
   auto options = sandbox::ParseSandboxArguments({words.begin() + 2, words.end()});
-  if (!options || options->id != id) return std::nullopt;
+  if (!options) return std::nullopt;
   return *std::move(options);
 }
 
@@ -66,15 +66,17 @@ sandbox::Status StatusOf(containerd::v1::types::Status status) {
   }
 }
 
-void AskSandbox(const std::string& id, int directory, sandbox::State& state) {
+// Returns whether the sandbox process knows the container.
+bool AskSandbox(const std::string& id, int directory, sandbox::State& state) {
   auto task = Task::Connect(directory);
-  if (!task) return;
+  if (!task) return false;
   containerd::task::v2::StateRequest request;
   request.set_id(id);
   const auto reply = task->Call<containerd::task::v2::StateResponse>("State", request, task->PatienceFor(kAnswerTime));
-  if (!reply) return;
+  if (!reply) return false;
   state.status = StatusOf(reply->status());
   if (auto standin = IdentifyProcess(static_cast<pid_t>(reply->pid()))) state.standin = *standin;
+  return true;
 }
 
 void RecoverCgroups(const grpc::Spec& spec, sandbox::State& state) {
@@ -98,18 +100,22 @@ void RecoverState(const std::string& id, int directory, sandbox::State& state) {
   // Identified before its command line is read: if the pid is reused in between, EndProcess notices that the process of
   // this start time is gone, and kills nothing.
   const auto process = pid ? IdentifyProcess(*pid) : Fail(Code::kNotFound, "");
-  const auto options = process ? OptionsOf(*pid, id) : std::nullopt;
-  if (!options) {
-    if (spec && state.cgroup_paths.empty()) RecoverCgroups(*spec, state);
-    return;
+  const auto options = process ? OptionsOf(*pid) : std::nullopt;
+  const bool known = options && AskSandbox(id, directory, state);
+  // A sandbox process that does not answer is this container's if it was started for it. The sandbox of another
+  // container may never have heard of this one, and is left alone then.
+  if (known || (options && options->id == id)) {
+    log::Debug("the record of {} says nothing of its sandbox process: it is process {}", id, *pid);
+    state.sandbox = *process;
+    state.sandbox_id = options->id;
+    state.helpers = HelpersOf(*pid);
   }
-  log::Debug("the record of {} says nothing of its sandbox process: it is process {}", id, *pid);
-  state.sandbox = *process;
-  state.helpers = HelpersOf(*pid);
-  AskSandbox(id, directory, state);
-  if (state.bundle.empty()) state.bundle = options->bundle;
-  if (state.cgroup_paths.empty()) state.cgroup_paths = options->cgroup_paths;
-  if (state.systemd_unit.empty()) state.systemd_unit = options->systemd_unit;
+  if (options && options->id == id) {
+    if (state.bundle.empty()) state.bundle = options->bundle;
+    if (state.cgroup_paths.empty()) state.cgroup_paths = options->cgroup_paths;
+    if (state.systemd_unit.empty()) state.systemd_unit = options->systemd_unit;
+  }
+  if (spec && state.cgroup_paths.empty()) RecoverCgroups(*spec, state);
 }
 
 }  // namespace kata::runtime

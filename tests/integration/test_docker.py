@@ -105,6 +105,43 @@ class Everyday(Disks, DockerCase):
 class ByPathTest(Everyday):
     runtime = BY_PATH
 
+    def test_namespaces_of_another_container(self):
+        """A container that starts again leaves the other in its old machine, with the network and the names of that."""
+        self.assert_run(self.docker("network", "create", "net"))
+        run = ["run", "--detach", "--runtime", self.runtime]
+        flags = ["--network", "net", "--ipc", "shareable", "--env", "NAME=one"]
+        self.assert_run(self.docker(*run, "--name", "one", *flags, IMAGE, "sh", "-c", f"echo shm >/dev/shm/file; {PAGE}"))
+        self.assert_run(self.docker("run", "--detach", "--runtime", self.beside, "--network", "net", "--name", "other",
+                                    "--env", "NAME=other", IMAGE, "sh", "-c", PAGE))  # fmt: skip
+        joins = ["--network", "container:one"]
+        self.assert_run(self.docker(*run, "--name", "two", *joins, "--ipc", "container:one", IMAGE, "sleep", "1000"))
+        sandbox = {name: self.sandbox(name) for name in ("one", "two")}
+        self.assertEqual(sandbox["one"], sandbox["two"])
+        self.assertEqual(self.fetched("two", "127.0.0.1"), "page of one")
+        self.assertEqual(self.fetched("two", "other"), "page of other")
+        self.assertEqual(self.fetched("other", "one"), "page of one")
+        self.assert_run(self.docker("exec", "two", "cat", "/dev/shm/file"), 0, "shm\n")
+        look = ["run", "--rm", "--runtime", self.runtime, "--pid", "container:one", *joins, IMAGE, "ps", "-o", "args"]
+        self.assertIn("httpd -f -p 8080", self.assert_run(self.docker(*look)).out)
+        alone = self.docker("run", "--rm", "--runtime", self.runtime, "--pid", "container:one", IMAGE, "true")
+        self.assert_run(alone, 125, err="containers of one virtual machine share its network")
+        self.assert_run(self.docker("restart", "--time", "0", "one"))
+        self.assertEqual(self.sandbox("two"), sandbox["two"])
+        self.assertNotEqual(self.sandbox("one"), sandbox["one"])
+        self.assert_run(self.docker("exec", "two", "cat", "/dev/shm/file"), 0, "shm\n")
+        self.assertEqual(self.fetched("other", "one"), "page of one")
+        self.assert_run(self.docker("restart", "--time", "0", "two"))
+        self.assertEqual(self.sandbox("two"), self.sandbox("one"))
+        self.assertEqual(self.fetched("two", "127.0.0.1"), "page of one")
+        self.assertEqual(self.fetched("two", "other"), "page of other")
+        self.assert_run(self.docker("rm", "--force", "one", "two", "other"))
+
+    def sandbox(self, container):
+        """The sandbox process in whose record the container is."""
+        found = list(self.engine.tmp.glob(f"exec/**/{self.inspect(container, '.Id')}/state.json"))
+        self.assertEqual(len(found), 1)
+        return json.loads(found[0].read_text())["sandbox"]["pid"]
+
 
 @harness.kata_only
 class ByTypeTest(Everyday):

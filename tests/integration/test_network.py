@@ -223,7 +223,17 @@ class StartTest(NetworkCase):
         self.net.veth(ns)
         first = self.started_pod(ns)
         second = self.pod(ns)
-        self.assert_run(second.create(), 1, err="network interface eth0: it belongs to another VM")
+        self.assert_run(second.create())
+        self.assert_run(second.start())
+        self.assertEqual(second.record()["sandbox"], first.record()["sandbox"])
+        self.assertIn(" 0% packet loss", self.sh_out(second, f"ping -c 2 {HOST4}"))
+        self.assert_run(second.delete("--force"))
+        # Those of another root do not share it.
+        other = harness.World()
+        self.addCleanup(other.close)
+        refused = other.container("/bin/true")
+        refused.namespace("network", self.net.path(ns))
+        self.assert_run(refused.create(), 1, err="network interface eth0: it belongs to another VM")
         # The failed one has taken nothing from the first.
         self.assertIn(" 0% packet loss", self.sh_out(first, f"ping -c 2 {HOST4}"))
 

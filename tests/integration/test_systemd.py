@@ -124,6 +124,32 @@ class ScopeTest(SystemdCase):
         self.assertEqual(child.returncode, 6)
         self.assert_no_unit(c)
 
+    def test_stop_of_one_of_several_in_a_machine(self):
+        """The others go on, and so does their machine, in another's scope."""
+        script = "trap 'exit 5' TERM; touch /ready; while :; do sleep 0.1; done"
+        one, other = (self.in_a_scope(self.sh(script)) for _ in range(2))
+        one.namespace("network")
+        self.start(one)
+        other.namespace("network", f"/proc/{one.state()['pid']}/ns/net")
+        self.start(other)
+        for container in (one, other):
+            harness.wait_for((container.rootfs / "ready").exists, "it runs")
+        self.assert_run(self.systemd.systemctl("stop", one.unit))
+        one.wait_for("stopped")
+        self.assert_no_unit(one)
+        self.assert_run(other.exec("/bin/echo", "still"), 0, "still\n")
+        if harness.IS_KATA:
+            self.assertEqual(one.record()["exitStatus"], 5)
+            self.assertIn("qemu", "\n".join(self.systemd.members(other.unit)))
+        self.assert_run(one.delete())
+        self.assert_run(self.systemd.systemctl("stop", other.unit))
+        other.wait_for("stopped")
+        if harness.IS_KATA:
+            self.assertEqual(other.record()["exitStatus"], 5)
+        self.assert_run(other.delete())
+        self.assert_no_unit(other)
+        self.assert_nothing_left()
+
     def test_a_scope_of_somebody_else(self):
         c = self.in_a_scope(self.container("/bin/true"))
         self.stranger(c.unit)
@@ -220,6 +246,21 @@ class PodmanTest(PodmanCase):
         self.assert_run(self.podman("logs", container), 0, "ready\nending\n")
         self.assert_run(self.podman("rm", container))
         harness.wait_for(lambda: self.systemd.units("libpod*") == [], "systemd has forgotten all of it")
+
+    def test_a_pod(self):
+        infra = ["--infra-image", IMAGE, "--infra-command", "sleep 100000"]
+        pod = self.assert_run(self.podman("pod", "create", "--name", "kata-pod", "--network", "none", *infra)).out.strip()
+        run = ["run", "--detach", "--pod", "kata-pod", "--name", "kata-in-pod"]
+        container = self.assert_run(self.podman(*run, IMAGE, "sh", "-c", ENDS_WITH_5)).out.strip()
+        unit = f"libpod-{container}.scope"
+        self.assertEqual(self.systemd.show(unit, "Slice")["Slice"], f"machine-libpod_pod_{pod}.slice")
+        self.assertEqual(len([name for name in self.systemd.units("libpod-*.scope") if "conmon" not in name]), 2)
+        harness.wait_for(lambda: self.podman("logs", container).out == "ready\n", "it runs")
+        self.assert_run(self.podman("pod", "stop", "--time", "60", "kata-pod"))
+        self.assertEqual(self.podman("inspect", "--format", "{{.State.ExitCode}}", container).out, "5\n")
+        self.assert_run(self.podman("pod", "start", "kata-pod"))
+        self.assert_run(self.podman("pod", "rm", "--force", "--time", "0", "kata-pod"))
+        harness.wait_for(lambda: self.systemd.units("libpod*.scope") == [], "systemd has forgotten all of it")
 
 
 @harness.kata_only
