@@ -17,6 +17,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cstring>
 
 namespace kata {
@@ -196,6 +197,14 @@ std::string ExitStatus::Describe() const {
   if (signal == 0) return fmt::format("exited with status {}", code);
   const char* name = sigdescr_np(signal);
   return fmt::format("was killed by signal {} ({})", signal, name != nullptr ? name : "unknown");
+}
+
+std::string ExitStatus::DescribeAsGo() const {
+  if (signal == 0) return fmt::format("exit status {}", code);
+  const char* name = sigdescr_np(signal);
+  std::string words = fmt::format("signal: {}", name != nullptr ? name : std::to_string(signal));
+  std::transform(words.begin(), words.end(), words.begin(), [](unsigned char c) { return std::tolower(c); });
+  return words;
 }
 
 Child& Child::operator=(Child&& other) noexcept {

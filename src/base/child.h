@@ -24,6 +24,8 @@ struct ExitStatus {
   // One number for both cases, as shells and runc report it: the code, or 128 + signal.
   int Shell() const { return signal != 0 ? 128 + signal : code; }
   std::string Describe() const;  // "exited with status 1", "was killed by signal 9 (Killed)"
+  // "exit status 1", "signal: killed": in the words of runc and other programs in Go.
+  std::string DescribeAsGo() const;
 };
 
 // How to start a child process.

@@ -4,6 +4,7 @@
 
 import argparse
 import collections
+import json
 import os
 import pathlib
 import re
@@ -127,6 +128,7 @@ def main():
     parser.add_argument('--only', metavar='PATTERN', default='', help='tests (FILE: NAME) in which this regex is found')
     parser.add_argument('--list', action='store_true', help='names the tests, and runs none')
     parser.add_argument('--log', type=pathlib.Path, metavar='DIRECTORY', help='keeps what each failed test wrote there')
+    parser.add_argument('--results', type=pathlib.Path, metavar='FILE', help='gets a line of JSON for each test')
     parser.add_argument('--reference', action='store_true',
                         help='the runtime is another one: a test of the list may pass')
     parser.add_argument('--timeout', type=int, default=300, help='seconds for a test (%(default)s)')
@@ -148,6 +150,9 @@ def main():
     if options.log:
         options.log.mkdir(parents=True, exist_ok=True)
 
+    if options.results:
+        options.results.write_text('')
+
     session.become_subreaper()
     if options.suite == 'crun':  # it refuses to work where both versions of cgroups are mounted
         session.show_only_cgroup2()
@@ -168,6 +173,10 @@ def main():
             (options.log / re.sub('[^A-Za-z0-9_.-]+', '_', test)).write_text(output)
         kind = expected.kinds.get(test, 'fault')
         counts[result, kind] += 1
+        if options.results:
+            entry = {'suite': options.suite, 'test': test, 'result': result, 'kind': kind, 'why': why}
+            with options.results.open('a', encoding='utf-8') as lines:
+                lines.write(json.dumps(entry) + '\n')
         print(f'{result:5}{test}' + (f'  ({why})' if why and result != 'pass' else ''), flush=True)
 
     print()

@@ -341,7 +341,7 @@ TEST_F(ContainerTest, AHookThatFailsOrHangsFailsTheStart) {
   for (const char* arg : {"sh", "-c", "echo reason >&2; exit 3"}) hook->add_args(arg);
   Outcome outcome = Run(spec);
   ASSERT_TRUE(outcome.error);
-  EXPECT_THAT(outcome.error->message(), HasSubstr("hooks.startContainer[0]"));
+  EXPECT_THAT(outcome.error->message(), HasSubstr("startContainer hook #0"));
   EXPECT_THAT(outcome.error->message(), HasSubstr("reason"));
   hook->set_args(2, "/bin/sleep 1000");
   hook->set_timeout(1);

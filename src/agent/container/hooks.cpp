@@ -78,7 +78,8 @@ Result<> RunHook(const grpc::Hook& hook, const std::string& state, const std::ve
   }
   const ExitStatus status = TRY(child.Wait());
   if (status.Shell() != 0) {
-    return Fail(Code::kFailedPrecondition, "{}, output: {}", status.Describe(), Output(output.get()));
+    return Fail(Code::kFailedPrecondition, "error running hook: {}, output: {}", status.DescribeAsGo(),
+                Output(output.get()));
   }
   return {};
 }
@@ -103,7 +104,7 @@ Result<> RunStartContainerHooks(const grpc::Spec& spec, const std::string& id, c
   const std::string state = StateJson(spec, id, getpid());
   int index = 0;
   for (const grpc::Hook& hook : spec.hooks().startcontainer()) {
-    TRY(Context(RunHook(hook, state, env, filter), "hooks.startContainer[{}] ({})", index++, hook.path()));
+    TRY(Context(RunHook(hook, state, env, filter), "startContainer hook #{} ({})", index++, hook.path()));
   }
   return {};
 }

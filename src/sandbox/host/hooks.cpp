@@ -92,9 +92,7 @@ Result<> RunningHook::Conclude() {
   const ExitStatus end = TRY(child_.Wait());
   log::Debug("the hook {}", end.Describe());
   if (end.Shell() == 0) return {};
-  const std::string how =
-      end.signal != 0 ? fmt::format("signal: {}", end.signal) : fmt::format("exit status {}", end.code);
-  return Fail(Code::kAborted, "{}, stdout: {}, stderr: {}", how, Output(output_), Output(errors_));
+  return Fail(Code::kAborted, "{}, stdout: {}, stderr: {}", end.DescribeAsGo(), Output(output_), Output(errors_));
 }
 
 Result<> RunningHook::Overdue(int64_t timeout_seconds) {
