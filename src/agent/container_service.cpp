@@ -102,10 +102,15 @@ Result<ContainerOptions> Prepare(Pod& pod, ContainerEntry& entry, grpc::CreateCo
     if (!wanted.path().starts_with(kOfContainer)) continue;
     const auto other = TRY(Context(pod.Find(wanted.path().substr(kOfContainer.size())), "linux.namespaces"));
     UniqueFd joined = TRY(Context(other->container->Namespace(wanted.type()), "linux.namespaces"));
-    if (wanted.type() == "pid") options.pid_namespace = std::move(joined);
-    if (wanted.type() == "ipc") options.ipc_namespace = std::move(joined);
-    if (wanted.type() == "uts") options.uts_namespace = std::move(joined);
-    if (wanted.type() == "user") options.user_namespace = std::move(joined);
+    if (wanted.type() == "pid") {
+      options.pid_namespace = std::move(joined);
+    } else if (wanted.type() == "ipc") {
+      options.ipc_namespace = std::move(joined);
+    } else if (wanted.type() == "uts") {
+      options.uts_namespace = std::move(joined);
+    } else if (wanted.type() == "user") {
+      options.user_namespace = std::move(joined);
+    }
   }
   options.cgroup_mount = pod.options().cgroup_mount;
   options.protected_devices = pod.protected_devices;

@@ -26,7 +26,7 @@ std::optional<std::vector<uint32_t>> ParseCpuList(std::string_view text) {
     const auto last = dash == std::string_view::npos ? first : ParseNumber(part.substr(dash + 1));
     if (!first || !last || *last < *first) return std::nullopt;
     for (uint32_t number = *first; number <= *last; ++number) numbers.push_back(number);
-    if (numbers.size() > 16 * (kMaxListedCpu + 1)) return std::nullopt;
+    if (numbers.size() > size_t{16} * (kMaxListedCpu + 1)) return std::nullopt;
     if (comma == std::string_view::npos) return numbers;
     text.remove_prefix(comma + 1);
   }
