@@ -20,11 +20,14 @@ SERVER = "echo $NAME >/dev/shm/$NAME; mkdir -p /www; echo page >/www/index.html;
 GET = "until wget -q -O - http://127.0.0.1:8080/; do sleep 0.1; done"
 
 
-def sandboxes(root=ROOT):
-    """For each sandbox process of the records: the ids of its containers."""
+def sandboxes(bundles, root=ROOT):
+    """For each sandbox process of the records: the ids of its containers. Of those whose bundles are below a directory: other
+    tests have containers in ROOT, too."""
     found = {}
     for path in sorted(root.glob("*/state.json")):
         record = json.loads(path.read_text())
+        if pathlib.Path(bundles) not in pathlib.Path(record["bundle"]).parents:
+            continue
         if record["status"] != "stopped" and harness.alive(record["sandbox"]["pid"]):
             found.setdefault(record["sandbox"]["pid"], []).append(record["id"])
     return found
@@ -48,7 +51,7 @@ class PodmanPodsTest(PodmanCase):
     def one_machine(self, count):
         if not harness.IS_KATA:
             return
-        self.assertEqual([len(ids) for ids in sandboxes().values()], [count])
+        self.assertEqual([len(ids) for ids in sandboxes(self.store.tmp).values()], [count])
 
     def test_a_pod_from_create_to_rm(self):
         self.make_pod("kata-pod", "--hostname", "of-the-pod")
@@ -70,7 +73,7 @@ class PodmanPodsTest(PodmanCase):
         self.one_machine(2)
         self.assert_run(self.podman("pod", "stop", "--time", "1", "kata-pod"))
         self.assertEqual(self.podman("inspect", "--format", "{{.State.ExitCode}}", "kata-server").out, "3\n")
-        self.assertEqual(sandboxes(), {})
+        self.assertEqual(sandboxes(self.store.tmp), {})
         self.assert_run(self.podman("pod", "start", "kata-pod"))
         self.assert_run(self.podman("exec", "kata-server", "sh", "-c", GET), 0, "page\n")
         # The pod's first container ends before the other.
@@ -112,7 +115,7 @@ class PodmanPodsTest(PodmanCase):
         self.assertRegex(looked, r"(?m)^/bin/sleep 1000")
         self.assertIn("name: kata-kube-server", self.assert_run(self.podman("generate", "kube", "kata-kube")).out)
         self.assert_run(self.podman("play", "kube", "--down", play, **with_config))
-        self.assertEqual(sandboxes(), {})
+        self.assertEqual(sandboxes(self.store.tmp), {})
 
     def test_namespaces_of_another_container(self):
         run = ["run", "--detach", *LIMITS]
@@ -141,7 +144,7 @@ class PodmanPodsTest(PodmanCase):
         self.assert_run(self.podman("exec", "kata-two", "echo", "still"), 0, "still\n")
         self.assert_run(self.podman("exec", "kata-one", "sh", "-c", GET), 0, "page\n")
         if harness.IS_KATA:
-            self.assertEqual([len(ids) for ids in sandboxes().values()], [1, 1])
+            self.assertEqual([len(ids) for ids in sandboxes(self.store.tmp).values()], [1, 1])
         self.assert_run(self.podman("rm", "--force", "--time", "0", "kata-two"))
         self.assert_run(self.podman("rm", "--force", "--time", "0", "kata-one"))
 
@@ -437,7 +440,7 @@ class ConmonTest(harness.Case):
         host, ipc = [text for _, text in self.logged(client)]
         if harness.IS_KATA:
             self.assertEqual(host, "of-the-pod")
-            self.assertEqual([sorted(ids) for ids in sandboxes(self.world.root).values()], [sorted(one.id for one in (infra, server, client))])
+            self.assertEqual([sorted(ids) for ids in sandboxes(self.world.tmp, self.world.root).values()], [sorted(one.id for one in (infra, server, client))])
         self.assertEqual(server.exec_sh("readlink /proc/self/ns/ipc").out, f"{ipc}\n")
         self.assertLessEqual({("stdout", "up"), ("stderr", "err")}, set(self.logged(server)))
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as attach:
