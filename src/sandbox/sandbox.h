@@ -109,8 +109,9 @@ class Sandbox : public std::enable_shared_from_this<Sandbox> {
   // Returns the bundle at this path. The first container's may have been read already; it is handed out once. Errors:
   // oci::LoadBundle's.
   Result<oci::Bundle> TakeBundle(const std::string& path);
-  // Sets the limits of the sandbox's cgroup on the host to those of its containers. When a container starts, and not
-  // earlier: the boot of the VM and the creation are not to be slowed down. Errors: HostLimiter::Apply's.
+  // Sets the limits of the sandbox's cgroup on the host to those of its containers. When a container starts or gets
+  // other limits, and not earlier: the boot of the VM and the creation are not to be slowed down. Errors:
+  // HostLimiter::Apply's.
   Result<> LimitHost() { return parts_.host_limits.Apply(growth_->memory_mib()); }
   // Sets new limits for a container, in the guest and on the host. The VM grows first if they need it. Errors:
   // Growth::Admit's, the agent's and HostLimiter::Apply's.
